@@ -1,0 +1,112 @@
+"""`avis-data`: the group of all commands. A command's module is imported only when it is run or asked for help."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from avis_data import __version__
+from avis_data.errors import AvisError, ExitCode
+
+COMMANDS = {
+    "doctor": "Check this machine: programs, packages, disk, weights.",
+    "init": "Make the folder a workspace, from a recipe.",
+    "fetch": "Download the source videos of a list.",
+    "extract": "Take stills and sound out of the source videos.",
+    "preview": "Make small playable copies of the clips.",
+    "embed": "Compute VGGish embeddings, one per second.",
+    "import": "Bring existing truth into the workspace.",
+    "export": "Write a dataset: formats, splits, certificate.",
+    "run": "Fetch, extract and embed, in order.",
+    "status": "What is done, what failed and why, what is left.",
+    "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
+    "stats": "Count videos, frames, masks, sources, categories.",
+    "report": "One HTML page with contact sheets of an export.",
+    "evaluate": "FSLA, HOTA, mAP and others of predictions against truth.",
+    "compare": "Say whether one set of predictions beats another.",
+    "weights": "List, check and register model weight files.",
+    "synth": "Make a synthetic dataset with exact truth.",
+}
+"""Every command with its one line, so that `avis-data --help` imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands live in `avis_data.cli.<name>` as the attribute `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"avis_data.cli.{cmd_name.replace('-', '_')}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 all done, 1 bug, 2 usage, 3 bad input, 4 some items failed, 5 missing tool, 130 interrupted.",
+)
+@click.option(
+    "-C", "directory", type=click.Path(path_type=Path), default=None, help="Work in DIR instead of the current folder."
+)
+@click.option("-v", "--verbose", count=True, help="Log one line per stage (-v) or per item (-vv) to stderr.")
+@click.version_option(__version__, prog_name="avis-data")
+def cli(directory: Path | None, verbose: int) -> None:
+    """From a list of videos to a trained, evaluated model of which objects make the sound.
+
+    \b
+    Example:
+      avis-data synth --clips 8 --seconds 10 --seed 1 --out world
+      avis-data -C dataset fetch --list ../world/videos.csv --allow-local
+      avis-data -C dataset run --untrained
+    """
+    from avis_data.log import set_up_logging
+
+    set_up_logging(verbose)
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        os.chdir(directory)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and give its exit code; expected errors are printed without a traceback."""
+    try:
+        result = cli.main(args=argv, prog_name="avis-data", standalone_mode=False)
+    except AvisError as error:
+        click.echo(f"avis-data: {error}", err=True)
+        code = int(error.exit_code)
+    except click.exceptions.Abort:
+        click.echo("avis-data: interrupted; run the same command again to go on", err=True)
+        code = int(ExitCode.INTERRUPTED)
+    except KeyboardInterrupt:
+        click.echo("avis-data: interrupted; run the same command again to go on", err=True)
+        code = int(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        code = int(ExitCode.USAGE)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = int(ExitCode.OK)
+    else:
+        code = int(result) if isinstance(result, int) else int(ExitCode.OK)
+    return code
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

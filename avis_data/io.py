@@ -1,0 +1,166 @@
+"""Files that are written whole or not at all, and the hashes that prove what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "atomic_dir",
+    "atomic_path",
+    "canonical_json",
+    "fsync_tree",
+    "read_json",
+    "remove",
+    "sha256_file",
+    "sha256_text",
+    "sha256_tree",
+    "write_bytes",
+    "write_json",
+    "write_lines",
+    "write_text",
+]
+
+_CHUNK = 1 << 20
+TEMPORARY_PREFIX = ".part-"
+"""Every temporary name starts like this, so that left-overs of a killed run can be told and removed."""
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary file name beside `target`; on success it is flushed to disk and renamed, else removed.
+
+    The temporary name keeps the suffix of the target, by which ffmpeg and others choose the format.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o666 & ~_umask())
+        _fsync(part)
+        os.replace(part, target)
+        _fsync(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_dir(target: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `target`; on success its files are flushed and it takes the target's place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=target.parent))
+    try:
+        yield part
+        part.chmod(0o777 & ~_umask())
+        fsync_tree(part)
+        remove(target)
+        os.replace(part, target)
+        _fsync(target.parent)
+    finally:
+        remove(part)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, line ends as given, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write JSON, keys in the order given, whole or not at all. NaN is refused: no standard reader takes it."""
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write one line each, as they come (nothing is held in memory), whole or not at all."""
+    with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="\n") as out:
+        out.writelines(f"{line}\n" for line in lines)
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        DataError: if it is missing, unreadable or not JSON; names the file, the line and the column.
+    """
+    from avis_data.errors import DataError
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except (UnicodeDecodeError, RecursionError, IsADirectoryError, PermissionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a JSON value: sorted keys, no spaces. Equal values give equal text, so it can be hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256_text(text: str) -> str:
+    """Hex SHA-256 of UTF-8 text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_tree(path: Path) -> str:
+    """Hex SHA-256 of a file, or of a folder: then of its sorted lines `<sha256>  <relative path>`."""
+    if path.is_file():
+        return sha256_file(path)
+    files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return sha256_text("".join(f"{sha256_file(path / name)}  {name}\n" for name in files))
+
+
+def fsync_tree(path: Path) -> None:
+    """Flush a file, or every file and folder below a folder, to the disk."""
+    if path.is_dir():
+        for child in path.iterdir():
+            fsync_tree(child)
+    _fsync(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all below it; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,90 @@
+"""Where everything lies in a workspace (the folder of one dataset under construction)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from avis_data.errors import DataError
+from avis_data.records import ID_PATTERN, is_safe_id
+
+__all__ = ["Workspace", "checked_id"]
+
+
+def checked_id(text: str) -> str:
+    """The id itself, if it may be part of a path.
+
+    Raises:
+        DataError: if it holds anything but letters, digits, `_` and `-`, or is longer than 64.
+    """
+    if not is_safe_id(text):
+        raise DataError(f"{text!r} is no id: ids match {ID_PATTERN}")
+    return text
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The paths of one workspace. Holding one does not mean that the folder exists."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """`recipe.yaml`: what this dataset is."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def video_list(self) -> Path:
+        """`videos.csv`: the list that was asked for, as given."""
+        return self.root / "videos.csv"
+
+    @property
+    def ledger(self) -> Path:
+        """`ledger.sqlite`: what was done, to what, with which result."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one command that may change the workspace."""
+        return self.root / ".lock"
+
+    @property
+    def tmp(self) -> Path:
+        """Unfinished work; on the same file system, so that finishing is a rename."""
+        return self.root / ".tmp"
+
+    @property
+    def manifest(self) -> Path:
+        """Folder of `videos.jsonl`, `clips.jsonl`, `tracks.jsonl`."""
+        return self.root / "manifest"
+
+    @property
+    def features(self) -> Path:
+        """Folder of the VGGish embeddings, `part-*.parquet`."""
+        return self.root / "features" / "vggish"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of the masks, `part-*.parquet`."""
+        return self.root / "masks"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of what is published."""
+        return self.root / "exports"
+
+    def source_dir(self) -> Path:
+        """Folder of the source videos."""
+        return self.root / "sources"
+
+    def clip_dir(self, clip_id: str) -> Path:
+        """Folder of one clip: `frames/`, `audio.wav`, `times.json`, `preview.mp4`."""
+        return self.root / "clips" / checked_id(clip_id)
+
+    def frame(self, clip_id: str, second: int) -> Path:
+        """The still of one second."""
+        return self.clip_dir(clip_id) / "frames" / f"{second:05d}.jpg"
+
+    def relative(self, path: Path) -> str:
+        """The path as it is written into files: relative, with slashes."""
+        return path.relative_to(self.root).as_posix()

@@ -1,0 +1,208 @@
+"""The records that cross a file boundary. Frozen, strict, with units; `schemas/` is generated from them."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "ID_PATTERN",
+    "Category",
+    "CategorySet",
+    "Clip",
+    "FrameAt",
+    "MaskRow",
+    "Record",
+    "SafeId",
+    "SoundState",
+    "Span",
+    "State",
+    "StillTime",
+    "Times",
+    "Track",
+    "Video",
+    "VideoStream",
+]
+
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+"""Ids form file names, so nothing else is let in."""
+
+SafeId = Annotated[str, Field(pattern=ID_PATTERN)]
+FrameAt = Literal["start", "mid", "end"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def is_safe_id(text: str) -> bool:
+    """True if `text` may be used as an id, and so as a file name."""
+    return re.fullmatch(ID_PATTERN, text) is not None and not text.endswith("\n")
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown fields are an error, NaN is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SoundState(StrEnum):
+    """What there is to hear in a clip."""
+
+    COMPLETE = "complete"
+    SHORT = "short"
+    """The sound ends before the picture; the rest is digital silence."""
+    SILENT = "silent"
+    """There is a sound stream, and every sample of it is zero."""
+    NONE = "none"
+    """There is no sound stream; the WAV is digital silence."""
+
+
+class State(StrEnum):
+    """What one track does in one second (only `sounding` seconds have a mask in the exported truth)."""
+
+    SOUNDING = "sounding"
+    SILENT = "silent"
+    HIDDEN = "hidden"
+
+
+class VideoStream(Record):
+    """What a source video file holds, measured from its packets and not only read from its header."""
+
+    duration_s: float = Field(gt=0, description="Measured: end of the last picture on the container's clock (start 0).")
+    claimed_duration_s: float | None = Field(default=None, description="What the header says of the picture, if it does.")
+    start_s: float = Field(description="Container start time on the file's own time stamps; subtracted everywhere.")
+    video_index: int = Field(ge=0, description="Index of the picture stream among all streams of the file.")
+    video_start_s: float = Field(description="First picture, relative to the container start.")
+    width: int = Field(gt=0, description="Upright, after the rotation tag, in pixels.")
+    height: int = Field(gt=0, description="Upright, after the rotation tag, in pixels.")
+    rotation_deg: int = 0
+    fps: float = Field(gt=0, description="Mean rate of the pictures, Hz.")
+    video_codec: str
+    audio_index: int | None = Field(default=None, description="Index of the sound stream; null where there is none.")
+    audio_start_s: float | None = Field(default=None, description="First sound, relative to the container start.")
+    audio_end_s: float | None = Field(default=None, description="End of the last sound packet, relative to the start.")
+    audio_codec: str | None = None
+    audio_channels: int | None = None
+    audio_rate_hz: int | None = None
+
+
+class Video(Record):
+    """A source video as it was downloaded."""
+
+    video_id: SafeId
+    url: str = Field(description="As asked, secrets removed.")
+    path: str = Field(description="Relative to the workspace.")
+    size_bytes: int = Field(gt=0)
+    sha256: Sha256
+    title: str | None = None
+    uploader: str | None = None
+    channel: str | None = None
+    license: str | None = None
+    upload_date: str | None = Field(default=None, description="YYYY-MM-DD.")
+    extractor: str
+    downloader: str = Field(description="yt-dlp's version, or `copy` for local files.")
+    accessed_on: str = Field(description="Date of the download, YYYY-MM-DD, UTC.")
+    media: VideoStream
+
+
+class Span(Record):
+    """Which part of a source video is a clip; seconds on the container's clock (start of the file = 0)."""
+
+    clip_id: SafeId
+    video_id: SafeId
+    start_s: float = Field(default=0.0, ge=0)
+    end_s: float | None = Field(default=None, gt=0, description="null: to the end of the video.")
+
+
+class StillTime(Record):
+    """Where one still comes from."""
+
+    second: int = Field(ge=0)
+    asked_s: float = Field(description="The instant that the still stands for, on the clip's clock.")
+    source_pts: int = Field(description="Time stamp of the source picture, in units of `Times.time_base`.")
+    source_s: float = Field(description="The same, seconds on the container's clock.")
+
+
+class Times(Record):
+    """`times.json`: how the stills and the samples of a clip lie on the clock of its source."""
+
+    clip_id: SafeId
+    video_id: SafeId
+    asked_start_s: float
+    asked_end_s: float | None
+    found_start_s: float = Field(description="Start of second 0 on the container's clock.")
+    found_duration_s: float = Field(description="How much picture there is from `found_start_s`, up to the asked end.")
+    num_seconds: int = Field(gt=0, description="T: stills, seconds of sound and embeddings.")
+    frame_at: FrameAt
+    time_base: str = Field(description="Seconds per time stamp unit, as `1/90000`.")
+    stills: list[StillTime]
+    sample_rate_hz: Literal[16000] = 16000
+    sound: SoundState
+    sound_start_s: float | None = Field(description="First sound of the source on the clip's clock (0 if before).")
+    sound_end_s: float | None = Field(description="End of the sound found, on the clip's clock; silence follows.")
+    padded_samples: int = Field(ge=0, description="Zero samples appended to make T whole seconds.")
+    decoder: str = Field(description="Program and version that decoded.")
+
+
+class Clip(Record):
+    """One trimmed span of a source video: the unit of labelling, review, split and training."""
+
+    clip_id: SafeId
+    video_id: SafeId
+    start_s: float = Field(ge=0)
+    num_seconds: int = Field(gt=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    frame_at: FrameAt
+    sound: SoundState
+    frames_sha256: Sha256
+    audio_sha256: Sha256
+    categories: list[str] = Field(default_factory=list, description="What the list says is in it.")
+    license: str | None = None
+    split: Literal["train", "val", "test"] | None = Field(default=None, description="What the list asks for.")
+
+
+class Track(Record):
+    """One object's identity in a clip."""
+
+    track_id: SafeId
+    clip_id: SafeId
+    category: str
+    num_sounding: int = Field(ge=0, description="Seconds in which it sounds, so has a mask in the exported truth.")
+    origin: str = Field(description="Which tool, model, weights or file it comes from.")
+    round: str
+
+
+class MaskRow(Record):
+    """One track in one second: a row of `masks/part-*.parquet`."""
+
+    clip_id: SafeId
+    track_id: SafeId
+    category: str
+    second: int = Field(ge=0)
+    state: State
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    counts: str | None = Field(description="COCO compressed RLE, column order; null where there is no mask.")
+    area_px: int = Field(ge=0)
+    box_xywh: tuple[int, int, int, int] | None
+    origin: str
+    annotator: str | None = None
+    round: str
+
+
+class Category(Record):
+    """One class of a category set."""
+
+    id: int = Field(ge=1)
+    name: str
+    supercategory: str | None = None
+
+
+class CategorySet(Record):
+    """A named list of classes, ids ascending; `schemas/categories/<name>.json`."""
+
+    name: str
+    source: str = Field(description="Where the list comes from.")
+    categories: list[Category]

@@ -1,0 +1,87 @@
+"""What a stage is: one item in, files in a folder and a few facts out. It knows neither ledger nor executor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from avis_data.errors import Reason
+from avis_data.io import canonical_json, sha256_text
+from avis_data.records import Record
+
+__all__ = ["Facts", "Input", "Item", "Stage", "Task", "item_key", "stage_key"]
+
+Facts = dict[str, Any]
+"""What a stage found out about its item: JSON values only; kept in the ledger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """A file or folder that an item is made from."""
+
+    path: str
+    """Relative to the workspace."""
+    sha256: str
+    """Of the file, or of the tree (`io.sha256_tree`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One piece of work for a stage."""
+
+    item_id: str
+    record: Record
+    """All that the result depends on besides the stage's parameters and the inputs."""
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    home: str
+    """Folder, relative to the workspace, that the outputs are moved into."""
+    missing: tuple[Reason, str] | None = None
+    """Set where the item cannot be tried at all (its source was removed): the reason and a message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What a stage is given for one item."""
+
+    item_id: str
+    record: Record
+    inputs: Mapping[str, Path]
+    """Absolute paths, read only."""
+    out: Path
+    """An empty folder. What the stage leaves at its top level becomes the item's outputs."""
+    scratch: Path
+    """A folder that survives a failed or killed try of this item, for partial downloads."""
+
+
+class Stage(Protocol):
+    """One step of the pipeline. Instances are pickled once per worker; load models lazily, in `run`."""
+
+    name: str
+    version: int
+    """Raised when the same input would give other bytes; it re-keys everything done before."""
+    params: Record
+
+    def run(self, task: Task) -> Facts:
+        """Do one item. Raises ItemError for what is wrong with the item; anything else is a bug of the stage."""
+        ...
+
+    def timeout_s(self, record: Record) -> float:
+        """After this long the worker is ended and the item fails with `timeout`."""
+        ...
+
+
+def stage_key(stage: Stage) -> str:
+    """Hash of all that a stage's results depend on besides the item: name, version, parameters."""
+    return sha256_text(canonical_json([stage.name, stage.version, stage.params.model_dump(mode="json")]))
+
+
+def item_key(stage_hash: str, item: Item) -> str:
+    """Hash that tells whether an item was done with the same stage, parameters, record and inputs."""
+    digest = hashlib.sha256(stage_hash.encode())
+    digest.update(item.record.model_dump_json().encode())
+    for name in sorted(item.inputs):
+        digest.update(f"\n{name}={item.inputs[name].sha256}".encode())
+    return digest.hexdigest()

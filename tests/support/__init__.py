@@ -1,0 +1,1 @@
+"""Servers and media that the tests make for themselves."""
