@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 
 __all__ = [
     "AvisError",
+    "BusyError",
     "ConfigError",
     "DataError",
     "ExitCode",
@@ -111,6 +112,12 @@ class DataError(AvisError):
 
 class ToolError(AvisError):
     """A program, a package or a service that is needed is missing or does not answer."""
+
+    exit_code = ExitCode.MISSING_TOOL
+
+
+class BusyError(AvisError):
+    """Another command is at work in the same workspace."""
 
     exit_code = ExitCode.MISSING_TOOL
 

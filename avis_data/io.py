@@ -55,16 +55,22 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_dir(target: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `target`; on success its files are flushed and it takes the target's place."""
+    """Give a temporary folder beside `target`; on success its files are flushed and it takes the target's place.
+
+    An old target is renamed before it is removed, so that a kill never leaves a part of it under its name.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=target.parent))
     try:
         yield part
         part.chmod(0o777 & ~_umask())
         fsync_tree(part)
-        remove(target)
+        aside = part.with_name(f"{part.name}-old")
+        if target.exists() or target.is_symlink():
+            os.replace(target, aside)
         os.replace(part, target)
         _fsync(target.parent)
+        remove(aside)
     finally:
         remove(part)
 
@@ -105,7 +111,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
-    except (UnicodeDecodeError, RecursionError, IsADirectoryError, PermissionError) as error:
+    except (ValueError, RecursionError, IsADirectoryError, PermissionError) as error:  # also bad UTF-8, endless digits
         raise DataError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
 
 

@@ -64,6 +64,11 @@ class Workspace:
         return self.root / "features" / "vggish"
 
     @property
+    def annotations(self) -> Path:
+        """Folder of what was received from people and files, one folder for each time; never overwritten."""
+        return self.root / "annotations"
+
+    @property
     def masks(self) -> Path:
         """Folder of the masks, `part-*.parquet`."""
         return self.root / "masks"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from avis_data.errors import Reason
 from avis_data.io import canonical_json, sha256_text
 from avis_data.records import Record
 
@@ -38,8 +37,6 @@ class Item:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     home: str
     """Folder, relative to the workspace, that the outputs are moved into."""
-    missing: tuple[Reason, str] | None = None
-    """Set where the item cannot be tried at all (its source was removed): the reason and a message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

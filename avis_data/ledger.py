@@ -1,0 +1,322 @@
+"""The ledger: what was done to which item, with which result. One SQLite file per workspace."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from avis_data import __version__
+from avis_data.errors import DataError, Reason
+
+__all__ = ["Done", "Entry", "Failed", "Ledger", "Output", "RunInfo", "StateCount"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    stage TEXT NOT NULL, item_id TEXT NOT NULL, key TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('done', 'failed', 'replacing')),
+    reason TEXT, message TEXT, facts TEXT, inputs TEXT NOT NULL, attempts INTEGER NOT NULL,
+    wall_s REAL NOT NULL, cpu_s REAL NOT NULL, finished_at TEXT NOT NULL, version TEXT NOT NULL,
+    PRIMARY KEY (stage, item_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outputs (
+    stage TEXT NOT NULL, item_id TEXT NOT NULL, path TEXT NOT NULL,
+    sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    PRIMARY KEY (stage, item_id, path)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wanted (
+    kind TEXT NOT NULL CHECK (kind IN ('video', 'clip')), item_id TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (kind, item_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    run_id INTEGER PRIMARY KEY, command TEXT NOT NULL, version TEXT NOT NULL, pid INTEGER NOT NULL,
+    started_at TEXT NOT NULL, finished_at TEXT, outcome TEXT
+);
+"""
+_FORMAT = 1
+"""Raised when the tables change; a ledger of another format is refused instead of misread."""
+
+
+class Output(NamedTuple):
+    """One file or folder that an item produced. (A named tuple: a plan reads hundreds of thousands.)"""
+
+    path: str
+    """Relative to the workspace."""
+    sha256: str
+    """Of the file, or of the tree (`io.sha256_tree`)."""
+    size_bytes: int
+    """Of the file, or of all files in the folder together."""
+    mtime_ns: int = 0
+    """When the file, or the folder's list of names, was last changed; a cheap sign of tampering."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """An item that ended well."""
+
+    item_id: str
+    key: str
+    facts: dict[str, Any]
+    inputs: dict[str, str]
+    """Name to sha256."""
+    outputs: Sequence[Output]
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """An item that ended badly."""
+
+    item_id: str
+    key: str
+    reason: Reason
+    message: str
+    inputs: dict[str, str] = field(default_factory=dict)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+class Entry(NamedTuple):
+    """What the ledger says of one item of a stage."""
+
+    item_id: str
+    key: str
+    state: Literal["done", "failed", "replacing"]
+    reason: Reason | None
+    message: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateCount:
+    """How many items of a stage are in a state (and, for failures, have a reason)."""
+
+    state: Literal["done", "failed", "replacing"]
+    reason: Reason | None
+    count: int
+    mean_wall_s: float
+    size_bytes: int
+    """Of all outputs of the stage; 0 for other states than done."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """A command that changes, or changed, the workspace."""
+
+    command: str
+    pid: int
+    started_at: str
+
+
+class Ledger:
+    """An open ledger. Only the process that holds the workspace's lock writes; any may read meanwhile.
+
+    Commits survive a kill of the process at any moment. After a power cut the last few may be missing;
+    their items are then done again, which gives the same bytes.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open, and create where there is none; None gives an empty one in memory (for plans that touch nothing).
+
+        Raises:
+            DataError: if the file is no ledger, or one of a newer version of the tool.
+        """
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if found not in (0, _FORMAT):
+                raise DataError(f"{path}: ledger format {found}, this version reads {_FORMAT}", hint="update avis-data")
+            if found == 0:
+                self._db.executescript(_SCHEMA)
+                self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"{path}: not a readable ledger ({error})",
+                hint="move the file away and run the command again: finished files are then made once more",
+            ) from None
+
+    def close(self) -> None:
+        """Close the file; the object is of no use afterwards."""
+        self._db.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def commit_done(self, stage: str, done: Done) -> None:
+        """Record one finished item and its outputs in one transaction."""
+        with self._transaction():
+            self._write_item(stage, done, state="done", facts=json.dumps(done.facts), reason=None, message=None)
+            self._db.execute("DELETE FROM outputs WHERE stage = ? AND item_id = ?", (stage, done.item_id))
+            self._db.executemany(
+                "INSERT INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
+                [(stage, done.item_id, o.path, o.sha256, o.size_bytes, o.mtime_ns) for o in done.outputs],
+            )
+
+    def commit_failed(self, stage: str, failed: Failed) -> None:
+        """Record one failed item; outputs of an earlier success stay on disk but no longer count."""
+        with self._transaction():
+            self._write_item(
+                stage, failed, state="failed", facts=None, reason=failed.reason.value, message=failed.message
+            )
+
+    def begin_replacing(self, stage: str, item_id: str) -> None:
+        """Say that finished outputs are about to be replaced: a kill half-way then leaves no item that looks done."""
+        self._db.execute(
+            "UPDATE items SET state = 'replacing' WHERE stage = ? AND item_id = ? AND state = 'done'", (stage, item_id)
+        )
+
+    def replace_wanted(self, videos: Iterable[str], clips: Iterable[tuple[str, str]]) -> None:
+        """Remember which videos and clips the list asks for: ids, and for clips their record as JSON.
+
+        Addresses are left out on purpose: they may carry passwords or signatures.
+        """
+        with self._transaction():
+            self._db.execute("DELETE FROM wanted")
+            self._db.executemany("INSERT INTO wanted VALUES ('video', ?, '')", ((video_id,) for video_id in videos))
+            self._db.executemany("INSERT INTO wanted VALUES ('clip', ?, ?)", clips)
+
+    def wanted(self, kind: Literal["video", "clip"]) -> Iterator[tuple[str, str]]:
+        """Id and record (JSON text; empty for videos) of all that the list asks for, by id."""
+        yield from self._db.execute("SELECT item_id, record FROM wanted WHERE kind = ? ORDER BY item_id", (kind,))
+
+    def set(self, name: str, value: str) -> None:
+        """Remember one value of the workspace, as where its list came from."""
+        self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def get(self, name: str) -> str | None:
+        """A value that `set` remembered."""
+        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def forget(self, stage: str, item_ids: Iterable[str]) -> None:
+        """Make items count as never tried."""
+        with self._transaction():
+            for item_id in item_ids:
+                self._db.execute("DELETE FROM items WHERE stage = ? AND item_id = ?", (stage, item_id))
+                self._db.execute("DELETE FROM outputs WHERE stage = ? AND item_id = ?", (stage, item_id))
+
+    def entries(self, stage: str) -> dict[str, Entry]:
+        """Everything known of a stage's items, by item id."""
+        rows = self._db.execute(
+            "SELECT item_id, key, state, reason, message, attempts FROM items WHERE stage = ?", (stage,)
+        )
+        return {
+            item_id: Entry(item_id, key, state, Reason(reason) if reason else None, message, attempts)
+            for item_id, key, state, reason, message, attempts in rows
+        }
+
+    def facts(self, stage: str) -> Iterator[tuple[str, str]]:
+        """Item id and facts (JSON text, as records parse it fastest) of every finished item of a stage, by id."""
+        rows = self._db.execute(
+            "SELECT item_id, facts FROM items WHERE stage = ? AND state = 'done' ORDER BY item_id", (stage,)
+        )
+        yield from rows
+
+    def outputs(self, stage: str) -> dict[str, list[Output]]:
+        """What every item of a stage left on disk, by item id; only of finished items."""
+        rows = self._db.execute(
+            "SELECT path, sha256, size_bytes, mtime_ns, item_id FROM outputs WHERE stage = ? AND item_id NOT IN"
+            " (SELECT item_id FROM items WHERE stage = ?1 AND state != 'done')",
+            (stage,),
+        )
+        found: dict[str, list[Output]] = {}
+        for *values, item_id in rows:
+            found.setdefault(item_id, []).append(Output(*values))
+        return found
+
+    def counts(self, stage: str) -> list[StateCount]:
+        """How many items of a stage ended in which way, with their mean cost; only items that are still wanted.
+
+        Stages whose items are neither videos nor clips (packing) count all their items.
+        """
+        rows = self._db.execute(
+            "SELECT state, reason, count(*), avg(wall_s),"
+            " (SELECT sum(o.size_bytes) FROM outputs o WHERE o.stage = ?1) FROM items"
+            " WHERE stage = ?1 AND (item_id IN (SELECT item_id FROM wanted) OR item_id LIKE 'part-_')"
+            " GROUP BY state, reason",
+            (stage,),
+        )
+        return [
+            StateCount(
+                state=state,
+                reason=Reason(reason) if reason else None,
+                count=count,
+                mean_wall_s=mean_wall_s,
+                size_bytes=(size_bytes or 0) if state == "done" else 0,
+            )
+            for state, reason, count, mean_wall_s, size_bytes in rows
+        ]
+
+    def start_run(self, command: str, pid: int) -> int:
+        """Note that a command begins; gives the id for `finish_run`."""
+        cursor = self._db.execute(
+            "INSERT INTO runs (command, version, pid, started_at) VALUES (?, ?, ?, ?)",
+            (command, __version__, pid, _now()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def finish_run(self, run_id: int, outcome: str) -> None:
+        """Note how a command ended."""
+        self._db.execute("UPDATE runs SET finished_at = ?, outcome = ? WHERE run_id = ?", (_now(), outcome, run_id))
+
+    def latest_run(self) -> RunInfo | None:
+        """The command that was started last."""
+        row = self._db.execute("SELECT command, pid, started_at FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
+        return RunInfo(command=row[0], pid=row[1], started_at=row[2]) if row else None
+
+    def _write_item(
+        self,
+        stage: str,
+        result: Done | Failed,
+        *,
+        state: str,
+        facts: str | None,
+        reason: str | None,
+        message: str | None,
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
+            " ON CONFLICT (stage, item_id) DO UPDATE SET"
+            " key = excluded.key, state = excluded.state, reason = excluded.reason, message = excluded.message,"
+            " facts = excluded.facts, inputs = excluded.inputs,"
+            " attempts = CASE WHEN items.key = excluded.key THEN items.attempts + 1 ELSE 1 END,"
+            " wall_s = excluded.wall_s, cpu_s = excluded.cpu_s, finished_at = excluded.finished_at,"
+            " version = excluded.version",
+            (
+                *(stage, result.item_id, result.key, state, reason, message, facts, json.dumps(result.inputs)),
+                *(round(result.wall_s, 4), round(result.cpu_s, 4), _now(), __version__),
+            ),
+        )
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` on any error."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,144 @@
+"""A Ray cluster over a shared file system: the same stages, jobs and results as on one machine."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Self
+
+from avis_data.errors import Reason, ToolError
+from avis_data.pipelines.stage import Stage
+from avis_data.pipelines.worker import Failure, Job, Success, execute
+
+__all__ = ["RayExecutor", "RayExecutors"]
+
+_MAX_LOST = 2
+"""A job whose worker was lost goes to another one so often (its node may have died), then it fails."""
+
+
+class _Worker:
+    """A Ray actor: holds the stage, and with it any model, for all the jobs that it gets."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def run(self, job: Job) -> Success | Failure:
+        return execute(self._stage, job)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayExecutors:
+    """Makes Ray executors with so many workers, on the cluster at `address` (None: one on this machine)."""
+
+    workers: int
+    address: str | None = None
+
+    def __call__(self, stage: Stage) -> RayExecutor:
+        return RayExecutor(stage, workers=self.workers, address=self.address)
+
+
+@dataclass(kw_only=True)
+class _Running:
+    job: Job
+    timeout_s: float
+    actor: Any
+    ends_by: float
+
+
+class RayExecutor:
+    """See the module. One actor per worker; a job is sent to an actor only when the actor is idle."""
+
+    def __init__(self, stage: Stage, *, workers: int, address: str | None) -> None:
+        self._ray = _import_ray()
+        self._started = not self._ray.is_initialized()
+        if self._started:
+            _start(self._ray, address)
+        self._actor_class = self._ray.remote(num_cpus=1, max_restarts=0)(_Worker)
+        self._stage = stage
+        self._idle = [self._actor_class.remote(stage) for _ in range(workers)]
+        self._queue: deque[tuple[Job, float]] = deque()
+        self._running: dict[Any, _Running] = {}
+        self._lost: dict[str, int] = {}
+
+    def submit(self, job: Job, timeout_s: float) -> None:
+        """Queue a job; its time limit counts from the moment an actor gets it."""
+        self._queue.append((job, timeout_s))
+        self._dispatch()
+
+    def wait(self, timeout_s: float) -> list[Success | Failure]:
+        """Give what has ended, waiting at most `timeout_s` for the first."""
+        results = self._timed_out()
+        if not results:
+            ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+            results = [result for reference in ended if (result := self._result(reference)) is not None]
+        self._dispatch()
+        return results
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for actor in (*self._idle, *(running.actor for running in self._running.values())):
+            self._ray.kill(actor)
+        if self._started:
+            self._ray.shutdown()
+
+    def _dispatch(self) -> None:
+        while self._idle and self._queue:
+            actor = self._idle.pop()
+            job, timeout_s = self._queue.popleft()
+            ends_by = time.monotonic() + timeout_s
+            running = _Running(job=job, timeout_s=timeout_s, actor=actor, ends_by=ends_by)
+            self._running[actor.run.remote(job)] = running
+
+    def _result(self, reference: Any) -> Success | Failure | None:
+        running = self._running.pop(reference)
+        try:
+            result: Success | Failure = self._ray.get(reference)
+        except self._ray.exceptions.RayActorError as error:
+            self._idle.append(self._actor_class.remote(self._stage))
+            return self._lose(running, error)
+        self._idle.append(running.actor)
+        return result
+
+    def _lose(self, running: _Running, error: Exception) -> Failure | None:
+        item_id = running.job.item_id
+        self._lost[item_id] = self._lost.get(item_id, 0) + 1
+        if self._lost[item_id] <= _MAX_LOST:
+            self._queue.append((running.job, running.timeout_s))
+            return None
+        message = (
+            f"the worker died {_MAX_LOST + 1} times ({type(error).__name__}): no memory, or a crash in a library"
+        )
+        return Failure(item_id=item_id, reason=Reason.WORKER_DIED, message=message)
+
+    def _timed_out(self) -> list[Success | Failure]:
+        now = time.monotonic()
+        late = [reference for reference, running in self._running.items() if running.ends_by < now]
+        results: list[Success | Failure] = []
+        for reference in late:
+            running = self._running.pop(reference)
+            self._ray.kill(running.actor)
+            self._idle.append(self._actor_class.remote(self._stage))
+            message = f"took longer than {running.timeout_s:.0f} s and was ended"
+            results.append(
+                Failure(item_id=running.job.item_id, reason=Reason.TIMEOUT, message=message, wall_s=running.timeout_s)
+            )
+        return results
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise ToolError("--executor ray needs the package ray", hint="pip install 'avis-data[scale]'") from None
+    return ray
+
+
+def _start(ray: Any, address: str | None) -> None:
+    store = {} if address else {"object_store_memory": 200_000_000}  # jobs and results are small; files carry the rest
+    try:
+        ray.init(address=address, **store, include_dashboard=False, log_to_driver=False, logging_level="error")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ToolError(f"no Ray cluster at {address or 'this machine'}: {error}", hint="ray status") from None

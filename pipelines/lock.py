@@ -1,0 +1,51 @@
+"""One command at a time changes a workspace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from avis_data.errors import BusyError
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+
+__all__ = ["open_for_work"]
+
+
+@contextmanager
+def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
+    """Give the ledger of a workspace that is locked for us; the system frees the lock when the process ends, however.
+
+    Raises:
+        BusyError: if another process holds it; says which command, since when, and its process id.
+    """
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError(_who(workspace), hint="wait until it has ended, or stop it with Ctrl-C") from None
+    try:
+        with Ledger(workspace.ledger) as ledger:
+            run_id = ledger.start_run(command, os.getpid())
+            outcome = "interrupted"
+            try:
+                yield ledger
+                outcome = "finished"
+            except Exception as error:
+                outcome = type(error).__name__
+                raise
+            finally:
+                ledger.finish_run(run_id, outcome)
+    finally:
+        lock.release()
+
+
+def _who(workspace: Workspace) -> str:
+    message = f"{workspace.root}: another avis-data command is at work here"
+    with Ledger(workspace.ledger) as ledger:
+        run = ledger.latest_run()
+    return f"{message} (`{run.command}`, process {run.pid}, since {run.started_at})" if run else message

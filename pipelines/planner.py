@@ -1,0 +1,153 @@
+"""Which items of a stage need work: the ledger's keys against the items as they would be made now."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avis_data.cycles import no_cycle_search
+from avis_data.errors import ConfigError, Reason
+from avis_data.io import sha256_tree
+from avis_data.ledger import Entry, Ledger, Output
+from avis_data.paths import Workspace
+from avis_data.pipelines.stage import Item, Stage, item_key, stage_key
+
+__all__ = ["Plan", "PlannedItem", "Selection", "plan_stage"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedItem:
+    """An item that needs work."""
+
+    item: Item
+    key: str
+    replaces: tuple[str, ...] = ()
+    """Outputs of an earlier success, relative to the workspace; removed when the new ones are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which items a person wants done, of those that need it or beyond."""
+
+    retry_failed: str | None = None
+    """None: failures stay failed. `retryable`, `all`, or a reason: those failures are tried again."""
+    force: bool = False
+    """Do finished items again as well."""
+    verify: bool = False
+    """Hash every finished output instead of trusting its size and time."""
+    limit: int | None = None
+    """At most so many items."""
+
+    def wants(self, reason: Reason) -> bool:
+        """True if items that failed for this reason are to be tried again."""
+        if self.force or self.retry_failed == "all":
+            return True
+        return reason.retryable if self.retry_failed == "retryable" else self.retry_failed == reason
+
+    def __post_init__(self) -> None:
+        allowed = {"retryable", "all", *Reason}
+        if self.retry_failed is not None and self.retry_failed not in allowed:
+            raise ConfigError(
+                f"--retry-failed={self.retry_failed}: no such reason; there are {', '.join(sorted(allowed))}"
+            )
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What a stage has to do, and why the rest is not in it."""
+
+    stage: str
+    todo: list[PlannedItem] = field(default_factory=list)
+    num_done: int = 0
+    num_waiting: int = 0
+    """Items whose earlier stage has not succeeded."""
+    failed_before: Counter[Reason] = field(default_factory=Counter)
+    torn: list[str] = field(default_factory=list)
+    """Finished items of which a file is missing or was changed; they are to do again."""
+    left_by_limit: int = 0
+    expected_s: float | None = None
+    """Work of one worker for all of `todo`, from the mean of what was done before; None where nothing was."""
+    expected_bytes: int | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--dry-run --json`."""
+        return {
+            "stage": self.stage,
+            "to_do": len(self.todo),
+            "done": self.num_done,
+            "waiting": self.num_waiting,
+            "failed_before": {reason.value: count for reason, count in sorted(self.failed_before.items())},
+            "torn": self.torn,
+            "left_by_limit": self.left_by_limit,
+            "expected_worker_s": None if self.expected_s is None else round(self.expected_s, 1),
+            "expected_bytes": self.expected_bytes,
+        }
+
+
+@no_cycle_search()
+def plan_stage(
+    workspace: Workspace,
+    ledger: Ledger,
+    stage: Stage,
+    items: Iterable[Item],
+    selection: Selection,
+    *,
+    num_waiting: int = 0,
+) -> Plan:
+    """Compare items with the ledger and the disk. Reads only.
+
+    An item is done when its key is the ledger's and its outputs are as they were left (size and time, or with
+    `verify` the hash).
+    """
+    plan = Plan(stage=stage.name, num_waiting=num_waiting)
+    entries, outputs, stage_hash = ledger.entries(stage.name), ledger.outputs(stage.name), stage_key(stage)
+    root = str(workspace.root)
+    for item in items:
+        key = item_key(stage_hash, item)
+        entry, left = entries.get(item.item_id), outputs.get(item.item_id, ())
+        if not _needs_work(plan, root, item, key, entry, left, selection):
+            continue
+        if selection.limit is not None and len(plan.todo) >= selection.limit:
+            plan.left_by_limit += 1
+            continue
+        plan.todo.append(PlannedItem(item=item, key=key, replaces=tuple(output.path for output in left)))
+    for count in ledger.counts(stage.name):
+        if count.state == "done":
+            plan.expected_s = count.mean_wall_s * len(plan.todo)
+            plan.expected_bytes = count.size_bytes * len(plan.todo) // count.count
+    return plan
+
+
+def _needs_work(
+    plan: Plan, root: str, item: Item, key: str, entry: Entry | None, left: Sequence[Output], selection: Selection
+) -> bool:
+    if entry is None or entry.key != key or entry.state == "replacing":
+        return True
+    if entry.state == "failed":
+        reason = entry.reason or Reason.BUG
+        if selection.wants(reason):
+            return True
+        plan.failed_before[reason] += 1
+        return False
+    if selection.force:
+        return True
+    for output in left:
+        if not _intact(root, output, verify=selection.verify):
+            plan.torn.append(item.item_id)
+            return True
+    plan.num_done += 1
+    return False
+
+
+def _intact(root: str, output: Output, *, verify: bool) -> bool:
+    path = f"{root}/{output.path}"
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    if not verify and found.st_mtime_ns == output.mtime_ns:
+        return True
+    return sha256_tree(Path(path)) == output.sha256

@@ -1,0 +1,88 @@
+"""A stage that does next to nothing, and can be told to misbehave; for tests of the runner and the executors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from avis_data.errors import ItemError, Reason
+from avis_data.io import sha256_text
+from avis_data.pipelines.stage import Facts, Input, Item, Task
+from avis_data.records import Record
+
+
+class Word(Record):
+    """What to write, and how to misbehave: `ok`, `bug`, `die`, `hang`, `disk_full`, or a reason to fail with."""
+
+    text: str
+    behave: str = "ok"
+    ok_after: int = 0
+    """Misbehave only in so many tries."""
+
+
+class ShoutParams(Record):
+    """Changing it re-keys everything."""
+
+    mark: str = "!"
+
+
+class ShoutStage:
+    """Writes the word in capitals into a file, and into each of the files of a folder."""
+
+    name = "shout"
+    version = 1
+
+    def __init__(self, mark: str = "!", *, timeout_s: float = 30.0, pause_s: float = 0.0) -> None:
+        self.params = ShoutParams(mark=mark)
+        self._timeout_s = timeout_s
+        self._pause_s = pause_s
+
+    def timeout_s(self, record: Record) -> float:
+        return self._timeout_s
+
+    def run(self, task: Task) -> Facts:
+        assert isinstance(task.record, Word)
+        tries = self._count_try(task.scratch)
+        if task.record.behave != "ok" and (not task.record.ok_after or tries <= task.record.ok_after):
+            _misbehave(task)
+        text = task.record.text.upper() + self.params.mark
+        (task.out / f"{task.item_id}.txt").write_text(text)
+        (task.out / f"{task.item_id}-letters").mkdir()
+        for index, letter in enumerate(text):
+            time.sleep(self._pause_s)
+            (task.out / f"{task.item_id}-letters" / str(index)).write_text(letter)
+        return {"length": len(text), "tries": tries}
+
+    def _count_try(self, scratch: Path) -> int:
+        counter = scratch / "tries"
+        tries = len(counter.read_text()) + 1 if counter.exists() else 1
+        counter.write_text("x" * tries)
+        return tries
+
+
+def _misbehave(task: Task) -> None:
+    assert isinstance(task.record, Word)
+    (task.out / "half").write_text("never seen")
+    match task.record.behave:
+        case "bug":
+            raise ZeroDivisionError("a bug in the stage; see https://user:secret@host/?token=secret")
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            time.sleep(600)
+        case "disk_full":
+            raise OSError(28, "No space left on device")
+        case reason:
+            raise ItemError(f"asked to fail with {reason}", reason=Reason(reason))
+
+
+def word_items(words: dict[str, Word]) -> list[Item]:
+    """An item per word; its one input is the word's own file in the workspace, if there is one."""
+    return [Item(item_id=item_id, record=word, home="shouts") for item_id, word in words.items()]
+
+
+def input_of(path: Path, root: Path) -> Input:
+    """An input whose hash is that of its text."""
+    return Input(path=path.relative_to(root).as_posix(), sha256=sha256_text(path.read_text()))
