@@ -1,0 +1,167 @@
+"""The ffmpeg program: which one is used, and how it is run so that it always ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from avis_data.errors import ItemError, Reason, ToolError
+
+__all__ = ["FFMPEG_VARIABLE", "Ffmpeg", "FfmpegLog", "find_ffmpeg", "local_file", "run_ffmpeg"]
+
+FFMPEG_VARIABLE = "AVIS_DATA_FFMPEG"
+"""Environment variable that names the program to use."""
+
+_TAIL_BYTES = 4096
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_GLOBAL = ("-nostdin", "-hide_banner", "-y", "-loglevel", "level+warning", "-filter_threads", "1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ffmpeg:
+    """One ffmpeg program."""
+
+    program: str
+    """Absolute path."""
+    version: str
+    """As it calls itself: `5.1.9-0+deb12u1`, `n9.0.2`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FfmpegLog:
+    """What a run that ended with exit code 0 had to say."""
+
+    num_errors: int
+    """Lines at level error: decoders go on after most of them."""
+    num_concealed: int
+    """Pictures that came out of the decoder with parts made up."""
+    tail: str
+    """The last lines at level error."""
+
+
+def find_ffmpeg() -> Ffmpeg:
+    """The ffmpeg to use: the one that `AVIS_DATA_FFMPEG` names, else the system's, else the wheel's.
+
+    Raises:
+        ToolError: if there is none, or the one named does not run.
+    """
+    named = os.environ.get(FFMPEG_VARIABLE)
+    program = shutil.which(named or "ffmpeg")
+    if named and program is None:
+        raise ToolError(f"{FFMPEG_VARIABLE}={named}: no such program", hint=f"unset {FFMPEG_VARIABLE}")
+    return _identified(program or _wheel_program())
+
+
+def run_ffmpeg(arguments: Sequence[str], *, cwd: Path, timeout_s: float, source: str) -> FfmpegLog:
+    """Run one ffmpeg command to its end.
+
+    It runs in a process group of its own; Ctrl-C, any other exception and the timeout kill the whole group, and on
+    Linux the kernel kills it when the calling thread dies, however that happens.
+
+    Args:
+        arguments: the command as `ffmpeg-python` compiles it, the program first.
+        cwd: folder that relative output names refer to.
+        timeout_s: seconds of wall clock after which it is killed.
+        source: name of the input, for messages.
+
+    Raises:
+        ItemError: `timeout`, `disk_full`, or `bad_media` with the last lines that ffmpeg wrote.
+        ToolError: if the program cannot be started.
+    """
+    command = [arguments[0], *_GLOBAL, *arguments[1:]]
+    with tempfile.TemporaryFile() as log:
+        code = _run_to_end(command, cwd=cwd, timeout_s=timeout_s, log=log, source=source)
+        found = _read_log(log)
+    if "No space left on device" in found.tail:
+        raise ItemError(f"{source}: the disk is full; free some space, then run again", reason=Reason.DISK_FULL)
+    if code != 0:
+        raise ItemError(f"{source}: ffmpeg ended with code {code}: {found.tail}", reason=Reason.BAD_MEDIA)
+    return found
+
+
+def local_file(path: Path) -> str:
+    """The path as an ffmpeg input that is a file whatever its name looks like (`-x.mp4`, `a:b.mp4`)."""
+    return f"file:{path.absolute()}"
+
+
+def _wheel_program() -> str:
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise ToolError(f"no ffmpeg: {error}", hint="pip install imageio-ffmpeg, or apt-get install ffmpeg") from None
+
+
+@cache
+def _identified(program: str) -> Ffmpeg:
+    try:
+        first = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolError(f"{program} does not run: {error}", hint=f"name another one with {FFMPEG_VARIABLE}") from None
+    words = first.split()
+    if words[:2] != ["ffmpeg", "version"]:
+        raise ToolError(f"{program} is no ffmpeg (it says {first[:60]!r})", hint=f"correct {FFMPEG_VARIABLE}")
+    return Ffmpeg(program=program, version=words[2])
+
+
+def _run_to_end(command: Sequence[str], *, cwd: Path, timeout_s: float, log: IO[bytes], source: str) -> int:
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+        )
+    except OSError as error:
+        raise ToolError(f"{command[0]} cannot be started: {error}", hint="avis-data doctor") from None
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        raise ItemError(f"{source}: ffmpeg was not done after {timeout_s:.0f} s", reason=Reason.TIMEOUT) from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """What the child does before it becomes ffmpeg. The library is loaded here: after the fork it would not be safe."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def arrange() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died between the fork and the line above
+            os._exit(1)
+
+    return arrange
+
+
+def _read_log(log: IO[bytes]) -> FfmpegLog:
+    errors = concealed = 0
+    tail = b""
+    log.seek(0)
+    for line in log:
+        if b"[error]" in line or b"[fatal]" in line:
+            errors += 1
+            tail = (tail + line)[-_TAIL_BYTES:]
+        elif b"corrupt decoded frame" in line:
+            concealed += 1
+    text = tail.decode(errors="replace").strip()
+    return FfmpegLog(num_errors=errors, num_concealed=concealed, tail="\n".join(text.splitlines()[-6:]))

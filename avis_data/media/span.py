@@ -1,0 +1,142 @@
+"""The packets of one span of a file: what must be decoded, where reading has to begin, and what should come out."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from avis_data.media.clock import seconds, ticks
+from avis_data.media.container import open_media, packets
+from avis_data.records import VideoStream
+
+__all__ = ["SpanPackets", "read_span"]
+
+_STEPS_BACK_S = (0, 2, 10, 30)
+"""How far before the span reading is tried. Containers without an index (MPEG-TS) land between key frames."""
+
+_SOUND_PREROLL_S = 0.5
+"""Sound decoders need some packets before the first good sample (Opus: 80 ms, AAC: one packet)."""
+
+_REORDER_S = 1
+"""Packets are read so much beyond the span: pictures are not stored in the order in which they are shown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpanPackets:
+    """What the container says is in the span."""
+
+    time_base: Fraction
+    """Seconds per time stamp unit of the picture stream."""
+    start: Fraction
+    """Start of the span in those units, on the file's own clock."""
+    end: Fraction
+    """End of the span, likewise."""
+    picture_pts: tuple[int, ...]
+    """Ascending, without duplicates; from the picture on display at the start."""
+    num_sound: int
+    """Packets of sound that begin in the span."""
+    picture_seek_s: float | None
+    """Value for `-ss`, from which all pictures of the span can be decoded; None: from the beginning."""
+    sound_seek_s: float | None
+    """The same for the sound."""
+
+
+def read_span(path: Path, media: VideoStream, *, start_s: float, end_s: float) -> SpanPackets:
+    """Read the packets of `[start_s, end_s)` (seconds after the container start), nothing else of the file.
+
+    Raises:
+        ItemError: as `open_media`.
+    """
+    origin = seconds(media.start_s)
+    start, end = origin + seconds(start_s), origin + seconds(end_s)
+    with open_media(path) as container:
+        picture = container.streams[media.video_index]
+        sound = None if media.audio_index is None else container.streams[media.audio_index]
+        base = Fraction(picture.time_base)
+        first, last = ticks(start, base), ticks(end, base)
+        zero = Fraction(container.start_time or 0, 1_000_000)
+        earliest = origin + seconds(media.video_start_s)
+        seek = _seek_point(container, picture, start, zero, first=earliest)
+        _go_to(container, zero if seek is None else seek)
+        shown, num_sound = _collect(container, picture, sound, start, min(end, origin + seconds(media.duration_s)))
+    shown = [pts for pts in shown if pts >= ticks(earliest, base)]
+    begin = max(bisect_right(shown, first) - 1, 0)
+    return SpanPackets(
+        time_base=base,
+        start=first,
+        end=last,
+        picture_pts=tuple(pts for pts in shown[begin:] if pts < last),
+        num_sound=num_sound,
+        picture_seek_s=None if seek is None else float(seek - zero),
+        sound_seek_s=None if seek is None else max(0.0, float(start - zero - seconds(_SOUND_PREROLL_S))),
+    )
+
+
+def _seek_point(container: Any, picture: Any, start: Fraction, zero: Fraction, *, first: Fraction) -> Fraction | None:
+    """A time from which a seek finds the key frame that the picture on display at `start` needs.
+
+    None where reading has to begin at the beginning, or would anyway: a decoder that starts there without a seek
+    knows best which of the first samples are priming.
+    """
+    for step_s in _STEPS_BACK_S:
+        seek = start - step_s
+        if seek <= zero:
+            return None
+        key = _key_frame_after(container, picture, seek)
+        if key is not None and key <= start:
+            return seek if key > first else None
+    return None
+
+
+def _key_frame_after(container: Any, picture: Any, seek: Fraction) -> Fraction | None:
+    """Time of the first key frame that is met after a seek."""
+    if not _go_to(container, seek):
+        return None
+    for packet in packets(container, [picture]):
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if packet.is_keyframe and stamp is not None:
+            return Fraction(stamp * packet.time_base)
+    return None
+
+
+def _go_to(container: Any, time: Fraction) -> bool:
+    """Seek backward; False where the container cannot, and is still where it was."""
+    try:
+        container.seek(int(time * 1_000_000), backward=True)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+def _collect(container: Any, picture: Any, sound: Any | None, start: Fraction, end: Fraction) -> tuple[list[int], int]:
+    """Time stamps of the pictures up to `end` (seconds, file's clock), and how many sound packets begin in the span."""
+    shown: set[int] = set()
+    num_sound = 0
+    streams = [picture] if sound is None else [picture, sound]
+    for packet, time in _until(container, streams, end + _REORDER_S):
+        if packet.is_discard:
+            continue
+        if packet.stream.index == picture.index:
+            shown.add(packet.pts if packet.pts is not None else packet.dts)
+        else:
+            num_sound += start <= time < end
+    return sorted(shown), num_sound
+
+
+def _until(container: Any, streams: list[Any], end: Fraction) -> Iterator[tuple[Any, Fraction]]:
+    """Packets and their times until a picture is stored that is decoded after `end`."""
+    picture = streams[0].index
+    for packet in packets(container, streams):
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            continue
+        yield packet, stamp * packet.time_base
+        decoded = packet.dts if packet.dts is not None else stamp
+        if packet.stream.index == picture and decoded * packet.time_base > end:
+            return
