@@ -1,0 +1,122 @@
+"""Weight files read safely: tensors only, never code, and the hash that a file's name promises."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avis_data.errors import DataError
+from avis_data.io import sha256_file
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["check_sha256", "hash_in_name", "read_tensors"]
+
+_NAME_HASH = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
+_NESTED = ("model", "state_dict", "model_state_dict")
+"""Under these keys training scripts keep the tensors when they save more beside them."""
+
+
+def hash_in_name(path: Path) -> str | None:
+    """The start of the SHA-256 that a name like `vggish-10086976.pth` promises; None where it promises nothing."""
+    match = _NAME_HASH.search(path.name)
+    return match[1] if match else None
+
+
+def check_sha256(path: Path, *, expected: str | None = None) -> str:
+    """The file's SHA-256, which must be `expected` (where given) and start as the name says (where it says so).
+
+    Raises:
+        DataError: if the file cannot be read or has another hash.
+    """
+    try:
+        found = sha256_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if expected is not None and found != expected:
+        raise DataError(f"{path}: has SHA-256 {found}, must have {expected}: it is another file or was changed")
+    promised = hash_in_name(path)
+    if promised is not None and not found.startswith(promised):
+        raise DataError(
+            f"{path}: its name promises a SHA-256 that starts with {promised}, it has {found}",
+            hint="download it again; if it is your own file, give it a name that does not end in a hash",
+        )
+    return found
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a weight file by name, on the CPU; they may be views of the file.
+
+    Args:
+        path: `.safetensors`, or a PyTorch file (`.pth`, `.pt`) that holds nothing but tensors and plain values;
+            one level of `{"model": ...}` or `{"state_dict": ...}` is looked through.
+
+    Raises:
+        DataError: if the file is missing or torn, holds code (nothing of it is run), or holds no named tensors.
+    """
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    for key in _NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    tensors = _named_tensors(content)
+    if not tensors:
+        raise DataError(f"{path}: holds no named tensors", hint="it must be what `model.state_dict()` gives")
+    return tensors
+
+
+def _named_tensors(content: Any) -> dict[str, torch.Tensor]:
+    import torch
+
+    if not isinstance(content, Mapping):
+        return {}
+    return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: cannot be read as safetensors ({error})") from None
+
+
+def _read_pytorch(path: Path) -> Any:
+    import torch
+
+    try:
+        if _is_other_pickle(path):
+            raise _code_inside(path)
+        # Only the zip form of the last years can be mapped; the older one is read whole.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        if "global" in str(error).lower():  # how torch names any class or function that is not on its short list
+            raise _code_inside(path) from None
+        raise DataError(f"{path}: no PyTorch weight file, or damaged; download it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        # torch.load has no error of its own for torn files; these are what it was seen to raise.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path}: no PyTorch weight file, or damaged; download it again ({reason:.120})") from None
+
+
+def _is_other_pickle(path: Path) -> bool:
+    """A pickle not written by torch.save, whose older form is one of protocol 2."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return len(head) == 2 and head[0] == 0x80 and head[1] != 2
+
+
+def _code_inside(path: Path) -> DataError:
+    return DataError(
+        f"{path}: holds Python code or objects besides tensors; refused, and nothing of it was run",
+        hint="where the file comes from: torch.save(model.state_dict(), 'NAME.pth'), or save as .safetensors",
+    )

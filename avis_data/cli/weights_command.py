@@ -1,0 +1,96 @@
+"""`avis-data weights`: list, check and register model weight files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from avis_data.errors import ExitCode
+
+__all__ = ["command"]
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def command() -> None:
+    """List, check and register model weight files. They are never downloaded: `list` says where they are.
+
+    \b
+    Example:
+      avis-data weights list
+      avis-data weights add vggish-10086976.pth
+      avis-data weights check
+    """
+
+
+@command.command("list")
+@_JSON
+def list_weights(as_json: bool) -> None:
+    """Show all weight files we know, which are registered, and where the others are had.
+
+    \b
+    Example:
+      avis-data weights list --json
+    """
+    from avis_data.known_weights import KNOWN
+    from avis_data.weights import data_home, registered
+
+    entries = {entry.name: entry for entry in registered()}
+    if as_json:
+        rows = []
+        for known in KNOWN:
+            row = {field: getattr(known, field) for field in ("name", "kind", "file_name", "page", "licence")}
+            entry = entries.get(known.name)
+            rows.append({**row, "registered": entry.model_dump(mode="json") if entry else None})
+        click.echo(json.dumps({"data_home": str(data_home()), "weights": rows}))
+        return
+    for known in KNOWN:
+        entry = entries.get(known.name)
+        place = entry.path if entry else f"not registered; {known.file_name} from {known.page}"
+        click.echo(f"{known.name:20} {known.kind:9} {known.licence:13} {place}")
+
+
+@command.command("check")
+@_JSON
+def check_weights(as_json: bool) -> int:
+    """Read every registered file again and compare it with what was registered; exit code 3 if one differs.
+
+    \b
+    Example:
+      avis-data weights check
+    """
+    from avis_data.weights import problem_with, registered
+
+    problems = {entry.name: problem_with(entry) for entry in registered()}
+    if as_json:
+        rows = [{"name": name, "ok": problem is None, "problem": problem} for name, problem in problems.items()]
+        click.echo(json.dumps({"weights": rows}))
+    else:
+        for name, problem in problems.items():
+            click.echo(f"{name:20} {problem or 'ok'}")
+        if not problems:
+            click.echo("no weights are registered; see avis-data weights list", err=True)
+    return int(ExitCode.BAD_INPUT if any(problems.values()) else ExitCode.OK)
+
+
+@command.command("add")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", default=None, help="One of `avis-data weights list`; needed if the file was renamed.")
+@_JSON
+def add_weights(file: Path, name: str | None, as_json: bool) -> None:
+    """Check a weight file (hash, no code inside, the right tensors) and register it. It stays where it is.
+
+    \b
+    Example:
+      avis-data weights add vggish-10086976.pth
+    """
+    from avis_data.weights import register
+
+    entry = register(file, name)
+    if as_json:
+        click.echo(json.dumps(entry.model_dump(mode="json")))
+    else:
+        click.echo(f"{entry.name}: {entry.path} (SHA-256 {entry.sha256})")
