@@ -70,7 +70,9 @@ class VideoStream(Record):
     """What a source video file holds, measured from its packets and not only read from its header."""
 
     duration_s: float = Field(gt=0, description="Measured: end of the last picture on the container's clock (start 0).")
-    claimed_duration_s: float | None = Field(default=None, description="What the header says of the picture, if it does.")
+    claimed_duration_s: float | None = Field(
+        default=None, description="What the header says of the picture, if it does."
+    )
     start_s: float = Field(description="Container start time on the file's own time stamps; subtracted everywhere.")
     video_index: int = Field(ge=0, description="Index of the picture stream among all streams of the file.")
     video_start_s: float = Field(description="First picture, relative to the container start.")

@@ -1,0 +1,220 @@
+"""Existing truth enters a workspace: a YouTube-VIS / AVISeg file becomes rows of the masks table and tracks.
+
+The file says nothing of what an object does while it does not sound: silent and hidden look the same in it. So only the
+sounding seconds become rows; for the others there is no row, which means "not known", and not a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from avis_data.categories import category_set
+from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
+from avis_data.io import atomic_path, read_json, sha256_file, write_json
+from avis_data.manifest import read_manifest, write_manifest
+from avis_data.masks.rle import Rle, area, box
+from avis_data.masks.table import replace_clips
+from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
+from avis_data.records import Clip, MaskRow, State, Track
+
+__all__ = ["ROUND", "ImportReport", "import_ytvis", "imported_clips"]
+
+ROUND = "import"
+"""The round of all that comes from a file."""
+
+_RECORD = "import.json"
+_TRUTH = "truth.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportReport:
+    """What an import took and what it left."""
+
+    file: str
+    sha256: str
+    num_clips: int
+    """Clips that now have the truth of this file, silent ones counted too."""
+    num_tracks: int
+    num_masks: int
+    num_silent_clips: int
+    """Of those, clips in which nothing sounds."""
+    num_maskless_tracks: int
+    """Tracks that never sound; they are kept, with no mask."""
+    num_clips_without: int
+    """Clips of the workspace of which this file says nothing; they stay as they are."""
+    skipped_clips: list[str] = field(default_factory=list)
+    """Videos of the file that were left out, whole, for their problems (`skip_bad`)."""
+    problems: list[Problem] = field(default_factory=list)
+    dropped_polygons: int = 0
+    """Outlines of fewer than 3 points or with an odd number of values, which the official loader drops too."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
+
+
+def import_ytvis(workspace: Workspace, truth: Path, *, skip_bad: bool = False, dry_run: bool = False) -> ImportReport:
+    """Bring the truth of a file into the workspace, all or nothing; the caller holds the workspace's lock.
+
+    A video of the file belongs to the clip whose id is its name (the folder in `file_names`), categories are matched by
+    name against the recipe's set. The file is kept as received in `annotations/import-<first 8 of its sha256>/`; what
+    the masks table and `manifest/tracks.jsonl` held of the same clips is replaced. The same file again changes nothing.
+
+    Args:
+        workspace: with a recipe and extracted clips.
+        truth: the JSON file.
+        skip_bad: leave out every video with a problem, whole (a clip with half of its truth would be wrong silently).
+        dry_run: check and count only.
+
+    Raises:
+        ConfigError: if the folder is no workspace or its recipe names no known category set.
+        DataError: if the workspace has no clips, or the file is missing or no JSON.
+        ProblemsError: with all problems, each with entry and field, unless `skip_bad`.
+    """
+    names = {category.name for category in category_set(load_recipe(workspace).categories).categories}
+    clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    if not clips:
+        raise DataError(f"{workspace.root}: there are no clips to give this truth to", hint="avis-data extract")
+    parsed = parse_ytvis(read_json(truth))
+    good = _good_part(parsed, clips, names)
+    if parsed.problems and not skip_bad:
+        hint = f"correct the file, or leave its bad videos out: avis-data import --format ytvis {truth} --skip-bad"
+        raise ProblemsError(f"{truth}: {len(parsed.problems)} problem(s), nothing imported", parsed.problems, hint=hint)
+    sha256 = sha256_file(truth)
+    rows, tracks = _records(good, f"import:{sha256[:8]}")
+    if not dry_run:
+        _store(workspace, truth, sha256, rows, tracks)
+    good_names = {video.name for video in good.videos}
+    return ImportReport(
+        file=truth.name,
+        sha256=sha256,
+        num_clips=len(good.videos),
+        num_tracks=len(tracks),
+        num_masks=sum(len(clip_rows) for clip_rows in rows.values()),
+        num_silent_clips=sum(not clip_rows for clip_rows in rows.values()),
+        num_maskless_tracks=sum(track.num_sounding == 0 for track in tracks),
+        num_clips_without=len(clips.keys() - good_names),
+        skipped_clips=sorted({video.name for video in parsed.dataset.videos} - good_names),
+        problems=parsed.problems,
+        dropped_polygons=len(parsed.remarks),
+    )
+
+
+def imported_clips(workspace: Workspace) -> set[str]:
+    """Ids of all clips that have truth from a file, those in which nothing sounds (no track, no row) among them."""
+    found: set[str] = set()
+    for record in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        found.update(read_json(record)["clips"])
+    return found
+
+
+def _good_part(parsed: ParsedYtvis, clips: Mapping[str, Clip], category_names: set[str]) -> YtvisDataset:
+    """The videos and tracks that fit the workspace; problems are added to those of the file."""
+    for video in parsed.dataset.videos:
+        clip = clips.get(video.name)
+        faults = [("file_names", f"this workspace has no clip {video.name!r:.80}")] if clip is None else []
+        for name, fault in faults or _misfits(video, clips[video.name]):
+            parsed.problem(parsed.places["videos", video.video_id], name, fault)
+            parsed.bad_video_ids.add(video.video_id)
+    categories = {category.id: category.name for category in parsed.dataset.categories}
+    for track in parsed.dataset.tracks:
+        for name, fault in _track_faults(track, categories[track.category_id], category_names):
+            parsed.problem(parsed.places["annotations", track.track_id], name, fault)
+            parsed.bad_video_ids.add(track.video_id)
+    return YtvisDataset(
+        videos=tuple(video for video in parsed.dataset.videos if video.video_id not in parsed.bad_video_ids),
+        tracks=tuple(track for track in parsed.dataset.tracks if track.video_id not in parsed.bad_video_ids),
+        categories=parsed.dataset.categories,
+    )
+
+
+def _misfits(video: YtvisVideo, clip: Clip) -> Iterable[tuple[str, str]]:
+    if (video.width, video.height) != (clip.width, clip.height):
+        found = f"{video.width} x {video.height}, the clip {clip.width} x {clip.height}"
+        yield "width", f"the video is {found} (width x height)"
+    if video.length != clip.num_seconds:
+        yield "file_names", f"the video has {video.length} frames, the clip {clip.num_seconds} seconds"
+    numbers = [re.fullmatch(r"\d+", PurePosixPath(name).stem) for name in video.file_names]
+    values = [int(number.group()) for number in numbers if number]
+    if values != sorted(set(values)):
+        yield "file_names", "the frames are not in ascending order of their numbers"
+
+
+def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) -> Iterable[tuple[str, str]]:
+    if category not in category_names:
+        yield "category_id", f"the recipe's category set has no {category!r:.60}"
+    if track.iscrowd:
+        yield "iscrowd", "crowd regions are not one object and cannot be kept as a track"
+    for second, mask in enumerate(track.masks):
+        if mask is not None and area(mask) == 0:
+            yield f"segmentations[{second}]", "the mask is empty; a frame in which the object does not sound has null"
+
+
+def _records(dataset: YtvisDataset, origin: str) -> tuple[dict[str, list[MaskRow]], list[Track]]:
+    clip_ids = {video.video_id: video.name for video in dataset.videos}
+    categories = {category.id: category.name for category in dataset.categories}
+    rows: dict[str, list[MaskRow]] = {clip_id: [] for clip_id in clip_ids.values()}
+    tracks = []
+    for found in dataset.tracks:
+        sounding = [(second, mask) for second, mask in enumerate(found.masks) if mask is not None]
+        track = Track(
+            track_id=f"{found.track_id:06d}",
+            clip_id=clip_ids[found.video_id],
+            category=categories[found.category_id],
+            num_sounding=len(sounding),
+            origin=origin,
+            round=ROUND,
+        )
+        tracks.append(track)
+        rows[track.clip_id] += [_row(track, second, mask) for second, mask in sounding]
+    return rows, tracks
+
+
+def _row(track: Track, second: int, mask: Rle) -> MaskRow:
+    return MaskRow(
+        clip_id=track.clip_id,
+        track_id=track.track_id,
+        category=track.category,
+        second=second,
+        state=State.SOUNDING,
+        height=mask.height,
+        width=mask.width,
+        counts=mask.counts,
+        area_px=area(mask),
+        box_xywh=box(mask),
+        origin=track.origin,
+        round=track.round,
+    )
+
+
+def _store(
+    workspace: Workspace, truth: Path, sha256: str, rows: Mapping[str, list[MaskRow]], tracks: list[Track]
+) -> None:
+    """The file as received first, the manifest last: what is killed in between is completed by the same command."""
+    folder = workspace.annotations / f"import-{sha256[:8]}"
+    kept = folder / _TRUTH
+    if not kept.exists():
+        with atomic_path(kept) as part:
+            shutil.copyfile(truth, part)
+    if sha256_file(kept) != sha256:
+        raise DataError(f"{kept} is not the file that it was when it was imported", hint=f"move {folder} away")
+    replace_clips(workspace.masks, rows)
+    others = read_manifest(workspace.manifest / "tracks.jsonl", Track)
+    merged = [track for track in others if track.clip_id not in rows] + tracks
+    merged.sort(key=lambda track: (track.clip_id, track.track_id))
+    write_manifest(workspace.manifest / "tracks.jsonl", merged)
+    _write_record(folder / _RECORD, truth, sha256, rows)
+
+
+def _write_record(path: Path, truth: Path, sha256: str, rows: Mapping[str, list[MaskRow]]) -> None:
+    record = {"format": "ytvis", "file": truth.name, "sha256": sha256, "clips": sorted(rows)}
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["clips"] != record["clips"]:
+        write_json(path, record)
