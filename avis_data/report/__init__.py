@@ -1,0 +1,1 @@
+"""One page that shows a dataset: figures, and a contact sheet for each clip."""

@@ -1,0 +1,271 @@
+"""A synthetic dataset on disk: the list of its videos, the media files, and the truth.
+
+```
+OUT/videos.csv             the list, for `avis-data fetch`
+OUT/media/<video_id>.mp4   one in four is longer than its clip: the list gives start and end
+OUT/truth.json             YouTube-VIS form: categories of aviseg-26, masks of the sounding seconds
+OUT/scenes.json            everything else that is true: intervals of sound, silent and hidden seconds, look-alikes
+OUT/scenes/<video_id>.json the same of one clip and the hash of its media file; a clip that has it is finished
+```
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from avis_data.categories import category_set
+from avis_data.errors import ConfigError, DataError
+from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis, ytvis_json
+from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, sha256_file, sha256_text, write_json, write_text
+from avis_data.records import Record, State
+from avis_data.synth.encode import write_mp4
+from avis_data.synth.labels import SceneLabels, label_scene
+from avis_data.synth.picture import Painter
+from avis_data.synth.plan import plan_scene
+from avis_data.synth.scene import WorldOptions
+from avis_data.synth.sound import mix, stems
+
+__all__ = ["CATEGORY_SET", "WorldSummary", "check_options", "make_world"]
+
+CATEGORY_SET = "aviseg-26"
+_VERSION = 1
+"""Raised when the same options give another world; clips made before it are made again."""
+_COLUMNS = ("url", "video_id", "start", "end", "categories", "license", "split")
+_LICENSE = "CC0-1.0"
+
+
+class _Made(Record):
+    """`scenes/<video_id>.json`: a clip that is finished."""
+
+    key: str
+    media_sha256: str
+    labels: SceneLabels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorldSummary:
+    """What was made."""
+
+    num_clips: int
+    num_made: int
+    """Of these, made by this call; the others were there."""
+    num_tracks: int
+    """With at least one sounding second, so in the truth."""
+    num_masks: int
+
+
+def make_world(
+    options: WorldOptions,
+    out: Path,
+    *,
+    num_clips: int,
+    base_url: str | None = None,
+    workers: int = 1,
+    on_clip: Callable[[], None] = lambda: None,
+) -> WorldSummary:
+    """Make the clips that are not there yet, then the list and the truth of all of them.
+
+    Args:
+        options: seed, length and size of the clips.
+        out: the folder; made if it is missing.
+        num_clips: clips 0 to num_clips - 1; how many there are does not change any of them.
+        base_url: the list holds `<base_url>/media/<video_id>.mp4`; None: paths relative to the list.
+        workers: processes.
+        on_clip: called once for each clip, as it is finished or found to be there.
+
+    Raises:
+        ConfigError: for options that cannot be, or a folder that holds somebody's own list.
+        ToolError: if ffmpeg is missing or fails.
+    """
+    check_options(options, num_clips=num_clips, base_url=base_url)
+    with _claimed(out):
+        todo = []
+        for index in range(num_clips):
+            if _finished(out, options, index) is None:
+                todo.append(index)
+            else:
+                on_clip()
+        for _ in _made(options, out, todo, workers):
+            on_clip()
+        truth = _write_lists(out, [_labels(out, options, index) for index in range(num_clips)], options, base_url)
+    return WorldSummary(
+        num_clips=num_clips,
+        num_made=len(todo),
+        num_tracks=len(truth.tracks),
+        num_masks=sum(mask is not None for track in truth.tracks for mask in track.masks),
+    )
+
+
+def check_options(options: WorldOptions, *, num_clips: int, base_url: str | None) -> None:
+    """Raise ConfigError, with the value and the range, for a world that cannot be made."""
+    for name, value, low, high in (
+        ("--clips", num_clips, 1, 9999),
+        ("--seconds", options.num_seconds, 1, 3600),
+        ("--seed", options.seed, 0, 2**32 - 1),
+        ("--size: width", options.width, 64, 3840),
+        ("--size: height", options.height, 64, 2160),
+        ("--fps", options.fps, 2, 60),
+    ):
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be {low} to {high} (found {value})")
+    if options.width % 2 or options.height % 2:
+        raise ConfigError(f"--size must be even, for H.264 (found {options.width}x{options.height})")
+    if base_url is not None and not base_url.startswith(("http://", "https://")):
+        raise ConfigError(f"--base-url must begin with http:// or https:// (found {base_url!r:.80})")
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """The folder, for this process alone, without what a killed run left half-written."""
+    if (out / "videos.csv").exists() and not (out / "scenes.json").exists():
+        raise ConfigError(f"{out}: holds a videos.csv that is not of a synthetic world", hint="--out ANOTHER_FOLDER")
+    try:
+        (out / "media").mkdir(parents=True, exist_ok=True)
+        (out / "scenes").mkdir(exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigError(f"{out}: is a file, or holds a file where a folder is needed") from None
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            for folder in (out, out / "media", out / "scenes"):
+                for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                    left_over.unlink()
+            yield
+    except Timeout:
+        raise ConfigError(f"{out}: another `avis-data synth` is writing here") from None
+
+
+def _key(options: WorldOptions, index: int) -> str:
+    return sha256_text(canonical_json([_VERSION, asdict(options), index]))
+
+
+def _finished(out: Path, options: WorldOptions, index: int) -> _Made | None:
+    """The record of a clip, if it was made with these options and its media file is intact."""
+    video_id = plan_scene(options, index).video_id
+    media = out / "media" / f"{video_id}.mp4"
+    try:
+        made = _Made.model_validate(read_json(out / "scenes" / f"{video_id}.json"))
+    except (DataError, ValidationError):
+        return None
+    intact = made.key == _key(options, index) and media.is_file() and sha256_file(media) == made.media_sha256
+    return made if intact else None
+
+
+def _labels(out: Path, options: WorldOptions, index: int) -> SceneLabels:
+    path = out / "scenes" / f"{plan_scene(options, index).video_id}.json"
+    return _Made.model_validate(read_json(path)).labels
+
+
+def _made(options: WorldOptions, out: Path, todo: list[int], workers: int) -> Iterator[int]:
+    """Make the clips, and give the number of each as it is finished."""
+    if workers == 1 or len(todo) < 2:
+        for index in todo:
+            yield _make_clip(options, out, index)
+        return
+    # Spawned, not forked: the parent may have threads of other libraries.
+    pool = ProcessPoolExecutor(
+        min(workers, len(todo)), mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
+    )
+    try:
+        for future in as_completed([pool.submit(_make_clip, options, out, index) for index in todo]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+def _make_clip(options: WorldOptions, out: Path, index: int) -> int:
+    scene = plan_scene(options, index)
+    painter = Painter(scene)
+    media = out / "media" / f"{scene.video_id}.mp4"
+    write_mp4(
+        media,
+        (painter.picture(k) for k in range(scene.num_pictures)),
+        mix(scene, stems(scene)),
+        size_hw=(options.height, options.width),
+        fps=options.fps,
+    )
+    made = _Made(key=_key(options, index), media_sha256=sha256_file(media), labels=label_scene(scene, painter))
+    write_json(out / "scenes" / f"{scene.video_id}.json", made.model_dump(mode="json"), indent=None)
+    return index
+
+
+def _write_lists(out: Path, scenes: list[SceneLabels], options: WorldOptions, base_url: str | None) -> YtvisDataset:
+    truth = _truth(scenes, options)
+    # First what tells that the folder is a synthetic world, so that a kill in between leaves one that can go on.
+    write_json(out / "scenes.json", _scenes_json(scenes, options), indent=None)
+    write_json(out / "truth.json", ytvis_json(truth), indent=None)
+    _read_back(out / "truth.json", truth)
+    write_text(out / "videos.csv", _list_text(scenes, base_url))
+    return truth
+
+
+def _truth(scenes: list[SceneLabels], options: WorldOptions) -> YtvisDataset:
+    categories = tuple(category_set(CATEGORY_SET).categories)
+    id_of = {category.name: category.id for category in categories}
+    videos: list[YtvisVideo] = []
+    tracks: list[YtvisTrack] = []
+    for number, scene in enumerate(scenes, start=1):
+        names = tuple(f"{scene.clip_id}/{second}.jpg" for second in range(scene.num_seconds))
+        videos.append(
+            YtvisVideo(
+                video_id=number,
+                name=scene.clip_id,
+                width=scene.width,
+                height=scene.height,
+                length=scene.num_seconds,
+                file_names=names,
+            )
+        )
+        for track in scene.tracks:
+            sounding = [state is State.SOUNDING for state in track.states]
+            if any(sounding):
+                masks = tuple(scene.mask(track, t) if sounds else None for t, sounds in enumerate(sounding))
+                category_id = id_of[track.category]
+                tracks.append(
+                    YtvisTrack(track_id=len(tracks) + 1, video_id=number, category_id=category_id, masks=masks)
+                )
+    info = {"description": "Synthetic world of avis-data", "seed": options.seed, "version": str(_VERSION)}
+    return YtvisDataset(videos=tuple(videos), tracks=tuple(tracks), categories=categories, info=info)
+
+
+def _scenes_json(scenes: list[SceneLabels], options: WorldOptions) -> dict[str, object]:
+    world = {**asdict(options), "num_clips": len(scenes), "version": _VERSION}
+    return {"world": world, "scenes": [scene.model_dump(mode="json") for scene in scenes]}
+
+
+def _read_back(path: Path, truth: YtvisDataset) -> None:
+    found = read_ytvis(path)
+    if found.videos != truth.videos or len(found.tracks) != len(truth.tracks):
+        raise DataError(f"{path}: does not read back as it was written")
+
+
+def _list_text(scenes: list[SceneLabels], base_url: str | None) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for scene in scenes:
+        place = f"media/{scene.video_id}.mp4"
+        row = {
+            "url": place if base_url is None else f"{base_url.rstrip('/')}/{place}",
+            "video_id": scene.video_id,
+            "categories": ";".join(sorted({track.category for track in scene.tracks})),
+            "license": _LICENSE,
+        }
+        if scene.end_s is not None:
+            row |= {"start": f"{scene.start_s:.3f}", "end": f"{scene.end_s:.3f}"}
+        writer.writerow(row)
+    return text.getvalue()
