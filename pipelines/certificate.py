@@ -1,0 +1,176 @@
+"""What an export says about itself: what it holds, where that comes from, and how it was split, for others to check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from avis_data import __version__
+from avis_data.features.store import bucket, part_name
+from avis_data.io import sha256_text
+from avis_data.paths import Workspace
+from avis_data.pipelines.export_inputs import ExportClip, ExportInputs
+from avis_data.splits import Assignment, balance_report
+
+__all__ = ["CERTIFICATE", "FILE_LIST", "certificate", "count_splits", "embedding_origins", "file_list"]
+
+CERTIFICATE = "certificate.json"
+FILE_LIST = "files.sha256"
+_FORMAT = 1
+
+
+def certificate(
+    inputs: ExportInputs,
+    assignment: Assignment,
+    splits: Mapping[str, Sequence[ExportClip]],
+    *,
+    key: str,
+    selection: str,
+    mask_form: str,
+    files: Mapping[str, str],
+    embeddings: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The content of `certificate.json`: JSON values without times, host names or absolute paths.
+
+    Args:
+        inputs: what was exported.
+        assignment: its division.
+        splits: the clips of each split.
+        key: hash of all that the export depends on.
+        selection: which clips were asked for.
+        mask_form: how masks are written, `polygons` or `rle`.
+        files: relative path -> sha256 of every file but the list of files and the certificate itself.
+        embeddings: of `embedding_origins`; None where features were left out.
+    """
+    return {
+        "certificate": _FORMAT,
+        "tool": {"name": "avis-data", "version": __version__},
+        "format": "ytvis",
+        "masks": mask_form,
+        "key": key,
+        "recipe": {
+            "name": inputs.recipe_name,
+            "sha256": sha256_text(inputs.recipe_text),
+            "text": inputs.recipe_text,
+        },
+        "counts": count_splits(splits),
+        "files": {"list": FILE_LIST, "count": len(files), "sha256": sha256_text(file_list(files))},
+        "split": _split_proof(assignment),
+        "frame_at": _tally(item.clip.frame_at for item in inputs.clips),
+        "sound": {
+            "source": _tally(item.clip.sound for item in inputs.clips),
+            "wav": "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound the embeddings were made from",
+        },
+        "embeddings": embeddings,
+        "truth": _truth(inputs, selection),
+        "rights": _rights(inputs),
+        "clips": [_origin(item, assignment) for item in inputs.clips],
+    }
+
+
+def count_splits(splits: Mapping[str, Sequence[ExportClip]]) -> dict[str, dict[str, int]]:
+    """Per split and in total: clips, sources (groups), seconds, tracks, masks, silent / single / multi seconds."""
+    table = {name: _count(items) for name, items in splits.items()}
+    table["total"] = _count([item for items in splits.values() for item in items])
+    return table
+
+
+def file_list(files: Mapping[str, str]) -> str:
+    """The text of `files.sha256`, as `sha256sum -c` reads it: sorted lines `<sha256>  <path>`."""
+    return "".join(f"{files[path]}  {path}\n" for path in sorted(files))
+
+
+def embedding_origins(workspace: Workspace, clip_ids: Sequence[str]) -> dict[str, Any]:
+    """Which weights and which front end made the embeddings of these clips: each value with its number of rows."""
+    wanted = set(clip_ids)
+    columns = ("weights_sha256", "front_end", "window_s")
+    found: dict[str, Counter[str]] = {name: Counter() for name in columns}
+    for part in sorted({part_name(bucket(clip_id)) for clip_id in wanted}):
+        table = pq.read_table(workspace.features / part, columns=["clip_id", *columns])
+        table = table.filter(pc.is_in(pc.cast(table["clip_id"], "string"), value_set=pc.cast(sorted(wanted), "string")))
+        for name in columns:
+            for entry in table[name].combine_chunks().value_counts().to_pylist():
+                found[name][_text(entry["values"])] += entry["counts"]
+    untrained = any(weights.startswith("untrained") for weights in found["weights_sha256"])
+    return {"network": "vggish", "untrained": untrained} | {
+        name: dict(sorted(counts.items())) for name, counts in found.items()
+    }
+
+
+def _text(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def _count(items: Sequence[ExportClip]) -> dict[str, int]:
+    profiles = [item.profile() for item in items]
+    silent, single, multi = (sum(column) for column in zip(*profiles, strict=True)) if profiles else (0, 0, 0)
+    return {
+        "clips": len(items),
+        "sources": len({item.group for item in items}),
+        "seconds": sum(item.clip.num_seconds for item in items),
+        "tracks": sum(len(item.tracks) for item in items),
+        "masks": sum(mask is not None for item in items for track in item.tracks for mask in track.masks),
+        "silent_seconds": silent,
+        "single_seconds": single,
+        "multi_seconds": multi,
+    }
+
+
+def _split_proof(assignment: Assignment) -> dict[str, Any]:
+    return {
+        "request": assignment.request,
+        "seed": assignment.seed,
+        "clips": assignment.counts(),
+        "sources": assignment.groups(),
+        "sources_in_two_splits": assignment.divided_groups(),
+        "balance": balance_report(assignment).as_dict(),
+    }
+
+
+def _truth(inputs: ExportInputs, selection: str) -> dict[str, Any]:
+    tracks = [track.track for item in inputs.clips for track in item.tracks]
+    return {
+        "selection": selection,
+        "rounds": _tally(track.round for track in tracks),
+        "origins": _tally(track.origin for track in tracks),
+        "clips_with_truth": sum(item.has_truth for item in inputs.clips),
+        "clips_without_truth": sum(not item.has_truth for item in inputs.clips),
+    }
+
+
+def _rights(inputs: ExportInputs) -> dict[str, Any]:
+    by_license: dict[str, list[ExportClip]] = {}
+    for item in inputs.clips:
+        by_license.setdefault(item.license or "", []).append(item)
+    return {
+        "licenses": {
+            name: {"clips": len(items), "sources": len({item.group for item in items})}
+            for name, items in sorted(by_license.items())
+            if name
+        },
+        "sources_without_license": sorted({item.clip.video_id for item in by_license.get("", [])}),
+    }
+
+
+def _origin(item: ExportClip, assignment: Assignment) -> dict[str, Any]:
+    """Where one clip comes from; the address only where others can reach it, a path would say nothing to them."""
+    public = item.video.url.startswith(("http://", "https://"))
+    return {
+        "clip_id": item.clip.clip_id,
+        "split": assignment.split_of[item.clip.clip_id],
+        "source": item.group,
+        "video_id": item.clip.video_id,
+        "source_sha256": item.video.sha256,
+        "url": item.video.url if public else None,
+        "start_s": item.clip.start_s,
+        "num_seconds": item.clip.num_seconds,
+        "license": item.license,
+    }
+
+
+def _tally(values: Any) -> dict[str, int]:
+    return dict(sorted(Counter(map(str, values)).items()))

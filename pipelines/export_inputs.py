@@ -1,0 +1,260 @@
+"""What an export is made from: clips with their truth, sources and features, gathered and checked before any write."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from avis_data.categories import category_set
+from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.features.store import read_embeddings
+from avis_data.manifest import read_manifest
+from avis_data.masks.rle import Rle
+from avis_data.masks.table import read_masks
+from avis_data.paths import Workspace
+from avis_data.pipelines.import_truth import imported_clips
+from avis_data.recipe import load_recipe
+from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
+from avis_data.splits import SplitClip
+
+__all__ = ["ACCEPTED_ROUNDS", "ExportClip", "ExportInputs", "ExportTrack", "Selection", "gather"]
+
+Selection = Literal["accepted", "all"]
+
+ACCEPTED_ROUNDS = ("accepted", "import")
+"""Rounds whose truth is published. Where a clip has several, the first of this list counts: review replaces import."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportTrack:
+    """One track that sounds in at least one second."""
+
+    track: Track
+    category_id: int
+    masks: tuple[Rle | None, ...]
+    """One per second; None where it does not sound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportClip:
+    """One clip with all that is written of it."""
+
+    clip: Clip
+    video: Video
+    group: str
+    """Name of its source group: clips that share a source video or a source file, directly or over others."""
+    tracks: tuple[ExportTrack, ...]
+    """Sorted by track id; empty for a clip in which nothing sounds, or without truth."""
+    has_truth: bool
+    """False: nobody has said what sounds in it."""
+    features_sha256: str | None
+    """Of the float32 values of its embeddings; None where features are left out."""
+
+    @property
+    def license(self) -> str | None:
+        """What the list says of the clip, else what the source says of itself."""
+        return self.clip.license or self.video.license
+
+    def profile(self) -> tuple[int, int, int]:
+        """Seconds in which none, one, several tracks sound; zeros for a clip of which that is not known."""
+        if not self.has_truth:
+            return 0, 0, 0
+        sounding = [sum(track.masks[t] is not None for track in self.tracks) for t in range(self.clip.num_seconds)]
+        return sounding.count(0), sounding.count(1), sum(number > 1 for number in sounding)
+
+    def for_split(self) -> SplitClip:
+        """What the division into splits looks at: the truth, or where there is none what the list says is in it."""
+        categories = {track.track.category for track in self.tracks} if self.has_truth else set(self.clip.categories)
+        return SplitClip(
+            clip_id=self.clip.clip_id,
+            video_id=self.clip.video_id,
+            group=self.group,
+            categories=tuple(sorted(categories)),
+            num_tracks=len(self.tracks),
+            seconds=self.profile(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportInputs:
+    """The clips of an export, sorted by id, and what they have in common."""
+
+    clips: tuple[ExportClip, ...]
+    categories: CategorySet
+    recipe_text: str
+    recipe_name: str
+    description: str
+    default_split: str | None
+    without_truth: tuple[str, ...]
+    """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
+
+
+def gather(workspace: Workspace, *, selection: Selection, with_features: bool) -> ExportInputs:
+    """Read manifests, masks and embeddings of a workspace and check that they belong together.
+
+    Args:
+        workspace: a folder with a recipe.
+        selection: `accepted`: clips with accepted truth; `all`: the others too, without annotations.
+        with_features: whether embeddings are needed.
+
+    Raises:
+        ConfigError: if the folder is no workspace.
+        DataError: if there are no clips, none with accepted truth, or no embeddings.
+        ProblemsError: with everything that does not fit together.
+    """
+    recipe = load_recipe(workspace)
+    categories = category_set(recipe.categories)
+    all_clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
+    if not all_clips:
+        raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
+    tracks = _accepted_tracks(workspace)
+    labelled = imported_clips(workspace) | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
+    chosen = [clip for clip in all_clips if selection == "all" or clip.clip_id in labelled]
+    if not chosen:
+        raise DataError(
+            f"{workspace.root}: none of {len(all_clips)} clips has accepted truth",
+            hint="avis-data import --format ytvis truth.json, or avis-data export --clips all",
+        )
+    videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
+    problems = _check_records(chosen, videos, tracks, categories)
+    found_tracks = _read_tracks(workspace, chosen, tracks, categories, problems)
+    hashes = _hash_features(workspace, chosen, problems) if with_features else {}
+    if problems:
+        raise ProblemsError(f"{workspace.root}: {len(problems)} problems, so nothing was exported", problems)
+    groups = _source_groups(chosen, videos)
+    return ExportInputs(
+        clips=tuple(
+            ExportClip(
+                clip=clip,
+                video=videos[clip.video_id],
+                group=groups[clip.video_id],
+                tracks=found_tracks[clip.clip_id],
+                has_truth=clip.clip_id in labelled,
+                features_sha256=hashes.get(clip.clip_id),
+            )
+            for clip in chosen
+        ),
+        categories=categories,
+        recipe_text=workspace.recipe.read_text(encoding="utf-8"),
+        recipe_name=recipe.name,
+        description=recipe.description,
+        default_split=recipe.split,
+        without_truth=tuple(clip.clip_id for clip in all_clips if clip.clip_id not in labelled),
+    )
+
+
+def _accepted_tracks(workspace: Workspace) -> dict[str, list[Track]]:
+    by_round: dict[str, dict[str, list[Track]]] = {name: defaultdict(list) for name in ACCEPTED_ROUNDS}
+    for track in read_manifest(workspace.manifest / "tracks.jsonl", Track):
+        if track.round in by_round:
+            by_round[track.round][track.clip_id].append(track)
+    found: dict[str, list[Track]] = {}
+    for name in reversed(ACCEPTED_ROUNDS):
+        found |= by_round[name]
+    return {clip_id: sorted(tracks, key=lambda track: track.track_id) for clip_id, tracks in found.items()}
+
+
+def _check_records(
+    clips: Sequence[Clip], videos: dict[str, Video], tracks: dict[str, list[Track]], categories: CategorySet
+) -> list[Problem]:
+    names = {category.name for category in categories.categories}
+    problems = []
+    seen: set[str] = set()
+    for clip in clips:
+        where = f"clip {clip.clip_id}"
+        if clip.clip_id in seen:
+            problems.append(Problem(where, "clip_id", "is in manifest/clips.jsonl twice"))
+        seen.add(clip.clip_id)
+        if clip.video_id not in videos:
+            problems.append(Problem(where, "video_id", f"source {clip.video_id!r} is not in manifest/videos.jsonl"))
+        for track in tracks.get(clip.clip_id, ()):
+            if track.category not in names:
+                message = f"{track.category!r} of track {track.track_id} is not in the set {categories.name!r}"
+                problems.append(Problem(where, "category", message))
+    return problems
+
+
+def _read_tracks(
+    workspace: Workspace,
+    clips: Sequence[Clip],
+    tracks: dict[str, list[Track]],
+    categories: CategorySet,
+    problems: list[Problem],
+) -> dict[str, tuple[ExportTrack, ...]]:
+    """The tracks that sound, with their masks; what does not fit is added to `problems`."""
+    ids = {category.name: category.id for category in categories.categories}
+    found: dict[str, tuple[ExportTrack, ...]] = {clip.clip_id: () for clip in clips}
+    wanted = {clip.clip_id: clip for clip in clips if clip.clip_id in tracks}
+    for clip_id, rows in _mask_rows(workspace, wanted):
+        clip = wanted[clip_id]
+        of_track: dict[tuple[str, str], list[MaskRow]] = defaultdict(list)
+        for row in rows:
+            of_track[row.track_id, row.round].append(row)
+        sounding = []
+        for track in tracks[clip_id]:
+            masks = _track_masks(clip, track, of_track[track.track_id, track.round], problems)
+            if any(masks) and track.category in ids:
+                sounding.append(ExportTrack(track=track, category_id=ids[track.category], masks=masks))
+        found[clip_id] = tuple(sounding)
+    return found
+
+
+def _mask_rows(workspace: Workspace, wanted: dict[str, Clip]) -> Iterator[tuple[str, list[MaskRow]]]:
+    """Every wanted clip once; a clip of which the table holds nothing with an empty list."""
+    missing = set(wanted)
+    for clip_id, rows in read_masks(workspace.masks, sorted(wanted)):
+        missing.discard(clip_id)
+        yield clip_id, rows
+    for clip_id in sorted(missing):
+        yield clip_id, []
+
+
+def _track_masks(clip: Clip, track: Track, rows: Iterable[MaskRow], problems: list[Problem]) -> tuple[Rle | None, ...]:
+    masks: list[Rle | None] = [None] * clip.num_seconds
+    where = f"clip {clip.clip_id}"
+    num_sounding = 0
+    for row in rows:
+        if row.state is not State.SOUNDING:
+            continue
+        num_sounding += 1
+        if row.second >= clip.num_seconds:
+            message = f"second {row.second} of track {track.track_id}, but the clip has {clip.num_seconds} seconds"
+            problems.append(Problem(where, "masks", message))
+        elif (row.width, row.height) != (clip.width, clip.height):
+            message = f"track {track.track_id}, second {row.second}: mask of {row.width}x{row.height} pixels"
+            problems.append(Problem(where, "masks", f"{message}, stills of {clip.width}x{clip.height}"))
+        elif row.counts is not None and row.area_px > 0:
+            masks[row.second] = Rle(row.height, row.width, row.counts)
+    if num_sounding != track.num_sounding:
+        message = f"track {track.track_id} sounds in {track.num_sounding} seconds, the masks table has {num_sounding}"
+        problems.append(Problem(where, "masks", message))
+    return tuple(masks)
+
+
+def _hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[Problem]) -> dict[str, str]:
+    hint = "avis-data embed, or avis-data export --without-features"
+    if not any(workspace.features.glob("part-*.parquet")):
+        raise DataError(f"{workspace.root}: no embeddings of any clip", hint=hint)
+    num_seconds = {clip.clip_id: clip.num_seconds for clip in clips}
+    hashes = {}
+    try:
+        for clip_id, embeddings_TD in read_embeddings(workspace.features, sorted(num_seconds)):
+            if len(embeddings_TD) != num_seconds[clip_id]:
+                message = f"{len(embeddings_TD)} embeddings for {num_seconds[clip_id]} stills; avis-data embed --force"
+                problems.append(Problem(f"clip {clip_id}", "features", message))
+            hashes[clip_id] = hashlib.sha256(embeddings_TD.tobytes()).hexdigest()
+    except DataError as error:
+        raise DataError(str(error.args[0]), hint=hint) from None
+    return hashes
+
+
+def _source_groups(clips: Sequence[Clip], videos: dict[str, Video]) -> dict[str, str]:
+    """Source video id -> the smallest video id of those that hold the same bytes: they are one source."""
+    first: dict[str, str] = {}
+    used = sorted({clip.video_id for clip in clips})
+    for video_id in used:
+        first.setdefault(videos[video_id].sha256, video_id)
+    return {video_id: first[videos[video_id].sha256] for video_id in used}
