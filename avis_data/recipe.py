@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib.resources import files
 from typing import Literal
 
+import yaml
 from pydantic import Field
 
-from avis_data.config import config_from_yaml
+from avis_data.config import config_from_yaml, validated
 from avis_data.errors import ConfigError
+from avis_data.io import write_text
 from avis_data.paths import Workspace
 from avis_data.records import FrameAt, Record
 
-__all__ = ["EmbedOptions", "ExtractOptions", "FetchOptions", "PreviewOptions", "Recipe", "load_recipe"]
+__all__ = [
+    "DEFAULT_RECIPE",
+    "EmbedOptions",
+    "ExtractOptions",
+    "FetchOptions",
+    "PreviewOptions",
+    "Recipe",
+    "create_workspace",
+    "load_recipe",
+    "parse_shipped_recipe",
+    "shipped_recipe",
+]
+
+DEFAULT_RECIPE = "aviseg"
 
 
 class FetchOptions(Record):
@@ -36,7 +51,8 @@ class ExtractOptions(Record):
         "fail (reasons no_audio, audio_short) or pad with digital silence (and say so in times.json).",
     )
     corrupt_media: Literal["fail", "keep"] = Field(
-        default="fail", description="Data that does not decode cleanly: fail (reason corrupt_media) or keep what decodes."
+        default="fail",
+        description="Data that does not decode cleanly: fail (reason corrupt_media) or keep what decodes.",
     )
 
 
@@ -89,15 +105,42 @@ def load_recipe(workspace: Workspace) -> Recipe:
     return config_from_yaml(workspace.recipe, Recipe)
 
 
-def recipe_path(name: str) -> Path:
-    """The shipped recipe of that name.
+def shipped_recipe(name: str) -> str:
+    """The text of a recipe that ships with the tool.
 
     Raises:
-        ConfigError: if there is none; lists those there are.
+        ConfigError: if there is none of that name; lists those there are.
     """
-    folder = Path(str(__import__("avis_data.pipelines", fromlist=["__path__"]).__path__[0])) / "recipes"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        raise ConfigError(f"no recipe {name!r}; there are: {known}")
-    return path
+    folder = files("avis_data.pipelines") / "recipes"
+    known = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+    if name not in known:
+        raise ConfigError(f"no recipe {name!r}; there are: {', '.join(known)}")
+    return (folder / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def parse_shipped_recipe(name: str) -> Recipe:
+    """A recipe that ships with the tool.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    return validated(Recipe, yaml.safe_load(shipped_recipe(name)), where=f"recipe {name}")
+
+
+def create_workspace(workspace: Workspace, recipe_name: str) -> Recipe:
+    """Make the folder a workspace by giving it a recipe; one that it has already stays.
+
+    Raises:
+        ConfigError: if there is no such recipe, or the folder has another one.
+    """
+    text = shipped_recipe(recipe_name)
+    if workspace.recipe.exists():
+        recipe = load_recipe(workspace)
+        if recipe.name != recipe_name:
+            raise ConfigError(
+                f"{workspace.recipe}: this workspace has the recipe {recipe.name!r} already",
+                hint="edit recipe.yaml, or choose another folder with -C",
+            )
+        return recipe
+    write_text(workspace.recipe, text)
+    return load_recipe(workspace)

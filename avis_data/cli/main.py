@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "Say whether one set of predictions beats another.",
     "weights": "List, check and register model weight files.",
     "synth": "Make a synthetic dataset with exact truth.",
+    "demo": "Show the whole chain on a small synthetic dataset.",
 }
 """Every command with its one line, so that `avis-data --help` imports none of them."""
 

@@ -1,0 +1,80 @@
+"""`avis-data compare`: does one set of predictions beat another?"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+__all__ = ["command"]
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(name="compare")
+@click.argument("a", type=_FILE)
+@click.argument("b", type=_FILE)
+@click.option("--gt", "truth", type=_FILE, required=True, help="Truth: a JSON file.")
+@click.option(
+    "--mode",
+    type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
+    default="both",
+    show_default=True,
+    help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
+)
+@click.option("--bootstrap", type=click.IntRange(10, 100_000), default=1000, show_default=True, metavar="N")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--lenient", is_flag=True, help="Leave bad entries out and count them, instead of refusing the file.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+def command(
+    a: Path,
+    b: Path,
+    truth: Path,
+    mode: str,
+    bootstrap: int,
+    seed: int,
+    as_json: bool,
+    lenient: bool,
+    workers: int,
+) -> None:
+    """Say whether the predictions B beat the predictions A, metric by metric.
+
+    Videos are drawn again with replacement, the same for both, N times: that gives the interval of the difference and
+    the p-value. A verdict is given at 5 %.
+
+    \b
+    Example:
+      avis-data compare baseline.json ours.json --gt test.json
+    """
+    # The arrays are small: threads of the linear algebra library only burn time waiting for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import numpy as np
+
+    from avis_data.metrics.comparison import compare_results
+    from avis_data.metrics.files import evaluate_files
+    from avis_data.metrics.tables import comparison_table
+    from avis_data.metrics.video_stats import modes_named
+
+    sets = [evaluate_files(truth, path, modes=modes_named(mode), lenient=lenient, workers=workers) for path in (a, b)]
+    differences = compare_results(sets[0].result, sets[1].result, num_draws=bootstrap, rng=np.random.default_rng(seed))
+    dropped = [len({problem.where for problem in item.result.problems}) for item in sets]
+    if as_json:
+        figures = {
+            str(found): {
+                name: None if item is None else {**asdict(item), "verdict": item.verdict}
+                for name, item in by_metric.items()
+            }
+            for found, by_metric in differences.items()
+        }
+        meta = {"a": a.name, "b": b.name, "truth": truth.name, "draws": bootstrap, "seed": seed, "num_dropped": dropped}
+        click.echo(json.dumps({**figures, "meta": meta}, allow_nan=False))
+        return
+    click.echo(comparison_table(differences, (str(a), str(b))))
+    if any(dropped):
+        click.echo(
+            f"left out: {dropped[0]} bad entries with A, {dropped[1]} with B (see `avis-data evaluate --lenient`)"
+        )

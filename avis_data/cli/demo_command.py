@@ -1,0 +1,110 @@
+"""`avis-data demo`: the whole chain on a small synthetic dataset, by the very commands that a person would type."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shlex
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from avis_data.cli.report_run import human_time
+from avis_data.errors import ExitCode
+
+__all__ = ["command"]
+
+_PORT = 8731
+"""The same on every run where it is free, so that the links stay the same and a second run has nothing to fetch."""
+
+
+@click.command("demo")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("demo-workspace"), show_default=True, help="Where to work."
+)
+@click.option("--clips", type=click.IntRange(6), default=8, show_default=True, help="How many clips.")
+@click.option("--seconds", type=click.IntRange(3), default=10, show_default=True, help="Length of each.")
+@click.option("--seed", type=int, default=1, show_default=True)
+def command(out: Path, clips: int, seconds: int, seed: int) -> ExitCode:
+    """Show the whole chain on a small synthetic dataset: make, serve, fetch, extract, embed, import, export, report.
+
+    The embeddings come from an untrained network, and say so. Every command is shown as it could be typed.
+
+    \b
+    Example:
+      avis-data demo --out demo-workspace
+    """
+    started, folder = time.monotonic(), Path.cwd()
+    root = out.resolve()
+    world, dataset = root / "world", root / "dataset"
+    world.mkdir(parents=True, exist_ok=True)
+    export, page = dataset / "exports" / "ytvis", root / "report.html"
+    try:
+        with _served(world) as url:
+            _run("synth", "--clips", clips, "--seconds", seconds, "--seed", seed, "--out", world, "--base-url", url)
+            _run("-C", dataset, "fetch", "--list", world / "videos.csv", "--sleep", 0)
+        _run("-C", dataset, "extract")
+        _run("-C", dataset, "preview")
+        _run("-C", dataset, "embed", "--untrained")
+        _run("-C", dataset, "import", "--format", "ytvis", world / "truth.json")
+        _run("-C", dataset, "export", "--format", "ytvis", "--split", "60/20/20", "--seed", seed)
+        _run("-C", dataset, "status")
+        _run("validate", export)
+        _run("stats", export)
+        _run("report", export, "--out", page)
+    except _CommandFailed as failed:
+        click.echo(f"the demo stopped: the last command ended with exit code {failed.code}", err=True)
+        return failed.code
+    finally:
+        os.chdir(folder)
+    click.echo(f"\nThe whole chain took {human_time(time.monotonic() - started)}. Open {page} in a browser.")
+    return ExitCode.OK
+
+
+class _CommandFailed(Exception):
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _run(*arguments: object) -> None:
+    """Show a command and run it, in this process."""
+    from avis_data.cli.main import main
+
+    texts = [str(argument) for argument in arguments]
+    click.secho(f"\n$ avis-data {shlex.join(texts)}", bold=True)
+    code = ExitCode(main(texts))
+    if code is not ExitCode.OK:
+        raise _CommandFailed(code)
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """The downloads are reported by fetch; a line per request would hide that."""
+
+
+class _QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away once it has seen enough, as downloaders do, is no error."""
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine only; gives its address."""
+    handler = functools.partial(_QuietHandler, directory=str(folder))
+    try:
+        server = _QuietServer(("127.0.0.1", _PORT), handler)
+    except OSError:  # taken
+        server = _QuietServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

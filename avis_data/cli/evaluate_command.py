@@ -1,0 +1,175 @@
+"""`avis-data evaluate`: the metrics of predictions against truth."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from avis_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from avis_data.metrics.files import FileEvaluation
+
+__all__ = ["command"]
+
+_FILE = click.Path(path_type=Path)
+_VARIANTS = ["official_ids_from_one", "empty_as_null", "official_literal_constant", "official_input"]
+
+
+@click.command(name="evaluate")
+@click.option("--task", type=click.Choice(["avis", "avs"]), default="avis", show_default=True, help="avs: AVSBench.")
+@click.option("--gt", "truth", type=_FILE, required=True, help="Truth: a JSON file (avs: a folder or .npz).")
+@click.option("--pred", "predictions", type=_FILE, required=True, help="Predictions, of the same kind.")
+@click.option(
+    "--mode",
+    type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
+    default="both",
+    show_default=True,
+    help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
+)
+@click.option("--variant", "variants", multiple=True, type=click.Choice(_VARIANTS), help="Deviation of aviseg_compat.")
+@click.option("--json", "json_path", metavar="FILE|-", help="Write one JSON object; `-`: to stdout, without the table.")
+@click.option("--per-video", type=_FILE, metavar="FILE.parquet", help="Write the figures of each video.")
+@click.option("--errors", type=_FILE, metavar="DIR", help="Write what is missing to 100, by kind of error.")
+@click.option("--bootstrap", type=click.IntRange(10, 100_000), metavar="N", help="Intervals from N draws of videos.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option("--lenient", is_flag=True, help="Leave bad entries out and count them, instead of refusing the file.")
+@click.option("--classes", type=click.IntRange(2), metavar="C", help="avs: semantic masks of C classes (AVSS: 71).")
+@click.option(
+    "--clips-per-group", type=click.IntRange(1), metavar="N", help="avs: also the reference's F, groups of N."
+)
+@click.option("--probabilities", is_flag=True, help="avs: arrays hold probabilities, not logits.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+def command(task: str, **options: Any) -> None:
+    """FSLA, HOTA and mAP of predicted tracks, or mIoU and F-score of AVSBench masks, against the truth.
+
+    aviseg_compat is what the public code computes, strict what the papers describe: see docs/metrics.md for which to
+    publish. On screen percent, in JSON fractions.
+
+    \b
+    Example:
+      avis-data evaluate --gt test.json --pred results.json --json scores.json
+    """
+    # The arrays are small: threads of the linear algebra library only burn time waiting for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    names = ("classes", "clips_per_group", "probabilities")
+    avs_options = {name: options.pop(name) for name in names}
+    if task == "avs":
+        _refuse_given(["mode", "variants", "per_video", "errors", "bootstrap", "seed", "workers"], "--task avis")
+        common = {name: options[name] for name in ("truth", "predictions", "json_path", "lenient")}
+        _evaluate_avs(**common, **avs_options)
+    else:
+        _refuse_given(names, "--task avs")
+        _evaluate_avis(**options)
+
+
+def _refuse_given(names: Sequence[str], task: str) -> None:
+    """An option that would do nothing is an error."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = option.name and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
+        if given and option.name in names:
+            raise ConfigError(f"{option.opts[0]} goes with {task}")
+
+
+def _evaluate_avs(
+    *,
+    truth: Path,
+    predictions: Path,
+    json_path: str | None,
+    lenient: bool,
+    classes: int | None,
+    clips_per_group: int | None,
+    probabilities: bool,
+) -> None:
+    from avis_data.metrics.avs_evaluation import avs_json, avs_table, evaluate_avs_files
+
+    if classes is not None and clips_per_group is not None:
+        raise ConfigError("--clips-per-group is for binary masks: figures of semantic ones do not depend on it")
+    found = evaluate_avs_files(
+        truth,
+        predictions,
+        num_classes=classes,
+        clips_per_group=clips_per_group,
+        are_logits=not probabilities,
+        lenient=lenient,
+    )
+    _report(json_path, avs_json(found), avs_table(found))
+
+
+def _evaluate_avis(
+    *,
+    truth: Path,
+    predictions: Path,
+    mode: str,
+    variants: Sequence[str],
+    json_path: str | None,
+    per_video: Path | None,
+    errors: Path | None,
+    bootstrap: int | None,
+    seed: int,
+    lenient: bool,
+    workers: int,
+) -> None:
+    from avis_data.metrics.files import evaluate_files, evaluation_json, write_per_video
+    from avis_data.metrics.tables import evaluation_table
+    from avis_data.metrics.video_stats import Mode, Variant, modes_named
+
+    modes = modes_named(mode)
+    if errors is not None and Mode.STRICT not in modes:
+        raise ConfigError("--errors splits the strict FSLA, which was not asked for", hint="add `--mode both`")
+    if variants and Mode.COMPAT not in modes:
+        raise ConfigError("--variant changes aviseg_compat, which was not asked for")
+    found = evaluate_files(
+        truth,
+        predictions,
+        modes=modes,
+        variants=[Variant(variant) for variant in variants],
+        lenient=lenient,
+        workers=workers,
+    )
+    intervals = None
+    if bootstrap is not None:
+        import numpy as np
+
+        from avis_data.metrics.bootstrap import bootstrap_intervals
+
+        intervals = bootstrap_intervals(found.result, num_draws=bootstrap, rng=np.random.default_rng(seed))
+    if per_video is not None:
+        write_per_video(per_video, found.result)
+    if errors is not None:
+        _write_errors(errors, found)
+    _report(json_path, evaluation_json(found, intervals), evaluation_table(found, intervals))
+
+
+def _write_errors(folder: Path, found: FileEvaluation) -> None:
+    from avis_data.metrics.attribution import attribute_errors
+    from avis_data.metrics.error_report import write_error_report
+
+    result = found.result
+    if result.strict is None or result.strict.fsla.FSLA is None:
+        raise ConfigError("--errors needs the strict mode and at least one frame")
+    write_error_report(
+        folder,
+        [attribute_errors(video) for video in found.source.videos],
+        result.categories,
+        fsla=result.strict.fsla.FSLA,
+        title=f"Errors of {found.predictions.name}",
+    )
+
+
+def _report(json_path: str | None, value: dict[str, Any], table: str) -> None:
+    if json_path == "-":
+        click.echo(json.dumps(value, allow_nan=False))
+        return
+    if json_path is not None:
+        from avis_data.io import write_json
+
+        write_json(Path(json_path), value)
+    click.echo(table)

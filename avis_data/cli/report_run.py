@@ -1,0 +1,85 @@
+"""How the commands that run stages tell what they will do, and what they did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from avis_data.errors import ExitCode, Reason
+
+if TYPE_CHECKING:
+    from avis_data.pipelines.planner import Plan
+    from avis_data.pipelines.runner import StageReport
+
+__all__ = ["human_bytes", "human_time", "say_plans", "say_reports"]
+
+
+def say_plans(plans: Sequence[Plan], *, workers: int, as_json: bool) -> ExitCode:
+    """Print what would be done (`--dry-run`)."""
+    if as_json:
+        click.echo(json.dumps({"dry_run": True, "stages": [plan.as_dict() for plan in plans]}))
+        return ExitCode.OK
+    for plan in plans:
+        line = f"{plan.stage:8} {len(plan.todo)} to do, {plan.num_done} done"
+        if plan.failed_before:
+            line += f", {sum(plan.failed_before.values())} failed before"
+        if plan.num_waiting:
+            line += f", {plan.num_waiting} wait for the stage before"
+        if plan.torn:
+            line += f", {len(plan.torn)} with missing or changed files"
+        if plan.todo and plan.expected_s is not None and plan.expected_bytes is not None:
+            line += f"; about {human_time(plan.expected_s / workers)} and {human_bytes(plan.expected_bytes)}"
+        click.echo(line)
+    return ExitCode.OK
+
+
+def say_reports(reports: Iterable[StageReport], *, as_json: bool) -> ExitCode:
+    """Print how stages went, each as it ends (JSON: all at the end); gives the exit code."""
+    code, ended = ExitCode.OK, []
+    for report in reports:
+        code = max(code, report.exit_code)
+        ended.append(report.as_dict())
+        if not as_json:
+            _say_report(report)
+    if as_json:
+        click.echo(json.dumps({"exit_code": int(code), "stages": ended}))
+    return code
+
+
+def _say_report(report: StageReport) -> None:
+    parts = [f"{report.done} done", f"{report.already_done} were done before"]
+    if report.failed:
+        parts.append(f"{sum(report.failed.values())} failed ({_by_reason(report.failed)})")
+    if report.failed_before:
+        parts.append(f"{sum(report.failed_before.values())} failed before ({_by_reason(report.failed_before)})")
+    if report.waiting:
+        parts.append(f"{report.waiting} wait for the stage before")
+    click.echo(f"{report.stage:8} {', '.join(parts)} [{human_time(report.wall_s)}]")
+    if report.stopped:
+        click.echo(f"{report.stage:8} stopped: {report.stopped}", err=True)
+    elif report.failed or report.failed_before:
+        click.echo("         why: avis-data status --failed; again: --retry-failed[=<reason>]", err=True)
+
+
+def _by_reason(counts: Mapping[Reason, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+
+
+def human_time(seconds: float) -> str:
+    """`4.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def human_bytes(size: float) -> str:
+    """`512 B`, `3.4 MB`, powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,181 @@
+"""What each stage could work on: items made from the list and from what earlier stages found out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from avis_data.cycles import no_cycle_search
+from avis_data.features.store import bucket
+from avis_data.ledger import Ledger, Output
+from avis_data.manifest import write_manifest
+from avis_data.paths import Workspace
+from avis_data.pipelines.embed import EmbedParams, EmbedRequest, PackRequest
+from avis_data.pipelines.extract import ExtractRequest
+from avis_data.pipelines.preview import PreviewRequest
+from avis_data.pipelines.stage import Input, Item
+from avis_data.pipelines.wanted import CLIP_ROW
+from avis_data.records import Clip, Video
+from avis_data.video_list import ClipRow, VideoList
+
+__all__ = [
+    "Candidates",
+    "embed_items",
+    "extract_items",
+    "fetch_items",
+    "pack_items",
+    "preview_items",
+    "write_manifests",
+]
+
+
+@dataclass(kw_only=True)
+class Candidates:
+    """The items that a stage could do now, and how many still wait for the stage before it."""
+
+    items: list[Item] = field(default_factory=list)
+    num_waiting: int = 0
+
+
+def fetch_items(video_list: VideoList) -> Candidates:
+    """One item per source video of the list."""
+    return Candidates(
+        items=[Item(item_id=download.video_id, record=download, home="sources") for download in video_list.downloads]
+    )
+
+
+@no_cycle_search()
+def extract_items(ledger: Ledger) -> Candidates:
+    """One item per wanted clip whose source video is there."""
+    found = Candidates()
+    videos = _videos(ledger)
+    for clip_id, row in _clip_rows(ledger):
+        video = videos.get(row.span.video_id)
+        if video is None:
+            found.num_waiting += 1
+            continue
+        found.items.append(
+            Item(
+                item_id=clip_id,
+                # Both parts were validated when they were read; 100,000 clips are planned in seconds.
+                record=ExtractRequest.model_construct(span=row.span, media=video.media),
+                inputs={"source": Input(path=video.path, sha256=video.sha256)},
+                home=f"clips/{clip_id}",
+            )
+        )
+    return found
+
+
+@no_cycle_search()
+def preview_items(ledger: Ledger) -> Candidates:
+    """One item per wanted clip that was extracted: only then its exact span is known."""
+    found = Candidates()
+    videos = _videos(ledger)
+    extracted = {clip_id: json.loads(facts) for clip_id, facts in ledger.facts("extract")}
+    for clip_id, row in _clip_rows(ledger):
+        video, facts = videos.get(row.span.video_id), extracted.get(clip_id)
+        if video is None or facts is None:
+            found.num_waiting += 1
+            continue
+        found.items.append(
+            Item(
+                item_id=clip_id,
+                record=PreviewRequest(
+                    clip_id=clip_id, start_s=facts["start_s"], num_seconds=facts["num_seconds"], media=video.media
+                ),
+                inputs={"source": Input(path=video.path, sha256=video.sha256)},
+                home=f"clips/{clip_id}",
+            )
+        )
+    return found
+
+
+@no_cycle_search()
+def embed_items(ledger: Ledger) -> Candidates:
+    """One item per wanted clip whose sound was extracted."""
+    found = Candidates()
+    outputs = ledger.outputs("extract")
+    facts = {clip_id: json.loads(text) for clip_id, text in ledger.facts("extract")}
+    for clip_id, _ in ledger.wanted("clip"):
+        if clip_id not in facts:
+            found.num_waiting += 1
+            continue
+        audio = _output_named(outputs[clip_id], "audio.wav")
+        found.items.append(
+            Item(
+                item_id=clip_id,
+                record=EmbedRequest(clip_id=clip_id, num_seconds=facts[clip_id]["num_seconds"]),
+                inputs={"audio": Input(path=audio.path, sha256=audio.sha256)},
+                home="features/vggish/clips",
+            )
+        )
+    return found
+
+
+@no_cycle_search()
+def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
+    """One item per Parquet part: all wanted clips of its bucket that are embedded with these weights.
+
+    A part that has no such clip any more is written once more, empty.
+    """
+    outputs = ledger.outputs("embed")
+    wanted = {clip_id for clip_id, _ in ledger.wanted("clip")}
+    buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.outputs("pack")}
+    for clip_id, text in ledger.facts("embed"):
+        if clip_id in wanted and json.loads(text)["weights_sha256"] == params.weights_sha256:
+            array = outputs[clip_id][0]
+            buckets.setdefault(bucket(clip_id), {})[clip_id] = Input(path=array.path, sha256=array.sha256)
+    return Candidates(
+        items=[
+            Item(item_id=f"part-{name}", record=PackRequest(bucket=name), inputs=inputs, home="features/vggish")
+            for name, inputs in sorted(buckets.items())
+        ]
+    )
+
+
+def write_manifests(workspace: Workspace, ledger: Ledger) -> None:
+    """Rewrite `manifest/videos.jsonl` and `manifest/clips.jsonl` from the ledger: what is wanted and exists."""
+    wanted = {video_id for video_id, _ in ledger.wanted("video")}
+    videos = _videos(ledger)
+    write_manifest(
+        workspace.manifest / "videos.jsonl", (video for video_id, video in sorted(videos.items()) if video_id in wanted)
+    )
+    write_manifest(workspace.manifest / "clips.jsonl", _clips(ledger))
+
+
+def _clips(ledger: Ledger) -> Iterable[Clip]:
+    outputs = ledger.outputs("extract")
+    facts = {clip_id: json.loads(text) for clip_id, text in ledger.facts("extract")}
+    for clip_id, row in _clip_rows(ledger):
+        if clip_id not in facts:
+            continue
+        found = facts[clip_id]
+        yield Clip(
+            clip_id=clip_id,
+            video_id=row.span.video_id,
+            start_s=found["start_s"],
+            num_seconds=found["num_seconds"],
+            width=found["width"],
+            height=found["height"],
+            frame_at=found["frame_at"],
+            sound=found["sound"],
+            frames_sha256=_output_named(outputs[clip_id], "frames").sha256,
+            audio_sha256=_output_named(outputs[clip_id], "audio.wav").sha256,
+            categories=list(row.categories),
+            license=row.license,
+            split=row.split,
+        )
+
+
+def _videos(ledger: Ledger) -> dict[str, Video]:
+    return {video_id: Video.model_validate_json(facts) for video_id, facts in ledger.facts("fetch")}
+
+
+def _clip_rows(ledger: Ledger) -> Iterable[tuple[str, ClipRow]]:
+    for clip_id, text in ledger.wanted("clip"):
+        yield clip_id, CLIP_ROW.validate_json(text)
+
+
+def _output_named(outputs: list[Output], name: str) -> Output:
+    return next(output for output in outputs if output.path.rpartition("/")[2] == name)

@@ -1,0 +1,108 @@
+"""What is done, what failed and why, what is left, read from the ledger alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from avis_data.errors import Reason
+from avis_data.ledger import Ledger
+
+__all__ = ["FailedItem", "StageStatus", "failed_items", "workspace_status"]
+
+_STAGES = {"fetch": "video", "extract": "clip", "preview": "clip", "embed": "clip"}
+
+
+@dataclass(kw_only=True)
+class StageStatus:
+    """How far one stage is."""
+
+    stage: str
+    wanted: int
+    done: int = 0
+    failed: Counter[Reason] = field(default_factory=Counter)
+    size_bytes: int = 0
+    """Of all that the stage has made."""
+    mean_wall_s: float | None = None
+    """Per finished item and worker; None where nothing is finished."""
+
+    @property
+    def to_do(self) -> int:
+        """Neither done nor failed."""
+        return max(0, self.wanted - self.done - sum(self.failed.values()))
+
+    @property
+    def left_s(self) -> float | None:
+        """Work left for one worker, in seconds."""
+        return None if self.mean_wall_s is None else self.mean_wall_s * self.to_do
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "stage": self.stage,
+            "wanted": self.wanted,
+            "done": self.done,
+            "failed": {reason.value: count for reason, count in sorted(self.failed.items())},
+            "to_do": self.to_do,
+            "bytes": self.size_bytes,
+            "left_worker_s": None if self.left_s is None else round(self.left_s, 1),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedItem:
+    """One failure, for `status --failed`."""
+
+    stage: str
+    item_id: str
+    reason: Reason
+    message: str
+    attempts: int
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "stage": self.stage,
+            "item_id": self.item_id,
+            "reason": self.reason.value,
+            "retryable": self.reason.retryable,
+            "attempts": self.attempts,
+            "message": self.message,
+        }
+
+
+def workspace_status(ledger: Ledger) -> list[StageStatus]:
+    """One row per stage whose items are videos or clips, in the order in which they run.
+
+    `preview` is listed only where it was used: it is no part of the way to a dataset.
+    """
+    wanted = {kind: sum(1 for _ in ledger.wanted(kind)) for kind in ("video", "clip")}  # type: ignore[arg-type]
+    found = []
+    for stage, kind in _STAGES.items():
+        status = StageStatus(stage=stage, wanted=wanted[kind])
+        for count in ledger.counts(stage):
+            if count.state == "done":
+                status.done, status.size_bytes = count.count, count.size_bytes
+                status.mean_wall_s = count.mean_wall_s
+            elif count.reason is not None:
+                status.failed[count.reason] += count.count
+        if stage != "preview" or status.done or status.failed:
+            found.append(status)
+    return found
+
+
+def failed_items(ledger: Ledger) -> list[FailedItem]:
+    """All failures of items that are still wanted, by stage and id."""
+    wanted = {item_id for kind in ("video", "clip") for item_id, _ in ledger.wanted(kind)}  # type: ignore[arg-type]
+    return [
+        FailedItem(
+            stage=stage,
+            item_id=entry.item_id,
+            reason=entry.reason or Reason.BUG,
+            message=entry.message or "",
+            attempts=entry.attempts,
+        )
+        for stage in _STAGES
+        for entry in sorted(ledger.entries(stage).values(), key=lambda entry: entry.item_id)
+        if entry.state == "failed" and entry.item_id in wanted
+    ]

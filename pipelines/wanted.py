@@ -1,0 +1,87 @@
+"""The list of a workspace: taken in once, kept as given, read again by every later fetch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.io import write_bytes
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.recipe import Recipe
+from avis_data.video_list import ClipRow, VideoList, read_video_list
+
+__all__ = ["CLIP_ROW", "ListOptions", "adopt_list", "read_wanted"]
+
+CLIP_ROW = TypeAdapter(ClipRow)
+"""Clip rows as the ledger keeps them: `dump_json`, `validate_json`."""
+
+_FOLDER = "list_folder"
+_ALLOW_LOCAL = "allow_local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Which list, and how strict to be with it."""
+
+    path: Path | None = None
+    """None: the one that the workspace has."""
+    allow_local: bool = False
+    skip_bad_rows: bool = False
+
+
+def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: ListOptions) -> VideoList:
+    """Read the list; touches nothing.
+
+    Raises:
+        ConfigError: if none is given and the workspace has none.
+        ProblemsError: with all bad rows, unless `skip_bad_rows`.
+        DataError: if it is no list, or no row of it is good.
+    """
+    path = options.path or workspace.video_list
+    if options.path is None and not path.exists():
+        raise ConfigError(f"{workspace.root}: no list of videos yet", hint="avis-data fetch --list videos.csv")
+    found = read_video_list(
+        path,
+        allow_local=_allow_local(ledger, options),
+        default_duration_s=recipe.clips.default_duration_s,
+        folder=_folder(workspace, ledger, options),
+    )
+    if found.problems and not options.skip_bad_rows:
+        raise ProblemsError(
+            f"{path}: {len(found.problems)} problem(s), nothing was downloaded",
+            found.problems,
+            hint="mend the rows, or go on without them: --skip-bad-rows",
+        )
+    if not found.clips:
+        raise DataError(f"{path}: no good row")
+    return found
+
+
+def adopt_list(workspace: Workspace, ledger: Ledger, video_list: VideoList, options: ListOptions) -> None:
+    """Make the list the workspace's own: a copy as given, and its videos and clips as the wanted ones."""
+    if options.path is not None:
+        if options.path.resolve() != workspace.video_list.resolve():
+            write_bytes(workspace.video_list, options.path.read_bytes())
+        folder = os.path.relpath(options.path.resolve().parent, workspace.root.resolve())
+        ledger.set(_FOLDER, Path(folder).as_posix())
+        ledger.set(_ALLOW_LOCAL, "yes" if options.allow_local else "no")
+    ledger.replace_wanted(
+        (download.video_id for download in video_list.downloads),
+        ((row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in video_list.clips),
+    )
+
+
+def _folder(workspace: Workspace, ledger: Ledger, options: ListOptions) -> Path:
+    """Where the list's relative file names start: where it was when it was given."""
+    if options.path is not None:
+        return options.path.resolve().parent
+    return workspace.root / (ledger.get(_FOLDER) or ".")
+
+
+def _allow_local(ledger: Ledger, options: ListOptions) -> bool:
+    return options.allow_local or (options.path is None and ledger.get(_ALLOW_LOCAL) == "yes")

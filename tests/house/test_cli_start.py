@@ -1,0 +1,39 @@
+"""The command line answers at once: nothing heavy is imported for help, and every command has an example."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from avis_data.cli.main import COMMANDS, cli
+
+HEAVY = {"torch", "numpy", "pandas", "pyarrow", "scipy", "librosa", "av", "yt_dlp", "pydantic", "yaml", "PIL", "ray"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=lambda a: a[0])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys; from avis_data.cli.main import main\n"
+        f"assert main({arguments!r}) == 0\n"
+        "print('MODULES', *sys.modules, file=sys.stderr)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(ran.stderr.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example(name: str) -> None:
+    shown = CliRunner().invoke(cli, [name, "--help"])
+    assert shown.exit_code == 0
+    assert "Example" in shown.output or name == "weights"
+    assert f"avis-data {name}" in shown.output or "avis-data -C" in shown.output
+
+
+def test_usage_errors_say_what_is_wrong_and_exit_with_2() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "avis_data", "fetch", "--no-such-option"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2 and "--no-such-option" in ran.stderr and "Traceback" not in ran.stderr

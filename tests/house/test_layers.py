@@ -1,0 +1,51 @@
+"""Imports go one way: avis_data <- pipelines <- annotation, training; only the command line may reach up."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYER = {"avis_data": 0, "pipelines": 1, "annotation": 2, "training": 2}
+
+
+def modules_imported(tree: ast.AST) -> set[str]:
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the layer"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def folders_imported(tree: ast.AST) -> set[str]:
+    ours = [name.split(".") for name in modules_imported(tree) if name.startswith("avis_data.")]
+    return {parts[1] if parts[1] in LAYER else "avis_data" for parts in ours}
+
+
+@pytest.mark.parametrize("folder", sorted(LAYER))
+def test_folder_imports_only_itself_and_lower_layers(folder: str) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        if ROOT / "avis_data" / "cli" in path.parents:
+            continue
+        for used in folders_imported(ast.parse(path.read_text())) - {folder}:
+            assert LAYER[used] < LAYER[folder], f"{path.relative_to(ROOT)} imports from {used}/"
+
+
+def test_the_command_line_reaches_up_only_inside_functions() -> None:
+    for path in (ROOT / "avis_data" / "cli").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
+            for used in folders_imported(node) if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                assert used == "avis_data", f"{path.name} imports {used}/ at its top"
+
+
+def test_the_root_folders_are_imported_by_their_full_name() -> None:
+    for folder in (*LAYER, "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for name in modules_imported(ast.parse(path.read_text())):
+                assert name.split(".")[0] not in {"pipelines", "annotation", "training", "schemas", "manifests"}, (
+                    f"{path.relative_to(ROOT)}: write avis_data.{name}"
+                )
