@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from avis_data import __version__
-from avis_data.errors import DataError, Reason
+from avis_data.errors import DataError, Reason, ToolError
 
 __all__ = ["Done", "Entry", "Failed", "Ledger", "Output", "RunInfo", "StateCount"]
 
@@ -314,8 +314,14 @@ class _Transaction:
     def __enter__(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        except sqlite3.OperationalError as failure:
+            error = failure
+        if isinstance(error, sqlite3.OperationalError):
+            hint = "make room on the disk (or mend its permissions), then run the same command again"
+            raise ToolError(f"the ledger cannot be written: {error}", hint=hint) from None
 
 
 def _now() -> str:

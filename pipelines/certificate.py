@@ -21,6 +21,7 @@ __all__ = ["CERTIFICATE", "FILE_LIST", "certificate", "count_splits", "embedding
 CERTIFICATE = "certificate.json"
 FILE_LIST = "files.sha256"
 _FORMAT = 1
+_WAV = "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound that the embeddings were made from"
 
 
 def certificate(
@@ -52,19 +53,12 @@ def certificate(
         "format": "ytvis",
         "masks": mask_form,
         "key": key,
-        "recipe": {
-            "name": inputs.recipe_name,
-            "sha256": sha256_text(inputs.recipe_text),
-            "text": inputs.recipe_text,
-        },
+        "recipe": _recipe(inputs),
         "counts": count_splits(splits),
         "files": {"list": FILE_LIST, "count": len(files), "sha256": sha256_text(file_list(files))},
         "split": _split_proof(assignment),
         "frame_at": _tally(item.clip.frame_at for item in inputs.clips),
-        "sound": {
-            "source": _tally(item.clip.sound for item in inputs.clips),
-            "wav": "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound the embeddings were made from",
-        },
+        "sound": {"source": _tally(item.clip.sound for item in inputs.clips), "wav": _WAV},
         "embeddings": embeddings,
         "truth": _truth(inputs, selection),
         "rights": _rights(inputs),
@@ -118,6 +112,10 @@ def _count(items: Sequence[ExportClip]) -> dict[str, int]:
         "single_seconds": single,
         "multi_seconds": multi,
     }
+
+
+def _recipe(inputs: ExportInputs) -> dict[str, str]:
+    return {"name": inputs.recipe.name, "sha256": sha256_text(inputs.recipe_text), "text": inputs.recipe_text}
 
 
 def _split_proof(assignment: Assignment) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def _refuse_unfit(info: dict[str, Any], *, incomplete: bool) -> None:
     """yt-dlp's match filter; by raising it gives a reason, which a returned text does not."""
     if info.get("playlist_index") is not None:
         raise ItemError("a list of videos; give the link of one", reason=Reason.UNSUPPORTED_URL)
-    if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
+    if info.get("live_status") in ("is_live", "is_upcoming"):
         raise ItemError("on air, or not yet; fetch it when it has ended", reason=Reason.NOT_LIVE_YET)
 
 

@@ -74,7 +74,7 @@ _PATTERNS: tuple[tuple[Reason, str], ...] = (
     (
         Reason.NETWORK,
         r"timed? ?out|connection (reset|refused|aborted)|remote end closed|bytes read|incompleteread|content too short"
-        r"|name resolution|name or service|unreachable|more expected|fragment \d+ not found",
+        r"|ffmpeg exited with code|name resolution|name or service|unreachable|more expected|fragment \d+ not found",
     ),
     (Reason.SERVER_ERROR, r"giving up after"),
 )

@@ -24,6 +24,7 @@ from avis_data.io import (
     write_json,
     write_text,
 )
+from avis_data.ledger import Done, Output
 from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.certificate import (
     CERTIFICATE,
@@ -165,7 +166,7 @@ def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport:
     Source: layout of the AVISeg data as the official loaders read it (specs of AVISM, §1.2, §1.3).
     """
     load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
-    with open_for_work(workspace, "export"):
+    with open_for_work(workspace, "avis-data export") as ledger:
         plan = plan_export(workspace, options)
         target = workspace.exports / options.name
         if target.exists() and not options.force:
@@ -173,7 +174,9 @@ def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport:
         _remove_leftovers(workspace)
         with _disk_errors(target), atomic_dir(target) as part:
             files = _write(workspace, plan, options, part)
-    return _report(workspace, target, plan, files, already_done=False)
+        report = _report(workspace, target, plan, files, already_done=False)
+        ledger.commit_done("export", _entry(workspace, target, report))
+    return report
 
 
 def _divide(inputs: ExportInputs, options: ExportOptions) -> Assignment:
@@ -194,7 +197,7 @@ def _divide(inputs: ExportInputs, options: ExportOptions) -> Assignment:
             f"the list's column split names {len(listed)} of {len(clips)} clips: all or none",
             hint="--split 75/25, or --split-file splits.csv",
         )
-    text = options.split or inputs.default_split
+    text = options.split or inputs.recipe.split
     if text is None:
         raise ConfigError("no split: neither asked for, nor in the list, nor in the recipe", hint="--split 75/25")
     return assign_splits(clips, parse_split(text), options.seed)
@@ -306,6 +309,23 @@ def _report(
         already_done=already_done,
         num_files=len(files),
         files_sha256=sha256_text(file_list(files)),
+    )
+
+
+def _entry(workspace: Workspace, target: Path, report: ExportReport) -> Done:
+    """What the ledger keeps: the hash over all files, and the hashes of all that they were made from."""
+    clips = {item.clip.clip_id: item.clip for item in report.plan.inputs.clips}
+    inputs = {clip_id: sha256_text(clip.model_dump_json()) for clip_id, clip in clips.items()}
+    size_bytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    output = Output(path=workspace.relative(target), sha256=report.files_sha256, size_bytes=size_bytes)
+    return Done(
+        item_id=target.name,
+        key=report.plan.key,
+        facts=report.as_dict(),
+        inputs=inputs,
+        outputs=[output],
+        wall_s=0.0,
+        cpu_s=0.0,
     )
 
 

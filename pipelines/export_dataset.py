@@ -40,8 +40,8 @@ def build_dataset(inputs: ExportInputs, split: str, items: Sequence[ExportClip])
         ),
         categories=tuple(inputs.categories.categories),
         info={
-            "description": inputs.description,
-            "dataset": inputs.recipe_name,
+            "description": inputs.recipe.description,
+            "dataset": inputs.recipe.name,
             "split": split,
             "tool": f"avis-data {__version__}",
         },

@@ -16,7 +16,7 @@ from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.import_truth import imported_clips
-from avis_data.recipe import load_recipe
+from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
 
@@ -84,10 +84,9 @@ class ExportInputs:
 
     clips: tuple[ExportClip, ...]
     categories: CategorySet
+    recipe: Recipe
     recipe_text: str
-    recipe_name: str
-    description: str
-    default_split: str | None
+    """As it stands in the file."""
     without_truth: tuple[str, ...]
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
 
@@ -107,17 +106,9 @@ def gather(workspace: Workspace, *, selection: Selection, with_features: bool) -
     """
     recipe = load_recipe(workspace)
     categories = category_set(recipe.categories)
-    all_clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
-    if not all_clips:
-        raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
     tracks = _accepted_tracks(workspace)
     labelled = imported_clips(workspace) | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
-    chosen = [clip for clip in all_clips if selection == "all" or clip.clip_id in labelled]
-    if not chosen:
-        raise DataError(
-            f"{workspace.root}: none of {len(all_clips)} clips has accepted truth",
-            hint="avis-data import --format ytvis truth.json, or avis-data export --clips all",
-        )
+    chosen, without_truth = _choose_clips(workspace, selection, labelled)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
     problems = _check_records(chosen, videos, tracks, categories)
     found_tracks = _read_tracks(workspace, chosen, tracks, categories, problems)
@@ -125,25 +116,35 @@ def gather(workspace: Workspace, *, selection: Selection, with_features: bool) -
     if problems:
         raise ProblemsError(f"{workspace.root}: {len(problems)} problems, so nothing was exported", problems)
     groups = _source_groups(chosen, videos)
+    clips = [
+        ExportClip(
+            clip=clip,
+            video=videos[clip.video_id],
+            group=groups[clip.video_id],
+            tracks=found_tracks[clip.clip_id],
+            has_truth=clip.clip_id in labelled,
+            features_sha256=hashes.get(clip.clip_id),
+        )
+        for clip in chosen
+    ]
+    text = workspace.recipe.read_text(encoding="utf-8")
     return ExportInputs(
-        clips=tuple(
-            ExportClip(
-                clip=clip,
-                video=videos[clip.video_id],
-                group=groups[clip.video_id],
-                tracks=found_tracks[clip.clip_id],
-                has_truth=clip.clip_id in labelled,
-                features_sha256=hashes.get(clip.clip_id),
-            )
-            for clip in chosen
-        ),
-        categories=categories,
-        recipe_text=workspace.recipe.read_text(encoding="utf-8"),
-        recipe_name=recipe.name,
-        description=recipe.description,
-        default_split=recipe.split,
-        without_truth=tuple(clip.clip_id for clip in all_clips if clip.clip_id not in labelled),
+        clips=tuple(clips), categories=categories, recipe=recipe, recipe_text=text, without_truth=without_truth
     )
+
+
+def _choose_clips(workspace: Workspace, selection: Selection, labelled: set[str]) -> tuple[list[Clip], tuple[str, ...]]:
+    """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
+    clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
+    if not clips:
+        raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
+    chosen = [clip for clip in clips if selection == "all" or clip.clip_id in labelled]
+    if not chosen:
+        raise DataError(
+            f"{workspace.root}: none of {len(clips)} clips has accepted truth",
+            hint="avis-data import --format ytvis truth.json, or avis-data export --clips all",
+        )
+    return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
 
 
 def _accepted_tracks(workspace: Workspace) -> dict[str, list[Track]]:

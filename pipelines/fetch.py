@@ -15,7 +15,6 @@ from avis_data.io import remove, sha256_file
 from avis_data.log import redact_url
 from avis_data.media.probe import probe
 from avis_data.pipelines.download import Downloaded, check_content, download_video
-from avis_data.pipelines.download_errors import hide_secrets
 from avis_data.pipelines.stage import Facts, Task
 from avis_data.recipe import FetchOptions
 from avis_data.records import Record, Video
@@ -108,12 +107,12 @@ class FetchStage:
             path=f"sources/{target.name}",
             size_bytes=target.stat().st_size,
             sha256=sha256_file(target),
-            title=_text(found.info, "title", request.url),
-            uploader=_text(found.info, "uploader", request.url),
-            channel=_text(found.info, "channel", request.url),
-            license=_text(found.info, "license", request.url),
+            title=_text(found.info, "title"),
+            uploader=_text(found.info, "uploader"),
+            channel=_text(found.info, "channel"),
+            license=_text(found.info, "license"),
             upload_date=_date(found.info.get("upload_date")),
-            extractor=_text(found.info, "extractor", request.url) or "unknown",
+            extractor=_text(found.info, "extractor") or "unknown",
             downloader=f"yt-dlp {yt_dlp_version}" if file is None else "copy",
             accessed_on=self._today().isoformat(),
             media=media,
@@ -159,13 +158,11 @@ def _suffix(path: Path) -> str:
     return next((name for place, mark, name in _SIGNATURES if head[place:].startswith(mark)), "bin")
 
 
-def _text(info: dict[str, Any], field: str, url: str) -> str | None:
+def _text(info: dict[str, Any], field: str) -> str | None:
     value = info.get(field)
     if not isinstance(value, str) or not value.strip():
         return None
-    # Where a page has no title, yt-dlp makes one of the URL, query and all.
-    text = hide_secrets(value, url)
-    return text.encode("utf-8", "replace").decode().strip()[:_LONGEST_TEXT]
+    return value.encode("utf-8", "replace").decode().strip()[:_LONGEST_TEXT]
 
 
 def _date(value: object) -> str | None:

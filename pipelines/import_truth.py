@@ -18,6 +18,7 @@ from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
 from avis_data.io import atomic_path, read_json, sha256_file, write_json
+from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import Rle, area, box
 from avis_data.masks.table import replace_clips
@@ -61,7 +62,7 @@ class ImportReport:
         return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
 
 
-def import_ytvis(workspace: Workspace, truth: Path, *, skip_bad: bool = False, dry_run: bool = False) -> ImportReport:
+def import_ytvis(workspace: Workspace, truth: Path, *, ledger: Ledger | None, skip_bad: bool = False) -> ImportReport:
     """Bring the truth of a file into the workspace, all or nothing; the caller holds the workspace's lock.
 
     A video of the file belongs to the clip whose id is its name (the folder in `file_names`), categories are matched by
@@ -71,8 +72,8 @@ def import_ytvis(workspace: Workspace, truth: Path, *, skip_bad: bool = False, d
     Args:
         workspace: with a recipe and extracted clips.
         truth: the JSON file.
+        ledger: of the workspace, to record what was imported; None: check and count only, change nothing.
         skip_bad: leave out every video with a problem, whole (a clip with half of its truth would be wrong silently).
-        dry_run: check and count only.
 
     Raises:
         ConfigError: if the folder is no workspace or its recipe names no known category set.
@@ -90,10 +91,8 @@ def import_ytvis(workspace: Workspace, truth: Path, *, skip_bad: bool = False, d
         raise ProblemsError(f"{truth}: {len(parsed.problems)} problem(s), nothing imported", parsed.problems, hint=hint)
     sha256 = sha256_file(truth)
     rows, tracks = _records(good, f"import:{sha256[:8]}")
-    if not dry_run:
-        _store(workspace, truth, sha256, rows, tracks)
     good_names = {video.name for video in good.videos}
-    return ImportReport(
+    report = ImportReport(
         file=truth.name,
         sha256=sha256,
         num_clips=len(good.videos),
@@ -106,6 +105,10 @@ def import_ytvis(workspace: Workspace, truth: Path, *, skip_bad: bool = False, d
         problems=parsed.problems,
         dropped_polygons=len(parsed.remarks),
     )
+    if ledger is not None:
+        _store(workspace, truth, sha256, rows, tracks)
+        ledger.commit_done("import", _entry(workspace, report))
+    return report
 
 
 def imported_clips(workspace: Workspace) -> set[str]:
@@ -212,6 +215,30 @@ def _store(
     merged.sort(key=lambda track: (track.clip_id, track.track_id))
     write_manifest(workspace.manifest / "tracks.jsonl", merged)
     _write_record(folder / _RECORD, truth, sha256, rows)
+
+
+def _entry(workspace: Workspace, report: ImportReport) -> Done:
+    """What the ledger keeps of an import: the file as received, and the tables as they are since."""
+    name = f"import-{report.sha256[:8]}"
+    tables = [*sorted(workspace.masks.glob("part-*.parquet")), workspace.manifest / "tracks.jsonl"]
+    outputs = [
+        Output(
+            path=workspace.relative(path),
+            sha256=sha256_file(path),
+            size_bytes=path.stat().st_size,
+            mtime_ns=path.stat().st_mtime_ns,
+        )
+        for path in (workspace.annotations / name / _TRUTH, *tables)
+    ]
+    return Done(
+        item_id=name,
+        key=report.sha256,
+        facts=report.as_dict(),
+        inputs={report.file: report.sha256},
+        outputs=outputs,
+        wall_s=0.0,
+        cpu_s=0.0,
+    )
 
 
 def _write_record(path: Path, truth: Path, sha256: str, rows: Mapping[str, list[MaskRow]]) -> None:

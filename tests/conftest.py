@@ -9,6 +9,16 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cases",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="tests/metrics: other cases with the outputs of official implementations (default: those in ../shared).",
+    )
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real clips and reference cases beside the checkout."""

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avis_data.paths import Workspace
-
 if TYPE_CHECKING:
     from avis_data.pipelines.export import ExportPlan
 
@@ -19,7 +17,7 @@ _COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", 
 
 
 @click.command("export")
-@click.option("--format", "format_", type=click.Choice(["ytvis"]), default="ytvis", show_default=True)
+@click.option("--format", type=click.Choice(["ytvis"]), default="ytvis", show_default=True)
 @click.option("--split", metavar="N/N/N", help="train/val/test or train/val: numbers of clips, or percentages.")
 @click.option("--split-file", type=click.Path(dir_okay=False, path_type=Path), help="CSV or JSON of clip_id to split.")
 @click.option("--name", default="ytvis", show_default=True, help="Folder below exports/.")
@@ -38,25 +36,14 @@ _COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", 
     show_default=True,
     help="rle is much smaller; the official evaluation reads polygons only.",
 )
-@click.option("--without-features", is_flag=True, help="Leave FEATAudios out.")
+@click.option(
+    "--without-features", "features", is_flag=True, flag_value=False, default=True, help="Leave FEATAudios out."
+)
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Threads.")
 @click.option("--force", is_flag=True, help="Replace an export of the same name.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be written.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(
-    format_: str,
-    split: str | None,
-    split_file: Path | None,
-    name: str,
-    seed: int,
-    clips: str,
-    masks: str,
-    without_features: bool,
-    workers: int,
-    force: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
     """Write a dataset others can read: splits, stills, sound, features, truth, and a certificate.
 
     Clips of one source stay on one side, categories and numbers of sources are spread evenly. Everything is read
@@ -67,24 +54,13 @@ def command(
       avis-data export --format ytvis --split 616/105/205 --seed 1
       avis-data export --split 75/25 --name small --dry-run
     """
+    from avis_data.paths import Workspace
     from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
 
-    options = ExportOptions(
-        format="ytvis",
-        split=split,
-        split_file=split_file,
-        name=name,
-        seed=seed,
-        clips="all" if clips == "all" else "accepted",
-        features=not without_features,
-        masks="rle" if masks == "rle" else "polygons",
-        workers=workers,
-        force=force,
-    )
-    workspace = Workspace(Path())
+    workspace, options = Workspace(Path()), ExportOptions(**choices)
     if dry_run:
         plan = plan_export(workspace, options)
-        _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{name}", as_json=as_json)
+        _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{options.name}", as_json=as_json)
         return
     report = export_ytvis(workspace, options)
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"

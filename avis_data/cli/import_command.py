@@ -39,10 +39,10 @@ def command(truth: Path, file_format: str, skip_bad: bool, dry_run: bool, as_jso
 
     workspace = current_workspace()
     if dry_run:
-        report = import_ytvis(workspace, truth, skip_bad=skip_bad, dry_run=True)
+        report = import_ytvis(workspace, truth, ledger=None, skip_bad=skip_bad)
     else:
-        with open_for_work(workspace, "import"):
-            report = import_ytvis(workspace, truth, skip_bad=skip_bad)
+        with open_for_work(workspace, "avis-data import") as ledger:
+            report = import_ytvis(workspace, truth, ledger=ledger, skip_bad=skip_bad)
     if as_json:
         click.echo(json.dumps(report.as_dict()))
     else:

@@ -154,14 +154,15 @@ def _die_with_parent() -> Callable[[], None] | None:
 
 
 def _read_log(log: IO[bytes]) -> FfmpegLog:
-    errors = concealed = 0
+    errors = corrupt = blocks = 0
     tail = b""
     log.seek(0)
     for line in log:
+        corrupt += b"corrupt decoded frame" in line
         if b"[error]" in line or b"[fatal]" in line:
             errors += 1
+            blocks += b"error while decoding MB" in line or b"Error at MB" in line
             tail = (tail + line)[-_TAIL_BYTES:]
-        elif b"corrupt decoded frame" in line:
-            concealed += 1
     text = tail.decode(errors="replace").strip()
-    return FfmpegLog(num_errors=errors, num_concealed=concealed, tail="\n".join(text.splitlines()[-6:]))
+    # With several decoding threads, ffmpeg 5.1 does not always learn that a picture is corrupt; the decoder says it.
+    return FfmpegLog(num_errors=errors, num_concealed=max(corrupt, blocks), tail="\n".join(text.splitlines()[-6:]))

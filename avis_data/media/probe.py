@@ -38,7 +38,7 @@ class _Measured:
 
     def add(self, packet: Any) -> None:
         pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None or packet.is_discard:
+        if pts is None or packet.is_discard or packet.is_corrupt:  # corrupt: the file breaks off within the packet
             return
         self.pts.append(pts)
         if self.first_key is None and packet.is_keyframe:

@@ -27,6 +27,10 @@ _REORDER_S = 1
 """Packets are read so much beyond the span: pictures are not stored in the order in which they are shown."""
 
 
+_MICROSECOND = Fraction(1, 1_000_000)
+"""Measured ends are floats: a packet that begins so near to one lies behind it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpanPackets:
     """What the container says is in the span."""
@@ -64,14 +68,17 @@ def read_span(path: Path, media: VideoStream, *, start_s: float, end_s: float) -
         earliest = origin + seconds(media.video_start_s)
         seek = _seek_point(container, picture, start, zero, first=earliest)
         _go_to(container, zero if seek is None else seek)
-        shown, num_sound = _collect(container, picture, sound, start, min(end, origin + seconds(media.duration_s)))
-    shown = [pts for pts in shown if pts >= ticks(earliest, base)]
+        until = min(end, origin + seconds(media.duration_s))
+        sound_until = min(end, origin + seconds(media.audio_end_s or 0.0)) - _MICROSECOND
+        streams = [picture] if sound is None else [picture, sound]
+        shown, num_sound = _collect(container, streams, end=until, sound_start=start, sound_end=sound_until)
+    shown = [pts for pts in shown if ticks(earliest, base) <= pts < ticks(until, base)]
     begin = max(bisect_right(shown, first) - 1, 0)
     return SpanPackets(
         time_base=base,
         start=first,
         end=last,
-        picture_pts=tuple(pts for pts in shown[begin:] if pts < last),
+        picture_pts=tuple(shown[begin:]),
         num_sound=num_sound,
         picture_seek_s=None if seek is None else float(seek - zero),
         sound_seek_s=None if seek is None else max(0.0, float(start - zero - seconds(_SOUND_PREROLL_S))),
@@ -114,18 +121,20 @@ def _go_to(container: Any, time: Fraction) -> bool:
     return True
 
 
-def _collect(container: Any, picture: Any, sound: Any | None, start: Fraction, end: Fraction) -> tuple[list[int], int]:
-    """Time stamps of the pictures up to `end` (seconds, file's clock), and how many sound packets begin in the span."""
+def _collect(
+    container: Any, streams: list[Any], *, end: Fraction, sound_start: Fraction, sound_end: Fraction
+) -> tuple[list[int], int]:
+    """Time stamps of the pictures up to `end`, and how many sound packets begin in their part (file's clock)."""
     shown: set[int] = set()
     num_sound = 0
-    streams = [picture] if sound is None else [picture, sound]
+    picture = streams[0]
     for packet, time in _until(container, streams, end + _REORDER_S):
         if packet.is_discard:
             continue
         if packet.stream.index == picture.index:
             shown.add(packet.pts if packet.pts is not None else packet.dts)
         else:
-            num_sound += start <= time < end
+            num_sound += sound_start <= time < sound_end
     return sorted(shown), num_sound
 
 

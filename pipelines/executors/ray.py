@@ -108,9 +108,7 @@ class RayExecutor:
         if self._lost[item_id] <= _MAX_LOST:
             self._queue.append((running.job, running.timeout_s))
             return None
-        message = (
-            f"the worker died {_MAX_LOST + 1} times ({type(error).__name__}): no memory, or a crash in a library"
-        )
+        message = f"the worker died {_MAX_LOST + 1} times ({type(error).__name__}): no memory, or a crash in a library"
         return Failure(item_id=item_id, reason=Reason.WORKER_DIED, message=message)
 
     def _timed_out(self) -> list[Success | Failure]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.media_files import ffmpeg
 from support.server import MediaServer
 

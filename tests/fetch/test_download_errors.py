@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.media_files import ffmpeg
-from support.server import MediaServer
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UserNotLive
 
@@ -17,6 +15,8 @@ from avis_data.errors import ItemError, Reason
 from avis_data.media.probe import probe
 from avis_data.pipelines.download import Downloaded, download_video
 from avis_data.recipe import FetchOptions
+from support.media_files import ffmpeg
+from support.server import MediaServer
 
 URL = "https://site.test/watch"
 LOGIN = "Use --cookies-from-browser or --cookies for the authentication."
@@ -70,9 +70,11 @@ MESSAGES = [
 ]
 
 
-def site(behave: Callable[[InfoExtractor], dict[str, Any]]) -> type[InfoExtractor]:
+def site(
+    behave: Callable[[InfoExtractor], dict[str, Any]], url: str = r"https://site\.test/watch"
+) -> type[InfoExtractor]:
     class SiteIE(InfoExtractor):  # type: ignore[misc]
-        _VALID_URL = r"https://site\.test/watch"
+        _VALID_URL = url
         IE_NAME = "site"
 
         def _real_extract(self, url: str) -> dict[str, Any]:
@@ -157,14 +159,22 @@ def test_a_list_of_videos_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is Reason.UNSUPPORTED_URL
 
 
-def test_formats_that_are_no_web_transfer_are_not_taken(tmp_path: Path) -> None:
-    formats = [
-        {"format_id": "r", "url": "rtmp://127.0.0.1/live", "ext": "flv"},
-        {"format_id": "s", "url": "rtsp://127.0.0.1/a", "ext": "mp4"},
-    ]
+@pytest.mark.parametrize("url", ["rtmp://127.0.0.1/live", "rtsp://127.0.0.1/a", "file:///etc/hostname"])
+def test_formats_that_are_no_web_transfer_are_not_taken(tmp_path: Path, url: str) -> None:
+    formats = [{"format_id": "f", "url": url, "ext": "mp4"}]
     with pytest.raises(ItemError) as caught:
         get(tmp_path, lambda _: {"id": "x", "title": "t", "formats": formats})
     assert caught.value.reason is Reason.UNSUPPORTED_URL
+
+
+def test_secrets_of_the_url_are_taken_out_of_a_sites_words(tmp_path: Path) -> None:
+    def behave(_: InfoExtractor) -> dict[str, Any]:
+        raise ExtractorError("cannot open a/b with hunter2=x for me:hunter3 (hunter2%3Dx) on page 7", expected=True)
+
+    url = "https://me:hunter3@site.test/watch?token=hunter2%3Dx&page=7"
+    with pytest.raises(ItemError) as caught:
+        download_video(url, tmp_path, name="vid", options=FetchOptions(sleep_s=0), extractors=[site(behave, ".*")])
+    assert caught.value.message == "cannot open a/b with REDACTED for REDACTED (REDACTED) on page 7"
 
 
 # Which format

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.media_files import ffmpeg
-from support.server import MediaServer
 
 from avis_data.errors import ConfigError, ItemError, Reason
+from avis_data.media.ffmpeg import FFMPEG_VARIABLE
 from avis_data.pipelines import download
 from avis_data.pipelines.fetch import DownloadRequest, FetchStage
 from avis_data.pipelines.stage import Task, stage_key
 from avis_data.recipe import FetchOptions
 from avis_data.records import Video
+from support.media_files import ffmpeg
+from support.server import MediaServer
 
 TESTS = Path(__file__).resolve().parents[1]
 COOKIES = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tcrumbs\n"
@@ -94,6 +95,21 @@ def test_webm_keeps_its_suffix(tmp_path: Path, web: MediaServer, web_dir: Path) 
     file, _ = fetch(tmp_path, web.url("b.webm"), video_id="-starts_with_a_dash")
     assert file.name == "-starts_with_a_dash.webm"
     assert file.read_bytes() == (web_dir / "b.webm").read_bytes()
+
+
+@pytest.fixture
+def wheel_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the imageio-ffmpeg wheel, which has no ffprobe beside it."""
+    import imageio_ffmpeg
+
+    monkeypatch.setenv(FFMPEG_VARIABLE, imageio_ffmpeg.get_ffmpeg_exe())
+
+
+@pytest.mark.usefixtures("wheel_ffmpeg")
+def test_hls_without_an_ffmpeg_on_the_system(tmp_path: Path, web: MediaServer) -> None:
+    file, video = fetch(tmp_path, web.url("list.m3u8"))
+    assert file.read_bytes()[4:8] == b"ftyp"
+    assert video.media.duration_s == pytest.approx(2.0, abs=0.06)
 
 
 @pytest.mark.parametrize("path", ["list.m3u8", "page/list.m3u8", "break/list.m3u8"])
@@ -280,13 +296,14 @@ def test_redirects_to_other_schemes_are_refused(tmp_path: Path, web: MediaServer
 
 
 def test_pages_and_play_lists_cannot_name_files(tmp_path: Path, web_dir: Path, transport: str) -> None:
+    # Segments of 2 s: a play list of less than a second in all is taken for a broadcast, and refused for that.
     secret = tmp_path / "secret.ts"
     shutil.copy(web_dir / "seg0.ts", secret)
     folder = tmp_path / "evil"
     folder.mkdir()
-    listed = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.5,\n{secret.as_uri()}\n#EXT-X-ENDLIST\n"
-    key = f'#EXT-X-KEY:METHOD=AES-128,URI="{secret.as_uri()}"\n#EXTINF:0.5,\nseg0.ts\n#EXT-X-ENDLIST\n'
-    sample = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="x"\n#EXTINF:0.5,\n{secret.as_uri()}\n#EXT-X-ENDLIST\n'
+    listed = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:2,\n{secret.as_uri()}\n#EXT-X-ENDLIST\n"
+    key = f'#EXT-X-KEY:METHOD=AES-128,URI="{secret.as_uri()}"\n#EXTINF:2,\nseg0.ts\n#EXT-X-ENDLIST\n'
+    sample = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="x"\n#EXTINF:2,\n{secret.as_uri()}\n#EXT-X-ENDLIST\n'
     (folder / "files.m3u8").write_text(listed)
     (folder / "key.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n" + key)
     (folder / "by_ffmpeg.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n" + sample)
@@ -294,10 +311,29 @@ def test_pages_and_play_lists_cannot_name_files(tmp_path: Path, web_dir: Path, t
     (folder / "list.mp4").write_text(listed)  # a play list that says it is a video
     shutil.copy(web_dir / "seg0.ts", folder)
     with MediaServer(folder) as server:
-        for path in ("files.m3u8", "key.m3u8", "by_ffmpeg.m3u8", "page.html", "list.mp4"):
-            error = failure(tmp_path, server.url(path))
-            assert error.reason not in (Reason.BUG, Reason.UNKNOWN_DOWNLOAD), (path, error.message)
-            shutil.rmtree(tmp_path / "scratch")
+        found = {
+            path.name: failure(tmp_path / path.stem, server.url(path.name)).reason for path in folder.glob("*.*[8l4]")
+        }
+    assert found == {
+        "files.m3u8": Reason.UNSUPPORTED_URL,
+        "page.html": Reason.UNSUPPORTED_URL,
+        "key.m3u8": Reason.NETWORK,  # left to ffmpeg, which has leave to use the web and no file
+        "by_ffmpeg.m3u8": Reason.NETWORK,
+        "list.mp4": Reason.NOT_MEDIA,
+    }
+
+
+@pytest.mark.usefixtures("wheel_ffmpeg")
+def test_a_play_list_in_place_of_a_segment_never_gets_to_ffmpeg(tmp_path: Path, web_dir: Path) -> None:
+    folder = tmp_path / "evil"
+    folder.mkdir()
+    secret = shutil.copy(web_dir / "seg0.ts", tmp_path / "secret.ts")
+    start, end = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n", "\n#EXT-X-ENDLIST\n"
+    (folder / "list.m3u8").write_text(f"{start}segment.ts{end}")
+    (folder / "segment.ts").write_text(f"{start}{secret}{end}")
+    with MediaServer(folder) as server:
+        error = failure(tmp_path, server.url("list.m3u8"))
+    assert error.reason is Reason.NOT_MEDIA, error.message
 
 
 def test_a_page_with_several_videos_is_refused_and_none_is_downloaded(tmp_path: Path, web_dir: Path) -> None:
@@ -382,7 +418,8 @@ def test_a_killed_hls_download_keeps_whole_segments_and_doubles_none(tmp_path: P
     kill_when(tmp_path / "killed", url, lambda scratch: len(list(scratch.glob("*-Frag2"))) > 0)
     scratch = tmp_path / "killed" / "scratch"
     joined = next(path for path in scratch.glob("*.part") if "-Frag" not in path.name)
-    joined.write_bytes(joined.read_bytes() + b"half of a segment")  # as a kill in the middle of a write leaves it
+    # As a kill leaves it between the segment's being appended and the note that it was.
+    joined.write_bytes(joined.read_bytes() + next(scratch.glob("*-Frag2")).read_bytes())
     before = len(web.requests)
     file, _ = fetch(tmp_path / "killed", url)
     asked = [request.path for request in web.requests[before:]]

@@ -91,8 +91,10 @@ def test_every_bad_row_is_named_once_with_line_and_column(tmp_path: Path) -> Non
 
 
 def test_a_record_over_several_lines_is_named_by_its_first_and_the_count_stays_right(tmp_path: Path) -> None:
-    result = read(tmp_path, f'url,license,split\n{HOST}/a.mp4,"two\nlines",no\n# x\n{HOST}/b.mp4,,no\n')
-    assert found(result) == [("line 2", "split"), ("line 5", "split")]
+    text = f'url,license,split\n{HOST}/a.mp4,"two\n# lines",no\n# x\n{HOST}/b.mp4,"two\n# lines"\n{HOST}/c.mp4,,no\n'
+    result = read(tmp_path, text)
+    assert found(result) == [("line 2", "split"), ("line 7", "split")]
+    assert result.clips[0].license == "two\n# lines"
 
 
 def test_broken_quotes_cost_their_row_only(tmp_path: Path) -> None:
@@ -141,7 +143,9 @@ def test_times(text: str, seconds: float) -> None:
     assert seconds_from_text(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["-1", "1:60", "1:60:00", "1:2:3:4", "1e3", "inf", "nan", "1,5", "", " ", "٣", "1.", ":5"])
+@pytest.mark.parametrize(
+    "text", ["-1", "1:60", "1:60:00", "1:2:3:4", "1e3", "inf", "nan", "1,5", "", " ", "٣", "1.", ":5"]
+)
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"found|59"):
         seconds_from_text(text)
@@ -230,7 +234,9 @@ def test_overlapping_rows_are_named_with_both_lines_and_touching_ones_are_not(tm
 
 
 def test_a_row_without_span_overlaps_everything_of_its_video(tmp_path: Path) -> None:
-    result = read(tmp_path, f"url,start,end\n{HOST}/a.mp4,,\n{HOST}/a.mp4,500,501\n{HOST}/b.mp4,500,501\n{HOST}/b.mp4,,\n")
+    result = read(
+        tmp_path, f"url,start,end\n{HOST}/a.mp4,,\n{HOST}/a.mp4,500,501\n{HOST}/b.mp4,500,501\n{HOST}/b.mp4,,\n"
+    )
     assert found(result) == [("line 3", "start"), ("line 5", "start")]
 
 
@@ -278,7 +284,9 @@ def test_local_files_are_relative_to_the_list_and_need_permission(tmp_path: Path
     lists.mkdir()
     media.mkdir()
     (media / "a b#1.mp4").write_bytes(b"x")
-    text = f"url\n../media/a b#1.mp4\n{media}/a b#1.mp4\n../media/none.mp4\n../media\n{(media / 'a b#1.mp4').as_uri()}\n"
+    text = (
+        f"url\n../media/a b#1.mp4\n{media}/a b#1.mp4\n../media/none.mp4\n../media\n{(media / 'a b#1.mp4').as_uri()}\n"
+    )
     result = read(lists, text, allow_local=True)
     assert found(result) == [("line 3", "start"), ("line 4", "url"), ("line 5", "url"), ("line 6", "start")]
     assert [item.url for item in result.downloads] == [(media / "a b#1.mp4").as_uri()]
@@ -319,7 +327,9 @@ def test_audioset_lists_are_recognised(tmp_path: Path) -> None:
 
 
 def test_vggsound_lists_are_recognised(tmp_path: Path) -> None:
-    text = '---g-f_I2yQ,1,people marching,test\n--0PQM4-hqg,30,"waterfall burbling, loud",train\n--0PQM4-hqg,35,x,train\n'
+    text = (
+        '---g-f_I2yQ,1,people marching,test\n--0PQM4-hqg,30,"waterfall burbling, loud",train\n--0PQM4-hqg,35,x,train\n'
+    )
     result = read(tmp_path, text)
     assert [(clip.span.start_s, clip.span.end_s) for clip in result.clips] == [(1.0, 11.0), (30.0, 40.0)]
     assert [clip.categories for clip in result.clips] == [("people marching",), ("waterfall burbling, loud",)]

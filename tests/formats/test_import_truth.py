@@ -12,14 +12,20 @@ import pytest
 
 from avis_data.cli.main import main
 from avis_data.errors import DataError, ProblemsError
+from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import Rle, decode
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
-from avis_data.pipelines.import_truth import import_ytvis, imported_clips
+from avis_data.pipelines.import_truth import ImportReport, import_ytvis, imported_clips
 from avis_data.recipe import create_workspace
 from avis_data.records import Clip, SoundState, State, Track
 from support.ytvis_world import HEIGHT, SECONDS, WIDTH, truth
+
+
+def bring(workspace: Workspace, file: Path, *, skip_bad: bool = False) -> ImportReport:
+    with Ledger(workspace.ledger) as ledger:
+        return import_ytvis(workspace, file, ledger=ledger, skip_bad=skip_bad)
 
 
 def clip(clip_id: str, **changes: Any) -> Clip:
@@ -59,7 +65,7 @@ def tree(workspace: Workspace) -> dict[str, bytes]:
 
 def test_masks_and_tracks_arrive(workspace: Workspace, tmp_path: Path) -> None:
     file = saved(truth(["alpha", "beta"]), tmp_path / "truth.json")
-    report = import_ytvis(workspace, file)
+    report = bring(workspace, file)
     assert (report.num_clips, report.num_tracks, report.num_masks, report.num_clips_without) == (2, 4, 6, 1)
     rows = dict(read_masks(workspace.masks))
     assert sorted(rows) == ["alpha", "beta"]
@@ -87,18 +93,18 @@ def test_masks_and_tracks_arrive(workspace: Workspace, tmp_path: Path) -> None:
 
 def test_the_same_file_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     file = saved(truth(["alpha", "beta"]), tmp_path / "truth.json")
-    import_ytvis(workspace, file)
+    bring(workspace, file)
     before = tree(workspace)
-    import_ytvis(workspace, file)
+    bring(workspace, file)
     assert tree(workspace) == before
 
 
 def test_another_file_replaces_its_clips_and_no_others(workspace: Workspace, tmp_path: Path) -> None:
-    import_ytvis(workspace, saved(truth(["alpha", "beta"]), tmp_path / "first.json"))
+    bring(workspace, saved(truth(["alpha", "beta"]), tmp_path / "first.json"))
     beta_before = dict(read_masks(workspace.masks))["beta"]
     other = truth(["alpha", "gamma"])
     other["annotations"] = other["annotations"][:1]  # nothing sounds in gamma, the dog of alpha is gone
-    import_ytvis(workspace, saved(other, tmp_path / "second.json"))
+    bring(workspace, saved(other, tmp_path / "second.json"))
     rows = dict(read_masks(workspace.masks))
     assert {name: len(found) for name, found in rows.items()} == {"alpha": 2, "beta": 3}
     assert rows["beta"] == beta_before
@@ -111,7 +117,7 @@ def test_another_file_replaces_its_clips_and_no_others(workspace: Workspace, tmp
 def test_categories_are_matched_by_name_not_by_id(workspace: Workspace, tmp_path: Path) -> None:
     content = truth(["alpha"])
     content["categories"] = [{"id": 1, "name": "dog"}, {"id": 2, "name": "violin"}, {"id": 7, "name": "never used"}]
-    import_ytvis(workspace, saved(content, tmp_path / "truth.json"))
+    bring(workspace, saved(content, tmp_path / "truth.json"))
     rows = dict(read_masks(workspace.masks))["alpha"]
     assert {(row.track_id, row.category) for row in rows} == {("000001", "dog"), ("000002", "violin")}
 
@@ -133,7 +139,7 @@ def test_one_fault_stops_everything(change: Any, place: str, words: str, workspa
     change(content)
     before = tree(workspace)
     with pytest.raises(ProblemsError) as caught:
-        import_ytvis(workspace, saved(content, tmp_path / "truth.json"))
+        bring(workspace, saved(content, tmp_path / "truth.json"))
     assert place in str(caught.value) and words in str(caught.value) and "--skip-bad" in str(caught.value)
     assert tree(workspace) == before
 
@@ -150,14 +156,14 @@ def test_a_clip_of_another_size_or_length_does_not_fit(
 ) -> None:
     write_manifest(workspace.manifest / "clips.jsonl", [clip("alpha", **changes)])
     with pytest.raises(ProblemsError, match=words):
-        import_ytvis(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"))
+        bring(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"))
 
 
 @pytest.mark.parametrize("change", [fault[0] for fault in FAULTS[2:]], ids=[fault[2] for fault in FAULTS[2:]])
 def test_skip_bad_leaves_out_the_whole_video(change: Any, workspace: Workspace, tmp_path: Path) -> None:
     content = truth(["alpha", "beta"])
     change(content)
-    report = import_ytvis(workspace, saved(content, tmp_path / "truth.json"), skip_bad=True)
+    report = bring(workspace, saved(content, tmp_path / "truth.json"), skip_bad=True)
     assert report.skipped_clips == ["beta"] and report.num_clips == 1 and report.problems
     assert [name for name, _ in read_masks(workspace.masks)] == ["alpha"]
 
@@ -165,7 +171,7 @@ def test_skip_bad_leaves_out_the_whole_video(change: Any, workspace: Workspace, 
 def test_a_track_that_never_sounds_is_kept_without_rows(workspace: Workspace, tmp_path: Path) -> None:
     content = truth(["alpha"])
     content["annotations"][1]["segmentations"] = [None, [], None]
-    report = import_ytvis(workspace, saved(content, tmp_path / "truth.json"))
+    report = bring(workspace, saved(content, tmp_path / "truth.json"))
     assert report.num_maskless_tracks == 1
     tracks = list(read_manifest(workspace.manifest / "tracks.jsonl", Track))
     assert [track.num_sounding for track in tracks] == [2, 0]
@@ -173,23 +179,23 @@ def test_a_track_that_never_sounds_is_kept_without_rows(workspace: Workspace, tm
 
 def test_dry_run_touches_nothing(workspace: Workspace, tmp_path: Path) -> None:
     before = tree(workspace)
-    report = import_ytvis(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"), dry_run=True)
+    report = import_ytvis(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"), ledger=None)
     assert report.num_masks == 3 and tree(workspace) == before
 
 
 def test_a_changed_copy_of_the_received_file_is_noticed(workspace: Workspace, tmp_path: Path) -> None:
     file = saved(truth(["alpha"]), tmp_path / "truth.json")
-    report = import_ytvis(workspace, file)
+    report = bring(workspace, file)
     (workspace.annotations / f"import-{report.sha256[:8]}/truth.json").write_text("{}")
     with pytest.raises(DataError, match="not the file that it was"):
-        import_ytvis(workspace, file)
+        bring(workspace, file)
 
 
 def test_a_workspace_without_clips_says_what_to_do(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "set")
     create_workspace(workspace, "aviseg")
     with pytest.raises(DataError, match="avis-data extract"):
-        import_ytvis(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"))
+        bring(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"))
 
 
 def test_the_command(

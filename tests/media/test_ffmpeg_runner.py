@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,22 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in listing.read_text().split()] if listing.exists() else []
 
 
-def wait_for(condition: object, seconds: float = 20.0) -> bool:
+def endless_child(pid: int) -> int | None:
+    """The child that plays `ENDLESS` (not the one that was only asked for its version)."""
+    for child in children_of(pid):
+        try:
+            if b"lavfi" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return child
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> bool:
+    """True as soon as the condition holds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
+        if condition():
             return True
         time.sleep(0.02)
     return False
@@ -61,9 +74,9 @@ def test_it_dies_with_the_process_that_started_it(blow: signal.Signals, tmp_path
     command = [sys.executable, "-c", CHILD, *ENDLESS]
     parent = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
-        assert wait_for(lambda: children_of(parent.pid)), "ffmpeg did not start"
-        (child,) = children_of(parent.pid)
-        assert wait_for(lambda: b"lavfi" in Path(f"/proc/{child}/cmdline").read_bytes())
+        assert wait_for(lambda: endless_child(parent.pid)), "ffmpeg did not start"
+        child = endless_child(parent.pid)
+        assert child is not None
         parent.send_signal(blow)
         parent.wait(20)
         assert wait_for(lambda: not alive(child)), "ffmpeg lives on"

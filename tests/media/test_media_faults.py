@@ -63,11 +63,10 @@ def test_one_damaged_packet_is_found_only_where_it_is_in_the_span(
 ) -> None:
     damaged = remux(clip, tmp_path / f"damaged{suffix}")
     with av.open(str(damaged)) as container:
-        stream = container.streams.get(kind)[0]
-        packets = [
-            packet for packet in container.demux(stream) if packet.size and 5 < packet.pts * packet.time_base < 6
-        ]
-        place, size = max(((packet.pos, packet.size) for packet in packets), key=lambda item: item[1])
+        stream = getattr(container.streams, kind)[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        inside = [packet for packet in packets if 5 < packet.pts * packet.time_base < 6]
+        place, size = max(((packet.pos, packet.size) for packet in inside), key=lambda item: item[1])
     data = bytearray(damaged.read_bytes())
     data[place + 8 : place + size] = np.random.default_rng(3).bytes(size - 8)
     damaged.write_bytes(data)
@@ -82,6 +81,8 @@ def test_hidden_pictures_and_open_groups_are_not_damage(tmp_path: Path, ffmpeg_p
     hidden = {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16", "b": "200k", "g": "40"}
     clock = Clock(times_s=even_times(25, 4), codec="libvpx", options=hidden, sound_codec=None)
     path = write_clocked(tmp_path / "hidden.webm", clock)
+    with av.open(str(path)) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) > 100, "four seconds, and hidden pictures"
     assert extract(path, 1.7, 3.7, missing_sound="pad").facts["missing_pictures"] == 0
     groups = {"preset": "medium", "crf": "12", "bf": "3", "g": "40", "x264-params": "open-gop=1:scenecut=0"}
     path = write_clocked(tmp_path / "open.ts", replace(CLOCK, options=groups))
@@ -118,13 +119,13 @@ def test_a_stream_copied_cut_starts_where_its_edit_list_says(
 
 
 def test_the_size_may_change_in_the_middle(tmp_path: Path, ffmpeg_program: str, extract: Extract) -> None:
-    half = replace(CLOCK, times_s=even_times(25, 4), sound_span_s=(0.0, 4.0))
+    half = Clock(times_s=even_times(25, 4), sound_codec=None)
     small = write_clocked(tmp_path / "small.ts", half)
     large = write_clocked(tmp_path / "large.ts", replace(half, size_wh=(256, 192), shift_s=Fraction(4)))
     joined = tmp_path / "joined.ts"
     joined.write_bytes(small.read_bytes() + large.read_bytes())
-    got = extract(joined)
-    assert [shown_number(still) for still in got.stills] == [11, 36, 61, 86, 12, 37, 62, 87]
+    got = extract(joined, missing_sound="pad")
+    assert [shown_number(still) for still in got.stills] == [12, 37, 62, 87] * 2
     assert {Image.open(still).size for still in got.stills} == {(128, 96)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import wave
+from functools import cache
 from pathlib import Path
 
 import av
@@ -45,6 +46,7 @@ def facts_of(media_dir: Path, name: str) -> dict[str, str]:
     return rows[name]
 
 
+@cache
 def decoded_pictures(path: Path) -> tuple[list[float], list[np.ndarray]]:
     """Times (first picture stream, s) and upright grey pictures (H, W)."""
     with av.open(str(path)) as container:
@@ -54,6 +56,7 @@ def decoded_pictures(path: Path) -> tuple[list[float], list[np.ndarray]]:
     return [frame.time for frame in frames], pictures
 
 
+@cache
 def decoded_sound(path: Path) -> np.ndarray:
     """int16 (n,): 16 kHz mono, from the container start."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=16000)
