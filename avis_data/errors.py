@@ -64,6 +64,7 @@ class Reason(StrEnum):
     DISK_FULL = "disk_full"
     TIMEOUT = "timeout"
     WORKER_DIED = "worker_died"
+    MISSING_TOOL = "missing_tool"
     BUG = "bug"
 
     @property
@@ -83,6 +84,7 @@ _RETRYABLE = {
     Reason.DISK_FULL,
     Reason.TIMEOUT,
     Reason.WORKER_DIED,
+    Reason.MISSING_TOOL,
 }
 
 

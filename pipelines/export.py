@@ -41,8 +41,8 @@ from avis_data.pipelines.export_verify import check_clips
 from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.progress import Progress
 from avis_data.recipe import load_recipe
-from avis_data.split_file import SplitEntry, assign_from_entries, read_split_file
 from avis_data.splits import Assignment, assign_splits, balance_report, parse_split
+from avis_data.splits.written import SplitEntry, assign_from_entries, read_split_file
 
 __all__ = ["ExportOptions", "ExportPlan", "ExportReport", "export_ytvis", "plan_export"]
 

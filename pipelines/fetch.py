@@ -19,7 +19,7 @@ from avis_data.pipelines.stage import Facts, Task
 from avis_data.recipe import FetchOptions
 from avis_data.records import Record, Video
 from avis_data.video_list import DownloadRequest
-from avis_data.video_urls import local_path
+from avis_data.video_list.urls import local_path
 
 __all__ = ["DownloadRequest", "FetchParams", "FetchStage"]
 
@@ -82,7 +82,7 @@ class FetchStage:
         except ItemError as error:
             if not error.reason.retryable:
                 _empty(task.scratch)
-            raise
+            raise ItemError(f"{_shown(request.url)}: {error.message}", reason=error.reason) from None
 
     def timeout_s(self, record: Record) -> float:
         """The recipe's limit for one download."""
@@ -97,13 +97,12 @@ class FetchStage:
         else:
             found = Downloaded(path=_copy(file, task.scratch, self._options.max_size_mb), info={"extractor": "file"})
         check_content(found.path)
-        media = probe(found.path)
-        target = task.out / f"{request.video_id}.{_suffix(found.path)}"
-        shutil.move(found.path, target)
+        named = found.path.rename(task.scratch / f"{request.video_id}.{_suffix(found.path)}")
+        media = probe(named)
+        target = Path(shutil.move(named, task.out / named.name))
         video = Video(
             video_id=request.video_id,
-            # Where a file lay on this machine is nobody's business in a published manifest; its name may be.
-            url=redact_url(request.url) if file is None else f"file:{file.name}",
+            url=_shown(request.url),
             path=f"sources/{target.name}",
             size_bytes=target.stat().st_size,
             sha256=sha256_file(target),
@@ -119,6 +118,12 @@ class FetchStage:
         )
         _empty(task.scratch)
         return video.model_dump(mode="json")
+
+
+def _shown(url: str) -> str:
+    """The address without secrets. Where a file lay on this machine is nobody's business either; its name may be."""
+    file = local_path(url)
+    return redact_url(url) if file is None else f"file:{file.name}"
 
 
 def _read_cookies(path: Path) -> str:

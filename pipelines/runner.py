@@ -245,6 +245,8 @@ class _Run:
             return
         if failure.reason is Reason.DISK_FULL:
             report.stopped = "the disk is full: make room, then run again with --retry-failed"
+        elif failure.reason is Reason.MISSING_TOOL:
+            report.stopped = f"{failure.message}; then run again with --retry-failed"
         elif report.done == 0 and report.failed == {failure.reason: self._policy.same_failure_limit}:
             report.stopped = (
                 f"the first {self._policy.same_failure_limit} items all failed with {failure.reason} "

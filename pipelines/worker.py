@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from avis_data.errors import ItemError, Reason
+from avis_data.errors import ItemError, Reason, ToolError
 from avis_data.io import fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
@@ -103,6 +103,8 @@ def _explain(error: Exception) -> tuple[Reason, str]:
         return error.reason, error.message
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Reason.DISK_FULL, f"no space left on the disk ({error.filename or error.strerror})"
+    if isinstance(error, ToolError):
+        return Reason.MISSING_TOOL, str(error)
     return Reason.BUG, "".join(traceback.format_exception(error)).strip()
 
 

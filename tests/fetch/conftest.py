@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from avis_data.pipelines import download
 from support.media_files import ffmpeg
 from support.server import MediaServer
 
@@ -37,3 +38,10 @@ def web(web_dir: Path) -> Iterator[MediaServer]:
     """A server of `web_dir`, with no requests so far."""
     with MediaServer(web_dir) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses are a matter of politeness; one test looks at them."""
+    monkeypatch.setattr(download, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(download, "_backoff_s", lambda n: 0.01)

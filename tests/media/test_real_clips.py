@@ -47,13 +47,15 @@ def facts_of(media_dir: Path, name: str) -> dict[str, str]:
 
 
 @cache
-def decoded_pictures(path: Path) -> tuple[list[float], list[np.ndarray]]:
-    """Times (first picture stream, s) and upright grey pictures (H, W)."""
+def decoded_frames(path: Path) -> list[av.VideoFrame]:
+    """Of the first picture stream, in the order in which they are shown."""
     with av.open(str(path)) as container:
-        frames = list(container.decode(video=0))
-    frames.sort(key=lambda frame: frame.pts)
-    pictures = [np.rot90(frame.to_ndarray(format="gray"), round(frame.rotation / 90) % 4) for frame in frames]
-    return [frame.time for frame in frames], pictures
+        return sorted(container.decode(video=0), key=lambda frame: frame.pts)
+
+
+def upright(frame: av.VideoFrame) -> np.ndarray:
+    """uint8 (H, W): the grey picture."""
+    return np.rot90(frame.to_ndarray(format="gray"), round(frame.rotation / 90) % 4)
 
 
 @cache
@@ -85,22 +87,24 @@ def test_stills_and_sound_equal_an_independent_decode(
 ) -> None:
     path = media_dir / name
     got = extract(path, missing_sound="pad")
-    times, pictures = decoded_pictures(path)
+    frames = decoded_frames(path)
+    times = [frame.time for frame in frames]
     assert got.facts["num_seconds"] == len(got.stills) == int(times[-1] + np.median(np.diff(times)) + 0.5)
     for second, still in enumerate(got.stills):
         shown = max((k for k, time in enumerate(times) if time < second + 0.5), default=0)
         assert got.times["stills"][second]["source_s"] == pytest.approx(times[shown], abs=1e-6)
         with Image.open(still) as image:
             grey = np.asarray(image.convert("L"), float)
-        assert grey.shape == pictures[shown].shape
-        assert np.abs(grey - pictures[shown]).mean() < 3
+        expected = upright(frames[shown])
+        assert grey.shape == expected.shape
+        assert np.abs(grey - expected).mean() < 3
     assert got.facts["sound"] == SOUND.get(name, "complete")
     with wave.open(str(got.folder / "audio.wav")) as file:
         assert file.getparams()[:4] == (1, 2, 16000, got.facts["num_seconds"] * 16000)
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
     if got.facts["sound"] == "complete":
-        expected = decoded_sound(path)[: len(samples)].astype(float)
-        spectrum = np.fft.rfft(samples, 2 * len(samples)) * np.conj(np.fft.rfft(expected, 2 * len(samples)))
+        heard = decoded_sound(path)[: len(samples)].astype(float)
+        spectrum = np.fft.rfft(samples, 2 * len(samples)) * np.conj(np.fft.rfft(heard, 2 * len(samples)))
         lag = int(np.argmax(np.fft.irfft(spectrum)))
         assert min(lag, 2 * len(samples) - lag) <= 8, "half a millisecond"
     else:

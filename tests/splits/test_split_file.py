@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from avis_data.errors import DataError, ProblemsError
-from avis_data.split_file import assign_from_entries, read_split_file
 from avis_data.splits import SplitClip
+from avis_data.splits.written import assign_from_entries, read_split_file
 
 CLIPS = [
     SplitClip(clip_id=clip_id, video_id=video_id, group=video_id)

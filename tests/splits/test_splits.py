@@ -9,8 +9,8 @@ import re
 import pytest
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.split_sizes import plan_sizes
 from avis_data.splits import Assignment, BalanceReport, SplitClip, assign_splits, balance_report, parse_split
+from avis_data.splits.sizes import plan_sizes
 
 
 def clips_in_groups(sizes: list[int], *, seed: int = 0, num_categories: int = 4) -> list[SplitClip]:

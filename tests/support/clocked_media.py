@@ -89,9 +89,9 @@ def onset_error_s(wav: Path, *, second: int, at_s: float) -> float:
     with wave.open(str(wav)) as file:
         rate_hz = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
-    fine = 4
+    fine = 2
     template = click(second, rate_hz * fine)
-    reach = round(0.3 * rate_hz)
+    reach = round(0.2 * rate_hz)
     middle = round(at_s * rate_hz)
     padded = np.pad(samples, reach + len(template))
     window = padded[middle + len(template) : middle + 2 * reach + 2 * len(template)]

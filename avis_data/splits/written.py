@@ -11,7 +11,7 @@ from typing import Any
 
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.io import read_json
-from avis_data.splits import SPLIT_NAMES, Assignment, SplitClip
+from avis_data.splits.assign import SPLIT_NAMES, Assignment, SplitClip
 
 __all__ = ["SplitEntry", "assign_from_entries", "read_split_file"]
 

@@ -1,4 +1,4 @@
-"""The list of videos that a dataset is asked to be made of: `videos.csv`, and the lists of AudioSet and VGGSound."""
+"""Read a list of videos: good rows, and everything that is wrong with the others."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Literal, cast
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, Problem
 from avis_data.io import sha256_text
-from avis_data.list_rows import Layout, Row, read_rows
 from avis_data.records import Record, SafeId, Span, is_safe_id
-from avis_data.video_urls import Source, source_from_text
+from avis_data.video_list.rows import Layout, Row, read_rows
+from avis_data.video_list.urls import Source, source_from_text
 
 __all__ = ["ClipRow", "DownloadRequest", "VideoList", "clip_id_of", "read_video_list", "seconds_from_text"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.split_balance import improve, stratify
-from avis_data.split_sizes import largest_remainder, plan_sizes
+from avis_data.splits.balance import improve, stratify
+from avis_data.splits.sizes import largest_remainder, plan_sizes
 
 __all__ = [
     "SPLIT_NAMES",

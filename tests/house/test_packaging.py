@@ -1,0 +1,42 @@
+"""What is installed is what is in the folders."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+UNDER_OUR_NAME = ("pipelines", "annotation", "training", "schemas", "manifests")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def packages_on_disk() -> set[str]:
+    found = set()
+    for top in ("avis_data", *UNDER_OUR_NAME):
+        for init in (ROOT / top).rglob("__init__.py"):
+            name = ".".join(init.parent.relative_to(ROOT).parts)
+            found.add(name if top == "avis_data" else f"avis_data.{name}")
+    return found
+
+
+def test_every_package_is_listed_once() -> None:
+    listed = PROJECT["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(packages_on_disk())
+
+
+def test_every_root_folder_ships_under_our_name() -> None:
+    mapped = PROJECT["tool"]["setuptools"]["package-dir"]
+    assert mapped == {"avis_data": "avis_data"} | {f"avis_data.{name}": name for name in UNDER_OUR_NAME}
+
+
+def test_the_constraints_name_every_dependency() -> None:
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    needed = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["dev"]]
+    names = {
+        requirement.split(";")[0].split("=")[0].split(">")[0].split("[")[0].strip().lower() for requirement in needed
+    }
+    assert names - pinned == set()
