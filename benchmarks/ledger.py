@@ -61,7 +61,8 @@ def fill(ledger: Ledger, num_clips: int) -> None:
         )  # fmt: skip
     rows = (clip_row(index) for index in range(num_clips))
     ledger.replace_wanted(
-        (f"v{index:06d}" for index in range(num_videos)), ((row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in rows)
+        (f"v{index:06d}" for index in range(num_videos)),
+        ((row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in rows),
     )
 
 
