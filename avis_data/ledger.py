@@ -19,31 +19,28 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     stage TEXT NOT NULL, item_id TEXT NOT NULL, key TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('done', 'failed', 'replacing')),
-    reason TEXT, message TEXT, facts TEXT, inputs TEXT NOT NULL, attempts INTEGER NOT NULL,
+    reason TEXT, message TEXT, facts TEXT, inputs TEXT NOT NULL, outputs TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, attempts INTEGER NOT NULL,
     wall_s REAL NOT NULL, cpu_s REAL NOT NULL, finished_at TEXT NOT NULL, version TEXT NOT NULL,
     PRIMARY KEY (stage, item_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outputs (
-    stage TEXT NOT NULL, item_id TEXT NOT NULL, path TEXT NOT NULL,
-    sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    PRIMARY KEY (stage, item_id, path)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS wanted (
     kind TEXT NOT NULL CHECK (kind IN ('video', 'clip')), item_id TEXT NOT NULL, record TEXT NOT NULL,
     PRIMARY KEY (kind, item_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS adopted (item_id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (
     run_id INTEGER PRIMARY KEY, command TEXT NOT NULL, version TEXT NOT NULL, pid INTEGER NOT NULL,
     started_at TEXT NOT NULL, finished_at TEXT, outcome TEXT
 );
 """
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the tables change; a ledger of another format is refused instead of misread."""
 
 
 class Output(NamedTuple):
-    """One file or folder that an item produced. (A named tuple: a plan reads hundreds of thousands.)"""
+    """One file or folder that an item produced. (A named tuple, kept as a JSON list: a plan reads 100,000s.)"""
 
     path: str
     """Relative to the workspace."""
@@ -83,14 +80,21 @@ class Failed:
 
 
 class Entry(NamedTuple):
-    """What the ledger says of one item of a stage."""
+    """What the ledger says of one item of a stage, as it stands there."""
 
     item_id: str
     key: str
     state: Literal["done", "failed", "replacing"]
-    reason: Reason | None
+    reason: str | None
+    """A `Reason`, for failures."""
     message: str | None
     attempts: int
+    left: str
+    """JSON: lists of `Output`."""
+
+    def outputs(self) -> list[Output]:
+        """What the item left on disk, also while it is being replaced; nothing for failures."""
+        return [Output(*values) for values in json.loads(self.left)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,20 +161,15 @@ class Ledger:
 
     def commit_done(self, stage: str, done: Done) -> None:
         """Record one finished item and its outputs in one transaction."""
+        size_bytes = sum(output.size_bytes for output in done.outputs)
+        outputs = json.dumps([list(output) for output in done.outputs])
         with self._transaction():
-            self._write_item(stage, done, state="done", facts=json.dumps(done.facts), reason=None, message=None)
-            self._db.execute("DELETE FROM outputs WHERE stage = ? AND item_id = ?", (stage, done.item_id))
-            self._db.executemany(
-                "INSERT INTO outputs VALUES (?, ?, ?, ?, ?, ?)",
-                [(stage, done.item_id, o.path, o.sha256, o.size_bytes, o.mtime_ns) for o in done.outputs],
-            )
+            self._write_item(stage, done, "done", None, None, json.dumps(done.facts), outputs, size_bytes)
 
     def commit_failed(self, stage: str, failed: Failed) -> None:
         """Record one failed item; outputs of an earlier success stay on disk but no longer count."""
         with self._transaction():
-            self._write_item(
-                stage, failed, state="failed", facts=None, reason=failed.reason.value, message=failed.message
-            )
+            self._write_item(stage, failed, "failed", failed.reason.value, failed.message, None, "[]", 0)
 
     def begin_replacing(self, stage: str, item_id: str) -> None:
         """Say that finished outputs are about to be replaced: a kill half-way then leaves no item that looks done."""
@@ -192,6 +191,15 @@ class Ledger:
         """Id and record (JSON text; empty for videos) of all that the list asks for, by id."""
         yield from self._db.execute("SELECT item_id, record FROM wanted WHERE kind = ? ORDER BY item_id", (kind,))
 
+    def adopt(self, records: Iterable[tuple[str, str]]) -> None:
+        """Remember clips that come from an existing set: ids, and records as JSON. No list makes them unwanted."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO adopted VALUES (?, ?)", records)
+
+    def adopted(self) -> Iterator[tuple[str, str]]:
+        """Id and record (JSON text) of every clip that comes from an existing set, by id."""
+        yield from self._db.execute("SELECT item_id, record FROM adopted ORDER BY item_id")
+
     def set(self, name: str, value: str) -> None:
         """Remember one value of the workspace, as where its list came from."""
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
@@ -206,17 +214,13 @@ class Ledger:
         with self._transaction():
             for item_id in item_ids:
                 self._db.execute("DELETE FROM items WHERE stage = ? AND item_id = ?", (stage, item_id))
-                self._db.execute("DELETE FROM outputs WHERE stage = ? AND item_id = ?", (stage, item_id))
 
     def entries(self, stage: str) -> dict[str, Entry]:
         """Everything known of a stage's items, by item id."""
         rows = self._db.execute(
-            "SELECT item_id, key, state, reason, message, attempts FROM items WHERE stage = ?", (stage,)
+            "SELECT item_id, key, state, reason, message, attempts, outputs FROM items WHERE stage = ?", (stage,)
         )
-        return {
-            item_id: Entry(item_id, key, state, Reason(reason) if reason else None, message, attempts)
-            for item_id, key, state, reason, message, attempts in rows
-        }
+        return {row[0]: Entry(*row) for row in rows}
 
     def facts(self, stage: str) -> Iterator[tuple[str, str]]:
         """Item id and facts (JSON text, as records parse it fastest) of every finished item of a stage, by id."""
@@ -226,16 +230,9 @@ class Ledger:
         yield from rows
 
     def outputs(self, stage: str) -> dict[str, list[Output]]:
-        """What every item of a stage left on disk, by item id; only of finished items."""
-        rows = self._db.execute(
-            "SELECT path, sha256, size_bytes, mtime_ns, item_id FROM outputs WHERE stage = ? AND item_id NOT IN"
-            " (SELECT item_id FROM items WHERE stage = ?1 AND state != 'done')",
-            (stage,),
-        )
-        found: dict[str, list[Output]] = {}
-        for *values, item_id in rows:
-            found.setdefault(item_id, []).append(Output(*values))
-        return found
+        """What every finished item of a stage left on disk, by item id."""
+        rows = self._db.execute("SELECT item_id, outputs FROM items WHERE stage = ? AND state = 'done'", (stage,))
+        return {item_id: [Output(*values) for values in json.loads(text)] for item_id, text in rows}
 
     def counts(self, stage: str) -> list[StateCount]:
         """How many items of a stage ended in which way, with their mean cost; only items that are still wanted.
@@ -244,8 +241,8 @@ class Ledger:
         """
         rows = self._db.execute(
             "SELECT state, reason, count(*), avg(wall_s),"
-            " (SELECT sum(o.size_bytes) FROM outputs o WHERE o.stage = ?1) FROM items"
-            " WHERE stage = ?1 AND (item_id IN (SELECT item_id FROM wanted) OR item_id LIKE 'part-_')"
+            " sum(size_bytes) FROM items WHERE stage = ? AND (item_id LIKE 'part-_'"
+            " OR item_id IN (SELECT item_id FROM wanted UNION SELECT item_id FROM adopted))"
             " GROUP BY state, reason",
             (stage,),
         )
@@ -255,7 +252,7 @@ class Ledger:
                 reason=Reason(reason) if reason else None,
                 count=count,
                 mean_wall_s=mean_wall_s,
-                size_bytes=(size_bytes or 0) if state == "done" else 0,
+                size_bytes=size_bytes,
             )
             for state, reason, count, mean_wall_s, size_bytes in rows
         ]
@@ -281,23 +278,25 @@ class Ledger:
         self,
         stage: str,
         result: Done | Failed,
-        *,
         state: str,
-        facts: str | None,
         reason: str | None,
         message: str | None,
+        facts: str | None,
+        outputs: str,
+        size_bytes: int,
     ) -> None:
         self._db.execute(
-            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
+            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
             " ON CONFLICT (stage, item_id) DO UPDATE SET"
             " key = excluded.key, state = excluded.state, reason = excluded.reason, message = excluded.message,"
-            " facts = excluded.facts, inputs = excluded.inputs,"
+            " facts = excluded.facts, inputs = excluded.inputs, outputs = excluded.outputs,"
+            " size_bytes = excluded.size_bytes,"
             " attempts = CASE WHEN items.key = excluded.key THEN items.attempts + 1 ELSE 1 END,"
             " wall_s = excluded.wall_s, cpu_s = excluded.cpu_s, finished_at = excluded.finished_at,"
             " version = excluded.version",
             (
                 *(stage, result.item_id, result.key, state, reason, message, facts, json.dumps(result.inputs)),
-                *(round(result.wall_s, 4), round(result.cpu_s, 4), _now(), __version__),
+                *(outputs, size_bytes, round(result.wall_s, 4), round(result.cpu_s, 4), _now(), __version__),
             ),
         )
 

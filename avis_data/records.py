@@ -19,6 +19,7 @@ __all__ = [
     "SafeId",
     "SoundState",
     "Span",
+    "SplitName",
     "State",
     "StillTime",
     "Times",
@@ -32,6 +33,7 @@ ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
 SafeId = Annotated[str, Field(pattern=ID_PATTERN)]
 FrameAt = Literal["start", "mid", "end"]
+SplitName = Literal["train", "val", "test"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -90,11 +92,11 @@ class VideoStream(Record):
 
 
 class Video(Record):
-    """A source video as it was downloaded."""
+    """Where clips come from: a source video as it was downloaded, or a video of an existing set that was adopted."""
 
     video_id: SafeId
     url: str = Field(description="As asked, secrets removed.")
-    path: str = Field(description="Relative to the workspace.")
+    path: str = Field(description="Relative to the workspace; of an adopted video, the folder of its clip.")
     size_bytes: int = Field(gt=0)
     sha256: Sha256
     title: str | None = None
@@ -105,7 +107,7 @@ class Video(Record):
     extractor: str
     downloader: str = Field(description="yt-dlp's version, or `copy` for local files.")
     accessed_on: str = Field(description="Date of the download, YYYY-MM-DD, UTC.")
-    media: VideoStream
+    media: VideoStream | None = Field(description="null: adopted as stills and sound, there is no video file.")
 
 
 class Span(Record):
@@ -121,9 +123,14 @@ class StillTime(Record):
     """Where one still comes from."""
 
     second: int = Field(ge=0)
-    asked_s: float = Field(description="The instant that the still stands for, on the clip's clock.")
-    source_pts: int = Field(description="Time stamp of the source picture, in units of `Times.time_base`.")
-    source_s: float = Field(description="The same, seconds on the container's clock.")
+    asked_s: float | None = Field(
+        description="The instant that the still stands for, on the clip's clock; null for adopted stills: not known."
+    )
+    source_pts: int | None = Field(
+        description="Time stamp of the source picture, in units of `Times.time_base`; null for adopted stills."
+    )
+    source_s: float | None = Field(description="The same, seconds on the container's clock.")
+    source_file: str | None = Field(default=None, description="Of an adopted still, its name in the set it is from.")
 
 
 class Times(Record):
@@ -136,8 +143,8 @@ class Times(Record):
     found_start_s: float = Field(description="Start of second 0 on the container's clock.")
     found_duration_s: float = Field(description="How much picture there is from `found_start_s`, up to the asked end.")
     num_seconds: int = Field(gt=0, description="T: stills, seconds of sound and embeddings.")
-    frame_at: FrameAt
-    time_base: str = Field(description="Seconds per time stamp unit, as `1/90000`.")
+    frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
+    time_base: str | None = Field(description="Seconds per time stamp unit, as `1/90000`; null for adopted stills.")
     stills: list[StillTime]
     sample_rate_hz: Literal[16000] = 16000
     sound: SoundState
@@ -156,13 +163,15 @@ class Clip(Record):
     num_seconds: int = Field(gt=0)
     width: int = Field(gt=0)
     height: int = Field(gt=0)
-    frame_at: FrameAt
+    frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
     sound: SoundState
     frames_sha256: Sha256
     audio_sha256: Sha256
     categories: list[str] = Field(default_factory=list, description="What the list says is in it.")
     license: str | None = None
-    split: Literal["train", "val", "test"] | None = Field(default=None, description="What the list asks for.")
+    split: SplitName | None = Field(
+        default=None, description="What the list asks for, or the set that it was adopted from."
+    )
 
 
 class Track(Record):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from avis_data.cycles import no_cycle_search
 from avis_data.features.store import bucket
 from avis_data.ledger import Ledger, Output
 from avis_data.manifest import write_manifest
 from avis_data.paths import Workspace
+from avis_data.pipelines.adopt import AdoptedVideo
 from avis_data.pipelines.embed import EmbedParams, EmbedRequest, PackRequest
 from avis_data.pipelines.extract import ExtractRequest
 from avis_data.pipelines.preview import PreviewRequest
@@ -28,6 +31,9 @@ __all__ = [
     "preview_items",
     "write_manifests",
 ]
+
+
+_MEASURED = ("start_s", "num_seconds", "width", "height", "frame_at", "sound")
 
 
 @dataclass(kw_only=True)
@@ -93,23 +99,24 @@ def preview_items(ledger: Ledger) -> Candidates:
 
 @no_cycle_search()
 def embed_items(ledger: Ledger) -> Candidates:
-    """One item per wanted clip whose sound was extracted."""
+    """One item per wanted clip whose sound is there, extracted or adopted."""
     found = Candidates()
-    outputs = ledger.outputs("extract")
-    facts = {clip_id: json.loads(text) for clip_id, text in ledger.facts("extract")}
-    for clip_id, _ in ledger.wanted("clip"):
-        if clip_id not in facts:
-            found.num_waiting += 1
-            continue
-        audio = _output_named(outputs[clip_id], "audio.wav")
-        found.items.append(
-            Item(
-                item_id=clip_id,
-                record=EmbedRequest(clip_id=clip_id, num_seconds=facts[clip_id]["num_seconds"]),
-                inputs={"audio": Input(path=audio.path, sha256=audio.sha256)},
-                home="features/vggish/clips",
+    for stage, rows in (("extract", ledger.wanted("clip")), ("adopt", ledger.adopted())):
+        outputs = ledger.outputs(stage)
+        facts = {clip_id: json.loads(text) for clip_id, text in ledger.facts(stage)}
+        for clip_id, _ in rows:
+            if clip_id not in facts:
+                found.num_waiting += 1
+                continue
+            audio = _output_named(outputs[clip_id], "audio.wav")
+            found.items.append(
+                Item(
+                    item_id=clip_id,
+                    record=EmbedRequest(clip_id=clip_id, num_seconds=facts[clip_id]["num_seconds"]),
+                    inputs={"audio": Input(path=audio.path, sha256=audio.sha256)},
+                    home="features/vggish/clips",
+                )
             )
-        )
     return found
 
 
@@ -120,7 +127,7 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
     A part that has no such clip any more is written once more, empty.
     """
     outputs = ledger.outputs("embed")
-    wanted = {clip_id for clip_id, _ in ledger.wanted("clip")}
+    wanted = {clip_id for rows in (ledger.wanted("clip"), ledger.adopted()) for clip_id, _ in rows}
     buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.outputs("pack")}
     for clip_id, text in ledger.facts("embed"):
         if clip_id in wanted and json.loads(text)["weights_sha256"] == params.weights_sha256:
@@ -137,35 +144,60 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
 def write_manifests(workspace: Workspace, ledger: Ledger) -> None:
     """Rewrite `manifest/videos.jsonl` and `manifest/clips.jsonl` from the ledger: what is wanted and exists."""
     wanted = {video_id for video_id, _ in ledger.wanted("video")}
-    videos = _videos(ledger)
-    write_manifest(
-        workspace.manifest / "videos.jsonl", (video for video_id, video in sorted(videos.items()) if video_id in wanted)
-    )
-    write_manifest(workspace.manifest / "clips.jsonl", _clips(ledger))
+    fetched = (video for video_id, video in sorted(_videos(ledger).items()) if video_id in wanted)
+    videos = heapq.merge(fetched, _adopted_videos(ledger), key=lambda video: video.video_id)
+    write_manifest(workspace.manifest / "videos.jsonl", videos)
+    clips = heapq.merge(_extracted_clips(ledger), _adopted_clips(ledger), key=lambda clip: clip.clip_id)
+    write_manifest(workspace.manifest / "clips.jsonl", clips)
 
 
-def _clips(ledger: Ledger) -> Iterable[Clip]:
-    outputs = ledger.outputs("extract")
-    facts = {clip_id: json.loads(text) for clip_id, text in ledger.facts("extract")}
+def _extracted_clips(ledger: Ledger) -> Iterable[Clip]:
+    made = _made_clips(ledger, "extract")
     for clip_id, row in _clip_rows(ledger):
-        if clip_id not in facts:
-            continue
-        found = facts[clip_id]
-        yield Clip(
-            clip_id=clip_id,
-            video_id=row.span.video_id,
-            start_s=found["start_s"],
-            num_seconds=found["num_seconds"],
-            width=found["width"],
-            height=found["height"],
-            frame_at=found["frame_at"],
-            sound=found["sound"],
-            frames_sha256=_output_named(outputs[clip_id], "frames").sha256,
-            audio_sha256=_output_named(outputs[clip_id], "audio.wav").sha256,
-            categories=list(row.categories),
-            license=row.license,
-            split=row.split,
-        )
+        if clip_id in made:
+            of_list = {"categories": list(row.categories), "license": row.license, "split": row.split}
+            yield Clip(clip_id=clip_id, video_id=row.span.video_id, **made[clip_id], **of_list)
+
+
+def _adopted_clips(ledger: Ledger) -> Iterable[Clip]:
+    made = _made_clips(ledger, "adopt")
+    for clip_id, text in ledger.adopted():
+        if clip_id in made:
+            row = AdoptedVideo.model_validate_json(text)
+            yield Clip(clip_id=clip_id, video_id=clip_id, **made[clip_id], license=row.license, split=row.split)
+
+
+def _adopted_videos(ledger: Ledger) -> Iterable[Video]:
+    """A source for each adopted clip, of its own: where it was taken from is not known."""
+    facts = dict(ledger.facts("adopt"))
+    for clip_id, text in ledger.adopted():
+        if clip_id in facts:
+            row, found = AdoptedVideo.model_validate_json(text), json.loads(facts[clip_id])
+            yield Video(
+                video_id=clip_id,
+                url=f"file:{row.name}",
+                path=f"clips/{clip_id}",
+                size_bytes=found["source_bytes"],
+                sha256=found["source_sha256"],
+                license=row.license,
+                extractor="ytvis",
+                downloader="copy",
+                accessed_on=found["adopted_on"],
+                media=None,
+            )
+
+
+def _made_clips(ledger: Ledger, stage: str) -> dict[str, dict[str, Any]]:
+    """By clip id, the fields of `Clip` that the stage measured."""
+    outputs = ledger.outputs(stage)
+    made = {}
+    for clip_id, text in ledger.facts(stage):
+        facts = json.loads(text)
+        made[clip_id] = {name: facts[name] for name in _MEASURED} | {
+            "frames_sha256": _output_named(outputs[clip_id], "frames").sha256,
+            "audio_sha256": _output_named(outputs[clip_id], "audio.wav").sha256,
+        }
+    return made
 
 
 def _videos(ledger: Ledger) -> dict[str, Video]:

@@ -57,7 +57,7 @@ def certificate(
         "counts": count_splits(splits),
         "files": {"list": FILE_LIST, "count": len(files), "sha256": sha256_text(file_list(files))},
         "split": _split_proof(assignment),
-        "frame_at": _tally(item.clip.frame_at for item in inputs.clips),
+        "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
         "sound": {"source": _tally(item.clip.sound for item in inputs.clips), "wav": _WAV},
         "embeddings": embeddings,
         "truth": _truth(inputs, selection),

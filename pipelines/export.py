@@ -60,7 +60,7 @@ class ExportOptions:
     """Folder below `exports/`."""
     format: Literal["ytvis"] = "ytvis"
     split: str | None = None
-    """`616/105/205` or `75/25`; None: the list's own column, else the recipe's default."""
+    """`616/105/205` or `75/25`; None: that of the list or of the imported sets, else the recipe's default."""
     split_file: Path | None = None
     """A written division, in place of `split`."""
     seed: int = 0
@@ -191,10 +191,11 @@ def _divide(inputs: ExportInputs, options: ExportOptions) -> Assignment:
         if item.clip.split is not None
     ]
     if options.split is None and len(listed) == len(clips):
-        return assign_from_entries(clips, listed, origin="column split of the list")
+        return assign_from_entries(clips, listed, origin="as given by the list or the imported sets")
     if options.split is None and listed:
         raise ConfigError(
-            f"the list's column split names {len(listed)} of {len(clips)} clips: all or none",
+            "the column split of the list, or the set that clips come from, "
+            f"names {len(listed)} of {len(clips)} clips: all or none",
             hint="--split 75/25, or --split-file splits.csv",
         )
     text = options.split or inputs.recipe.split
@@ -250,7 +251,7 @@ def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folde
             raise ProblemsError(
                 f"{len(problems)} of {len(plan.inputs.clips)} clips are damaged or missing, so nothing was exported",
                 problems,
-                hint="avis-data extract --verify  (makes damaged clips again), then export again",
+                hint="make the damaged clips again as each line says, then export again",
             )
         if options.features:
             write_features(workspace, [(split_of[item.clip.clip_id], item) for item in plan.inputs.clips], folder)

@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 SAMPLE_RATE_HZ = 16_000
-_HINT = "avis-data extract --verify"
 _CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
 """Another file system, one without hard links, or a file that has too many: then the still is copied."""
 
@@ -109,9 +108,10 @@ def mono_samples(workspace: Workspace, item: ExportClip) -> np.ndarray:
     clip = item.clip
     path = workspace.clip_dir(clip.clip_id) / "audio.wav"
     if not path.is_file():
-        raise ItemError(f"no {workspace.relative(path)}; {_HINT}", reason=Reason.SOURCE_MISSING)
+        raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
     if sha256_file(path) != clip.audio_sha256:
-        raise ItemError(f"{workspace.relative(path)} is not what was extracted; {_HINT}", reason=Reason.TORN_INPUT)
+        message = f"{workspace.relative(path)} is not what was extracted"
+        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
     try:
         with wave.open(str(path), "rb") as file:
             form = (file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes())
@@ -121,7 +121,7 @@ def mono_samples(workspace: Workspace, item: ExportClip) -> np.ndarray:
     wanted = (1, 2, SAMPLE_RATE_HZ, clip.num_seconds * SAMPLE_RATE_HZ)
     if form != wanted or len(samples) != wanted[3]:
         message = f"{workspace.relative(path)}: channels, bytes, Hz, samples are {form}, must be {wanted}"
-        raise ItemError(f"{message}; {_HINT}", reason=Reason.TORN_INPUT)
+        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
     return samples
 
 
@@ -141,14 +141,20 @@ def _write_frames(workspace: Workspace, item: ExportClip, folder: Path, split: s
     for second in range(clip.num_seconds):
         source, copy = workspace.frame(clip.clip_id, second), target / frame_name(second)
         if not source.is_file():
-            raise ItemError(f"no {workspace.relative(source)}; {_HINT}", reason=Reason.SOURCE_MISSING)
+            raise ItemError(f"no {workspace.relative(source)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
         _link_or_copy(source, copy)
         digest = sha256_file(copy)
         tree.update(f"{digest}  {source.name}\n".encode())
         hashes[copy.relative_to(folder).as_posix()] = digest
     if tree.hexdigest() != clip.frames_sha256:
-        raise ItemError(f"{_which_is_torn(workspace, item)}; {_HINT}", reason=Reason.TORN_INPUT)
+        raise ItemError(f"{_which_is_torn(workspace, item)}; {_advice(item)}", reason=Reason.TORN_INPUT)
     return hashes
+
+
+def _advice(item: ExportClip) -> str:
+    """What makes a damaged clip again."""
+    adopted = item.video.media is None
+    return "avis-data import --format ytvis TRUTH --media DIR --verify" if adopted else "avis-data extract --verify"
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from avis_data import __version__
 from avis_data.errors import DataError
-from avis_data.formats.ytvis import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis, ytvis_json
+from avis_data.formats.ytvis import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis, video_json, ytvis_json
 from avis_data.io import write_lines
 from avis_data.masks.rle import Rle, decode
 from avis_data.pipelines.export_clips import frame_name
@@ -31,9 +30,10 @@ def build_dataset(inputs: ExportInputs, split: str, items: Sequence[ExportClip])
     """
     numbered = list(enumerate(items, start=1))
     sounding = [(video_id, track) for video_id, item in numbered for track in item.tracks]
-    licenses = sorted({item.license for item in items if item.license})
+    names = sorted({item.license for item in items if item.license})
+    licenses = {name: number for number, name in enumerate(names, start=1)}
     return YtvisDataset(
-        videos=tuple(_video(video_id, item) for video_id, item in numbered),
+        videos=tuple(_video(video_id, item, licenses) for video_id, item in numbered),
         tracks=tuple(
             YtvisTrack(track_id=number, video_id=video_id, category_id=track.category_id, masks=track.masks)
             for number, (video_id, track) in enumerate(sounding, start=1)
@@ -45,7 +45,7 @@ def build_dataset(inputs: ExportInputs, split: str, items: Sequence[ExportClip])
             "split": split,
             "tool": f"avis-data {__version__}",
         },
-        licenses=tuple({"id": number, "name": name} for number, name in enumerate(licenses, start=1)),
+        licenses=tuple({"id": number, "name": name} for name, number in licenses.items()),
     )
 
 
@@ -71,14 +71,14 @@ def check_dataset(path: Path, meant: YtvisDataset) -> None:
         _compare(path, _parsed(path, head + _CLOSE), replace(meant, tracks=()))
         for video, tracks in _by_video(meant):
             texts = [next(lines, "").rstrip("\n").removesuffix(",") for _ in tracks]
-            about = {"videos": [_entry(video)], "categories": [entry.model_dump() for entry in meant.categories]}
+            about = {"videos": [video_json(video)], "categories": [entry.model_dump() for entry in meant.categories]}
             text = json.dumps(about)[:-1] + _OPEN + ", ".join(texts) + _CLOSE
             _compare(path, _parsed(path, text), replace(meant, videos=(video,), tracks=tracks))
         if next(lines, "").rstrip("\n") != _CLOSE or next(lines, None) is not None:
             raise _differs(path, "last line")
 
 
-def _video(video_id: int, item: ExportClip) -> YtvisVideo:
+def _video(video_id: int, item: ExportClip, licenses: Mapping[str, int]) -> YtvisVideo:
     clip = item.clip
     return YtvisVideo(
         video_id=video_id,
@@ -87,6 +87,7 @@ def _video(video_id: int, item: ExportClip) -> YtvisVideo:
         height=clip.height,
         length=clip.num_seconds,
         file_names=tuple(f"{clip.clip_id}/{frame_name(second)}" for second in range(clip.num_seconds)),
+        license_id=licenses[item.license] if item.license else None,
     )
 
 
@@ -121,16 +122,6 @@ def _parsed(path: Path, text: str) -> YtvisDataset:
     if parsed.problems:
         raise _differs(path, str(parsed.problems[0]))
     return parsed.dataset
-
-
-def _entry(video: YtvisVideo) -> dict[str, Any]:
-    return {
-        "id": video.video_id,
-        "width": video.width,
-        "height": video.height,
-        "length": video.length,
-        "file_names": list(video.file_names),
-    }
 
 
 def _compare(path: Path, found: YtvisDataset, meant: YtvisDataset) -> None:

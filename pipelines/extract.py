@@ -42,7 +42,7 @@ class ExtractStage:
     version = 1
     params: ExtractOptions
 
-    def __init__(self, params: ExtractOptions, *, threads: int = 2) -> None:
+    def __init__(self, params: ExtractOptions, *, threads: int = 1) -> None:
         self.params = params
         self._threads = threads
 

@@ -23,10 +23,11 @@ from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import Rle, area, box
 from avis_data.masks.table import replace_clips
 from avis_data.paths import Workspace
-from avis_data.recipe import load_recipe
+from avis_data.pipelines.adopt import clip_id_of
+from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import Clip, MaskRow, State, Track
 
-__all__ = ["ROUND", "ImportReport", "import_ytvis", "imported_clips"]
+__all__ = ["ROUND", "ImportReport", "Prepared", "import_ytvis", "imported_clips"]
 
 ROUND = "import"
 """The round of all that comes from a file."""
@@ -62,36 +63,58 @@ class ImportReport:
         return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
 
 
-def import_ytvis(workspace: Workspace, truth: Path, *, ledger: Ledger | None, skip_bad: bool = False) -> ImportReport:
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is known already where the file's stills and sound were adopted just before its truth is imported."""
+
+    recipe: Recipe
+    parsed: ParsedYtvis
+    """Of the file."""
+    coming: frozenset[str] = frozenset()
+    """Clips that adopting would make, in a dry run: of the size and length that the file says."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Clips that could not be adopted, and why."""
+
+
+def import_ytvis(
+    workspace: Workspace,
+    truth: Path,
+    *,
+    ledger: Ledger | None,
+    skip_bad: bool = False,
+    prepared: Prepared | None = None,
+) -> ImportReport:
     """Bring the truth of a file into the workspace, all or nothing; the caller holds the workspace's lock.
 
-    A video of the file belongs to the clip whose id is its name (the folder in `file_names`), categories are matched by
-    name against the recipe's set. The file is kept as received in `annotations/import-<first 8 of its sha256>/`; what
-    the masks table and `manifest/tracks.jsonl` held of the same clips is replaced. The same file again changes nothing.
+    A video of the file belongs to the clip whose id is its name (the folder in `file_names`) or, where that cannot be
+    an id, was made from it. Categories are matched by name against the recipe's set. The file is kept as received in
+    `annotations/import-<first 8 of its sha256>/`; what the masks table and `manifest/tracks.jsonl` held of the same
+    clips is replaced. The same file again changes nothing.
 
     Args:
         workspace: with a recipe and extracted clips.
         truth: the JSON file.
         ledger: of the workspace, to record what was imported; None: check and count only, change nothing.
         skip_bad: leave out every video with a problem, whole (a clip with half of its truth would be wrong silently).
+        prepared: where the clips of this very file come from; None: from the list.
 
     Raises:
         ConfigError: if the folder is no workspace or its recipe names no known category set.
         DataError: if the workspace has no clips, or the file is missing or no JSON.
         ProblemsError: with all problems, each with entry and field, unless `skip_bad`.
     """
-    names = {category.name for category in category_set(load_recipe(workspace).categories).categories}
     clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
-    if not clips:
-        raise DataError(f"{workspace.root}: there are no clips to give this truth to", hint="avis-data extract")
-    parsed = parse_ytvis(read_json(truth))
-    good = _good_part(parsed, clips, names)
+    if prepared is None:
+        prepared = _prepared(workspace, truth, clips)
+    parsed = prepared.parsed
+    good = _good_part(prepared, clips)
     if parsed.problems and not skip_bad:
         hint = f"correct the file, or leave its bad videos out: avis-data import --format ytvis {truth} --skip-bad"
         raise ProblemsError(f"{truth}: {len(parsed.problems)} problem(s), nothing imported", parsed.problems, hint=hint)
     sha256 = sha256_file(truth)
     rows, tracks = _records(good, f"import:{sha256[:8]}")
     good_names = {video.name for video in good.videos}
+    good_ids = {clip_id_of(name) for name in good_names}
     report = ImportReport(
         file=truth.name,
         sha256=sha256,
@@ -100,7 +123,7 @@ def import_ytvis(workspace: Workspace, truth: Path, *, ledger: Ledger | None, sk
         num_masks=sum(len(clip_rows) for clip_rows in rows.values()),
         num_silent_clips=sum(not clip_rows for clip_rows in rows.values()),
         num_maskless_tracks=sum(track.num_sounding == 0 for track in tracks),
-        num_clips_without=len(clips.keys() - good_names),
+        num_clips_without=len(clips.keys() - good_ids),
         skipped_clips=sorted({video.name for video in parsed.dataset.videos} - good_names),
         problems=parsed.problems,
         dropped_polygons=len(parsed.remarks),
@@ -119,12 +142,20 @@ def imported_clips(workspace: Workspace) -> set[str]:
     return found
 
 
-def _good_part(parsed: ParsedYtvis, clips: Mapping[str, Clip], category_names: set[str]) -> YtvisDataset:
+def _prepared(workspace: Workspace, truth: Path, clips: Mapping[str, Clip]) -> Prepared:
+    recipe = load_recipe(workspace)
+    if not clips:
+        hint = "avis-data extract; or, where the file's stills and sound lie in DIR, add --media DIR"
+        raise DataError(f"{workspace.root}: there are no clips to give this truth to", hint=hint)
+    return Prepared(recipe=recipe, parsed=parse_ytvis(read_json(truth)))
+
+
+def _good_part(prepared: Prepared, clips: Mapping[str, Clip]) -> YtvisDataset:
     """The videos and tracks that fit the workspace; problems are added to those of the file."""
+    parsed = prepared.parsed
+    category_names = {category.name for category in category_set(prepared.recipe.categories).categories}
     for video in parsed.dataset.videos:
-        clip = clips.get(video.name)
-        faults = [("file_names", f"this workspace has no clip {video.name!r:.80}")] if clip is None else []
-        for name, fault in faults or _misfits(video, clips[video.name]):
+        for name, fault in _video_faults(video, prepared, clips):
             parsed.problem(parsed.places["videos", video.video_id], name, fault)
             parsed.bad_video_ids.add(video.video_id)
     categories = {category.id: category.name for category in parsed.dataset.categories}
@@ -139,16 +170,26 @@ def _good_part(parsed: ParsedYtvis, clips: Mapping[str, Clip], category_names: s
     )
 
 
+def _video_faults(video: YtvisVideo, prepared: Prepared, clips: Mapping[str, Clip]) -> Iterable[tuple[str, str]]:
+    clip_id = clip_id_of(video.name)
+    if clip_id in prepared.missing:
+        yield "file_names", f"{video.name!r:.80} could not be adopted: {prepared.missing[clip_id]}"
+    elif clip_id in clips and clip_id not in prepared.coming:
+        yield from _misfits(video, clips[clip_id])
+    elif clip_id not in prepared.coming:
+        yield "file_names", f"this workspace has no clip {video.name!r:.80}"
+    numbers = [re.fullmatch(r"\d+", PurePosixPath(name).stem) for name in video.file_names]
+    values = [int(number.group()) for number in numbers if number]
+    if values != sorted(set(values)):
+        yield "file_names", "the frames are not in ascending order of their numbers"
+
+
 def _misfits(video: YtvisVideo, clip: Clip) -> Iterable[tuple[str, str]]:
     if (video.width, video.height) != (clip.width, clip.height):
         found = f"{video.width} x {video.height}, the clip {clip.width} x {clip.height}"
         yield "width", f"the video is {found} (width x height)"
     if video.length != clip.num_seconds:
         yield "file_names", f"the video has {video.length} frames, the clip {clip.num_seconds} seconds"
-    numbers = [re.fullmatch(r"\d+", PurePosixPath(name).stem) for name in video.file_names]
-    values = [int(number.group()) for number in numbers if number]
-    if values != sorted(set(values)):
-        yield "file_names", "the frames are not in ascending order of their numbers"
 
 
 def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) -> Iterable[tuple[str, str]]:
@@ -162,7 +203,7 @@ def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) ->
 
 
 def _records(dataset: YtvisDataset, origin: str) -> tuple[dict[str, list[MaskRow]], list[Track]]:
-    clip_ids = {video.video_id: video.name for video in dataset.videos}
+    clip_ids = {video.video_id: clip_id_of(video.name) for video in dataset.videos}
     categories = {category.id: category.name for category in dataset.categories}
     rows: dict[str, list[MaskRow]] = {clip_id: [] for clip_id in clip_ids.values()}
     tracks = []

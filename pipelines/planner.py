@@ -103,11 +103,12 @@ def plan_stage(
     `verify` the hash).
     """
     plan = Plan(stage=stage.name, num_waiting=num_waiting)
-    entries, outputs, stage_hash = ledger.entries(stage.name), ledger.outputs(stage.name), stage_key(stage)
+    entries, stage_hash = ledger.entries(stage.name), stage_key(stage)
     root = str(workspace.root)
     for item in items:
         key = item_key(stage_hash, item)
-        entry, left = entries.get(item.item_id), outputs.get(item.item_id, ())
+        entry = entries.get(item.item_id)
+        left = entry.outputs() if entry else []
         if not _needs_work(plan, root, item, key, entry, left, selection):
             continue
         if selection.limit is not None and len(plan.todo) >= selection.limit:
@@ -127,7 +128,7 @@ def _needs_work(
     if entry is None or entry.key != key or entry.state == "replacing":
         return True
     if entry.state == "failed":
-        reason = entry.reason or Reason.BUG
+        reason = Reason(entry.reason or Reason.BUG)
         if selection.wants(reason):
             return True
         plan.failed_before[reason] += 1

@@ -41,7 +41,7 @@ class PreviewStage:
     version = 1
     params: PreviewOptions
 
-    def __init__(self, params: PreviewOptions, *, threads: int = 2) -> None:
+    def __init__(self, params: PreviewOptions, *, threads: int = 1) -> None:
         self.params = params
         self._threads = threads
 

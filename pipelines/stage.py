@@ -22,9 +22,9 @@ class Input:
     """A file or folder that an item is made from."""
 
     path: str
-    """Relative to the workspace."""
+    """Relative to the workspace; absolute where it lies outside."""
     sha256: str
-    """Of the file, or of the tree (`io.sha256_tree`)."""
+    """Of the file, or of the tree (`io.sha256_tree`); outside the workspace, of names, sizes and times of change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,15 @@ from avis_data.ledger import Ledger
 
 __all__ = ["FailedItem", "StageStatus", "failed_items", "workspace_status"]
 
-_STAGES = {"fetch": "video", "extract": "clip", "preview": "clip", "embed": "clip"}
+_STAGES = {
+    "fetch": ("video",),
+    "extract": ("clip",),
+    "preview": ("clip",),
+    "adopt": ("adopted",),
+    "embed": ("clip", "adopted"),
+}
+_UNUSUAL = ("preview", "adopt")
+"""Stages that are no part of the way from a list to a dataset."""
 
 
 @dataclass(kw_only=True)
@@ -74,31 +82,32 @@ class FailedItem:
 def workspace_status(ledger: Ledger) -> list[StageStatus]:
     """One row per stage whose items are videos or clips, in the order in which they run.
 
-    `preview` is listed only where it was used: it is no part of the way to a dataset.
+    `preview` and `adopt` are listed only where they were used: they are no part of the way from a list to a dataset.
     """
-    wanted = {kind: sum(1 for _ in ledger.wanted(kind)) for kind in ("video", "clip")}  # type: ignore[arg-type]
+    wanted = {kind: len(ids) for kind, ids in _wanted(ledger).items()}
     found = []
-    for stage, kind in _STAGES.items():
-        status = StageStatus(stage=stage, wanted=wanted[kind])
+    for stage, kinds in _STAGES.items():
+        status = StageStatus(stage=stage, wanted=sum(wanted[kind] for kind in kinds))
         for count in ledger.counts(stage):
             if count.state == "done":
                 status.done, status.size_bytes = count.count, count.size_bytes
                 status.mean_wall_s = count.mean_wall_s
             elif count.reason is not None:
                 status.failed[count.reason] += count.count
-        if stage != "preview" or status.done or status.failed:
+        used = status.done or status.failed or (stage == "adopt" and status.wanted)
+        if stage not in _UNUSUAL or used:
             found.append(status)
     return found
 
 
 def failed_items(ledger: Ledger) -> list[FailedItem]:
     """All failures of items that are still wanted, by stage and id."""
-    wanted = {item_id for kind in ("video", "clip") for item_id, _ in ledger.wanted(kind)}  # type: ignore[arg-type]
+    wanted = set().union(*_wanted(ledger).values())
     return [
         FailedItem(
             stage=stage,
             item_id=entry.item_id,
-            reason=entry.reason or Reason.BUG,
+            reason=Reason(entry.reason or Reason.BUG),
             message=entry.message or "",
             attempts=entry.attempts,
         )
@@ -106,3 +115,9 @@ def failed_items(ledger: Ledger) -> list[FailedItem]:
         for entry in sorted(ledger.entries(stage).values(), key=lambda entry: entry.item_id)
         if entry.state == "failed" and entry.item_id in wanted
     ]
+
+
+def _wanted(ledger: Ledger) -> dict[str, set[str]]:
+    """Ids of the list's videos and clips, and of the clips of existing sets."""
+    rows = {"video": ledger.wanted("video"), "clip": ledger.wanted("clip"), "adopted": ledger.adopted()}
+    return {kind: {item_id for item_id, _ in found} for kind, found in rows.items()}

@@ -40,7 +40,7 @@ def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: L
     Raises:
         ConfigError: if none is given and the workspace has none.
         ProblemsError: with all bad rows, unless `skip_bad_rows`.
-        DataError: if it is no list, or no row of it is good.
+        DataError: if it is no list, no row of it is good, or an id of it belongs to a clip of an existing set.
     """
     path = options.path or workspace.video_list
     if options.path is None and not path.exists():
@@ -59,6 +59,7 @@ def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: L
         )
     if not found.clips:
         raise DataError(f"{path}: no good row")
+    _check_adopted(path, ledger, found)
     return found
 
 
@@ -74,6 +75,17 @@ def adopt_list(workspace: Workspace, ledger: Ledger, video_list: VideoList, opti
         (download.video_id for download in video_list.downloads),
         ((row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in video_list.clips),
     )
+
+
+def _check_adopted(path: Path, ledger: Ledger, found: VideoList) -> None:
+    ids = {row.span.clip_id for row in found.clips} | {download.video_id for download in found.downloads}
+    taken = sorted(clip_id for clip_id, _ in ledger.adopted() if clip_id in ids)
+    if taken:
+        raise DataError(
+            f"{path}: {len(taken)} id(s) are those of clips that came with avis-data import --media: "
+            + ", ".join(taken[:5]),
+            hint="give the rows another video_id, or use a workspace of its own (-C DIR)",
+        )
 
 
 def _folder(workspace: Workspace, ledger: Ledger, options: ListOptions) -> Path:

@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         default=None,
         metavar="DIR",
-        help="tests/metrics: other cases with the outputs of official implementations (default: those in ../shared).",
+        help="tests/metrics, tests/parity: other cases with outputs of official implementations (default: ../shared).",
     )
 
 

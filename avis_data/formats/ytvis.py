@@ -38,6 +38,7 @@ __all__ = [
     "YtvisVideo",
     "parse_ytvis",
     "read_ytvis",
+    "video_json",
     "ytvis_json",
 ]
 
@@ -81,7 +82,7 @@ def ytvis_json(dataset: YtvisDataset, *, form: MaskForm = "polygons") -> dict[st
         "info": dict(dataset.info),
         "licenses": list(dataset.licenses),
         "categories": [category.model_dump(exclude_none=True) for category in dataset.categories],
-        "videos": [_video_json(video) for video in sorted(dataset.videos, key=lambda video: video.video_id)],
+        "videos": [video_json(video) for video in sorted(dataset.videos, key=lambda video: video.video_id)],
         "annotations": [
             _annotation_json(track, videos[track.video_id], number, form)
             for number, track in enumerate(tracks, start=1)
@@ -89,14 +90,16 @@ def ytvis_json(dataset: YtvisDataset, *, form: MaskForm = "polygons") -> dict[st
     }
 
 
-def _video_json(video: YtvisVideo) -> dict[str, Any]:
-    return {
+def video_json(video: YtvisVideo) -> dict[str, Any]:
+    """One entry of `videos`."""
+    entry = {
         "id": video.video_id,
         "width": video.width,
         "height": video.height,
         "length": video.length,
         "file_names": list(video.file_names),
     }
+    return entry if video.license_id is None else entry | {"license": video.license_id}
 
 
 def _annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: MaskForm) -> dict[str, Any]:

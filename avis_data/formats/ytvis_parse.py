@@ -132,6 +132,7 @@ def _video(parsed: ParsedYtvis, where: str, entry: dict[str, Any]) -> tuple[str,
         height=height,
         length=len(names),
         file_names=tuple(names),
+        license_id=entry["license"] if type(entry.get("license")) is int else None,
     )
     return where, number, video
 

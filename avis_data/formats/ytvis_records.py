@@ -27,6 +27,8 @@ class YtvisVideo:
     """T, labelled frames; equal to `len(file_names)`."""
     file_names: tuple[str, ...]
     """`<name>/<n>.jpg`, relative to the folder JPEGImages of the split."""
+    license_id: int | None = None
+    """Of an entry of `licenses`, where the file says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,12 +42,12 @@ def endless_child(pid: int) -> int | None:
     return None
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> bool:
-    """True as soon as the condition holds."""
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> object:
+    """What the condition gives as soon as it holds, or False."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if condition():
-            return True
+        if found := condition():
+            return found
         time.sleep(0.02)
     return False
 
@@ -74,9 +74,8 @@ def test_it_dies_with_the_process_that_started_it(blow: signal.Signals, tmp_path
     command = [sys.executable, "-c", CHILD, *ENDLESS]
     parent = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
-        assert wait_for(lambda: endless_child(parent.pid)), "ffmpeg did not start"
-        child = endless_child(parent.pid)
-        assert child is not None
+        child = wait_for(lambda: endless_child(parent.pid))
+        assert isinstance(child, int), "ffmpeg did not start"
         parent.send_signal(blow)
         parent.wait(20)
         assert wait_for(lambda: not alive(child)), "ffmpeg lives on"

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from avis_data.media.ffmpeg import FFMPEG_VARIABLE
 from support.clocked_media import Clock, even_times, onset_error_s, shown_number, write_clocked
 from support.extracting import Extract, Extracted
 
 B_FRAMES = {"preset": "veryfast", "crf": "12", "bf": "3", "g": "60"}
+NO_B_FRAMES = {"preset": "ultrafast", "crf": "12", "bf": "0", "g": "25"}
 LONG_GROUPS = {"preset": "veryfast", "crf": "12", "bf": "2", "g": "125"}
 OPEN_GROUPS = {"preset": "medium", "crf": "12", "bf": "3", "g": "40", "x264-params": "open-gop=1:scenecut=0"}
 VPX = {"deadline": "realtime", "cpu-used": "8", "crf": "20", "g": "50"}
@@ -39,6 +41,7 @@ CLOCKS = {
     "slides.mp4": Clock(times_s=SLIDES, last_s=Fraction(5, 2), options=EVERY_SLIDE_A_KEY),
     "slides_one_key.mkv": Clock(times_s=SLIDES, last_s=Fraction(5, 2), options=SLIDES_FROM_ONE_KEY),
     "one_hertz.ts": Clock(times_s=even_times(1, 10), last_s=Fraction(1), shift_s=PRIMING),
+    "starts_at_zero.ts": Clock(times_s=even_times(25, 10), options=NO_B_FRAMES, shift_s=PRIMING),
     "late_start.ts": Clock(times_s=even_times(25, 10), options=LONG_GROUPS, shift_s=Fraction(14, 10)),
     "late_picture.mp4": Clock(times_s=[Fraction(3, 2) + time for time in even_times(25, 8.5)]),
     "late_sound.mp4": Clock(times_s=even_times(25, 10), sound_span_s=(0.64, 10.0)),
@@ -143,6 +146,23 @@ def test_stills_that_stand_for_the_end_of_their_second(
     name: str, clocked: Callable[[str], Path], ffmpeg_program: str, extract: Extract
 ) -> None:
     check(clocked(name), CLOCKS[name], extract, start_s=4.9, end_s=8.4, at="end")
+
+
+@pytest.mark.parametrize("name", ["slides.mp4", "late_start.ts", "b_frames.mp4", "open_groups.mp4", "vp9_opus.webm"])
+def test_one_run_of_ffmpeg_is_enough(
+    name: str,
+    clocked: Callable[[str], Path],
+    ffmpeg_program: str,
+    extract: Extract,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted, program = tmp_path / "runs.txt", tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\necho "$1" >> "{noted}"\nexec "{ffmpeg_program}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv(FFMPEG_VARIABLE, str(program))
+    extract(clocked(name), 3.3, 8.1)
+    assert noted.read_text().split().count("-nostdin") == 1
 
 
 def check(path: Path, clock: Clock, extract: Extract, *, start_s: float, end_s: float | None, at: str) -> None:

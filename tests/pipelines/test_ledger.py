@@ -21,7 +21,7 @@ def test_what_is_committed_is_there_after_reopening(tmp_path: Path) -> None:
         ledger.commit_done("extract", done("x", paths=("frames", "audio.wav")))
         ledger.commit_failed("extract", Failed(item_id="y", key="k", reason=Reason.NO_AUDIO, message="no sound"))
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        assert [output.path for output in ledger.outputs("extract")["x"]] == ["audio.wav", "frames"]
+        assert [output.path for output in ledger.outputs("extract")["x"]] == ["frames", "audio.wav"]
         failed = ledger.entries("extract")["y"]
         assert (failed.state, failed.reason, failed.message, failed.attempts) == ("failed", "no_audio", "no sound", 1)
         assert list(ledger.facts("extract")) == [("x", '{"n": 1}')]

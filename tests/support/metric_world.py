@@ -22,6 +22,7 @@ __all__ = [
     "pred_json",
     "random_world",
     "still_block",
+    "tied_world",
     "video",
     "with_predictions",
     "write_files",
@@ -73,6 +74,28 @@ def random_world(rng: np.random.Generator, *, videos: int = 4, frames: int = 6) 
             VideoInput(
                 name=f"v{index:02d}",
                 video_id=index + 1,
+                num_frames=frames,
+                height=HEIGHT,
+                width=WIDTH,
+                truth=truth,
+                predictions=scored,
+            )
+        )
+    return found
+
+
+def tied_world(rng: np.random.Generator, *, videos: int = 6, frames: int = 5) -> list[VideoInput]:
+    """As `random_world`, but all blocks are equal and stand in one of three places, and all scores are equal."""
+    found = []
+    for index in range(videos):
+        truth, predictions = (
+            [_placed_track(rng, frames, track_id=10 * index + k + 1) for k in range(rng.integers(0, 5))] for _ in "tp"
+        )
+        scored = [replace(track, score=0.5) for track in predictions]
+        found.append(
+            VideoInput(
+                name=f"v{index:02d}",
+                video_id=videos - index,
                 num_frames=frames,
                 height=HEIGHT,
                 width=WIDTH,
@@ -171,6 +194,14 @@ def _random_track(rng: np.random.Generator, frames: int, *, track_id: int = 0) -
         mask_THW[t, y : y + height, x : x + width] = rng.random() < 0.75
     mask_THW[rng.integers(frames), y : y + height, x : x + width] = True
     return blocks(mask_THW, category=int(rng.integers(1, 4)), track_id=track_id)
+
+
+def _placed_track(rng: np.random.Generator, frames: int, *, track_id: int) -> TrackInput:
+    mask_THW = np.zeros((frames, HEIGHT, WIDTH), dtype=bool)
+    for t in np.flatnonzero(rng.random(frames) < 0.7):
+        x = 8 * int(rng.integers(0, 3))
+        mask_THW[t, 2:8, x : x + 8] = True
+    return blocks(mask_THW, category=int(rng.integers(1, 3)), track_id=track_id)
 
 
 def _noisy(rng: np.random.Generator, track: TrackInput) -> TrackInput:

@@ -1,0 +1,91 @@
+"""Parity cases: tensors that official modules gave, and how ours are compared with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+@dataclass
+class Case:
+    """One folder of a case."""
+
+    folder: Path
+    worst: float = 0.0
+    """The largest |ours - stored| / (1 + |stored|) so far."""
+    compared: int = 0
+    _seen: set[str] = field(default_factory=set)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        return json.loads((self.folder / "case.json").read_text())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.about["settings"]
+
+    @property
+    def in_training(self) -> bool:
+        return str(self.about["mode"]).startswith("train")
+
+    @cached_property
+    def inputs(self) -> dict[str, Tensor]:
+        return _upcast(self.folder / "inputs.safetensors")
+
+    @cached_property
+    def outputs(self) -> dict[str, Tensor]:
+        return _upcast(self.folder / "outputs.safetensors")
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """The official state dict, with the prefix of a full checkpoint."""
+        prefix = (self.about["weights"]["prefix_in_a_full_checkpoint"] or "").split(" ")[0]
+        return {prefix + name: tensor for name, tensor in _upcast(self.folder / "weights.safetensors").items()}
+
+    def check(self, name: str, ours: Tensor) -> None:
+        """Compare one output with what is stored: floats within the case's tolerance, integers exactly."""
+        stored = self.outputs[name]
+        self._seen.add(name)
+        self.compared += 1
+        assert ours.shape == stored.shape, f"{name}: shape {tuple(ours.shape)}, stored {tuple(stored.shape)}"
+        ours = ours.detach()
+        if not stored.is_floating_point():
+            assert torch.equal(ours.to(stored.dtype), stored), f"{name}: integers differ"
+            return
+        if not stored.numel():
+            return
+        difference = (ours - stored).abs()
+        self.worst = max(self.worst, float((difference / (1 + stored.abs())).max()))
+        limits = self.about["compare"]
+        allowed = limits["atol"] + limits["rtol"] * stored.abs()
+        assert (difference <= allowed).all(), f"{name}: largest difference {float(difference.max()):.2e}"
+
+    def check_if_stored(self, name: str, ours: Tensor) -> None:
+        """As `check`, for a value that not every case of a kind holds."""
+        if name in self.outputs:
+            self.check(name, ours)
+
+    def check_masks(self, name: str, ours: Tensor, *, may_differ: float) -> None:
+        """Compare 0/1 masks of which that many pixels may differ (their logit is next to zero)."""
+        stored = self.outputs[name]
+        self._seen.add(name)
+        self.compared += 1
+        assert ours.shape == stored.shape
+        assert int((ours.to(stored.dtype) != stored).sum()) <= may_differ, f"{name}: too many pixels differ"
+
+    def all_were_compared(self, *but: str) -> None:
+        """Every stored output was looked at, but for those that start with one of the given words."""
+        left = [name for name in self.outputs if name not in self._seen and not name.startswith(but)]
+        assert not left, f"never compared: {left}"
+
+
+def _upcast(path: Path) -> dict[str, Tensor]:
+    tensors = load_file(path)
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
