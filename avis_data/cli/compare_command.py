@@ -6,8 +6,15 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from avis_data.metrics.comparison import Difference
+    from avis_data.metrics.video_stats import Mode
 
 __all__ = ["command"]
 
@@ -63,18 +70,21 @@ def command(
     differences = compare_results(sets[0].result, sets[1].result, num_draws=bootstrap, rng=np.random.default_rng(seed))
     dropped = [len({problem.where for problem in item.result.problems}) for item in sets]
     if as_json:
-        figures = {
-            str(found): {
-                name: None if item is None else {**asdict(item), "verdict": item.verdict}
-                for name, item in by_metric.items()
-            }
-            for found, by_metric in differences.items()
-        }
         meta = {"a": a.name, "b": b.name, "truth": truth.name, "draws": bootstrap, "seed": seed, "num_dropped": dropped}
-        click.echo(json.dumps({**figures, "meta": meta}, allow_nan=False))
+        click.echo(json.dumps({**_figures(differences), "meta": meta}, allow_nan=False))
         return
     click.echo(comparison_table(differences, (str(a), str(b))))
     if any(dropped):
         click.echo(
             f"left out: {dropped[0]} bad entries with A, {dropped[1]} with B (see `avis-data evaluate --lenient`)"
         )
+
+
+def _figures(differences: Mapping[Mode, Mapping[str, Difference | None]]) -> dict[str, Any]:
+    return {
+        str(mode): {
+            name: None if item is None else {**asdict(item), "verdict": item.verdict}
+            for name, item in by_metric.items()
+        }
+        for mode, by_metric in differences.items()
+    }

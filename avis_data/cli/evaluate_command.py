@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +144,20 @@ def _evaluate_avis(
 
         intervals = bootstrap_intervals(found.result, num_draws=bootstrap, rng=np.random.default_rng(seed))
     if per_video is not None:
-        write_per_video(per_video, found.result)
+        with _writing(per_video):
+            write_per_video(per_video, found.result)
     if errors is not None:
-        _write_errors(errors, found)
+        with _writing(errors):
+            _write_errors(errors, found)
     _report(json_path, evaluation_json(found, intervals), evaluation_table(found, intervals))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def _write_errors(folder: Path, found: FileEvaluation) -> None:
@@ -171,5 +183,6 @@ def _report(json_path: str | None, value: dict[str, Any], table: str) -> None:
     if json_path is not None:
         from avis_data.io import write_json
 
-        write_json(Path(json_path), value)
+        with _writing(Path(json_path)):
+            write_json(Path(json_path), value)
     click.echo(table)

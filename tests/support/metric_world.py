@@ -85,11 +85,13 @@ def random_world(rng: np.random.Generator, *, videos: int = 4, frames: int = 6) 
 
 
 def tied_world(rng: np.random.Generator, *, videos: int = 6, frames: int = 5) -> list[VideoInput]:
-    """As `random_world`, but all blocks are equal and stand in one of three places, and all scores are equal."""
+    """As `random_world`, but all blocks are equal and stand in one or two places, and all scores are equal."""
     found = []
     for index in range(videos):
+        places, classes = int(rng.integers(1, 3)), int(rng.integers(1, 3))
         truth, predictions = (
-            [_placed_track(rng, frames, track_id=10 * index + k + 1) for k in range(rng.integers(0, 5))] for _ in "tp"
+            [_placed_track(rng, frames, 10 * index + k + 1, places, classes) for k in range(rng.integers(0, 5))]
+            for _ in range(2)
         )
         scored = [replace(track, score=0.5) for track in predictions]
         found.append(
@@ -196,12 +198,12 @@ def _random_track(rng: np.random.Generator, frames: int, *, track_id: int = 0) -
     return blocks(mask_THW, category=int(rng.integers(1, 4)), track_id=track_id)
 
 
-def _placed_track(rng: np.random.Generator, frames: int, *, track_id: int) -> TrackInput:
+def _placed_track(rng: np.random.Generator, frames: int, track_id: int, places: int, classes: int) -> TrackInput:
     mask_THW = np.zeros((frames, HEIGHT, WIDTH), dtype=bool)
     for t in np.flatnonzero(rng.random(frames) < 0.7):
-        x = 8 * int(rng.integers(0, 3))
+        x = 8 * int(rng.integers(0, places))
         mask_THW[t, 2:8, x : x + 8] = True
-    return blocks(mask_THW, category=int(rng.integers(1, 3)), track_id=track_id)
+    return blocks(mask_THW, category=int(rng.integers(1, classes + 1)), track_id=track_id)
 
 
 def _noisy(rng: np.random.Generator, track: TrackInput) -> TrackInput:

@@ -1,0 +1,196 @@
+"""Evaluate predictions against truth: the Python API, without files."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from avis_data.errors import Problem, ProblemsError
+from avis_data.metrics.figures import ModeResult, YtvisResult, mode_result, ytvis_result
+from avis_data.metrics.inputs import TrackInput, VideoInput
+from avis_data.metrics.video_stats import Mode, Variant, VideoStats, ap_rules, measure_video
+
+__all__ = ["AvisResult", "evaluate_avis"]
+
+ALL_MODES = (Mode.COMPAT, Mode.STRICT, Mode.YTVIS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AvisResult:
+    """What was asked for; a mode that was not is None."""
+
+    aviseg_compat: ModeResult | None
+    strict: ModeResult | None
+    ytvis: YtvisResult | None
+    videos: Sequence[VideoStats]
+    """In the order of their names; `bootstrap_intervals` and `compare_results` take them from here."""
+    categories: Mapping[int, str]
+    problems: Sequence[Problem]
+    """Why entries were left out; empty unless `lenient`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Mode -> its figures, by the names of the public evaluation; fractions."""
+        found = {Mode.COMPAT: self.aviseg_compat, Mode.STRICT: self.strict, Mode.YTVIS: self.ytvis}
+        return {str(mode): result.as_dict() for mode, result in found.items() if result is not None}
+
+
+def evaluate_avis(
+    videos: Iterable[VideoInput],
+    *,
+    categories: Mapping[int, str],
+    modes: Sequence[Mode | str] = ALL_MODES,
+    variants: Sequence[Variant | str] = (),
+    lenient: bool = False,
+    workers: int = 1,
+) -> AvisResult:
+    """FSLA, HOTA and AP of predicted tracks, under each mode.
+
+    Args:
+        videos: all videos of the set, also those without a track; a generator will do, one is held at a time.
+        categories: id -> name of all classes.
+        modes: whose definitions, see `Mode`.
+        variants: deviations of `aviseg_compat`, see `Variant`.
+        lenient: leave out tracks with a bad mask instead of refusing them all; they are in `problems`.
+        workers: processes; the result is the same with any number.
+
+    Returns:
+        Fractions in [0, 1]; None (in `aviseg_compat` and `ytvis`: -1 for AP and AR) where nothing is there to measure.
+
+    Raises:
+        ProblemsError: if a mask is bad and not `lenient`; names the track, the entry and what is wrong.
+        ValueError: if two videos have one name, a video has no frames or a track another number of masks than the
+            video has frames, a score is no finite number, or a class is not in `categories`.
+
+    Source: specs/metrics.md §2 to 4. AP: Yang, Fan, Xu, "Video Instance Segmentation", ICCV 2019. HOTA: Luiten et al.,
+        IJCV 2021. FSLA: Guo et al., "Audio-Visual Instance Segmentation", CVPR 2025.
+
+    Example:
+        >>> import numpy as np
+        >>> still = np.zeros((2, 4, 6), bool)
+        >>> still[:, 1:3, 1:4] = True
+        >>> video = VideoInput(name="a", num_frames=2, height=4, width=6, truth=[TrackInput(category=1, masks=still)],
+        ...                    predictions=[TrackInput(category=1, masks=still, score=0.9)])
+        >>> evaluate_avis([video], categories={1: "dog"}).strict.hota.HOTA
+        1.0
+    """
+    wanted, deviations = [Mode(mode) for mode in modes], [Variant(variant) for variant in variants]
+    checked = _checked(videos, categories) if Variant.OFFICIAL_INPUT not in deviations else iter(videos)
+    return measure_all(
+        checked, categories=categories, modes=wanted, variants=deviations, lenient=lenient, workers=workers
+    )
+
+
+def measure_all(
+    videos: Iterable[VideoInput],
+    *,
+    categories: Mapping[int, str],
+    modes: Sequence[Mode],
+    variants: Sequence[Variant],
+    lenient: bool,
+    workers: int,
+    problems: Sequence[Problem] = (),
+) -> AvisResult:
+    """As `evaluate_avis`, of videos that were checked before; `problems` are what that check found."""
+    first = _FirstPredicted(videos)
+    measure = partial(measure_video, modes=modes, variants=variants)
+    stats = sorted(_map(measure, first, workers), key=lambda video: _order(video.name))
+    everything = [*problems, *(problem for video in stats for problem in video.problems)]
+    if everything and not lenient:
+        raise ProblemsError(
+            f"{len(everything)} problem(s) in the input:",
+            everything,
+            hint="correct the file, or leave such entries out with `--lenient`",
+        )
+    return result_of(first.with_id_zero(stats, measure), categories, modes, variants, everything)
+
+
+class _FirstPredicted:
+    """Passes videos on and keeps those that may hold the first predicted track of all: the one with the id 0.
+
+    Which one it is shows only after the masks were read, as tracks with a bad one are left out.
+    """
+
+    def __init__(self, videos: Iterable[VideoInput]) -> None:
+        self._videos = videos
+        self._kept: dict[str, VideoInput] = {}
+
+    def __iter__(self) -> Iterator[VideoInput]:
+        first: list[str] | None = None
+        for video in self._videos:
+            if video.predictions and (first is None or _order(video.name) < first):
+                first = _order(video.name)
+                self._kept[video.name] = video
+            yield video
+
+    def with_id_zero(self, stats: list[VideoStats], measure: Any) -> list[VideoStats]:
+        """The same, the first video that has a predicted track measured again with this in mind."""
+        for index, video in enumerate(stats):
+            if video.num_predicted:
+                if video.name in self._kept and Mode.COMPAT in video.modes:
+                    stats[index] = measure(self._kept[video.name], has_id_zero=True)
+                break
+        return stats
+
+
+def _order(name: str) -> list[str]:
+    """Folders are compared part by part, as the public code sorts by the first part only."""
+    return name.split("/")
+
+
+def _map(measure: Any, videos: Iterable[VideoInput], workers: int) -> Iterator[VideoStats]:
+    if workers <= 1:
+        yield from map(measure, videos)
+        return
+    # A forked process would inherit the threads of a training loop, and their locks.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(measure, videos, chunksize=4)
+
+
+def result_of(
+    stats: Sequence[VideoStats],
+    categories: Mapping[int, str],
+    modes: Sequence[Mode],
+    variants: Sequence[Variant],
+    problems: Sequence[Problem],
+) -> AvisResult:
+    """The figures of videos that were measured; `stats` in the order of their names."""
+    found = {
+        mode: mode_result(mode, stats, categories, rules=ap_rules(mode, variants))
+        for mode in (Mode.COMPAT, Mode.STRICT)
+        if mode in modes
+    }
+    return AvisResult(
+        aviseg_compat=found.get(Mode.COMPAT),
+        strict=found.get(Mode.STRICT),
+        ytvis=ytvis_result(stats, categories) if Mode.YTVIS in modes else None,
+        videos=stats,
+        categories=categories,
+        problems=problems,
+    )
+
+
+def _checked(videos: Iterable[VideoInput], categories: Mapping[int, str]) -> Iterator[VideoInput]:
+    names: set[str] = set()
+    for video in videos:
+        if video.name in names:
+            raise ValueError(f"two videos are called {video.name!r}")
+        names.add(video.name)
+        if video.num_frames < 1:
+            raise ValueError(f"video {video.name!r} has {video.num_frames} frames")
+        for track in (*video.truth, *video.predictions):
+            _check_track(track, video, categories)
+        yield video
+
+
+def _check_track(track: TrackInput, video: VideoInput, categories: Mapping[int, str]) -> None:
+    if len(track.masks) != video.num_frames:
+        raise ValueError(f"video {video.name!r}: {len(track.masks)} masks in a track, {video.num_frames} frames")
+    if not math.isfinite(track.score):
+        raise ValueError(f"video {video.name!r}: score {track.score!r} is not a finite number")
+    if track.category not in categories:
+        raise ValueError(f"video {video.name!r}: class {track.category!r} is not one of {sorted(categories)}")

@@ -1,0 +1,154 @@
+"""Evaluate files: read, measure, and write down what was found together with what it was found in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avis_data import __version__
+from avis_data.errors import DataError, ProblemsError
+from avis_data.io import atomic_path, sha256_file
+from avis_data.metrics.bootstrap import Interval
+from avis_data.metrics.evaluation import AvisResult, measure_all, result_of
+from avis_data.metrics.hota import ALPHAS
+from avis_data.metrics.reading import EvaluationInput, read_evaluation
+from avis_data.metrics.track_ap import THRESHOLDS
+from avis_data.metrics.video_stats import Mode, Variant, VideoStats
+
+__all__ = ["MEANINGS", "FileEvaluation", "evaluate_files", "evaluation_json", "write_per_video"]
+
+MEANINGS = {
+    Mode.COMPAT: "what the public AVIS evaluation code computes; for comparison with published tables only",
+    Mode.STRICT: "what the papers describe; a perfect prediction has 100, in any order, resolution or export form",
+    Mode.YTVIS: "AP and AR as the YouTube-VIS API gives them",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEvaluation:
+    """The result of a pair of files, and where it comes from."""
+
+    result: AvisResult
+    source: EvaluationInput
+    truth: Path
+    predictions: Path
+    variants: Sequence[Variant]
+
+
+def evaluate_files(
+    truth: Path,
+    predictions: Path,
+    *,
+    modes: Sequence[Mode],
+    variants: Sequence[Variant] = (),
+    lenient: bool = False,
+    workers: int = 1,
+) -> FileEvaluation:
+    """As `evaluate_avis`, of a YouTube-VIS style truth file and a result file.
+
+    Raises:
+        DataError: if a file is missing, not JSON or of another form.
+        ProblemsError: if entries are bad and not `lenient`: names file, entry and field of each.
+    """
+    source = read_evaluation(truth, predictions, official_input=Variant.OFFICIAL_INPUT in variants)
+    if not source.videos and not source.problems:
+        raise DataError(f"{truth}: videos: the list is empty, there is nothing to evaluate")
+    result = measure_all(
+        source.videos,
+        categories=source.categories,
+        modes=modes,
+        variants=variants,
+        lenient=lenient,
+        workers=workers,
+        problems=source.problems,
+    )
+    if not source.videos:
+        raise ProblemsError(f"{truth}: no video can be evaluated:", source.problems)
+    return FileEvaluation(result=result, source=source, truth=truth, predictions=predictions, variants=variants)
+
+
+def evaluation_json(
+    found: FileEvaluation, intervals: Mapping[Mode, Mapping[str, Interval | None]] | None = None
+) -> dict[str, Any]:
+    """One JSON object: mode -> metrics (fractions), and `meta`: what was measured, how, and what was left out."""
+    figures = found.result.as_dict()
+    for mode, by_metric in (intervals or {}).items():
+        figures[str(mode)]["intervals"] = {
+            name: None if value is None else [value.low, value.high] for name, value in by_metric.items()
+        }
+    return {**figures, "meta": _meta(found)}
+
+
+def write_per_video(path: Path, result: AvisResult) -> None:
+    """Write one row per video and mode: FSLA and HOTA of that video alone, and how many tracks were found.
+
+    Columns: video, video_id, mode, num_frames, num_truth, num_predicted, frames_silent, frames_single, frames_multi,
+    FSLA, FSLAn, FSLAs, FSLAm, HOTA, DetA, AssA, LocA, hits_50, truth_50. `hits_50` of the `truth_50` truth tracks that
+    count are matched at IoU 0.5. AP has no value for one video: it ranks the tracks of all of them.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [row for video in result.videos for row in _video_rows(video, result.categories)]
+    with atomic_path(path) as part:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_per_video_schema()), part)
+
+
+def _meta(found: FileEvaluation) -> dict[str, Any]:
+    result = found.result
+    return {
+        "tool": f"avis-data {__version__}",
+        "truth": {"file": found.truth.name, "sha256": sha256_file(found.truth)},
+        "predictions": {"file": found.predictions.name, "sha256": sha256_file(found.predictions)},
+        "modes": {mode: MEANINGS[Mode(mode)] for mode in result.as_dict()},
+        "variants": [str(variant) for variant in found.variants],
+        "alphas": ALPHAS.tolist(),
+        "iou_thresholds": {mode: THRESHOLDS["ytvis" if mode == "ytvis" else "official"].tolist() for mode in Mode},
+        "num_videos": len(result.videos),
+        "num_frames": sum(video.num_frames for video in result.videos),
+        "num_truth_tracks": sum(video.num_truth for video in result.videos),
+        "num_predicted_tracks": sum(video.num_predicted for video in result.videos),
+        "num_categories": len(result.categories),
+        "num_dropped": len({problem.where for problem in result.problems}),
+        "num_ignored_predictions": found.source.num_ignored,
+        "problems": [str(problem) for problem in result.problems[:20]],
+    }
+
+
+def _video_rows(video: VideoStats, categories: Mapping[int, str]) -> list[dict[str, Any]]:
+    rows = []
+    for mode, stats in video.modes.items():
+        row: dict[str, Any] = {
+            "video": video.name,
+            "video_id": video.video_id,
+            "mode": str(mode),
+            "num_frames": video.num_frames,
+            "num_truth": video.num_truth,
+            "num_predicted": video.num_predicted,
+            "hits_50": sum(int((item.hit_AKD & ~item.ignored_AKD)[0, 0].sum()) for item in stats.matches),
+            "truth_50": sum(int(item.num_truth_A[0]) for item in stats.matches),
+        }
+        if mode is not Mode.YTVIS:
+            occurring = {category: name for category, name in categories.items() if category in stats.hota}
+            alone = result_of([video], occurring, [mode], (), ())
+            figures = alone.as_dict()[str(mode)]
+            row |= {name: figures[name] for name in ("FSLA", "FSLAn", "FSLAs", "FSLAm")}
+            row |= {name: figures[name] if occurring else None for name in ("HOTA", "DetA", "AssA", "LocA")}
+            row |= {name: figures["fsla"][name] for name in ("frames_silent", "frames_single", "frames_multi")}
+        rows.append(row)
+    return rows
+
+
+def _per_video_schema() -> Any:
+    import pyarrow as pa
+
+    whole = ["num_frames", "num_truth", "num_predicted", "frames_silent", "frames_single", "frames_multi"]
+    figures = ["FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA", "LocA"]
+    return pa.schema(
+        [("video", pa.string()), ("video_id", pa.int64()), ("mode", pa.string())]
+        + [(name, pa.int64()) for name in whole]
+        + [(name, pa.float64()) for name in figures]
+        + [("hits_50", pa.int64()), ("truth_50", pa.int64())]
+    )

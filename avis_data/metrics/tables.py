@@ -1,0 +1,96 @@
+"""Results as text for a terminal: percent with two digits, one column per mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from avis_data.metrics.bootstrap import Interval
+from avis_data.metrics.comparison import Difference
+from avis_data.metrics.evaluation import AvisResult
+from avis_data.metrics.figures import HOTA_FIELDS
+from avis_data.metrics.files import MEANINGS, FileEvaluation
+from avis_data.metrics.video_stats import Mode
+
+__all__ = ["comparison_table", "evaluation_table", "percent", "text_table"]
+
+_ROWS = ("AP_all", "AP50", "AP75", "AR_all", *HOTA_FIELDS, "FSLA", "FSLAn", "FSLAs", "FSLAm")
+_YTVIS_ROWS = ("AP", "AP50", "AP75", "AR1", "AR10")
+
+
+def percent(value: float | None) -> str:
+    """`52.37`; a dash where there is nothing to measure (None, or -1 in the modes that follow public code)."""
+    return "-" if value is None or value < 0 else f"{100 * value:.2f}"
+
+
+def evaluation_table(
+    found: FileEvaluation, intervals: Mapping[Mode, Mapping[str, Interval | None]] | None = None
+) -> str:
+    """The table of `avis-data evaluate`, with a line per mode that says what it means."""
+    result, lines = found.result, []
+    figures = result.as_dict()
+    modes = [mode for mode in (Mode.COMPAT, Mode.STRICT) if mode in figures]
+    if modes:
+        cells = [[name, *(_cell(figures[mode][name], name, mode, intervals) for mode in modes)] for name in _ROWS]
+        lines += [text_table(["metric, %", *map(str, modes)], cells), ""]
+    if Mode.YTVIS in figures:
+        cells = [[name, _cell(figures[Mode.YTVIS][name], name, Mode.YTVIS, intervals)] for name in _YTVIS_ROWS]
+        lines += [text_table(["metric, %", str(Mode.YTVIS)], cells), ""]
+    lines += [f"{mode}: {MEANINGS[Mode(mode)]}" for mode in figures]
+    if found.variants:
+        lines.append(f"variants of {Mode.COMPAT}: {', '.join(found.variants)}")
+    return "\n".join([*lines, *_left_out(result, found.source.num_ignored)])
+
+
+def comparison_table(differences: Mapping[Mode, Mapping[str, Difference | None]], names: tuple[str, str]) -> str:
+    """The table of `avis-data compare`."""
+    blocks = []
+    for mode, by_metric in differences.items():
+        cells = [[name, *_difference_cells(item)] for name, item in by_metric.items() if item is not None]
+        blocks.append(text_table([f"{mode}, %", "A", "B", "B - A", "interval", "p", "verdict"], cells))
+    return "\n\n".join([*blocks, f"A: {names[0]}\nB: {names[1]}"])
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns side by side, the first to the left, the others to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(text.ljust(width) if column == 0 else text.rjust(width) for column, (text, width) in pairs).rstrip()
+        for pairs in (enumerate(zip(line, widths, strict=True)) for line in lines)
+    )
+
+
+def _cell(
+    value: float | None, name: str, mode: Mode, intervals: Mapping[Mode, Mapping[str, Interval | None]] | None
+) -> str:
+    interval = intervals[mode].get(name) if intervals else None
+    return (
+        percent(value) if interval is None else f"{percent(value)} [{percent(interval.low)}, {percent(interval.high)}]"
+    )
+
+
+def _difference_cells(item: Difference) -> list[str]:
+    interval = f"[{_signed(item.low)}, {_signed(item.high)}]"
+    return [
+        percent(item.a),
+        percent(item.b),
+        _signed(item.difference),
+        interval,
+        f"{item.p_value:.4f}",
+        item.verdict,
+    ]
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.2f}"
+
+
+def _left_out(result: AvisResult, num_ignored: int) -> list[str]:
+    lines = [f"{len(result.videos)} videos, {sum(video.num_frames for video in result.videos)} frames"]
+    if result.problems:
+        number = len({problem.where for problem in result.problems})
+        lines.append(f"left out: {number} bad entries, among them")
+        lines += [f"  {problem}" for problem in result.problems[:20]]
+    if num_ignored:
+        lines.append(f"ignored: {num_ignored} predictions for videos that the truth does not have")
+    return lines
