@@ -1,4 +1,4 @@
-"""`avis-data weights`: list, check and register model weight files."""
+"""`avis-data weights`: list, check, register and convert model weight files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def command() -> None:
-    """List, check and register model weight files. They are never downloaded: `list` says where they are.
+    """List, check, register and convert model weight files. They are never downloaded: `list` says where they are.
 
     \b
     Example:
@@ -35,8 +35,8 @@ def list_weights(as_json: bool) -> None:
     Example:
       avis-data weights list --json
     """
-    from avis_data.known_weights import KNOWN
     from avis_data.weights import data_home, registered
+    from avis_data.weights.known import KNOWN
 
     entries = {entry.name: entry for entry in registered()}
     if as_json:
@@ -94,3 +94,34 @@ def add_weights(file: Path, name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(entry.model_dump(mode="json")))
     else:
         click.echo(f"{entry.name}: {entry.path} (SHA-256 {entry.sha256})")
+
+
+@command.command("convert")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .safetensors file to write.")
+@click.option("--window", type=click.IntRange(min=1), default=None, help="Frames per window it was trained with [6].")
+@_JSON
+def convert_weights(file: Path, target: Path, window: int | None, as_json: bool) -> int:
+    """Make an official AVISM or VITA checkpoint one of ours; say what is missing in it or not known.
+
+    Exit code 4 if the file did not hold exactly one whole model; what it held is written all the same.
+
+    \b
+    Example:
+      avis-data weights convert avism_R50_COCO.pth --to avism.safetensors
+    """
+    from dataclasses import asdict
+
+    from avis_data.training.checkpoints.conversion import convert_avism
+
+    report = convert_avism(file, target, window=window)
+    if as_json:
+        click.echo(json.dumps({"path": str(target), "complete": report.complete, **asdict(report)}))
+    else:
+        click.echo(f"{target}: {report.tensors} tensors, {report.parameters:,} parameters")
+        for what, names in (("missing", report.missing), ("unexpected", report.unexpected)):
+            for name in names:
+                click.echo(f"{what}: {name}", err=True)
+        for name in report.odd_class_weights:
+            click.echo(f"not the published class weights (no object 0.1): {name}", err=True)
+    return int(ExitCode.OK if report.complete else ExitCode.PARTIAL)

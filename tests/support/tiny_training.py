@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from avis_data.cli.main import main
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
@@ -21,8 +23,9 @@ from avis_data.training.config import RunConfig, load_config
 from avis_data.training.loop import Trainer, new_model
 from avis_data.training.processes import Processes
 from avis_data.training.run_folder import RunFolder
+from support.shell import Ran
 
-__all__ = ["TINY", "started", "tiny_config", "write_export"]
+__all__ = ["TINY", "in_process", "started", "tiny_config", "write_export"]
 
 TINY = (
     "data.batch=2",
@@ -81,6 +84,14 @@ def _write_media(source: Path, root: Path, split: str, name: str, seconds: int) 
     (out / "audio.wav").rename(sound)
     rng = np.random.default_rng(len(name))
     np.save(features, rng.random((seconds, 128), dtype=np.float32))
+
+
+def in_process(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ran:
+    """Run a command in this process, which has its heavy imports behind it."""
+    capsys.readouterr()
+    code = main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return Ran(code=code, out=said.out, err=said.err)
 
 
 def tiny_config(*settings: str) -> RunConfig:

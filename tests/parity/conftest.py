@@ -1,0 +1,40 @@
+"""Every folder with a case.json is a case; `--cases DIR` gives other folders than those in ../shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.parity_cases import Case
+
+_DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "parity"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "case_dir" not in metafunc.fixturenames:
+        return
+    asked: Path | None = metafunc.config.getoption("--cases")
+    folders = sorted(path.parent for path in (asked or _DEFAULT).glob("**/case.json"))
+    if asked and not folders:
+        raise pytest.UsageError(f"--cases {asked}: no folder with a case.json is in it")
+    metafunc.parametrize("case_dir", folders, ids=[folder.name for folder in folders])
+
+
+@pytest.fixture
+def case(case_dir: Path) -> Case:
+    """One case."""
+    return Case(case_dir)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How far off each case was."""
+    lines = [
+        f"{name:36} {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if "parity" in report.nodeid
+    ]
+    if lines:
+        terminalreporter.section("largest |ours - official| / (1 + |official|)")
+        terminalreporter.write_line("\n".join(lines))

@@ -1,0 +1,88 @@
+"""Names of backbone tensors: detectron2, Swin's own, torchvision; each to transformers' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from avis_data.training.checkpoints.renaming import renamed, rules
+
+__all__ = ["from_published_backbone", "official_resnet_name", "official_swin_tensors"]
+
+_LEAF = r"(weight|bias|running_mean|running_var)"
+_STEM = re.compile(rf"stem\.conv1\.(norm\.)?{_LEAF}")
+_BLOCK = re.compile(rf"res([2-5])\.(\d+)\.(?:conv([123])|shortcut)\.(norm\.)?{_LEAF}")
+_TORCHVISION_STEM = re.compile(rf"(?:conv|(bn))1\.{_LEAF}")
+_TORCHVISION_BLOCK = re.compile(rf"layer([1-4])\.(\d+)\.(?:conv|(bn))([123])\.{_LEAF}")
+_TORCHVISION_SHORTCUT = re.compile(rf"layer([1-4])\.(\d+)\.downsample\.([01])\.{_LEAF}")
+
+_SWIN_BLOCK = r"layers\.(\d)\.blocks\.(\d+)"
+_OUR_BLOCK = r"swin.encoder.layers.\1.blocks.\2"
+_TABLE = "relative_position_bias_table"
+_SWIN = rules(
+    (r"patch_embed\.proj\.(\w+)", r"swin.embeddings.patch_embeddings.projection.\1"),
+    (r"patch_embed\.norm\.(\w+)", r"swin.embeddings.norm.\1"),
+    (rf"{_SWIN_BLOCK}\.norm1\.(\w+)", rf"{_OUR_BLOCK}.layernorm_before.\3"),
+    (rf"{_SWIN_BLOCK}\.norm2\.(\w+)", rf"{_OUR_BLOCK}.layernorm_after.\3"),
+    (rf"{_SWIN_BLOCK}\.attn\.proj\.(\w+)", rf"{_OUR_BLOCK}.attention.o_proj.\3"),
+    (rf"{_SWIN_BLOCK}\.attn\.{_TABLE}", rf"{_OUR_BLOCK}.attention.relative_position_bias.{_TABLE}"),
+    (rf"{_SWIN_BLOCK}\.mlp\.(fc[12])\.(\w+)", rf"{_OUR_BLOCK}.mlp.\3.\4"),
+    (r"layers\.(\d)\.downsample\.(norm|reduction)\.(\w+)", r"swin.encoder.layers.\1.downsample.\2.\3"),
+)
+_SWIN_QKV = re.compile(rf"{_SWIN_BLOCK}\.attn\.qkv\.(weight|bias)")
+_SWIN_OUT_NORM = re.compile(r"norm([0-3])\.(weight|bias)")
+
+
+def official_resnet_name(name: str) -> str | None:
+    """transformers' name of a detectron2 ResNet tensor (`res2.0.conv1.weight`); None if it is not one."""
+    if match := _STEM.fullmatch(name):
+        return _stem(match[2], norm=bool(match[1]))
+    if match := _BLOCK.fullmatch(name):
+        return _block(int(match[1]) - 2, match[2], conv=match[3], leaf=match[5], norm=bool(match[4]))
+    return None
+
+
+def official_swin_tensors(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """transformers' names of an official Swin tensor; the joined query, key, value gives three, a stranger none."""
+    if match := _SWIN_QKV.fullmatch(name):
+        block = match.expand(_OUR_BLOCK)
+        parts = zip("qkv", tensor.chunk(3), strict=True)
+        return {f"{block}.attention.{part}_proj.{match[3]}": value for part, value in parts}
+    if match := _SWIN_OUT_NORM.fullmatch(name):
+        return {f"hidden_states_norms.stage{int(match[1]) + 1}.{match[2]}": tensor}
+    ours = renamed(name, _SWIN)
+    return {} if ours is None else {ours: tensor}
+
+
+def from_published_backbone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a published classifier (torchvision ResNet, Swin) under transformers' names, without its head.
+
+    Returns:
+        Empty if no name is known.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        resnet = _torchvision_name(name)
+        found |= {resnet: tensor} if resnet else official_swin_tensors(name, tensor)
+    return found
+
+
+def _torchvision_name(name: str) -> str | None:
+    if match := _TORCHVISION_STEM.fullmatch(name):
+        return _stem(match[2], norm=bool(match[1]))
+    if match := _TORCHVISION_BLOCK.fullmatch(name):
+        return _block(int(match[1]) - 1, match[2], conv=match[4], leaf=match[5], norm=bool(match[3]))
+    if match := _TORCHVISION_SHORTCUT.fullmatch(name):
+        return _block(int(match[1]) - 1, match[2], conv=None, leaf=match[4], norm=match[3] == "1")
+    return None
+
+
+def _stem(leaf: str, *, norm: bool) -> str:
+    return f"embedder.embedder.{'normalization' if norm else 'convolution'}.{leaf}"
+
+
+def _block(stage: int, block: str, *, conv: str | None, leaf: str, norm: bool) -> str:
+    place = "shortcut" if conv is None else f"layer.{int(conv) - 1}"
+    return f"encoder.stages.{stage}.layers.{block}.{place}.{'normalization' if norm else 'convolution'}.{leaf}"

@@ -1,0 +1,75 @@
+"""Start weights of every kind, and how they are put into a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from avis_data.checkpoints import read_tensors
+from avis_data.errors import DataError
+from avis_data.training.checkpoints.backbone_names import from_published_backbone
+from avis_data.training.checkpoints.hugging_face import from_hugging_face
+from avis_data.training.checkpoints.official_avism import from_official_avism, is_official_avism
+
+__all__ = ["LoadReport", "load_into", "read_start_weights"]
+
+_OUR_PARTS = ("backbone.body.", "pixel_decoder.", "frame_decoder.", "tracker.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """How tensors fitted a model."""
+
+    loaded: int
+    """Tensors that were taken."""
+    missing: tuple[str, ...]
+    """Names of the model that the tensors do not have; they keep their values."""
+    unexpected: tuple[str, ...]
+    """Names that the model does not have."""
+    misshapen: tuple[str, ...]
+    """Names that both have, in other shapes (class heads of another data set); they keep their values."""
+
+
+def read_start_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors to start a model from, under our names, from whatever holds them.
+
+    Args:
+        path: one of our files, an official AVISM or VITA checkpoint, a published ResNet or Swin classifier, or a folder
+            of transformers (ResNet, Swin, Mask2Former).
+
+    Raises:
+        DataError: if it is none of these, missing or torn, or holds code.
+    """
+    if path.is_dir():
+        return from_hugging_face(path)
+    tensors = read_tensors(path)
+    if is_official_avism(tensors):
+        return from_official_avism(tensors).tensors
+    if any(name.startswith(_OUR_PARTS) for name in tensors):
+        return tensors
+    if backbone := from_published_backbone(tensors):
+        return {f"backbone.body.{name}": tensor for name, tensor in backbone.items()}
+    known = "an AVISM or VITA checkpoint, a torchvision ResNet or a Swin classifier"
+    raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
+
+
+def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> LoadReport:
+    """Copy every tensor whose name and shape fit into a model, and say what did not fit.
+
+    Raises:
+        DataError: if nothing fits.
+    """
+    own = model.state_dict()
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    if not fitting:
+        raise DataError(f"none of {len(tensors)} tensors fits the model: these are weights of another one")
+    model.load_state_dict(fitting, strict=False)
+    return LoadReport(
+        loaded=len(fitting),
+        missing=tuple(name for name in own if name not in tensors),
+        unexpected=tuple(name for name in tensors if name not in own),
+        misshapen=tuple(name for name in tensors if name in own and name not in fitting),
+    )

@@ -1,0 +1,110 @@
+"""What goes into a model and what comes out: training clips, clips to predict, tracks.
+
+Shapes: T frames, N tracks as labelled, H, W pixels of a frame at network size, A audio channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from avis_data.masks.rle import Rle
+
+__all__ = ["ClipSource", "PredictedTrack", "TensorClip", "TrainingBatch", "TrainingClip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingClip:
+    """A few frames of one clip with their sound and truth, augmented and at network size."""
+
+    clip_id: str
+    """Which clip this was drawn from; named in errors."""
+    frames_T3HW: Tensor
+    """RGB, uint8, not padded."""
+    audio_TA: Tensor | None
+    """float32, one vector per frame; None for a model without audio."""
+    labels_N: Tensor
+    """int64, 0-based class of every labelled track."""
+    masks_NTHW: Tensor
+    """bool; empty where a track is not sounding."""
+    seed: int
+    """From which this clip's points for matching and mask losses are drawn: the losses then depend neither on the other
+    clips of the batch nor on the process that computes them."""
+
+    def to(self, device: torch.device | str) -> TrainingClip:
+        """The same clip with its tensors on a device."""
+        return replace(
+            self,
+            frames_T3HW=self.frames_T3HW.to(device, non_blocking=True),
+            audio_TA=None if self.audio_TA is None else self.audio_TA.to(device, non_blocking=True),
+            labels_N=self.labels_N.to(device, non_blocking=True),
+            masks_NTHW=self.masks_NTHW.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingBatch:
+    """One or more clips; they may differ in size and in number of frames."""
+
+    clips: tuple[TrainingClip, ...]
+
+    def to(self, device: torch.device | str) -> TrainingBatch:
+        """The same batch with its tensors on a device."""
+        return TrainingBatch(clips=tuple(clip.to(device) for clip in self.clips))
+
+
+class ClipSource(Protocol):
+    """A whole clip that a model predicts; frames are asked for in pieces, some of them twice."""
+
+    @property
+    def clip_id(self) -> str:
+        """Named in errors."""
+
+    @property
+    def num_frames(self) -> int:
+        """T, at least 1."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width of the masks that are wanted: the size of the original frames."""
+
+    @property
+    def audio_TA(self) -> Tensor | None:
+        """float32, one vector per frame; None for a model without audio."""
+
+    def frames(self, start: int, stop: int) -> Tensor:
+        """Frames [start, stop) at network size, RGB, uint8, (n, 3, H, W); the same size every time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorClip:
+    """A clip whose frames are all in memory."""
+
+    clip_id: str
+    frames_T3HW: Tensor
+    audio_TA: Tensor | None
+    size_hw: tuple[int, int]
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.frames_T3HW)
+
+    def frames(self, start: int, stop: int) -> Tensor:
+        return self.frames_T3HW[start:stop]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedTrack:
+    """One predicted object of a clip."""
+
+    label: int
+    """0-based class."""
+    score: float
+    """Class probability times mask score, in [0, 1]."""
+    query: int
+    """The video query it comes from; a query may give several tracks of different classes."""
+    masks: tuple[Rle, ...]
+    """One per frame, at the original size; empty where the object does not sound."""

@@ -1,0 +1,190 @@
+"""The configuration of a training run: dataclasses say what there is, YAML files hold values, `--set` changes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from avis_data.config import apply_settings, validated
+from avis_data.errors import ConfigError
+from avis_data.training.audio_features import AUDIO_CHANNELS
+from avis_data.training.data_loading import DataConfig
+from avis_data.training.inference import PredictOptions
+from avis_data.training.optimiser import OptimiserConfig, ScheduleConfig
+from avis_data.training.registry import MODELS, model_entry
+
+__all__ = [
+    "LoopConfig",
+    "RunConfig",
+    "ValidationConfig",
+    "config_from_values",
+    "config_values",
+    "load_config",
+    "shipped_configs",
+]
+
+_Count = Annotated[int, Field(ge=1)]
+_CountOrZero = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long, and how."""
+
+    iterations: _Count = 48_000
+    """Changes of the weights."""
+    accumulate: _Count = 1
+    """Passes whose gradients are averaged for one change: `data.batch` is divided among them, to need less memory."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16`: forward and backward under autocast; weights stay float32."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of weights, samples and points."""
+    log_every: _Count = 20
+    """Iterations between lines of the log."""
+    checkpoint_every: _Count = 1000
+    """Iterations between checkpoints; the last one is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """How the split `val` is used."""
+
+    every: _CountOrZero = 4000
+    """Iterations between validations, and one at the end; 0: never."""
+    metric: Literal["mAP", "HOTA", "FSLA"] = "mAP"
+    """Strict metric by which the best weights are kept."""
+    clips: _Count | None = None
+    """Only so many clips, the first ones; null: all."""
+    draw_every: _CountOrZero = 4000
+    """Iterations between drawings of predictions; 0: never."""
+    draw_clips: _Count = 2
+    """Clips that are drawn, the first ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that a run depends on besides the data."""
+
+    model_name: str
+    """Key of `registry.MODELS`."""
+    model: Any
+    """Architecture, of the type that the registry says."""
+    loss: Any
+    """Objective, likewise."""
+    data: DataConfig = field(default_factory=DataConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    predict: PredictOptions = field(default_factory=PredictOptions)
+
+
+_SECTIONS = {
+    "data": DataConfig,
+    "optimiser": OptimiserConfig,
+    "schedule": ScheduleConfig,
+    "loop": LoopConfig,
+    "validation": ValidationConfig,
+    "predict": PredictOptions,
+}
+
+
+def shipped_configs() -> list[str]:
+    """Names of the configs that ship with the tool."""
+    folder = files("avis_data.training") / "configs"
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def load_config(name: str | Path, settings: Iterable[str] = (), *, model: str | None = None) -> RunConfig:
+    """A shipped config by its name, or a YAML file, with settings on top.
+
+    Args:
+        name: `avism_r50`, or the path of a file.
+        settings: `key.sub=value`.
+        model: what the config must be for; None: any.
+
+    Raises:
+        ConfigError: if there is no such config or file, or it is for another model.
+        ProblemsError: with every unknown key and every bad value.
+    """
+    where, text = _text_of(str(name))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: must be a mapping of keys to values, is {type(values).__name__}")
+    config = config_from_values(apply_settings(values, settings), where=where)
+    if model is not None and config.model_name != model:
+        raise ConfigError(f"{where}: is a config of {config.model_name}, not of {model}")
+    return config
+
+
+def config_from_values(values: Mapping[str, Any], *, where: str) -> RunConfig:
+    """The config of parsed YAML or JSON.
+
+    Raises:
+        ConfigError: if its model is not known, or parts of it contradict each other.
+        ProblemsError: with every unknown key and every bad value; `where` is named.
+    """
+    name = values.get("model_name", "avism")
+    model_entry(name if isinstance(name, str) else repr(name))
+    checked = validated(_schema(name), {**values, "model_name": name}, where=where)
+    config = RunConfig(**{key: getattr(checked, key) for key in type(checked).model_fields})
+    _check_together(config, where)
+    return config
+
+
+def config_values(config: RunConfig) -> dict[str, Any]:
+    """Plain values of a config, complete: `config_from_values` gives the same again."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return values
+
+
+@cache
+def _schema(model_name: str) -> type[BaseModel]:
+    """The pydantic model that checks a config; unknown keys are refused at every depth."""
+    entry = MODELS[model_name]
+    parts = {"model": entry.config, "loss": entry.loss, **_SECTIONS}
+    fields: dict[str, Any] = {key: (kind, Field(default_factory=kind)) for key, kind in parts.items()}
+    return create_model(
+        "RunValues", __config__=ConfigDict(extra="forbid"), model_name=(Literal[model_name], ...), **fields
+    )
+
+
+def _text_of(name: str) -> tuple[str, str]:
+    if name in shipped_configs():
+        return f"config {name}", (files("avis_data.training") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"no config or file {name!r}; configs are: {', '.join(shipped_configs())}")
+    try:
+        return name, path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+
+
+def _check_together(config: RunConfig, where: str) -> None:
+    passes = config.loop.accumulate
+    if config.data.batch % passes:
+        raise ConfigError(
+            f"{where}: data.batch ({config.data.batch}) must be a multiple of loop.accumulate ({passes})",
+            hint=f"--set data.batch={passes}",
+        )
+    low, high = config.data.augment.crop_size
+    if low > high:
+        raise ConfigError(f"{where}: data.augment.crop_size must be [least, largest], is [{low}, {high}]")
+    channels = getattr(config.model, "audio_channels", AUDIO_CHANNELS)
+    if channels != AUDIO_CHANNELS:
+        raise ConfigError(
+            f"{where}: model.audio_channels is {channels}, the audio features have {AUDIO_CHANNELS}",
+            hint=f"--set model.audio_channels={AUDIO_CHANNELS}",
+        )

@@ -1,0 +1,127 @@
+"""The losses that set predictors share. Each is a numerator and a denominator, so that clips of different sizes, and
+those of other processes, can be joined into one mean.
+
+Shapes: N entries (frames or clips), Q queries, K classes, R matched pairs, T frames, P points, E embeddings,
+    C channels, H, W cells of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from avis_data.training.matcher import Matches
+from avis_data.training.points import sample_points
+from avis_data.training.precision import at_least_float32
+from avis_data.training.targets import ClipTarget
+
+__all__ = ["Ratio", "class_loss", "joined", "mask_losses", "means", "similarity_loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A loss before its division."""
+
+    numerator: Tensor
+    """Scalar with a gradient."""
+    denominator: Tensor
+    """Scalar without: what the numerator is the sum over (pairs, class weights)."""
+    floor: float = 1.0
+    """The denominator is never taken smaller than this."""
+
+
+def class_loss(
+    logits_NQK: Tensor, targets: Sequence[ClipTarget], matches: Matches, *, no_object_weight: float
+) -> Ratio:
+    """Cross-entropy of every query, weighted: queries without a target count `no_object_weight`.
+
+    The mean is weighted too: its denominator is the sum of the weights.
+    """
+    no_object = logits_NQK.shape[-1] - 1
+    classes_NQ = torch.full(logits_NQK.shape[:2], no_object, dtype=torch.int64, device=logits_NQK.device)
+    classes_NQ[matches.entry_R, matches.query_R] = _matched_labels(targets, matches)
+    weights_NQ = torch.where(classes_NQ == no_object, no_object_weight, 1.0)
+    entropy_NQ = functional.cross_entropy(
+        at_least_float32(logits_NQK).flatten(0, 1), classes_NQ.flatten(), reduction="none"
+    )
+    return Ratio(
+        numerator=(entropy_NQ * weights_NQ.flatten()).sum(),
+        denominator=weights_NQ.sum(),
+        floor=torch.finfo(torch.float32).tiny,
+    )
+
+
+def mask_losses(logits_RTHW: Tensor, truth_RTHW: Tensor, points_RTP2: Tensor, *, pairs: int) -> tuple[Ratio, Ratio]:
+    """Binary cross-entropy and dice loss of matched pairs, over the points of all their frames.
+
+    Args:
+        logits_RTHW: mask logits at any resolution.
+        truth_RTHW: masks, 0 or 1, at any resolution.
+        points_RTP2: the points of each pair and frame.
+        pairs: what the sums are divided by.
+    """
+    rows, frames = logits_RTHW.shape[:2]
+    points = points_RTP2.flatten(0, 1)
+
+    def at_points(maps: Tensor) -> Tensor:
+        return sample_points(at_least_float32(maps.flatten(0, 1)[:, None]), points).reshape(
+            rows, frames * points.shape[1]
+        )
+
+    predicted, truth = at_points(logits_RTHW), at_points(truth_RTHW)
+    entropy_R = functional.binary_cross_entropy_with_logits(predicted, truth, reduction="none").mean(1)
+    probability = predicted.sigmoid()
+    dice_R = 1 - (2 * (probability * truth).sum(1) + 1) / (probability.sum(1) + truth.sum(1) + 1)
+    count = torch.tensor(float(pairs), device=logits_RTHW.device)
+    return Ratio(numerator=entropy_R.sum(), denominator=count), Ratio(numerator=dice_R.sum(), denominator=count)
+
+
+def similarity_loss(embeddings_EC: Tensor, ids_E: Tensor) -> Ratio:
+    """Binary cross-entropy of all pairs' dot products: 1 where the ids are equal, a pair with itself included.
+
+    Source: AVISM (CVPR 2025), similarity loss; VITA (2022), equation 5.
+    """
+    embeddings_EC = at_least_float32(embeddings_EC)
+    logits_EE = embeddings_EC @ embeddings_EC.T
+    same_EE = (ids_E[:, None] == ids_E[None]).to(logits_EE.dtype)
+    total = functional.binary_cross_entropy_with_logits(logits_EE, same_EE, reduction="sum")
+    return Ratio(numerator=total, denominator=torch.tensor(float(same_EE.numel()), device=same_EE.device))
+
+
+def joined(parts: Sequence[Mapping[str, Ratio]]) -> dict[str, Ratio]:
+    """The ratios of several groups of clips as one: numerators and denominators added by name."""
+    first, *others = parts
+    total = dict(first)
+    for part in others:
+        for name, ratio in part.items():
+            total[name] = Ratio(
+                numerator=total[name].numerator + ratio.numerator,
+                denominator=total[name].denominator + ratio.denominator,
+                floor=ratio.floor,
+            )
+    return total
+
+
+def means(ratios: Mapping[str, Ratio]) -> dict[str, Tensor]:
+    """The losses: numerator / denominator, the denominators averaged over all processes.
+
+    Averaged gradients of several processes are then those of one process with all the clips.
+    """
+    denominators = torch.stack([ratio.denominator for ratio in ratios.values()])
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(denominators)
+        denominators = denominators / distributed.get_world_size()
+    return {
+        name: ratio.numerator / denominator.clamp(min=ratio.floor)
+        for (name, ratio), denominator in zip(ratios.items(), denominators, strict=True)
+    }
+
+
+def _matched_labels(targets: Sequence[ClipTarget], matches: Matches) -> Tensor:
+    sizes = [len(target.labels_G) for target in targets]
+    starts = torch.tensor([sum(sizes[:entry]) for entry in range(len(sizes))], device=matches.entry_R.device)
+    return torch.cat([target.labels_G for target in targets])[starts[matches.entry_R] + matches.target_R]

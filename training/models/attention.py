@@ -1,0 +1,114 @@
+"""The post-norm transformer pieces that all decoders share: attention, feed-forward, MLP.
+
+Shapes: N batch, Q queries, S keys, C channels.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Attention", "AttentionBlock", "FeedForwardBlock", "Mlp", "xavier_matrices"]
+
+
+class Attention(nn.Module):
+    """Multi-head attention with one mask for all heads, which is never repeated over them.
+
+    The parameters have the names and the layout of `torch.nn.MultiheadAttention` (`in_proj_weight` holds query, key and
+    value one below the other), in which the published checkpoints are stored.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        if channels % heads:
+            raise ValueError(f"{channels} channels cannot be split over {heads} heads")
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
+        self.out_proj = nn.Linear(channels, channels)
+        nn.init.zeros_(self.out_proj.bias)
+        xavier_matrices(self)
+
+    def forward(
+        self, query_NQC: Tensor, key_NSC: Tensor, value_NSC: Tensor, visible_NQS: Tensor | None = None
+    ) -> Tensor:
+        """Attended values, shape of the query.
+
+        Args:
+            visible_NQS: bool, True where a query may look; broadcast over N; None: everywhere. A row without any True
+                gives NaN: the caller opens it.
+        """
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        query, key, value = (
+            functional.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for x, weight, bias in zip((query_NQC, key_NSC, value_NSC), weights, biases, strict=True)
+        )
+        visible = None if visible_NQS is None else visible_NQS[:, None]
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return out
+
+
+class AttentionBlock(nn.Module):
+    """Attention, residual, LayerNorm."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.attention = Attention(channels, heads)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(
+        self,
+        residual_NQC: Tensor,
+        *,
+        query_NQC: Tensor,
+        key_NSC: Tensor,
+        value_NSC: Tensor,
+        visible_NQS: Tensor | None = None,
+    ) -> Tensor:
+        """LayerNorm(residual + attention(query, key, value)), shape (N, Q, C); the residual is broadcast."""
+        out: Tensor = self.norm(residual_NQC + self.attention(query_NQC, key_NSC, value_NSC, visible_NQS))
+        return out
+
+
+class FeedForwardBlock(nn.Module):
+    """Linear, ReLU, linear, residual, LayerNorm."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(channels, hidden)
+        self.linear2 = nn.Linear(hidden, channels)
+        self.norm = nn.LayerNorm(channels)
+        xavier_matrices(self)
+
+    def forward(self, state_NQC: Tensor) -> Tensor:
+        """LayerNorm(state + feed-forward(state)), same shape."""
+        out: Tensor = self.norm(state_NQC + self.linear2(functional.relu(self.linear1(state_NQC))))
+        return out
+
+
+class Mlp(nn.Module):
+    """Linear layers with a ReLU between them."""
+
+    def __init__(self, channels: int, hidden: int, out_channels: int, layers: int) -> None:
+        super().__init__()
+        widths = [channels, *[hidden] * (layers - 1), out_channels]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last layer's output, without ReLU; shape of the input but for the channels."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = functional.relu(layer(x))
+        out: Tensor = last(x)
+        return out
+
+
+def xavier_matrices(module: nn.Module) -> None:
+    """Start every matrix of a module Xavier-uniform, as DETR and its descendants do."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            nn.init.xavier_uniform_(parameter)

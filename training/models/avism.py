@@ -1,0 +1,220 @@
+"""AVISM: a frame-level localizer and a video-level tracker, both hearing the sound.
+
+Source: "Audio-Visual Instance Segmentation" (CVPR 2025, arXiv 2310.18709); its code where the two differ.
+
+Shapes: B clips, T frames, N frames of several clips or a piece of one, Q frame queries, C channels, A audio channels,
+    h, w cells at stride 4, H, W pixels at network size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from avis_data.errors import DataError
+from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
+from avis_data.training.inference import MaskSizes, PredictOptions, tracks_of
+from avis_data.training.losses import Ratio, joined, means
+from avis_data.training.losses_avism import AvismPredictions, avism_losses, weighted
+from avis_data.training.models.avism_config import AvismConfig, AvismLossConfig
+from avis_data.training.models.backbones import build_backbone
+from avis_data.training.models.frame_decoder import FrameDecoder
+from avis_data.training.models.frames import FrameNormaliser, padded_size
+from avis_data.training.models.pixel_decoder import PixelDecoder, PixelMaps
+from avis_data.training.models.tracker import Tracker
+from avis_data.training.points import PointSource, SeededPoints
+from avis_data.training.targets import ClipTarget, clip_target
+
+__all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker"]
+
+_DEFAULT_LOSS = AvismLossConfig()
+_DEFAULT_OPTIONS = PredictOptions()
+
+
+class Avism(nn.Module):
+    """The whole model; without both fusions it is VITA."""
+
+    def __init__(self, config: AvismConfig, loss: AvismLossConfig = _DEFAULT_LOSS) -> None:
+        super().__init__()
+        self.config = config
+        self.loss_config = loss
+        self.normalise = FrameNormaliser()
+        self.backbone = build_backbone(config.backbone)
+        self.pixel_decoder = build_pixel_decoder(config, self.backbone.channels)
+        self.frame_decoder = build_frame_decoder(config)
+        self.tracker = build_tracker(config)
+
+    def forward(self, batch: TrainingBatch, points: PointSource | None = None) -> dict[str, Tensor]:
+        """The weighted losses of a batch by name; their sum is what is minimised.
+
+        Clips of one size and length run together; the losses are those of all clips, however they are grouped.
+
+        Args:
+            points: where matching and mask losses look; None: drawn from each clip's seed.
+
+        Raises:
+            DataError: if a clip has no audio, or of another length, and the model needs it.
+        """
+        clips = batch.clips
+        device = clips[0].frames_T3HW.device
+        points = points or SeededPoints([clip.seed for clip in clips], device)
+        parts = [self._group_losses([clips[place] for place in group], group, points) for group in _groups(clips)]
+        return weighted(means(joined(parts)), self.loss_config)
+
+    def predictions(self, frames_BT3HW: Tensor, audio_BTA: Tensor | None) -> AvismPredictions:
+        """Everything the losses need, of B clips of one size and length; in training mode.
+
+        Args:
+            frames_BT3HW: RGB in 0..255, not padded.
+        """
+        clips = len(frames_BT3HW)
+        maps = self.maps(frames_BT3HW.flatten(0, 1))
+        frames = self.frame_decoder(
+            maps.scales,
+            maps.mask_NChw,
+            None if audio_BTA is None else audio_BTA.flatten(0, 1),
+            keep_layers=self.config.tracked_layers,
+            keep_heads=True,
+        )
+        tracker = self.tracker(frames.queries_LNQC.unflatten(1, (clips, -1)), audio_BTA)
+        pixels = self.tracker.pixel_embedding(maps.fpn_NChw).unflatten(0, (clips, -1))
+        return AvismPredictions(frame_heads=frames.heads, tracker=tracker, pixels_BTChw=pixels)
+
+    def maps(self, frames_N3HW: Tensor) -> PixelMaps:
+        """Backbone and pixel decoder: the maps of N frames (RGB in 0..255, not padded)."""
+        images = self.normalise(frames_N3HW)
+        if self.config.checkpointing and self.training and torch.is_grad_enabled():
+            maps: PixelMaps = checkpoint(self._maps, images, use_reentrant=False)
+            return maps
+        return self._maps(images)
+
+    @torch.no_grad()
+    def predict(self, clip: ClipSource, options: PredictOptions = _DEFAULT_OPTIONS) -> list[PredictedTrack]:
+        """The tracks of a whole clip of any length, highest score first.
+
+        Only the frame queries are kept of all frames. The maps that masks are made of are computed a second time, when
+        the tracker has said which queries need them (short clips keep them).
+
+        Raises:
+            ValueError: if the model is in training mode.
+            DataError: if the clip has no audio, or of another length, and the model needs it.
+        """
+        if self.training:
+            raise ValueError("predict needs the model in evaluation mode: call .eval() first")
+        audio_TA = self._checked_audio(clip.clip_id, clip.audio_TA, clip.num_frames)
+        queries: list[Tensor] = []
+        kept: list[Tensor] = []
+        size = (0, 0)
+        for span, frames in self._pieces(clip, options):
+            size = (frames.shape[2], frames.shape[3])
+            maps = self.maps(frames)
+            audio = None if audio_TA is None else audio_TA[span].to(frames.device)
+            output = self.frame_decoder(maps.scales, maps.mask_NChw, audio, keep_layers=1, keep_heads=False)
+            queries.append(output.queries_LNQC)
+            if clip.num_frames <= options.kept_frames:
+                kept.append(self.tracker.pixel_embedding(maps.fpn_NChw))
+        queries_LBTQC = torch.cat(queries, dim=1)[:, None]
+        del queries
+        audio_BTA = None if audio_TA is None else audio_TA[None].to(queries_LBTQC.device)
+        head = self.tracker(queries_LBTQC, audio_BTA).heads[-1]
+        return tracks_of(
+            head.logits_LBPK[0, 0],
+            head.mask_embed_LBPC[0, 0],
+            kept or self._pixels(clip, options),
+            MaskSizes(padded=padded_size(size), network=size, original=clip.size_hw),
+            options,
+        )
+
+    def _maps(self, images_N3HW: Tensor) -> PixelMaps:
+        maps: PixelMaps = self.pixel_decoder(self.backbone(images_N3HW))
+        return maps
+
+    def _pieces(self, clip: ClipSource, options: PredictOptions) -> Iterator[tuple[slice, Tensor]]:
+        device = self.tracker.input_proj.weight.device
+        for start in range(0, clip.num_frames, options.frames_per_pass):
+            span = slice(start, min(start + options.frames_per_pass, clip.num_frames))
+            yield span, clip.frames(span.start, span.stop).to(device)
+
+    def _pixels(self, clip: ClipSource, options: PredictOptions) -> Iterator[Tensor]:
+        for _, frames in self._pieces(clip, options):
+            yield self.tracker.pixel_embedding(self.maps(frames).fpn_NChw)
+
+    def _group_losses(
+        self, clips: Sequence[TrainingClip], places: Sequence[int], points: PointSource
+    ) -> dict[str, Ratio]:
+        frames = torch.stack([clip.frames_T3HW for clip in clips])
+        audio = [self._checked_audio(clip.clip_id, clip.audio_TA, len(clip.frames_T3HW)) for clip in clips]
+        heard = [vectors for vectors in audio if vectors is not None]
+        predictions = self.predictions(frames, torch.stack(heard) if heard else None)
+        targets = [self._target(clip) for clip in clips]
+        return avism_losses(predictions, targets, places, points, self.loss_config)
+
+    def _target(self, clip: TrainingClip) -> ClipTarget:
+        return clip_target(
+            clip.labels_N,
+            clip.masks_NTHW,
+            padded_size=padded_size((clip.frames_T3HW.shape[2], clip.frames_T3HW.shape[3])),
+            num_classes=self.config.num_classes,
+            late_onset_label=self.loss_config.late_onset_label,
+        )
+
+    def _checked_audio(self, clip_id: str, audio_TA: Tensor | None, num_frames: int) -> Tensor | None:
+        if not self.config.needs_audio:
+            return None
+        if audio_TA is None:
+            raise DataError(f"clip {clip_id}: no audio features", hint="avis-data embed, then avis-data export")
+        wanted = (num_frames, self.config.audio_channels)
+        if tuple(audio_TA.shape) != wanted:
+            raise DataError(f"clip {clip_id}: audio features of shape {tuple(audio_TA.shape)}, must be {wanted}")
+        return audio_TA
+
+
+def build_pixel_decoder(config: AvismConfig, in_channels: Sequence[int]) -> PixelDecoder:
+    """The pixel decoder of a configuration, for backbone maps of those widths (fine to coarse)."""
+    return PixelDecoder(
+        in_channels,
+        channels=config.channels,
+        heads=config.heads,
+        layers=config.pixel_layers,
+        feedforward=config.pixel_feedforward,
+    )
+
+
+def build_frame_decoder(config: AvismConfig) -> FrameDecoder:
+    """The frame-level localizer of a configuration."""
+    return FrameDecoder(
+        channels=config.channels,
+        num_classes=config.num_classes,
+        queries=config.frame_queries,
+        heads=config.heads,
+        feedforward=config.feedforward,
+        layers=config.frame_layers,
+        audio_channels=config.audio_channels if config.frame_fusion else None,
+    )
+
+
+def build_tracker(config: AvismConfig) -> Tracker:
+    """The video-level tracker of a configuration."""
+    return Tracker(
+        channels=config.channels,
+        num_classes=config.num_classes,
+        queries=config.video_queries,
+        frame_queries=config.frame_queries,
+        heads=config.heads,
+        feedforward=config.feedforward,
+        encoder_layers=config.encoder_layers,
+        decoder_layers=config.decoder_layers,
+        window=config.window,
+        audio_channels=config.audio_channels if config.video_fusion else None,
+    )
+
+
+def _groups(clips: Sequence[TrainingClip]) -> list[list[int]]:
+    """The places of the clips of one length and size, in order of their first."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, clip in enumerate(clips):
+        groups.setdefault(tuple(clip.frames_T3HW.shape), []).append(place)
+    return list(groups.values())

@@ -1,0 +1,90 @@
+"""What an AVISM is made of, and what it learns from. The defaults are the published R-50 model and recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import ConfigDict
+
+from avis_data.training.matcher import CostWeights
+from avis_data.training.models.backbones import BackboneSpec, ResNetSpec
+from avis_data.training.targets import LateOnsetLabel
+
+__all__ = ["AvismConfig", "AvismLossConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvismConfig:
+    """Architecture; the specification of AVISM, section 3."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    num_classes: int = 26
+    """Classes without "no object"."""
+    backbone: BackboneSpec = field(default_factory=ResNetSpec)
+    """The image backbone."""
+    channels: int = 256
+    """Width of everything after the backbone; a multiple of 32 (group norm) and of `heads`."""
+    heads: int = 8
+    """Attention heads, everywhere."""
+    audio_channels: int = 128
+    """Width of the audio vector of a frame; 128 for VGGish."""
+    frame_fusion: bool = True
+    """Audio in the frame decoder (FL-AVFM)."""
+    video_fusion: bool = True
+    """Audio in the tracker (VL-AVFM). Both off: VITA."""
+    pixel_layers: int = 6
+    """Deformable encoder layers of the pixel decoder."""
+    pixel_feedforward: int = 1024
+    """Their feed-forward width."""
+    frame_queries: int = 100
+    """Queries per frame; the published Swin-L models have 200."""
+    frame_layers: int = 9
+    """Layers of the frame decoder."""
+    video_queries: int = 100
+    """Queries per clip."""
+    encoder_layers: int = 6
+    """Layers of the object encoder, and of the video-level fusion."""
+    decoder_layers: int = 3
+    """Layers of the object decoder."""
+    window: int = 6
+    """Frames that attend to each other in the tracker (W)."""
+    feedforward: int = 2048
+    """Feed-forward width of the frame decoder and the tracker."""
+    tracked_layers: int = 3
+    """In training the tracker gets the frame queries of that many last layers (L); at test of the last one."""
+    checkpointing: bool = False
+    """Recompute backbone and pixel decoder in the backward pass: less memory for long clips, more time."""
+
+    @property
+    def needs_audio(self) -> bool:
+        """Whether any part of the model reads the audio vectors."""
+        return self.frame_fusion or self.video_fusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvismLossConfig:
+    """Matching and losses; the specification of AVISM, section 4."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    cost: CostWeights = field(default_factory=CostWeights)
+    """The parts of the matching cost."""
+    class_weight: float = 2.0
+    """Weight of the class losses."""
+    mask_weight: float = 5.0
+    """Weight of the mask losses (binary cross-entropy)."""
+    dice_weight: float = 5.0
+    """Weight of the dice losses."""
+    sim_weight: float = 0.5
+    """Weight of the similarity loss: 0.5 as in the paper; 1.0 is what the published training did."""
+    no_object_weight: float = 0.1
+    """How much a query without a target counts in the class losses."""
+    points: int = 12_544
+    """Points per mask, in matching and in the mask losses (112 x 112)."""
+    oversampling: float = 3.0
+    """Candidates per point, of which the most uncertain are kept."""
+    uncertain_share: float = 0.75
+    """Share of the points that are chosen for their uncertainty; the others are uniform."""
+    late_onset_label: LateOnsetLabel = "true"
+    """`no_object` is the label that the published training gave, by mistake, to tracks silent in the first frame."""

@@ -1,0 +1,135 @@
+"""Image backbones from transformers, with one interface: a batch of frames in, four maps out.
+
+Shapes: N frames, H, W pixels (multiples of 32), h, w cells of a map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
+
+__all__ = ["Backbone", "BackboneSpec", "FrozenBatchNorm", "ResNetSpec", "SwinSpec", "build_backbone"]
+
+_STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetSpec:
+    """A bottleneck ResNet with the stride in its 3x3 convolutions (the torchvision flavour)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    depths: tuple[int, int, int, int] = (3, 4, 6, 3)
+    """Blocks per stage; (3, 4, 23, 3) is R-101."""
+    stem_channels: int = 64
+    """Channels of the first convolution."""
+    channels: tuple[int, int, int, int] = (256, 512, 1024, 2048)
+    """Channels of the four maps; a bottleneck has a quarter of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwinSpec:
+    """A Swin transformer with a LayerNorm on each of its four maps; the defaults are Swin-L."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    embed_channels: int = 192
+    """Channels of the first map; each later one has twice as many."""
+    depths: tuple[int, int, int, int] = (2, 2, 18, 2)
+    """Blocks per stage."""
+    heads: tuple[int, int, int, int] = (6, 12, 24, 48)
+    """Attention heads per stage."""
+    window: int = 12
+    """Side of an attention window, in cells."""
+    drop_path: float = 0.3
+    """Largest share of blocks skipped in training (stochastic depth); rises from 0 in the first block."""
+
+
+BackboneSpec = ResNetSpec | SwinSpec
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch normalisation whose statistics and affine values are fixed buffers, in training too."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """(x - mean) / sqrt(var + eps) * weight + bias, same shape."""
+        return functional.batch_norm(
+            x_NChw, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+        )
+
+
+class Backbone(nn.Module):
+    """A transformers backbone; `channels` says how wide its four maps (strides 4, 8, 16, 32) are."""
+
+    def __init__(self, body: nn.Module, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = body
+        self.channels = channels
+
+    def forward(self, frames_N3HW: Tensor) -> tuple[Tensor, ...]:
+        """The four maps, fine to coarse, each (N, channels, h, w).
+
+        Args:
+            frames_N3HW: normalised frames; H and W are multiples of 32.
+        """
+        maps: tuple[Tensor, ...] = self.body(frames_N3HW).feature_maps
+        return maps
+
+
+def build_backbone(spec: BackboneSpec) -> Backbone:
+    """The backbone of a spec with random weights (`training.checkpoints` loads trained ones)."""
+    return _resnet(spec) if isinstance(spec, ResNetSpec) else _swin(spec)
+
+
+def _resnet(spec: ResNetSpec) -> Backbone:
+    config = ResNetConfig(
+        embedding_size=spec.stem_channels,
+        hidden_sizes=list(spec.channels),
+        depths=list(spec.depths),
+        layer_type="bottleneck",
+        out_features=_STAGES,
+    )
+    body = ResNetBackbone(config)
+    _freeze_batch_norms(body)
+    return Backbone(body, spec.channels)
+
+
+def _swin(spec: SwinSpec) -> Backbone:
+    config = SwinConfig(
+        embed_dim=spec.embed_channels,
+        depths=list(spec.depths),
+        num_heads=list(spec.heads),
+        window_size=spec.window,
+        drop_path_rate=spec.drop_path,
+        layer_norm_eps=1e-5,
+        out_features=_STAGES,
+    )
+    body = SwinBackbone(config)
+    body.swin.layernorm = nn.Identity()  # normalises a last state that no map is made of; the published model has none
+    return Backbone(body, tuple(spec.embed_channels * 2**stage for stage in range(4)))
+
+
+def _freeze_batch_norms(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, FrozenBatchNorm(child.num_features, child.eps))
+        else:
+            _freeze_batch_norms(child)

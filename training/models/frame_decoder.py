@@ -1,0 +1,193 @@
+"""AVISM's frame-level localizer: masked decoding of every frame, started from audio-visual queries.
+
+Shapes: N frames, Q frame queries, C channels, A audio channels, K classes, S cells of one scale,
+    h, w cells at stride 4, L layers whose states the tracker gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
+from avis_data.training.models.positions import sine_position
+
+__all__ = ["FrameDecoder", "FrameFusion", "FrameHead", "FrameOutput"]
+
+_SCALES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameHead:
+    """One output of the shared prediction head."""
+
+    logits_NQK: Tensor
+    """Class logits; the last class is "no object", so there are K + 1."""
+    masks_NQhw: Tensor
+    """Mask logits at stride 4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOutput:
+    """What the frame decoder gives for N frames."""
+
+    queries_LNQC: Tensor
+    """Layer-normed states of the last L layers: the frame queries that the tracker gets."""
+    heads: tuple[FrameHead, ...]
+    """Head 0 reads the initial query, head i the state after layer i; empty where the heads were not asked for."""
+
+
+class FrameFusion(nn.Module):
+    """FL-AVFM: audio as the residual, the three scales as keys and values, one attention each.
+
+    Source: AVISM (CVPR 2025), "frame-level audio-visual fusion"; as in its code, one vector per query and frame.
+    """
+
+    def __init__(self, channels: int, heads: int, audio_channels: int) -> None:
+        super().__init__()
+        self.audio_proj = nn.Linear(audio_channels, channels)
+        self.scales = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(_SCALES))
+        self.out_proj = nn.Linear(_SCALES * channels, channels)
+
+    def forward(self, audio_NA: Tensor, position_QC: Tensor, scales: Sequence[Tensor]) -> Tensor:
+        """A, what is added to the learned query features, shape (N, Q, C)."""
+        return self.joined(self.per_scale(audio_NA, position_QC, scales))
+
+    def per_scale(self, audio_NA: Tensor, position_QC: Tensor, scales: Sequence[Tensor]) -> list[Tensor]:
+        """x_l = LayerNorm(a + attention(a + E, S_l, S_l)) for each scale l, each (N, Q, C).
+
+        Args:
+            scales: S_l, flattened maps with their level embedding and without position, each (N, S, C).
+        """
+        audio_N1C = self.audio_proj(audio_NA)[:, None]
+        return [
+            block(audio_N1C, query_NQC=audio_N1C + position_QC, key_NSC=scale, value_NSC=scale)
+            for block, scale in zip(self.scales, scales, strict=True)
+        ]
+
+    def joined(self, per_scale: Sequence[Tensor]) -> Tensor:
+        """The three concatenated and projected back to C channels."""
+        out: Tensor = self.out_proj(torch.cat(list(per_scale), dim=-1))
+        return out
+
+
+class MaskedDecoderLayer(nn.Module):
+    """Masked cross-attention, self-attention, feed-forward."""
+
+    def __init__(self, channels: int, heads: int, feedforward: int) -> None:
+        super().__init__()
+        self.cross = AttentionBlock(channels, heads)
+        self.self_attention = AttentionBlock(channels, heads)
+        self.feedforward = FeedForwardBlock(channels, feedforward)
+
+    def forward(
+        self, state_NQC: Tensor, position_QC: Tensor, key_NSC: Tensor, value_NSC: Tensor, visible_NQS: Tensor | None
+    ) -> Tensor:
+        """The state after this layer, same shape."""
+        state_NQC = self.cross(
+            state_NQC, query_NQC=state_NQC + position_QC, key_NSC=key_NSC, value_NSC=value_NSC, visible_NQS=visible_NQS
+        )
+        placed = state_NQC + position_QC
+        state_NQC = self.self_attention(state_NQC, query_NQC=placed, key_NSC=placed, value_NSC=state_NQC)
+        out: Tensor = self.feedforward(state_NQC)
+        return out
+
+
+class FrameDecoder(nn.Module):
+    """Mask2Former's masked decoder started from Q0 + A; every frame is on its own.
+
+    Source: AVISM (CVPR 2025), frame-level localizer; Cheng et al., Mask2Former (2022), section 3.2.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        num_classes: int,
+        queries: int,
+        heads: int,
+        feedforward: int,
+        layers: int,
+        audio_channels: int | None,
+    ) -> None:
+        """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder."""
+        super().__init__()
+        self.query_features = nn.Embedding(queries, channels)
+        self.query_position = nn.Embedding(queries, channels)
+        self.level_embed = nn.Embedding(_SCALES, channels)
+        self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels)
+        self.layers = nn.ModuleList(MaskedDecoderLayer(channels, heads, feedforward) for _ in range(layers))
+        self.norm = nn.LayerNorm(channels)
+        self.class_head = nn.Linear(channels, num_classes + 1)
+        self.mask_head = Mlp(channels, channels, channels, 3)
+
+    def forward(
+        self,
+        scales: Sequence[Tensor],
+        mask_NChw: Tensor,
+        audio_NA: Tensor | None,
+        *,
+        keep_layers: int,
+        keep_heads: bool,
+    ) -> FrameOutput:
+        """Decode N frames.
+
+        Args:
+            scales: F32, F16, F8, each (N, C, h, w).
+            mask_NChw: the per-pixel embedding M.
+            audio_NA: one vector per frame; needed if and only if the decoder has its fusion.
+            keep_layers: L, of how many last layers the frame queries are given.
+            keep_heads: whether the predictions are given; they are large, and only training needs them.
+        """
+        sources = self.sources(scales)
+        state = self.initial_query(sources, audio_NA)
+        sizes = [(scale.shape[2], scale.shape[3]) for scale in scales]
+        keys = [
+            source + sine_position(*size, source.shape[2], device=source.device)
+            for source, size in zip(sources, sizes, strict=True)
+        ]
+        states, heads = [self.norm(state)], []
+        for index, layer in enumerate(self.layers):
+            scale = index % _SCALES
+            head = self._head(states[-1], mask_NChw, keep_heads)
+            visible = visible_cells(head.masks_NQhw, sizes[scale])
+            heads.extend([head] if keep_heads else [])
+            state = layer(state, self.query_position.weight, keys[scale], sources[scale], visible)
+            states.append(self.norm(state))
+        if keep_heads:
+            heads.append(self._head(states[-1], mask_NChw, keep_heads))
+        return FrameOutput(queries_LNQC=torch.stack(states[-keep_layers:]), heads=tuple(heads))
+
+    def sources(self, scales: Sequence[Tensor]) -> list[Tensor]:
+        """S_l: flattened maps with the decoder's own level embedding, each (N, S, C)."""
+        return [
+            scale.flatten(2).transpose(1, 2) + embed
+            for scale, embed in zip(scales, self.level_embed.weight, strict=True)
+        ]
+
+    def initial_query(self, sources: Sequence[Tensor], audio_NA: Tensor | None) -> Tensor:
+        """Q0 + A, or Q0 alone without the fusion, shape (N, Q, C)."""
+        start = self.query_features.weight.expand(len(sources[0]), -1, -1)
+        if self.fusion is None:
+            return start
+        if audio_NA is None:
+            raise ValueError("this frame decoder has the audio-visual fusion and needs audio")
+        out: Tensor = start + self.fusion(audio_NA, self.query_position.weight, sources)
+        return out
+
+    def _head(self, normed_NQC: Tensor, mask_NChw: Tensor, with_classes: bool) -> FrameHead:
+        embed_NQC = self.mask_head(normed_NQC)
+        logits = self.class_head(normed_NQC) if with_classes else normed_NQC
+        return FrameHead(logits_NQK=logits, masks_NQhw=torch.einsum("nqc,nchw->nqhw", embed_NQC, mask_NChw))
+
+
+@torch.no_grad()
+def visible_cells(masks_NQhw: Tensor, size: tuple[int, int]) -> Tensor:
+    """Where a query may look next: inside its last mask; everywhere where that mask is empty. Bool, (N, Q, S)."""
+    resized = functional.interpolate(masks_NQhw, size=size, mode="bilinear", align_corners=False)
+    visible = resized.flatten(2) >= 0  # sigmoid of at least one half
+    return visible | ~visible.any(dim=2, keepdim=True)

@@ -1,0 +1,116 @@
+"""Mask2Former's pixel decoder: a deformable encoder over three levels and one FPN step to stride 4.
+
+Shapes: N frames, C channels, h, w cells of a map; the four backbone maps have strides 4, 8, 16, 32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avis_data.training.models.deformable import DeformableEncoderLayer, reference_points
+from avis_data.training.models.positions import sine_position
+from avis_data.training.precision import at_least_float32
+
+__all__ = ["PixelDecoder", "PixelMaps"]
+
+_GROUPS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelMaps:
+    """What the pixel decoder gives for N frames."""
+
+    scales: tuple[Tensor, Tensor, Tensor]
+    """F32, F16, F8: maps for the masked decoder, each (N, C, h, w), coarse to fine."""
+    fpn_NChw: Tensor
+    """Y4: the stride-4 map from which both per-pixel embeddings are made."""
+    mask_NChw: Tensor
+    """M: the frame-level per-pixel embedding, a 1x1 convolution of Y4."""
+
+
+class PixelDecoder(nn.Module):
+    """Backbone maps in, `PixelMaps` out; always computed in float32, under autocast too.
+
+    Source: Cheng et al., Mask2Former (2022), section 3.2.1; AVISM keeps it as it is.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        *,
+        channels: int,
+        heads: int,
+        layers: int,
+        feedforward: int,
+        points: int = 4,
+    ) -> None:
+        super().__init__()
+        finest, *others = in_channels
+        self.input_proj = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, channels, 1), nn.GroupNorm(_GROUPS, channels)) for width in reversed(others)
+        )
+        self.level_embed = nn.Parameter(torch.randn(len(others), channels))
+        self.layers = nn.ModuleList(
+            DeformableEncoderLayer(channels, heads, feedforward, levels=len(others), points=points)
+            for _ in range(layers)
+        )
+        self.lateral = _ConvNorm(finest, channels, 1)
+        self.output = _ConvNorm(channels, channels, 3)
+        self.mask_projection = nn.Conv2d(channels, channels, 1)
+        self._start()
+
+    def _start(self) -> None:
+        for projection in self.input_proj:
+            nn.init.xavier_uniform_(projection[0].weight)
+            nn.init.zeros_(projection[0].bias)
+        for convolution in (self.lateral.conv, self.output.conv, self.mask_projection):
+            nn.init.kaiming_uniform_(convolution.weight, a=1)
+        nn.init.zeros_(self.mask_projection.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> PixelMaps:
+        """The maps of N frames, float32.
+
+        Args:
+            maps: the backbone's four maps, fine to coarse, each (N, channels, h, w).
+        """
+        with torch.autocast(maps[0].device.type, enabled=False):
+            finest, *others = (at_least_float32(map_) for map_ in maps)
+            scales = self._encoded([project(x) for project, x in zip(self.input_proj, reversed(others), strict=True)])
+            up = functional.interpolate(scales[-1], size=finest.shape[-2:], mode="bilinear", align_corners=False)
+            fpn = functional.relu(self.output(self.lateral(finest) + up))
+            coarse, middle, fine = scales
+            return PixelMaps(scales=(coarse, middle, fine), fpn_NChw=fpn, mask_NChw=self.mask_projection(fpn))
+
+    def _encoded(self, levels: list[Tensor]) -> list[Tensor]:
+        sizes = [(level.shape[2], level.shape[3]) for level in levels]
+        channels, device = levels[0].shape[1], levels[0].device
+        position = torch.cat(
+            [
+                sine_position(*size, channels, device=device) + embed
+                for size, embed in zip(sizes, self.level_embed, strict=True)
+            ]
+        )
+        reference = reference_points(sizes, device=device)
+        tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
+        for layer in self.layers:
+            tokens = layer(tokens, position, reference, sizes)
+        parts = tokens.split([height * width for height, width in sizes], dim=1)
+        return [part.transpose(1, 2).unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+
+
+class _ConvNorm(nn.Module):
+    """Convolution without bias, GroupNorm."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.GroupNorm(_GROUPS, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.conv(x))
+        return out

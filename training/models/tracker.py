@@ -1,0 +1,266 @@
+"""AVISM's video-level tracker: object encoder, video-level audio-visual fusion, object decoder, heads.
+
+Shapes: L layers of frame queries, B clips, N = L * B entries (layer-major), T frames, Q frame queries, P video queries,
+    C channels, A audio channels, K classes, h, w cells at stride 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
+from avis_data.training.models.windows import WindowLayout, padded_frames, window_layout
+
+__all__ = ["ObjectDecoder", "ObjectEncoder", "Tracker", "TrackerOutput", "VideoFusion", "VideoHead", "video_masks"]
+
+_WINDOWS_AT_ONCE = 16
+"""Windows that run together without gradients: their feed-forward states are the peak of a long clip's memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoHead:
+    """The heads after one layer of the object decoder."""
+
+    logits_LBPK: Tensor
+    """Class logits; the last class is "no object", so there are K + 1."""
+    mask_embed_LBPC: Tensor
+    """What the per-pixel embedding M' is multiplied with."""
+    similarity_LBPC: Tensor
+    """Similarity embedding of the video queries."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerOutput:
+    """What the tracker gives for B clips."""
+
+    heads: tuple[VideoHead, ...]
+    """One per decoder layer in training, else the last alone."""
+    similarity_LBTQC: Tensor
+    """Similarity embedding of the tokens (frame queries of all frames)."""
+
+
+class ObjectEncoder(nn.Module):
+    """Self-attention of the frame queries of a window of frames; no position of any kind.
+
+    Odd layers use shifted windows at test, and plain ones in training, as published.
+
+    Source: VITA (2022), object encoder; AVISM (CVPR 2025), section on the video-level tracker.
+    """
+
+    def __init__(self, channels: int, heads: int, feedforward: int, layers: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.attention = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(layers))
+        self.feedforward = nn.ModuleList(FeedForwardBlock(channels, feedforward) for _ in range(layers))
+
+    def forward(self, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
+        """The tokens after all layers, same shape; T is padded to whole windows, `num_frames` of it are real."""
+        for index in range(len(self.attention)):
+            tokens_NTQC = self.layer(index, tokens_NTQC, num_frames)
+        return tokens_NTQC
+
+    def layer(self, index: int, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
+        """The tokens after one layer."""
+        shifted = index % 2 == 1 and not self.training
+        layout = window_layout(num_frames, self.window, shifted=shifted, device=tokens_NTQC.device)
+        out: Tensor | None = None
+        for frames_VW, visible_VWW in layout.runs(_at_once(layout)):
+            tokens = _windows(tokens_NTQC, frames_VW)
+            visible = _token_mask(
+                visible_VWW, len(tokens_NTQC), rows=tokens_NTQC.shape[2], columns=tokens_NTQC.shape[2]
+            )
+            tokens = self.attention[index](
+                tokens, query_NQC=tokens, key_NSC=tokens, value_NSC=tokens, visible_NQS=visible
+            )
+            out = _put(out, self.feedforward[index](tokens), frames_VW, tokens_NTQC)
+        return tokens_NTQC if out is None else out
+
+
+class VideoFusion(nn.Module):
+    """VL-AVFM: the audio of a frame asks the tokens of its window.
+
+    The audio of a frame is the same query for all of its tokens, the keys are too, and there is no position, so all
+    queries of a frame give one result: it is computed once per frame and added to every token.
+
+    Source: AVISM (CVPR 2025), "video-level audio-visual fusion", in the form of its code.
+    """
+
+    def __init__(
+        self, channels: int, heads: int, feedforward: int, layers: int, window: int, audio_channels: int
+    ) -> None:
+        super().__init__()
+        self.window = window
+        self.audio_proj = nn.Linear(audio_channels, channels)
+        self.attention = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(layers))
+        self.feedforward = nn.ModuleList(FeedForwardBlock(channels, feedforward) for _ in range(layers))
+
+    def forward(self, audio_NTA: Tensor, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
+        """u, what is added to every token of a frame, shape (N, T, C).
+
+        Args:
+            audio_NTA: one vector per real frame.
+            tokens_NTQC: the encoder's output, T padded to whole windows.
+        """
+        stream = self.start(audio_NTA, tokens_NTQC.shape[1])
+        for index in range(len(self.attention)):
+            stream = self.layer(index, stream, tokens_NTQC, num_frames)
+        return stream
+
+    def start(self, audio_NTA: Tensor, total_frames: int) -> Tensor:
+        """The projected audio, padded frames zero, shape (N, T, C)."""
+        projected: Tensor = self.audio_proj(audio_NTA)
+        return functional.pad(projected, (0, 0, 0, total_frames - projected.shape[1]))
+
+    def layer(self, index: int, stream_NTC: Tensor, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
+        """The audio stream after one layer; odd layers are shifted in training too."""
+        layout = window_layout(num_frames, self.window, shifted=index % 2 == 1, device=tokens_NTQC.device)
+        stream_NT1C = stream_NTC[:, :, None]
+        out: Tensor | None = None
+        for frames_VW, visible_VWW in layout.runs(_at_once(layout)):
+            audio, tokens = _windows(stream_NT1C, frames_VW), _windows(tokens_NTQC, frames_VW)
+            visible = _token_mask(visible_VWW, len(tokens_NTQC), rows=1, columns=tokens_NTQC.shape[2])
+            audio = self.attention[index](audio, query_NQC=audio, key_NSC=tokens, value_NSC=tokens, visible_NQS=visible)
+            out = _put(out, self.feedforward[index](audio), frames_VW, stream_NT1C)
+        return stream_NTC if out is None else out[:, :, 0]
+
+
+class ObjectDecoder(nn.Module):
+    """Learned video queries read the tokens of all frames; keys know which frame query they are, and no time."""
+
+    def __init__(
+        self, channels: int, heads: int, feedforward: int, layers: int, *, queries: int, frame_queries: int
+    ) -> None:
+        super().__init__()
+        self.query_features = nn.Embedding(queries, channels)
+        self.query_position = nn.Embedding(queries, channels)
+        self.key_position = nn.Embedding(frame_queries, channels)
+        self.cross = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(layers))
+        self.self_attention = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(layers))
+        self.feedforward = nn.ModuleList(FeedForwardBlock(channels, feedforward) for _ in range(layers))
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, tokens_NTQC: Tensor) -> list[Tensor]:
+        """The layer-normed state after every layer, each (N, P, C)."""
+        key = (tokens_NTQC + self.key_position.weight).flatten(1, 2)
+        value = tokens_NTQC.flatten(1, 2)
+        position = self.query_position.weight
+        state = self.query_features.weight.expand(len(tokens_NTQC), -1, -1)
+        states = []
+        for cross, self_attention, feedforward in zip(self.cross, self.self_attention, self.feedforward, strict=True):
+            state = cross(state, query_NQC=state + position, key_NSC=key, value_NSC=value)
+            placed = state + position
+            state = self_attention(state, query_NQC=placed, key_NSC=placed, value_NSC=state)
+            state = feedforward(state)
+            states.append(self.norm(state))
+        return states
+
+
+class Tracker(nn.Module):
+    """Frame queries and audio of whole clips in; classes, mask embeddings and similarities of the video queries out."""
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        num_classes: int,
+        queries: int,
+        frame_queries: int,
+        heads: int,
+        feedforward: int,
+        encoder_layers: int,
+        decoder_layers: int,
+        window: int,
+        audio_channels: int | None,
+    ) -> None:
+        """`audio_channels` None leaves out the audio-visual fusion: then this is VITA's tracker."""
+        super().__init__()
+        self.window = window
+        self.input_proj = nn.Linear(channels, channels)
+        self.encoder = ObjectEncoder(channels, heads, feedforward, encoder_layers, window)
+        self.fusion = (
+            None
+            if audio_channels is None
+            else VideoFusion(channels, heads, feedforward, encoder_layers, window, audio_channels)
+        )
+        self.decoder = ObjectDecoder(
+            channels, heads, feedforward, decoder_layers, queries=queries, frame_queries=frame_queries
+        )
+        self.class_head = nn.Linear(channels, num_classes + 1)
+        self.mask_head = Mlp(channels, channels, channels, 3)
+        self.token_similarity = nn.Linear(channels, channels)
+        self.query_similarity = nn.Linear(channels, channels)
+        self.mask_projection = nn.Conv2d(channels, channels, 1)
+        nn.init.kaiming_uniform_(self.mask_projection.weight, a=1)
+        nn.init.zeros_(self.mask_projection.bias)
+
+    def forward(self, queries_LBTQC: Tensor, audio_BTA: Tensor | None) -> TrackerOutput:
+        """Track B clips of T frames each.
+
+        Args:
+            queries_LBTQC: layer-normed frame queries of L layers (3 in training, 1 at test).
+            audio_BTA: one vector per frame; needed if and only if the tracker has its fusion.
+        """
+        layers, clips, num_frames = queries_LBTQC.shape[:3]
+        tokens = self.encoder(self.encoder_input(queries_LBTQC), num_frames)
+        if self.fusion is not None:
+            if audio_BTA is None:
+                raise ValueError("this tracker has the audio-visual fusion and needs audio")
+            audio = audio_BTA.repeat(layers, 1, 1)
+            tokens = tokens + self.fusion(audio, tokens, num_frames)[:, :, None]
+        tokens = tokens[:, :num_frames]
+        states = self.decoder(tokens)
+        heads = [self._head(state, layers, clips) for state in (states if self.training else states[-1:])]
+        similarity = self.token_similarity(tokens).unflatten(0, (layers, clips))
+        return TrackerOutput(heads=tuple(heads), similarity_LBTQC=similarity)
+
+    def encoder_input(self, queries_LBTQC: Tensor) -> Tensor:
+        """Projected tokens of N = L * B entries, T padded with zeros to whole windows."""
+        tokens: Tensor = self.input_proj(queries_LBTQC).flatten(0, 1)
+        missing = padded_frames(tokens.shape[1], self.window) - tokens.shape[1]
+        return functional.pad(tokens, (0, 0, 0, 0, 0, missing))
+
+    def pixel_embedding(self, fpn_NChw: Tensor) -> Tensor:
+        """M', the video-level per-pixel embedding, from the pixel decoder's stride-4 map; same shape."""
+        out: Tensor = self.mask_projection(fpn_NChw)
+        return out
+
+    def _head(self, normed_NPC: Tensor, layers: int, clips: int) -> VideoHead:
+        logits, embed, similarity = (
+            head(normed_NPC).unflatten(0, (layers, clips))
+            for head in (self.class_head, self.mask_head, self.query_similarity)
+        )
+        return VideoHead(logits_LBPK=logits, mask_embed_LBPC=embed, similarity_LBPC=similarity)
+
+
+def video_masks(mask_embed_LBPC: Tensor, pixels_BTChw: Tensor) -> Tensor:
+    """Mask logits of the video queries at stride 4, shape (L, B, P, T, h, w)."""
+    return torch.einsum("lbpc,btchw->lbpthw", mask_embed_LBPC, pixels_BTChw)
+
+
+def _at_once(layout: WindowLayout) -> int:
+    return len(layout.free_V) if torch.is_grad_enabled() else _WINDOWS_AT_ONCE
+
+
+def _windows(x_NTQC: Tensor, frames_VW: Tensor) -> Tensor:
+    """The tokens of each window as one sequence, (N * V, W * Q, C)."""
+    return x_NTQC[:, frames_VW].flatten(2, 3).flatten(0, 1)
+
+
+def _put(out: Tensor | None, windows: Tensor, frames_VW: Tensor, like_NTQC: Tensor) -> Tensor:
+    """Write windows back to their frames; the first ones make the tensor, with their own type (autocast)."""
+    entries, _, tokens, channels = like_NTQC.shape
+    out = torch.empty_like(like_NTQC, dtype=windows.dtype) if out is None else out
+    out[:, frames_VW.flatten()] = windows.reshape(entries, -1, tokens, channels)
+    return out
+
+
+def _token_mask(visible_VWW: Tensor | None, entries: int, *, rows: int, columns: int) -> Tensor | None:
+    """A mask between frames as one between their tokens, (N * V, W * rows, W * columns)."""
+    if visible_VWW is None:
+        return None
+    visible = visible_VWW.repeat_interleave(rows, dim=1).repeat_interleave(columns, dim=2)
+    return visible.repeat(entries, 1, 1)

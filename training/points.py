@@ -1,0 +1,68 @@
+"""Points on masks: where matching and mask losses look, instead of at all pixels.
+
+Shapes: R rows (a pair, or a pair and frame), M maps, P points, H, W cells of a map; points are (x, y) in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["PointSource", "SeededPoints", "sample_points", "uncertain_points"]
+
+
+class PointSource(Protocol):
+    """Where uniformly drawn points come from."""
+
+    def draw(self, name: str, clips_R: Sequence[int], points: int) -> Tensor:
+        """Points in [0, 1], (R, P, 2), float32.
+
+        Args:
+            name: what they are for, as `frame.3.match` (level, head, use).
+            clips_R: the clip of the batch that each row belongs to.
+        """
+
+
+class SeededPoints:
+    """Points of each clip from its own generator, so that they do not depend on the other clips of a batch."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in seeds]
+
+    def draw(self, name: str, clips_R: Sequence[int], points: int) -> Tensor:
+        drawn = torch.empty(len(clips_R), points, 2, device=self._device)
+        owner_R = torch.tensor(clips_R, device=self._device, dtype=torch.int64)
+        for clip in sorted(set(clips_R)):
+            rows = (owner_R == clip).nonzero()[:, 0]
+            drawn[rows] = torch.rand(
+                len(rows), points, 2, device=self._device, generator=self._generators[clip], dtype=torch.float32
+            )
+        return drawn
+
+
+def sample_points(maps_RMHW: Tensor, points_RP2: Tensor) -> Tensor:
+    """Values of M maps at the points of their row, bilinear, (R, M, P); outside of a map they are zero.
+
+    Source: Kirillov et al., PointRend (2020); corners are not aligned.
+    """
+    if not maps_RMHW.numel():
+        # grid_sample refuses empty maps; this stays in the graph, so that every process has the same gradients.
+        return maps_RMHW.flatten(2).sum(2, keepdim=True).expand(-1, -1, points_RP2.shape[1])
+    grid = (2 * points_RP2[:, :, None] - 1).to(maps_RMHW.dtype)
+    return functional.grid_sample(maps_RMHW, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[..., 0]
+
+
+@torch.no_grad()
+def uncertain_points(logits_R1HW: Tensor, candidates_RP2: Tensor, extra_RP2: Tensor, *, keep: int) -> Tensor:
+    """The `keep` candidates of each row whose logit is nearest to zero, then the extra points.
+
+    Source: PointRend (2020), section 3.1.
+    """
+    uncertainty = -sample_points(logits_R1HW, candidates_RP2)[:, 0].abs()
+    chosen = uncertainty.topk(keep, dim=1).indices
+    return torch.cat((candidates_RP2.gather(1, chosen[..., None].expand(-1, -1, 2)), extra_RP2), dim=1)

@@ -1,0 +1,104 @@
+"""The processes of one training run: one, or several that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from avis_data.errors import ConfigError, ToolError
+
+__all__ = ["Processes", "choose_device", "joined_processes"]
+
+_PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others: one may still be predicting a long clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process among the others."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that writes files and shows progress."""
+        return self.rank == 0
+
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        """The model, its gradients averaged over the processes."""
+        if self.world_size == 1:
+            return model
+        return DistributedDataParallel(model)
+
+    def averaged(self, values: Tensor) -> Tensor:
+        """The mean of a tensor over the processes."""
+        if self.world_size == 1:
+            return values
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total / self.world_size
+
+    def gathered(self, value: Any) -> list[Any]:
+        """The values of all processes, in order of their ranks, in every process."""
+        if self.world_size == 1:
+            return [value]
+        found: list[Any] = [None] * self.world_size
+        distributed.all_gather_object(found, value)
+        return found
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world_size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined_processes(device: torch.device) -> Iterator[Processes]:
+    """Join the processes that torchrun started, if it did; NCCL between GPUs, Gloo between CPUs."""
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        yield Processes()
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield Processes(rank=distributed.get_rank(), world_size=world_size)
+    finally:
+        distributed.destroy_process_group()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this process.
+
+    Args:
+        name: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    Raises:
+        ConfigError: if that is no device.
+        ToolError: if this machine has not got it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"--device {name!r}: no device; auto, cpu, cuda, cuda:1, mps") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ToolError(f"--device {name}: this machine has no CUDA device", hint="--device cpu")
+        number = device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
+        if number >= torch.cuda.device_count():
+            raise ToolError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+        device = torch.device("cuda", number)
+        torch.cuda.set_device(device)
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ToolError("--device mps: this machine has none", hint="--device cpu")
+    return device

@@ -1,0 +1,85 @@
+"""Train a baseline: the one function behind `avis-data train-baseline`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from avis_data.config import apply_settings
+from avis_data.errors import ConfigError, DataError
+from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
+from avis_data.training.loop import Trainer, TrainingResult, new_model
+from avis_data.training.processes import choose_device, joined_processes
+from avis_data.training.registry import model_entry
+from avis_data.training.run_folder import RunFolder
+from avis_data.training.weights import load_initial
+
+__all__ = ["resolved_config", "train_baseline"]
+
+
+def train_baseline(
+    data: Path,
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    device_name: str = "auto",
+) -> TrainingResult:
+    """Train a model on an export, or go on with it.
+
+    Args:
+        data: a dataset in the AVISeg layout.
+        out: the folder of the run.
+        resume: go on from its last checkpoint.
+        init: weights to start from; None: random ones.
+        device_name: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        ConfigError: if the config and the options do not go together.
+        DataError: if the data or the weights are not in order, or the loss becomes no number.
+        ToolError: if the device is missing or its memory runs out.
+    """
+    if resume and init is not None:
+        raise ConfigError(
+            "--init gives weights to start with, --resume goes on with those of the run; give one of them"
+        )
+    device = choose_device(device_name)
+    folder = RunFolder(out)
+    with joined_processes(device) as processes:
+        model = new_model(config, device)
+        if init is not None:
+            load_initial(model, init)
+        trainer = Trainer(config, data, model, folder, device=device, processes=processes)
+        if resume:
+            trainer.resume()
+        elif processes.is_first:
+            folder.create()
+        processes.wait()
+        if processes.is_first:
+            folder.write_config(config)
+        return trainer.run()
+
+
+def resolved_config(
+    *, model: str | None, name: str | None, settings: Sequence[str], precision: str | None, resumed: Path | None
+) -> RunConfig:
+    """The config that options mean: of a run that is gone on with its own, else a named one, else the model's recipe.
+
+    Raises:
+        ConfigError: if there is no such config or run.
+        ProblemsError: with every bad key.
+    """
+    if resumed is not None:
+        file = RunFolder(resumed).config
+        if not file.is_file():
+            raise DataError(f"{resumed}: holds no run (no config.yaml)", hint="start without --resume")
+        if name is not None:
+            raise ConfigError("--resume goes on with the run's own config", hint="change it with --set")
+        config = load_config(file, settings, model=model)
+    else:
+        config = load_config(name or model_entry(model or "avism").default_config, settings, model=model)
+    if precision is not None:
+        values = apply_settings(config_values(config), [f"loop.precision={precision}"])
+        config = config_from_values(values, where="--precision")
+    return config

@@ -1,0 +1,111 @@
+"""Validation within a run: predict the split `val`, measure it with the evaluator, draw some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from avis_data.metrics import Mode, ModeResult, TrackInput, VideoInput, evaluate_avis
+from avis_data.training.clips import PredictedTrack
+from avis_data.training.config import RunConfig
+from avis_data.training.data import DatasetClip, SplitData
+from avis_data.training.data_source import SplitClipSource
+from avis_data.training.drawing import predicted_view, true_view, write_sheet
+from avis_data.training.processes import Processes
+
+__all__ = ["Figures", "draw_samples", "figures_of", "predict_clip", "validate_model"]
+
+_DRAWN_SECONDS = 20
+
+Figures = dict[str, dict[str, float | None]]
+"""Mode -> metric -> fraction; None where there is nothing to measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Predicted:
+    clip: int
+    tracks: list[PredictedTrack]
+
+
+def predict_clip(
+    model: nn.Module, split: SplitData, clip: DatasetClip, config: RunConfig, device: torch.device
+) -> list[PredictedTrack]:
+    """The tracks of a clip by a model in evaluation mode, highest score first.
+
+    Raises:
+        DataError: if a file of the clip is bad.
+    """
+    source = SplitClipSource(split, clip, short=config.data.test_short, long=config.data.test_long)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
+        tracks: list[PredictedTrack] = model.predict(source, config.predict)  # type: ignore[operator]  # registry.BaselineModel
+    return tracks
+
+
+def validate_model(
+    model: nn.Module, split: SplitData, config: RunConfig, processes: Processes, device: torch.device
+) -> Figures:
+    """The figures of the model on the clips of a split, which the processes share; the same in every process."""
+    clips = split.clips[: config.validation.clips]
+    was_training = model.training
+    model.eval()
+    mine = [
+        _Predicted(clip=number, tracks=predict_clip(model, split, clips[number], config, device))
+        for number in range(processes.rank, len(clips), processes.world_size)
+    ]
+    model.train(was_training)
+    found = {item.clip: item.tracks for part in processes.gathered(mine) for item in part}
+    return figures_of(split, clips, [found[number] for number in range(len(clips))])
+
+
+def figures_of(split: SplitData, clips: Sequence[DatasetClip], tracks: Sequence[Sequence[PredictedTrack]]) -> Figures:
+    """The main metrics of predictions, `strict` and `aviseg_compat`."""
+    ids = {track.label + 1 for row in tracks for track in row} | {track.label + 1 for c in clips for track in c.tracks}
+    categories = {number: f"class {number}" for number in sorted(ids)} | split.categories
+    videos = [_video(clip, row) for clip, row in zip(clips, tracks, strict=True)]
+    result = evaluate_avis(videos, categories=categories, modes=[Mode.STRICT, Mode.COMPAT])
+    modes: Mapping[str, ModeResult | None] = {"strict": result.strict, "aviseg_compat": result.aviseg_compat}
+    return {name: _main_figures(mode) for name, mode in modes.items() if mode is not None}
+
+
+def draw_samples(
+    model: nn.Module, split: SplitData, config: RunConfig, device: torch.device, folder: Path, iteration: int
+) -> list[Path]:
+    """Draw the first clips of a split, truth above prediction: `<iteration>-<clip>.png`."""
+    was_training = model.training
+    model.eval()
+    paths = []
+    for clip in split.clips[: config.validation.draw_clips]:
+        tracks = predict_clip(model, split, clip, config, device)
+        path = folder / f"{iteration:07d}-{clip.clip_id}.png"
+        views = [true_view(split, clip), predicted_view(split, clip, tracks)]
+        write_sheet(path, views, seconds=range(min(clip.num_frames, _DRAWN_SECONDS)))
+        paths.append(path)
+    model.train(was_training)
+    return paths
+
+
+def _video(clip: DatasetClip, tracks: Sequence[PredictedTrack]) -> VideoInput:
+    height, width = clip.size_hw
+    return VideoInput(
+        name=clip.clip_id,
+        num_frames=clip.num_frames,
+        height=height,
+        width=width,
+        truth=[
+            TrackInput(category=track.label + 1, masks=track.masks, track_id=number)
+            for number, track in enumerate(clip.tracks, start=1)
+        ],
+        predictions=[TrackInput(category=track.label + 1, masks=track.masks, score=track.score) for track in tracks],
+        video_id=clip.video_id,
+    )
+
+
+def _main_figures(result: ModeResult) -> dict[str, float | None]:
+    values: dict[str, Any] = result.as_dict()
+    names = ("FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA")
+    return {"mAP": values["AP_all"], "AP50": values["AP50"], **{name: values[name] for name in names}}

@@ -1,0 +1,182 @@
+"""Show predictions: a video with the original sound, and a contact sheet.
+
+Every second of the video is its labelled still with the predicted masks in the colour of their identity; below it the
+waveform, for each identity a bar where it sounds, and a line that moves with the sound.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from avis_data.errors import DataError, ItemError
+from avis_data.io import atomic_path
+from avis_data.masks.rle import decode
+from avis_data.media.ffmpeg import find_ffmpeg, local_file, run_ffmpeg
+from avis_data.report.clips import ClipView
+from avis_data.report.sheet import colour_of, loudness
+from avis_data.training.data import open_picture, open_split
+from avis_data.training.drawing import predicted_view, write_sheet
+from avis_data.training.results import read_results
+
+__all__ = ["render_video", "visualize"]
+
+_FPS = 5
+"""Pictures of the video per second: the line moves in fifths of a second."""
+_LEAST_WIDTH, _MOST_WIDTH = 640, 1280
+_FILL = 0.45
+_ROW_PX, _WAVE_PX, _MARGIN_PX = 22, 44, 6
+_GUTTER_PX = 150
+_PAPER, _INK, _GRID = (24, 26, 30), (225, 228, 232), (70, 74, 82)
+_MOVING = (255, 255, 255)
+
+
+def visualize(
+    data: Path,
+    results: Path,
+    out: Path,
+    *,
+    split_name: str = "test",
+    clip_ids: Sequence[str] = (),
+    on_clip: Callable[[int], None] = lambda of: None,
+) -> list[Path]:
+    """Render predictions of a split: `<clip>.mp4` and `<clip>.png` for every clip.
+
+    Args:
+        data: a dataset in the AVISeg layout.
+        results: a result file.
+        clip_ids: only these; empty: all.
+        on_clip: called after each clip with the number of all.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        DataError: if dataset, results or clip ids are not in order, or a file of a clip is bad.
+        ToolError: if ffmpeg is missing.
+    """
+    split = open_split(data, split_name, num_classes=None, audio=None)
+    tracks = read_results(results, split)
+    unknown = sorted(set(clip_ids) - set(tracks))
+    if unknown:
+        raise DataError(f"{split.truth}: has no clip {', '.join(unknown)}")
+    clips = [clip for clip in split.clips if not clip_ids or clip.clip_id in clip_ids]
+    written = []
+    for clip in clips:
+        view = predicted_view(split, clip, tracks[clip.clip_id])
+        video, sheet = out / f"{clip.clip_id}.mp4", out / f"{clip.clip_id}.png"
+        render_video(view, video)
+        write_sheet(sheet, [view])
+        written += [video, sheet]
+        on_clip(len(clips))
+    return written
+
+
+def render_video(view: ClipView, target: Path) -> None:
+    """Write the video of one clip: H.264, and AAC where the clip has sound; as long as the clip.
+
+    Raises:
+        DataError: if a still or the sound cannot be read, or the video cannot be encoded.
+        ToolError: if ffmpeg is missing.
+    """
+    seconds = len(view.stills)
+    with tempfile.TemporaryDirectory() as scratch, atomic_path(target) as part:
+        strip: _Strip | None = None
+        for second in range(seconds):
+            picture = _overlay(view, second)
+            strip = strip or _Strip(view, picture.width)
+            for step in range(_FPS):
+                page = strip.below(picture, second + step / _FPS)
+                page.save(Path(scratch) / f"{second * _FPS + step:06d}.png", compress_level=1)
+        _encode(view, Path(scratch), part, seconds)
+
+
+class _Strip:
+    """Waveform and sounding seconds of a whole clip."""
+
+    def __init__(self, view: ClipView, width: int) -> None:
+        self._seconds = len(view.stills)
+        self._width = width
+        height = _WAVE_PX + _ROW_PX * len(view.tracks) + 2 * _MARGIN_PX
+        self._picture = Image.new("RGB", (width, height), _PAPER)
+        draw = ImageDraw.Draw(self._picture)
+        for second in range(self._seconds + 1):
+            draw.line((self._x(second), 0, self._x(second), height), fill=_GRID)
+        if view.sound is not None:
+            self._draw_wave(draw, loudness(view.sound, num_seconds=self._seconds, bars_per_second=20))
+        draw.text((_MARGIN_PX, _MARGIN_PX + _WAVE_PX // 2 - 7), "sound" if view.sound else "no sound", fill=_INK)
+        self._draw_tracks(draw, view)
+
+    def below(self, picture: Image.Image, time_s: float) -> Image.Image:
+        """The strip under a picture, with the line at a time; even sides, as H.264 needs."""
+        height = picture.height + self._picture.height
+        page = Image.new("RGB", (self._width // 2 * 2, height // 2 * 2), _PAPER)
+        page.paste(picture, (0, 0))
+        page.paste(self._picture, (0, picture.height))
+        x = self._x(time_s)
+        ImageDraw.Draw(page).line((x, picture.height, x, height), fill=_MOVING, width=2)
+        return page
+
+    def _x(self, time_s: float) -> float:
+        return _GUTTER_PX + (self._width - _GUTTER_PX - _MARGIN_PX) * time_s / self._seconds
+
+    def _draw_wave(self, draw: ImageDraw.ImageDraw, peaks: NDArray[np.float32]) -> None:
+        middle = _MARGIN_PX + _WAVE_PX / 2
+        scale = (_WAVE_PX / 2 - 2) / max(float(peaks.max()), 0.02)
+        for bar, peak in enumerate(peaks):
+            x = self._x(bar * self._seconds / len(peaks))
+            draw.line((x, middle - peak * scale, x, middle + peak * scale), fill=_INK)
+
+    def _draw_tracks(self, draw: ImageDraw.ImageDraw, view: ClipView) -> None:
+        font = ImageFont.load_default(13)
+        for number, track in enumerate(view.tracks):
+            top = _MARGIN_PX + _WAVE_PX + number * _ROW_PX
+            draw.text((_MARGIN_PX, top + 3), track.label[:20], font=font, fill=colour_of(number))
+            for second, mask in enumerate(track.masks):
+                if mask is not None:
+                    box = (self._x(second), top + 4, self._x(second + 1) - 1, top + _ROW_PX - 4)
+                    draw.rectangle(box, fill=colour_of(number))
+
+
+def _overlay(view: ClipView, second: int) -> Image.Image:
+    """The still of a second with the masks that sound, at a width at which names can be read."""
+    picture = open_picture(view.stills[second])
+    pixels = np.asarray(picture, dtype=np.float32).copy()
+    for number, track in enumerate(view.tracks):
+        rle = track.masks[second]
+        if rle is not None:
+            inside = decode(rle)
+            pixels[inside] = (1 - _FILL) * pixels[inside] + _FILL * np.asarray(colour_of(number))
+            pixels[_border(inside)] = colour_of(number)
+    drawn = Image.fromarray(pixels.astype(np.uint8))
+    width = min(max(drawn.width, _LEAST_WIDTH), _MOST_WIDTH)
+    height = round(drawn.height * width / drawn.width)
+    return drawn if width == drawn.width else drawn.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of a shape with a neighbour outside."""
+    padded = np.pad(inside, 1)
+    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return inside & ~core
+
+
+def _encode(view: ClipView, folder: Path, target: Path, seconds: int) -> None:
+    streams = [ffmpeg.input("%06d.png", framerate=_FPS, f="image2")]
+    options = {"c:v": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "crf": 20, "movflags": "+faststart"}
+    if view.sound is not None:
+        streams.append(ffmpeg.input(local_file(view.sound)))
+        options |= {"c:a": "aac", "b:a": "128k"}
+    command = ffmpeg.output(*streams, str(target.absolute()), f="mp4", t=seconds, threads=2, **options)
+    try:
+        run_ffmpeg(
+            command.compile(cmd=find_ffmpeg().program), cwd=folder, timeout_s=120 + 10 * seconds, source=view.name
+        )
+    except ItemError as error:
+        raise DataError(error.message) from None
