@@ -15,6 +15,9 @@ __all__ = ["apply_settings", "config_from_yaml", "problems_from_validation", "va
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls it in its own models and in dataclasses."""
+
 
 def config_from_yaml(path: Path, model: type[Model], settings: Iterable[str] = ()) -> Model:
     """Read a YAML file, apply `key.sub=value` settings on top, and check it against `model`.
@@ -47,7 +50,11 @@ def apply_settings(values: dict[str, Any], settings: Iterable[str]) -> dict[str,
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting!r}: {parent!r} holds a value, not keys")
-        place[last] = yaml.safe_load(text)
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            hint = "quote it: --set 'key=[1, 2]'"
+            raise ConfigError(f"--set {setting!r}: the value is not YAML", hint=hint) from None
     return result
 
 
@@ -64,7 +71,7 @@ def problems_from_validation(error: ValidationError, *, where: str) -> list[Prob
     """Pydantic's errors as ours: the field as `a.b.0`, the message with the value that was found."""
     problems = []
     for item in error.errors(include_url=False):
-        found = "" if item["type"] in ("missing", "extra_forbidden") else f" (found {item['input']!r:.80})"
-        message = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
+        found = "" if item["type"] in ("missing", *_UNKNOWN_KEY) else f" (found {item['input']!r:.80})"
+        message = "unknown key" if item["type"] in _UNKNOWN_KEY else item["msg"]
         problems.append(Problem(where, ".".join(map(str, item["loc"])), f"{message}{found}"))
     return problems

@@ -101,6 +101,10 @@ class AvisError(Exception):
         message = super().__str__()
         return f"{message}\n  hint: {self.hint}" if self.hint else message
 
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {"error": super().__str__(), "hint": self.hint, "exit_code": int(self.exit_code)}
+
 
 class ConfigError(AvisError):
     """The command line, a recipe or a config does not say something that can be done."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
 from avis_data import __version__
 from avis_data.errors import DataError, Reason, ToolError
@@ -35,7 +36,7 @@ CREATE TABLE IF NOT EXISTS runs (
     started_at TEXT NOT NULL, finished_at TEXT, outcome TEXT
 );
 """
-_FORMAT = 2
+_FORMAT = 1
 """Raised when the tables change; a ledger of another format is refused instead of misread."""
 
 
@@ -125,24 +126,28 @@ class Ledger:
     their items are then done again, which gives the same bytes.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Open, and create where there is none; None gives an empty one in memory (for plans that touch nothing).
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open, and create where there is none.
+
+        Args:
+            path: `ledger.sqlite`.
+            read_only: nothing on the disk is changed; an absent file is an empty ledger.
 
         Raises:
             DataError: if the file is no ledger, or one of a newer version of the tool.
+            ToolError: if it cannot be opened: no rights, a full disk, in use for too long.
         """
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(path or ":memory:", timeout=30.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db = _connected_to_read(path) if read_only else _connected(path)
             found = self._db.execute("PRAGMA user_version").fetchone()[0]
             if found not in (0, _FORMAT):
                 raise DataError(f"{path}: ledger format {found}, this version reads {_FORMAT}", hint="update avis-data")
             if found == 0:
                 self._db.executescript(_SCHEMA)
                 self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+        except sqlite3.OperationalError as error:
+            hint = "look at the rights of the folder and at the free space of the disk"
+            raise ToolError(f"{path}: the ledger cannot be opened: {error}", hint=hint) from None
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"{path}: not a readable ledger ({error})",
@@ -173,9 +178,11 @@ class Ledger:
 
     def begin_replacing(self, stage: str, item_id: str) -> None:
         """Say that finished outputs are about to be replaced: a kill half-way then leaves no item that looks done."""
-        self._db.execute(
-            "UPDATE items SET state = 'replacing' WHERE stage = ? AND item_id = ? AND state = 'done'", (stage, item_id)
-        )
+        with self._transaction():
+            self._db.execute(
+                "UPDATE items SET state = 'replacing' WHERE stage = ? AND item_id = ? AND state = 'done'",
+                (stage, item_id),
+            )
 
     def replace_wanted(self, videos: Iterable[str], clips: Iterable[tuple[str, str]]) -> None:
         """Remember which videos and clips the list asks for: ids, and for clips their record as JSON.
@@ -191,6 +198,13 @@ class Ledger:
         """Id and record (JSON text; empty for videos) of all that the list asks for, by id."""
         yield from self._db.execute("SELECT item_id, record FROM wanted WHERE kind = ? ORDER BY item_id", (kind,))
 
+    def wanted_spans(self) -> Iterator[tuple[str, str, str]]:
+        """Clip id, video id and span (JSON text) of every clip that the list asks for, by clip id; without parsing."""
+        yield from self._db.execute(
+            "SELECT item_id, json_extract(record, '$.span.video_id'), json_extract(record, '$.span') FROM wanted"
+            " WHERE kind = 'clip' ORDER BY item_id"
+        )
+
     def adopt(self, records: Iterable[tuple[str, str]]) -> None:
         """Remember clips that come from an existing set: ids, and records as JSON. No list makes them unwanted."""
         with self._transaction():
@@ -202,7 +216,8 @@ class Ledger:
 
     def set(self, name: str, value: str) -> None:
         """Remember one value of the workspace, as where its list came from."""
-        self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     def get(self, name: str) -> str | None:
         """A value that `set` remembered."""
@@ -234,14 +249,19 @@ class Ledger:
         rows = self._db.execute("SELECT item_id, outputs FROM items WHERE stage = ? AND state = 'done'", (stage,))
         return {item_id: [Output(*values) for values in json.loads(text)] for item_id, text in rows}
 
+    def inputs(self, stage: str) -> dict[str, dict[str, str]]:
+        """From what every finished item of a stage was made, by item id: name to sha256."""
+        rows = self._db.execute("SELECT item_id, inputs FROM items WHERE stage = ? AND state = 'done'", (stage,))
+        return {item_id: json.loads(text) for item_id, text in rows}
+
     def counts(self, stage: str) -> list[StateCount]:
         """How many items of a stage ended in which way, with their mean cost; only items that are still wanted.
 
-        Stages whose items are neither videos nor clips (packing) count all their items.
+        The stage whose items are neither videos nor clips, `pack`, counts them all.
         """
         rows = self._db.execute(
             "SELECT state, reason, count(*), avg(wall_s),"
-            " sum(size_bytes) FROM items WHERE stage = ? AND (item_id LIKE 'part-_'"
+            " sum(size_bytes) FROM items WHERE stage = ? AND (stage = 'pack'"
             " OR item_id IN (SELECT item_id FROM wanted UNION SELECT item_id FROM adopted))"
             " GROUP BY state, reason",
             (stage,),
@@ -259,10 +279,11 @@ class Ledger:
 
     def start_run(self, command: str, pid: int) -> int:
         """Note that a command begins; gives the id for `finish_run`."""
-        cursor = self._db.execute(
-            "INSERT INTO runs (command, version, pid, started_at) VALUES (?, ?, ?, ?)",
-            (command, __version__, pid, _now()),
-        )
+        with self._transaction():
+            cursor = self._db.execute(
+                "INSERT INTO runs (command, version, pid, started_at) VALUES (?, ?, ?, ?)",
+                (command, __version__, pid, _now()),
+            )
         return int(cursor.lastrowid or 0)
 
     def finish_run(self, run_id: int, outcome: str) -> None:
@@ -321,6 +342,23 @@ class _Transaction:
         if isinstance(error, sqlite3.OperationalError):
             hint = "make room on the disk (or mend its permissions), then run the same command again"
             raise ToolError(f"the ledger cannot be written: {error}", hint=hint) from None
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
+
+def _connected_to_read(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        return sqlite3.connect(":memory:", isolation_level=None)
+    # Without its -wal file nobody has the ledger open, and it can be read without files beside it, in any folder.
+    in_use = path.with_name(f"{path.name}-wal").exists()
+    mode = "mode=ro" if in_use else "immutable=1"
+    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", timeout=30.0, isolation_level=None, uri=True)
 
 
 def _now() -> str:

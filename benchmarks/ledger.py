@@ -67,7 +67,7 @@ def fill(ledger: Ledger, num_clips: int) -> None:
 
 
 def finish(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> float:
-    """Commit every clip as extracted, with three outputs on disk; gives seconds per item in the ledger."""
+    """Commit every clip as extracted, with three outputs on disk; gives CPU-seconds per item in the ledger."""
     prefix = stage_key(stage)
     spent_s, items = 0.0, extract_items(ledger).items
     for item in items:
@@ -93,17 +93,17 @@ def finish(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> float:
             item_id=item.item_id, key=item_key(prefix, item), facts=facts, inputs={}, outputs=outputs,
             wall_s=5.0, cpu_s=5.0,
         )  # fmt: skip
-        started = time.perf_counter()
+        started = time.process_time()
         ledger.commit_done("extract", done)
-        spent_s += time.perf_counter() - started
+        spent_s += time.process_time() - started
     return spent_s / len(items)
 
 
 def planning_s(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> tuple[float, int]:
-    """Seconds to make and plan all items, and how many are to do."""
-    started = time.perf_counter()
+    """CPU-seconds to make and plan all items, and how many are to do."""
+    started = time.process_time()
     plan = plan_stage(workspace, ledger, stage, extract_items(ledger).items, Selection())
-    return time.perf_counter() - started, len(plan.todo)
+    return time.process_time() - started, len(plan.todo)
 
 
 def main() -> None:

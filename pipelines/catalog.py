@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from avis_data.pipelines.adopt import AdoptedVideo
 from avis_data.pipelines.embed import EmbedParams, EmbedRequest, PackRequest
 from avis_data.pipelines.extract import ExtractRequest
 from avis_data.pipelines.preview import PreviewRequest
-from avis_data.pipelines.stage import Input, Item
+from avis_data.pipelines.stage import Input, Item, RecordText
 from avis_data.pipelines.wanted import CLIP_ROW
 from avis_data.records import Clip, Video
 from avis_data.video_list import ClipRow, VideoList
@@ -55,21 +55,19 @@ def fetch_items(video_list: VideoList) -> Candidates:
 def extract_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose source video is there."""
     found = Candidates()
-    videos = _videos(ledger)
-    for clip_id, row in _clip_rows(ledger):
-        video = videos.get(row.span.video_id)
-        if video is None:
+    files = ledger.outputs("fetch")
+    sources = {
+        video_id: (video.media.model_dump_json(), {"source": _input(files[video_id][0])})
+        for video_id, video in _videos(ledger).items()
+        if video.media is not None
+    }
+    for clip_id, video_id, span in ledger.wanted_spans():
+        if video_id not in sources:
             found.num_waiting += 1
             continue
-        found.items.append(
-            Item(
-                item_id=clip_id,
-                # Both parts were validated when they were read; 100,000 clips are planned in seconds.
-                record=ExtractRequest.model_construct(span=row.span, media=video.media),
-                inputs={"source": Input(path=video.path, sha256=video.sha256)},
-                home=f"clips/{clip_id}",
-            )
-        )
+        media, inputs = sources[video_id]
+        record = RecordText(ExtractRequest, f'{{"span":{span},"media":{media}}}')
+        found.items.append(Item(item_id=clip_id, record=record, inputs=inputs, home=f"clips/{clip_id}"))
     return found
 
 
@@ -77,7 +75,7 @@ def extract_items(ledger: Ledger) -> Candidates:
 def preview_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip that was extracted: only then its exact span is known."""
     found = Candidates()
-    videos = _videos(ledger)
+    videos, files = _videos(ledger), ledger.outputs("fetch")
     extracted = {clip_id: json.loads(facts) for clip_id, facts in ledger.facts("extract")}
     for clip_id, row in _clip_rows(ledger):
         video, facts = videos.get(row.span.video_id), extracted.get(clip_id)
@@ -90,7 +88,7 @@ def preview_items(ledger: Ledger) -> Candidates:
                 record=PreviewRequest(
                     clip_id=clip_id, start_s=facts["start_s"], num_seconds=facts["num_seconds"], media=video.media
                 ),
-                inputs={"source": Input(path=video.path, sha256=video.sha256)},
+                inputs={"source": _input(files[video.video_id][0])},
                 home=f"clips/{clip_id}",
             )
         )
@@ -113,7 +111,7 @@ def embed_items(ledger: Ledger) -> Candidates:
                 Item(
                     item_id=clip_id,
                     record=EmbedRequest(clip_id=clip_id, num_seconds=facts[clip_id]["num_seconds"]),
-                    inputs={"audio": Input(path=audio.path, sha256=audio.sha256)},
+                    inputs={"audio": _input(audio)},
                     home="features/vggish/clips",
                 )
             )
@@ -131,8 +129,7 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
     buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.outputs("pack")}
     for clip_id, text in ledger.facts("embed"):
         if clip_id in wanted and json.loads(text)["weights_sha256"] == params.weights_sha256:
-            array = outputs[clip_id][0]
-            buckets.setdefault(bucket(clip_id), {})[clip_id] = Input(path=array.path, sha256=array.sha256)
+            buckets.setdefault(bucket(clip_id), {})[clip_id] = _input(outputs[clip_id][0])
     return Candidates(
         items=[
             Item(item_id=f"part-{name}", record=PackRequest(bucket=name), inputs=inputs, home="features/vggish")
@@ -143,18 +140,19 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
 
 def write_manifests(workspace: Workspace, ledger: Ledger) -> None:
     """Rewrite `manifest/videos.jsonl` and `manifest/clips.jsonl` from the ledger: what is wanted and exists."""
-    wanted = {video_id for video_id, _ in ledger.wanted("video")}
-    fetched = (video for video_id, video in sorted(_videos(ledger).items()) if video_id in wanted)
-    videos = heapq.merge(fetched, _adopted_videos(ledger), key=lambda video: video.video_id)
+    found = _videos(ledger)
+    fetched = {video_id: found[video_id] for video_id, _ in ledger.wanted("video") if video_id in found}
+    videos = heapq.merge(fetched.values(), _adopted_videos(ledger), key=lambda video: video.video_id)
     write_manifest(workspace.manifest / "videos.jsonl", videos)
-    clips = heapq.merge(_extracted_clips(ledger), _adopted_clips(ledger), key=lambda clip: clip.clip_id)
+    clips = heapq.merge(_extracted_clips(ledger, fetched), _adopted_clips(ledger), key=lambda clip: clip.clip_id)
     write_manifest(workspace.manifest / "clips.jsonl", clips)
 
 
-def _extracted_clips(ledger: Ledger) -> Iterable[Clip]:
+def _extracted_clips(ledger: Ledger, fetched: Container[str]) -> Iterable[Clip]:
+    """A clip whose source is not there any more (it was downloaded again, and that failed) is left out with it."""
     made = _made_clips(ledger, "extract")
     for clip_id, row in _clip_rows(ledger):
-        if clip_id in made:
+        if clip_id in made and row.span.video_id in fetched:
             of_list = {"categories": list(row.categories), "license": row.license, "split": row.split}
             yield Clip(clip_id=clip_id, video_id=row.span.video_id, **made[clip_id], **of_list)
 
@@ -207,6 +205,10 @@ def _videos(ledger: Ledger) -> dict[str, Video]:
 def _clip_rows(ledger: Ledger) -> Iterable[tuple[str, ClipRow]]:
     for clip_id, text in ledger.wanted("clip"):
         yield clip_id, CLIP_ROW.validate_json(text)
+
+
+def _input(output: Output) -> Input:
+    return Input(path=output.path, sha256=output.sha256, mtime_ns=output.mtime_ns)
 
 
 def _output_named(outputs: list[Output], name: str) -> Output:

@@ -15,11 +15,10 @@ from avis_data.io import sha256_text
 from avis_data.paths import Workspace
 from avis_data.pipelines.export_inputs import ExportClip, ExportInputs
 from avis_data.splits import Assignment, balance_report
+from avis_data.validation.published import FILE_LIST
 
-__all__ = ["CERTIFICATE", "FILE_LIST", "certificate", "count_splits", "embedding_origins", "file_list"]
+__all__ = ["certificate", "count_splits", "embedding_origins", "file_list"]
 
-CERTIFICATE = "certificate.json"
-FILE_LIST = "files.sha256"
 _FORMAT = 1
 _WAV = "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound that the embeddings were made from"
 
@@ -33,6 +32,7 @@ def certificate(
     selection: str,
     mask_form: str,
     files: Mapping[str, str],
+    size_bytes: int,
     embeddings: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The content of `certificate.json`: JSON values without times, host names or absolute paths.
@@ -45,6 +45,7 @@ def certificate(
         selection: which clips were asked for.
         mask_form: how masks are written, `polygons` or `rle`.
         files: relative path -> sha256 of every file but the list of files and the certificate itself.
+        size_bytes: of these files together.
         embeddings: of `embedding_origins`; None where features were left out.
     """
     return {
@@ -55,7 +56,12 @@ def certificate(
         "key": key,
         "recipe": _recipe(inputs),
         "counts": count_splits(splits),
-        "files": {"list": FILE_LIST, "count": len(files), "sha256": sha256_text(file_list(files))},
+        "files": {
+            "list": FILE_LIST,
+            "count": len(files),
+            "size_bytes": size_bytes,
+            "sha256": sha256_text(file_list(files)),
+        },
         "split": _split_proof(assignment),
         "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
         "sound": {"source": _tally(item.clip.sound for item in inputs.clips), "wav": _WAV},

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +15,9 @@ from urllib.request import BaseHandler
 
 import yt_dlp.globals
 from yt_dlp import YoutubeDL
+from yt_dlp.networking import Request
 from yt_dlp.networking._urllib import UrllibRH
-from yt_dlp.networking.exceptions import UnsupportedRequest
+from yt_dlp.networking.exceptions import HTTPError, UnsupportedRequest
 from yt_dlp.utils import YoutubeDLError
 
 from avis_data.errors import ItemError, Reason
@@ -23,6 +25,7 @@ from avis_data.io import remove
 from avis_data.log import redact
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.pipelines.download_errors import hide_secrets, reason_of, retry_after_s
+from avis_data.pipelines.partial_files import RECORD_SUFFIX, PartialFiles
 from avis_data.recipe import FetchOptions
 
 __all__ = ["Downloaded", "check_content", "download_video"]
@@ -106,16 +109,33 @@ def check_content(path: Path) -> None:
 
 
 class _WebOnly(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
-    """yt-dlp that refuses every scheme but http(s), also as the end of a redirect."""
+    """yt-dlp that refuses every scheme but http(s), also as the end of a redirect, and glues no two files together."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self._partial_files = PartialFiles()
+        super().__init__(parameters, auto_init=False)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
         handlers = [_NoFtpUrllibRH if handler is UrllibRH else handler for handler in handlers]
         return super().build_request_director(handlers, preferences)
 
+    def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
+        if info.get("url") and not (subtitle or test):
+            self._partial_files.begin(Path(name), info)
+        return super().dl(name, info, subtitle=subtitle, test=test)
+
     def urlopen(self, req: Any) -> Any:
-        _check_scheme(req if isinstance(req, str) else req.url)
-        response = super().urlopen(req)
+        request = Request(req) if isinstance(req, str) else req
+        _check_scheme(request.url)
+        url, asked = request.url, request.headers.get("Range")
+        try:
+            response = super().urlopen(request)
+        except HTTPError as error:
+            if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                self._partial_files.check_refused(asked)
+            raise
         _check_scheme(response.url)
+        self._partial_files.check(url, asked, response)
         return response
 
 
@@ -152,7 +172,7 @@ def _attempt(
 ) -> Downloaded:
     _drop_doubtful(folder)
     yt_dlp.globals.plugin_dirs.value = []  # only the code of the installed release runs
-    with _WebOnly(_parameters(url, folder, name, options, cookies), auto_init=False) as ydl:
+    with _WebOnly(_parameters(url, folder, name, options, cookies)) as ydl:
         for extractor in extractors:
             ydl.add_info_extractor(extractor())
         ydl.add_default_info_extractors()
@@ -237,11 +257,16 @@ def _drop_doubtful(folder: Path) -> None:
 
     yt-dlp appends a fragment and notes that it did so in two steps, and does not repair a file twice: after a kill
     between them it would go on with a fragment doubled or a file unrepaired. Whole fragments are kept one by one,
-    so the joined file is made again from them at no cost.
+    so the joined file is made again from them at no cost. Of a fragment that came in part it is not known of which
+    file it is.
     """
     joined = any(folder.glob("*-Frag*"))
     for path in folder.iterdir():
-        if "-Frag" not in path.name and (joined or ".temp." in path.name):
+        if "-Frag" in path.name:
+            doubtful = path.suffix == ".part"
+        else:
+            doubtful = ".temp." in path.name or (joined and path.suffix != RECORD_SUFFIX)
+        if doubtful:
             remove(path)
 
 

@@ -19,6 +19,7 @@ from yt_dlp.utils import (
 
 from avis_data.errors import Reason
 from avis_data.log import redact, redact_url
+from avis_data.pipelines.partial_files import OtherFileError
 
 __all__ = ["hide_secrets", "message_of", "reason_of", "retry_after_s"]
 
@@ -121,7 +122,7 @@ def reason_of(error: BaseException) -> tuple[Reason, str]:
 def message_of(error: BaseException) -> str:
     """yt-dlp's words in one line, without colours, its appeal to report bugs, and secrets in URLs."""
     text = " ".join(_CLUTTER.sub("", str(error)).split()) or type(error).__name__
-    if not isinstance(error, DownloadError | ExtractorError):
+    if not isinstance(error, DownloadError | ExtractorError | OtherFileError):
         text = f"{type(error).__name__}: {text}"
     return redact(text)[:_MAX_MESSAGE]
 
@@ -172,7 +173,7 @@ def _reason_by_type(inner: BaseException | None) -> Reason | None:
         return Reason.NOT_LIVE_YET
     if isinstance(inner, FFmpegPostProcessorError):
         return Reason.BAD_MEDIA
-    if isinstance(inner, TransportError | ContentTooShortError | TimeoutError | ConnectionError):
+    if isinstance(inner, TransportError | ContentTooShortError | TimeoutError | ConnectionError | OtherFileError):
         return Reason.NETWORK
     if isinstance(inner, UnsupportedError | RequestError):  # a request that was not even made: its URL is no good
         return Reason.UNSUPPORTED_URL

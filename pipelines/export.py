@@ -24,16 +24,9 @@ from avis_data.io import (
     write_json,
     write_text,
 )
-from avis_data.ledger import Done, Output
+from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace, checked_id
-from avis_data.pipelines.certificate import (
-    CERTIFICATE,
-    FILE_LIST,
-    certificate,
-    count_splits,
-    embedding_origins,
-    file_list,
-)
+from avis_data.pipelines.certificate import certificate, count_splits, embedding_origins, file_list
 from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, map_clips, write_clip, write_features
 from avis_data.pipelines.export_dataset import build_dataset, check_dataset, write_dataset
 from avis_data.pipelines.export_inputs import ExportClip, ExportInputs, Selection, gather
@@ -43,10 +36,11 @@ from avis_data.pipelines.progress import Progress
 from avis_data.recipe import load_recipe
 from avis_data.splits import Assignment, assign_splits, balance_report, parse_split
 from avis_data.splits.written import SplitEntry, assign_from_entries, read_split_file
+from avis_data.validation.published import CERTIFICATE, FILE_LIST
 
 __all__ = ["ExportOptions", "ExportPlan", "ExportReport", "export_ytvis", "plan_export"]
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Raised when the same inputs would give other files."""
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -102,6 +96,7 @@ class ExportPlan:
             "bytes_linked": self.bytes_linked,
             "bytes_written": self.bytes_written,
             "clips_without_truth": len(self.inputs.without_truth),
+            "unknown_categories": self.inputs.unknown_categories(),
         }
 
 
@@ -136,8 +131,13 @@ def plan_export(workspace: Workspace, options: ExportOptions) -> ExportPlan:
         AvisError: for everything that keeps the export from being made, apart from damaged stills and sound,
             which only reading them shows.
     """
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        return _planned(workspace, ledger, options)
+
+
+def _planned(workspace: Workspace, ledger: Ledger, options: ExportOptions) -> ExportPlan:
     checked_id(options.name)
-    inputs = gather(workspace, selection=options.clips, with_features=options.features)
+    inputs = gather(workspace, ledger, selection=options.clips, with_features=options.features)
     assignment = _divide(inputs, options)
     by_id = {item.clip.clip_id: item for item in inputs.clips}
     splits = {name: [by_id[clip_id] for clip_id in assignment.clip_ids(name)] for name in assignment.names}
@@ -167,7 +167,7 @@ def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport:
     """
     load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
     with open_for_work(workspace, "avis-data export") as ledger:
-        plan = plan_export(workspace, options)
+        plan = _planned(workspace, ledger, options)
         target = workspace.exports / options.name
         if target.exists() and not options.force:
             return _report(workspace, target, plan, _same_export(workspace, target, plan), already_done=True)
@@ -267,6 +267,7 @@ def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folde
         selection=options.clips,
         mask_form=options.masks,
         files=files,
+        size_bytes=sum((folder / name).stat().st_size for name in files),
         embeddings=embeddings,
     )
     write_json(folder / CERTIFICATE, statement)

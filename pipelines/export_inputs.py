@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.features.store import read_embeddings
+from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
-from avis_data.pipelines.import_truth import imported_clips
+from avis_data.pipelines.export_checks import check_features, check_media, check_truth
+from avis_data.pipelines.import_truth import ROUND, imported_clips
 from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
@@ -24,7 +26,7 @@ __all__ = ["ACCEPTED_ROUNDS", "ExportClip", "ExportInputs", "ExportTrack", "Sele
 
 Selection = Literal["accepted", "all"]
 
-ACCEPTED_ROUNDS = ("accepted", "import")
+ACCEPTED_ROUNDS = ("accepted", ROUND)
 """Rounds whose truth is published. Where a clip has several, the first of this list counts: review replaces import."""
 
 
@@ -90,12 +92,19 @@ class ExportInputs:
     without_truth: tuple[str, ...]
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
 
+    def unknown_categories(self) -> dict[str, int]:
+        """What the list says is in clips and the category set does not have: names, and in how many clips."""
+        known = {category.name for category in self.categories.categories}
+        found = Counter(name for item in self.clips for name in set(item.clip.categories) - known)
+        return dict(sorted(found.items()))
 
-def gather(workspace: Workspace, *, selection: Selection, with_features: bool) -> ExportInputs:
+
+def gather(workspace: Workspace, ledger: Ledger, *, selection: Selection, with_features: bool) -> ExportInputs:
     """Read manifests, masks and embeddings of a workspace and check that they belong together.
 
     Args:
         workspace: a folder with a recipe.
+        ledger: of the workspace; says what everything was made from.
         selection: `accepted`: clips with accepted truth; `all`: the others too, without annotations.
         with_features: whether embeddings are needed.
 
@@ -107,14 +116,18 @@ def gather(workspace: Workspace, *, selection: Selection, with_features: bool) -
     recipe = load_recipe(workspace)
     categories = category_set(recipe.categories)
     tracks = _accepted_tracks(workspace)
-    labelled = imported_clips(workspace) | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
+    imported = imported_clips(workspace)
+    labelled = imported.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
     chosen, without_truth = _choose_clips(workspace, selection, labelled)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
-    problems = _check_records(chosen, videos, tracks, categories)
+    problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
+    problems += check_truth([clip for clip in chosen if _from_file(clip, labelled, tracks)], imported)
+    if with_features:
+        problems += check_features(ledger, recipe, chosen)
     found_tracks = _read_tracks(workspace, chosen, tracks, categories, problems)
     hashes = _hash_features(workspace, chosen, problems) if with_features else {}
     if problems:
-        raise ProblemsError(f"{workspace.root}: {len(problems)} problems, so nothing was exported", problems)
+        raise ProblemsError(f"{workspace.root}: {len(problems)} problem(s), so nothing was exported", problems)
     groups = _source_groups(chosen, videos)
     clips = [
         ExportClip(
@@ -133,7 +146,12 @@ def gather(workspace: Workspace, *, selection: Selection, with_features: bool) -
     )
 
 
-def _choose_clips(workspace: Workspace, selection: Selection, labelled: set[str]) -> tuple[list[Clip], tuple[str, ...]]:
+def _from_file(clip: Clip, labelled: Set[str], tracks: dict[str, list[Track]]) -> bool:
+    """Whether the truth that counts was imported, and not reviewed here."""
+    return clip.clip_id in labelled and all(track.round == ROUND for track in tracks.get(clip.clip_id, ()))
+
+
+def _choose_clips(workspace: Workspace, selection: Selection, labelled: Set[str]) -> tuple[list[Clip], tuple[str, ...]]:
     """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
     clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
     if not clips:
@@ -170,7 +188,8 @@ def _check_records(
             problems.append(Problem(where, "clip_id", "is in manifest/clips.jsonl twice"))
         seen.add(clip.clip_id)
         if clip.video_id not in videos:
-            problems.append(Problem(where, "video_id", f"source {clip.video_id!r} is not in manifest/videos.jsonl"))
+            message = f"source {clip.video_id!r} is not in manifest/videos.jsonl; avis-data fetch --retry-failed"
+            problems.append(Problem(where, "video_id", message))
         for track in tracks.get(clip.clip_id, ()):
             if track.category not in names:
                 message = f"{track.category!r} of track {track.track_id} is not in the set {categories.name!r}"

@@ -23,7 +23,7 @@ from avis_data.pipelines.adopt import (
 )
 from avis_data.pipelines.catalog import write_manifests
 from avis_data.pipelines.executors import ExecutorFactory
-from avis_data.pipelines.import_truth import ImportReport, Prepared, import_ytvis
+from avis_data.pipelines.import_truth import ImportReport, Prepared, check_annotated, import_ytvis
 from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.planner import Plan, Selection, plan_stage
 from avis_data.pipelines.runner import Policy, StageReport, run_stage
@@ -65,10 +65,11 @@ def read_set(truth: Path, media: Path, *, split: SplitName | None) -> SetFiles:
         split: None: the name of the truth file, if that is `train`, `val` or `test`.
 
     Raises:
-        DataError: if the file is no JSON or the folder holds no JPEGImages.
+        DataError: if the file is no JSON or holds no annotations, or the folder holds no JPEGImages.
         ProblemsError: if no video of the file can be read.
     """
     parsed = parse_ytvis(read_json(truth))
+    check_annotated(parsed, truth)
     if not parsed.dataset.videos:
         raise ProblemsError(
             f"{truth}: no video that could be imported", parsed.problems, hint=f"avis-data validate {truth}"
@@ -89,7 +90,7 @@ def plan_set(
     Raises:
         ProblemsError: as `import_set`.
     """
-    with Ledger(workspace.ledger if workspace.ledger.exists() else None) as ledger:
+    with Ledger(workspace.ledger, read_only=True) as ledger:
         adoption = _adoption(recipe, files)
         _check_conflicts(ledger, adoption, files.truth)
         plan = _plan(workspace, ledger, adoption, verify=verify)

@@ -6,15 +6,15 @@ sounding seconds become rows; for the others there is no row, which means "not k
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from avis_data.categories import category_set
+from avis_data.config import validated
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
 from avis_data.io import atomic_path, read_json, sha256_file, write_json
@@ -25,9 +25,9 @@ from avis_data.masks.table import replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.adopt import clip_id_of
 from avis_data.recipe import Recipe, load_recipe
-from avis_data.records import Clip, MaskRow, State, Track
+from avis_data.records import Clip, MaskRow, Record, State, Track
 
-__all__ = ["ROUND", "ImportReport", "Prepared", "import_ytvis", "imported_clips"]
+__all__ = ["ROUND", "ImportReport", "MadeFor", "Prepared", "check_annotated", "import_ytvis", "imported_clips"]
 
 ROUND = "import"
 """The round of all that comes from a file."""
@@ -61,6 +61,22 @@ class ImportReport:
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
+
+
+class MadeFor(Record):
+    """The stills and the sound that a clip had when its truth was imported; kept for each clip in `import.json`."""
+
+    frames_sha256: str
+    audio_sha256: str
+
+
+class _ImportRecord(Record):
+    """`import.json`: the file that was received, and the clips whose truth is from it now."""
+
+    format: Literal["ytvis"]
+    file: str
+    sha256: str
+    clips: dict[str, MadeFor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +116,7 @@ def import_ytvis(
 
     Raises:
         ConfigError: if the folder is no workspace or its recipe names no known category set.
-        DataError: if the workspace has no clips, or the file is missing or no JSON.
+        DataError: if the workspace has no clips, or the file is missing, no JSON, or holds no annotations.
         ProblemsError: with all problems, each with entry and field, unless `skip_bad`.
     """
     clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
@@ -130,16 +146,30 @@ def import_ytvis(
     )
     if ledger is not None:
         _store(workspace, truth, sha256, rows, tracks)
+        _write_records(workspace, truth, sha256, {clip_id: _made_for(clips[clip_id]) for clip_id in rows})
         ledger.commit_done("import", _entry(workspace, report))
     return report
 
 
-def imported_clips(workspace: Workspace) -> set[str]:
-    """Ids of all clips that have truth from a file, those in which nothing sounds (no track, no row) among them."""
-    found: set[str] = set()
-    for record in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
-        found.update(read_json(record)["clips"])
+def imported_clips(workspace: Workspace) -> dict[str, MadeFor]:
+    """All clips that have truth from a file, those in which nothing sounds (no track, no row) among them.
+
+    Raises:
+        DataError: if a record of an import cannot be read.
+    """
+    found: dict[str, MadeFor] = {}
+    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        found |= _read_record(path).clips
     return found
+
+
+def check_annotated(parsed: ParsedYtvis, truth: Path) -> None:
+    """Raise DataError for a file that says nothing of sound, as those of hidden test sets: it is no truth."""
+    if not parsed.has_annotations:
+        raise DataError(
+            f"{truth}: holds no annotations (a test file?), nothing imported",
+            hint='a file with "annotations": [] says that nothing sounds in any of its videos',
+        )
 
 
 def _prepared(workspace: Workspace, truth: Path, clips: Mapping[str, Clip]) -> Prepared:
@@ -147,7 +177,9 @@ def _prepared(workspace: Workspace, truth: Path, clips: Mapping[str, Clip]) -> P
     if not clips:
         hint = "avis-data extract; or, where the file's stills and sound lie in DIR, add --media DIR"
         raise DataError(f"{workspace.root}: there are no clips to give this truth to", hint=hint)
-    return Prepared(recipe=recipe, parsed=parse_ytvis(read_json(truth)))
+    parsed = parse_ytvis(read_json(truth))
+    check_annotated(parsed, truth)
+    return Prepared(recipe=recipe, parsed=parsed)
 
 
 def _good_part(prepared: Prepared, clips: Mapping[str, Clip]) -> YtvisDataset:
@@ -255,7 +287,6 @@ def _store(
     merged = [track for track in others if track.clip_id not in rows] + tracks
     merged.sort(key=lambda track: (track.clip_id, track.track_id))
     write_manifest(workspace.manifest / "tracks.jsonl", merged)
-    _write_record(folder / _RECORD, truth, sha256, rows)
 
 
 def _entry(workspace: Workspace, report: ImportReport) -> Done:
@@ -282,7 +313,28 @@ def _entry(workspace: Workspace, report: ImportReport) -> Done:
     )
 
 
-def _write_record(path: Path, truth: Path, sha256: str, rows: Mapping[str, list[MaskRow]]) -> None:
-    record = {"format": "ytvis", "file": truth.name, "sha256": sha256, "clips": sorted(rows)}
-    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["clips"] != record["clips"]:
-        write_json(path, record)
+def _made_for(clip: Clip) -> MadeFor:
+    return MadeFor(frames_sha256=clip.frames_sha256, audio_sha256=clip.audio_sha256)
+
+
+def _read_record(path: Path) -> _ImportRecord:
+    try:
+        return validated(_ImportRecord, read_json(path), where=str(path))
+    except ProblemsError as error:
+        raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None
+
+
+def _write_records(workspace: Workspace, truth: Path, sha256: str, made_for: Mapping[str, MadeFor]) -> None:
+    """Say of this file which clips have their truth from it, and of the others that these have it no more."""
+    own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
+    before: dict[str, MadeFor] = {}
+    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        record = _read_record(path)
+        if path == own:
+            before = record.clips
+        elif record.clips.keys() & made_for.keys():
+            kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in made_for}
+            write_json(path, record.model_copy(update={"clips": kept}).model_dump())
+    clips = dict(sorted((before | made_for).items()))
+    if clips != before or not own.exists():
+        write_json(own, _ImportRecord(format="ytvis", file=truth.name, sha256=sha256, clips=clips).model_dump())

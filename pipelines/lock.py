@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
@@ -39,13 +40,14 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
                 outcome = type(error).__name__
                 raise
             finally:
-                ledger.finish_run(run_id, outcome)
+                with suppress(sqlite3.OperationalError):  # a full disk: the error that got us here is the one to tell
+                    ledger.finish_run(run_id, outcome)
     finally:
         lock.release()
 
 
 def _who(workspace: Workspace) -> str:
     message = f"{workspace.root}: another avis-data command is at work here"
-    with Ledger(workspace.ledger) as ledger:
+    with Ledger(workspace.ledger, read_only=True) as ledger:
         run = ledger.latest_run()
     return f"{message} (`{run.command}`, process {run.pid}, since {run.started_at})" if run else message

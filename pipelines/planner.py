@@ -18,6 +18,10 @@ from avis_data.pipelines.stage import Item, Stage, item_key, stage_key
 __all__ = ["Plan", "PlannedItem", "Selection", "plan_stage"]
 
 
+_OF_THE_WORKSPACE = frozenset({Reason.SOURCE_MISSING, Reason.TORN_INPUT})
+"""Failures that say nothing of the item: what it is made from was damaged here, and is made again before it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedItem:
     """An item that needs work."""
@@ -129,7 +133,7 @@ def _needs_work(
         return True
     if entry.state == "failed":
         reason = Reason(entry.reason or Reason.BUG)
-        if selection.wants(reason):
+        if reason in _OF_THE_WORKSPACE or selection.wants(reason):
             return True
         plan.failed_before[reason] += 1
         return False

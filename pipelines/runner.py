@@ -107,12 +107,16 @@ def run_stage(
         waiting=plan.num_waiting,
     )
     _remove_leftovers(workspace, stage)
+    log.info("stage=%s to_do=%d done=%d waiting=%d", stage.name, len(plan.todo), plan.num_done, plan.num_waiting)
     if not plan.todo:
         return report
     started = time.monotonic()
-    with Progress(stage.name, total=len(plan.todo)) as progress, executors(stage) as executor:
+    with Progress(stage.name, total=len(plan.todo)) as progress, executors(stage, len(plan.todo)) as executor:
         _Run(workspace, ledger, stage, executor, executors.workers, policy, report, progress).all(plan.todo)
     report.wall_s = time.monotonic() - started
+    log.info(
+        "stage=%s done=%d failed=%d wall_s=%.1f", stage.name, report.done, sum(report.failed.values()), report.wall_s
+    )
     return report
 
 
@@ -165,8 +169,9 @@ class _Run:
         folder = self._workspace.tmp / self._stage.name / item.item_id
         return Job(
             item_id=item.item_id,
-            record=item.record,
-            inputs={name: self._workspace.root / found.path for name, found in item.inputs.items()},
+            record=item.parsed_record(),
+            root=self._workspace.root,
+            inputs=item.inputs,
             # A name per try: a worker that outlived its killed runner must not write into this one's files.
             out=folder / f"out-{os.getpid()}-{self._tries[item.item_id]}",
             scratch=folder / "scratch",

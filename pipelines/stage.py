@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from avis_data.io import canonical_json, sha256_text
 from avis_data.records import Record
 
-__all__ = ["Facts", "Input", "Item", "Stage", "Task", "item_key", "stage_key"]
+__all__ = ["Facts", "Input", "Item", "RecordText", "Stage", "Task", "item_key", "params_key", "stage_key"]
 
 Facts = dict[str, Any]
 """What a stage found out about its item: JSON values only; kept in the ledger."""
@@ -25,6 +25,15 @@ class Input:
     """Relative to the workspace; absolute where it lies outside."""
     sha256: str
     """Of the file, or of the tree (`io.sha256_tree`); outside the workspace, of names, sizes and times of change."""
+    mtime_ns: int | None = None
+    """When it was last changed, as the ledger knows it: where the disk says otherwise, it is hashed before use."""
+
+
+class RecordText(NamedTuple):
+    """A record as JSON text: hashed as it is, and parsed only if it is worked on. Plans hold hundreds of thousands."""
+
+    kind: type[Record]
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,11 +41,17 @@ class Item:
     """One piece of work for a stage."""
 
     item_id: str
-    record: Record
+    record: Record | RecordText
     """All that the result depends on besides the stage's parameters and the inputs."""
     inputs: Mapping[str, Input] = field(default_factory=dict)
     home: str
     """Folder, relative to the workspace, that the outputs are moved into."""
+
+    def parsed_record(self) -> Record:
+        """The record itself."""
+        if isinstance(self.record, RecordText):
+            return self.record.kind.model_validate_json(self.record.text)
+        return self.record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,13 +87,19 @@ class Stage(Protocol):
 
 def stage_key(stage: Stage) -> str:
     """Hash of all that a stage's results depend on besides the item: name, version, parameters."""
-    return sha256_text(canonical_json([stage.name, stage.version, stage.params.model_dump(mode="json")]))
+    return params_key(stage.name, stage.version, stage.params)
+
+
+def params_key(name: str, version: int, params: Record) -> str:
+    """The `stage_key` of a stage that is not at hand, as one whose weights are somewhere else."""
+    return sha256_text(canonical_json([name, version, params.model_dump(mode="json")]))
 
 
 def item_key(stage_hash: str, item: Item) -> str:
     """Hash that tells whether an item was done with the same stage, parameters, record and inputs."""
-    digest = hashlib.sha256(stage_hash.encode())
-    digest.update(item.record.model_dump_json().encode())
+    record = item.record
+    text = record.text if isinstance(record, RecordText) else record.model_dump_json()
+    digest = hashlib.sha256(f"{stage_hash}{text}".encode())
     for name in sorted(item.inputs):
         digest.update(f"\n{name}={item.inputs[name].sha256}".encode())
     return digest.hexdigest()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
 from avis_data.ledger import Ledger
+from avis_data.pipelines.currency import current_adopted, current_embedded, current_extracted, current_previews
+from avis_data.recipe import Recipe
 
 __all__ = ["FailedItem", "StageStatus", "failed_items", "workspace_status"]
 
@@ -19,6 +21,13 @@ _STAGES = {
 }
 _UNUSUAL = ("preview", "adopt")
 """Stages that are no part of the way from a list to a dataset."""
+_CURRENT = {
+    "extract": current_extracted,
+    "preview": current_previews,
+    "adopt": current_adopted,
+    "embed": current_embedded,
+}
+"""For each stage, what is still as the recipe, the list and the sources want it. Of downloads only a fetch can say."""
 
 
 @dataclass(kw_only=True)
@@ -28,6 +37,8 @@ class StageStatus:
     stage: str
     wanted: int
     done: int = 0
+    stale: int = 0
+    """Finished once, but with another recipe or from another source or list: part of what is to do."""
     failed: Counter[Reason] = field(default_factory=Counter)
     size_bytes: int = 0
     """Of all that the stage has made."""
@@ -50,6 +61,7 @@ class StageStatus:
             "stage": self.stage,
             "wanted": self.wanted,
             "done": self.done,
+            "stale": self.stale,
             "failed": {reason.value: count for reason, count in sorted(self.failed.items())},
             "to_do": self.to_do,
             "bytes": self.size_bytes,
@@ -79,7 +91,7 @@ class FailedItem:
         }
 
 
-def workspace_status(ledger: Ledger) -> list[StageStatus]:
+def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
     """One row per stage whose items are videos or clips, in the order in which they run.
 
     `preview` and `adopt` are listed only where they were used: they are no part of the way from a list to a dataset.
@@ -90,11 +102,12 @@ def workspace_status(ledger: Ledger) -> list[StageStatus]:
         status = StageStatus(stage=stage, wanted=sum(wanted[kind] for kind in kinds))
         for count in ledger.counts(stage):
             if count.state == "done":
-                status.done, status.size_bytes = count.count, count.size_bytes
-                status.mean_wall_s = count.mean_wall_s
+                status.done = len(_CURRENT[stage](ledger, recipe)) if stage in _CURRENT else count.count
+                status.stale = count.count - status.done
+                status.size_bytes, status.mean_wall_s = count.size_bytes, count.mean_wall_s
             elif count.reason is not None:
                 status.failed[count.reason] += count.count
-        used = status.done or status.failed or (stage == "adopt" and status.wanted)
+        used = status.done or status.stale or status.failed or (stage == "adopt" and status.wanted)
         if stage not in _UNUSUAL or used:
             found.append(status)
     return found

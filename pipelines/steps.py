@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from avis_data.errors import AvisError, ConfigError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.catalog import (
@@ -77,7 +79,7 @@ def plan_steps(workspace: Workspace, recipe: Recipe, request: StepRequest) -> li
     Raises:
         AvisError: as `do_steps`.
     """
-    with Ledger(workspace.ledger if workspace.ledger.exists() else None) as ledger:
+    with Ledger(workspace.ledger, read_only=True) as ledger:
         works = [
             work for step in request.steps for work in _works(step, workspace, ledger, recipe, request, adopt=False)
         ]
@@ -95,12 +97,20 @@ def do_steps(workspace: Workspace, recipe: Recipe, request: StepRequest, *, comm
     if "embed" in request.steps:
         _embed_params(request, recipe)
     with open_for_work(workspace, command) as ledger:
+        if "fetch" not in request.steps:
+            _check_there_are_clips(workspace, ledger)
         for step in request.steps:
             for work in _works(step, workspace, ledger, recipe, request, adopt=True):
                 report = _done(workspace, ledger, work, request)
                 yield report
                 if report.stopped:
                     return
+
+
+def _check_there_are_clips(workspace: Workspace, ledger: Ledger) -> None:
+    if next(ledger.wanted("clip"), None) is None and next(ledger.adopted(), None) is None:
+        hint = "avis-data fetch --list videos.csv, or avis-data import --media"
+        raise ConfigError(f"{workspace.root}: no list of videos yet, so there are no clips", hint=hint)
 
 
 def _works(
@@ -146,6 +156,10 @@ def _planned(workspace: Workspace, ledger: Ledger, work: _Work, request: StepReq
 def _done(workspace: Workspace, ledger: Ledger, work: _Work, request: StepRequest) -> StageReport:
     plan = _planned(workspace, ledger, work, request)
     try:
-        return run_stage(workspace, ledger, work.stage, plan, executors=request.executors, policy=request.policy)
-    finally:
-        write_manifests(workspace, ledger)  # also when interrupted: what is done is there to be used
+        report = run_stage(workspace, ledger, work.stage, plan, executors=request.executors, policy=request.policy)
+    except BaseException:
+        with suppress(OSError, AvisError):  # the first error is the one to be told
+            write_manifests(workspace, ledger)  # what is done is there to be used
+        raise
+    write_manifests(workspace, ledger)
+    return report

@@ -17,7 +17,7 @@ from avis_data.errors import ItemError, Reason, ToolError
 from avis_data.io import fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
-from avis_data.pipelines.stage import Facts, Stage, Task
+from avis_data.pipelines.stage import Facts, Input, Stage, Task
 from avis_data.records import Record
 
 __all__ = ["Failure", "Job", "Success", "die_with_parent", "execute"]
@@ -29,7 +29,9 @@ class Job:
 
     item_id: str
     record: Record
-    inputs: Mapping[str, Path]
+    root: Path
+    """The workspace."""
+    inputs: Mapping[str, Input]
     out: Path
     scratch: Path
 
@@ -61,11 +63,11 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
     """Run a stage on one job and measure it. Never raises: whatever goes wrong becomes a `Failure`."""
     wall_s, cpu_s = time.monotonic(), _cpu_s()
     try:
-        _check_inputs(job)
+        inputs = {name: _checked(job, name, found) for name, found in job.inputs.items()}
         remove(job.out)
         job.out.mkdir(parents=True)
         job.scratch.mkdir(parents=True, exist_ok=True)
-        task = Task(item_id=job.item_id, record=job.record, inputs=job.inputs, out=job.out, scratch=job.scratch)
+        task = Task(item_id=job.item_id, record=job.record, inputs=inputs, out=job.out, scratch=job.scratch)
         facts = stage.run(task)
         fsync_tree(job.out)
         outputs = tuple(_measured(path) for path in sorted(job.out.iterdir()))
@@ -91,11 +93,19 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def _check_inputs(job: Job) -> None:
-    for name, path in job.inputs.items():
-        if not path.exists():
-            message = f"the {name} of {job.item_id} is gone ({path.name}); avis-data run makes it again"
-            raise ItemError(message, reason=Reason.SOURCE_MISSING)
+def _checked(job: Job, name: str, found: Input) -> Path:
+    """The absolute path of an input that is what the ledger vouches for; nothing is made from anything else."""
+    path = job.root / found.path
+    if not path.exists():
+        message = f"the {name} of {job.item_id} is gone ({path.name}); avis-data run makes it again"
+        raise ItemError(message, reason=Reason.SOURCE_MISSING)
+    outside = Path(found.path).is_absolute()
+    if not outside and path.stat().st_mtime_ns != found.mtime_ns and sha256_tree(path) != found.sha256:
+        message = (
+            f"the {name} of {job.item_id} was changed since it was made ({path.name}); avis-data run makes it again"
+        )
+        raise ItemError(message, reason=Reason.TORN_INPUT)
+    return path
 
 
 def _explain(error: Exception) -> tuple[Reason, str]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avis_data.cli.options import current_workspace
+
 if TYPE_CHECKING:
     from avis_data.pipelines.export import ExportPlan
 
@@ -54,10 +56,9 @@ def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
       avis-data export --format ytvis --split 616/105/205 --seed 1
       avis-data export --split 75/25 --name small --dry-run
     """
-    from avis_data.paths import Workspace
     from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
 
-    workspace, options = Workspace(Path()), ExportOptions(**choices)
+    workspace, options = current_workspace(), ExportOptions(**choices)
     if dry_run:
         plan = plan_export(workspace, options)
         _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{options.name}", as_json=as_json)
@@ -89,4 +90,8 @@ def _show(plan: ExportPlan, result: dict[str, Any], headline: str, *, as_json: b
     if left_out:
         without = sum(not item.has_truth for item in plan.inputs.clips)
         how = "exported without annotations" if without else "left out (--clips all takes them)"
-        click.echo(f"{left_out} clips without accepted truth: {how}")
+        click.echo(f"{left_out} clip(s) without accepted truth: {how}")
+    unknown = plan.inputs.unknown_categories()
+    if unknown:
+        named = ", ".join(f"{name!r} {count}" for name, count in unknown.items())
+        click.echo(f"the list names categories that the set {plan.inputs.categories.name!r} lacks, in clip(s): {named}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import click
 
 from avis_data import __version__
-from avis_data.errors import AvisError, ExitCode
+from avis_data.errors import AvisError, ConfigError, ExitCode
 
 COMMANDS = {
     "doctor": "Check this machine: programs, packages, disk, weights.",
@@ -26,13 +28,20 @@ COMMANDS = {
     "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
     "stats": "Count videos, frames, masks, sources, categories.",
     "report": "One HTML page with contact sheets of an export.",
+    "train-baseline": "Train a baseline on an export.",
+    "predict": "Predict the sounding objects of an export, or of a video.",
+    "visualize": "Render predictions: video with sound, contact sheet.",
     "evaluate": "FSLA, HOTA, mAP and others of predictions against truth.",
     "compare": "Say whether one set of predictions beats another.",
-    "weights": "List, check and register model weight files.",
+    "weights": "List, check, register and convert weight files.",
     "synth": "Make a synthetic dataset with exact truth.",
     "demo": "Show the whole chain on a small synthetic dataset.",
 }
 """Every command with its one line, so that `avis-data --help` imports none of them."""
+
+
+MAKES_A_WORKSPACE = {"init", "fetch", "run", "import"}
+"""Commands that `-C DIR` makes the folder for."""
 
 
 class LazyGroup(click.Group):
@@ -63,49 +72,62 @@ class LazyGroup(click.Group):
 )
 @click.option("-v", "--verbose", count=True, help="Log one line per stage (-v) or per item (-vv) to stderr.")
 @click.version_option(__version__, prog_name="avis-data")
-def cli(directory: Path | None, verbose: int) -> None:
+@click.pass_context
+def cli(context: click.Context, directory: Path | None, verbose: int) -> None:
     """From a list of videos to a trained, evaluated model of which objects make the sound.
 
     \b
     Example:
       avis-data synth --clips 8 --seconds 10 --seed 1 --out world
-      avis-data -C dataset fetch --list ../world/videos.csv --allow-local
+      avis-data -C dataset fetch --list ../world/videos.csv --allow-local   (-C first, as in git)
       avis-data -C dataset run --untrained
     """
     from avis_data.log import set_up_logging
 
     set_up_logging(verbose)
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
+        if context.invoked_subcommand in MAKES_A_WORKSPACE:
+            directory.mkdir(parents=True, exist_ok=True)
+        if not directory.is_dir():
+            raise ConfigError(f"-C {directory}: no such folder", hint="avis-data -C FOLDER init makes one")
         os.chdir(directory)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit code; expected errors are printed without a traceback."""
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        result = cli.main(args=argv, prog_name="avis-data", standalone_mode=False)
+        result = cli.main(args=arguments, prog_name="avis-data", standalone_mode=False)
     except AvisError as error:
-        click.echo(f"avis-data: {error}", err=True)
-        code = int(error.exit_code)
-    except click.exceptions.Abort:
+        return _tell(str(error), error.as_dict(), arguments)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("avis-data: interrupted; run the same command again to go on", err=True)
-        code = int(ExitCode.INTERRUPTED)
-    except KeyboardInterrupt:
-        click.echo("avis-data: interrupted; run the same command again to go on", err=True)
-        code = int(ExitCode.INTERRUPTED)
+        return int(ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
-        code = int(ExitCode.USAGE)
+        return int(ExitCode.USAGE)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = int(ExitCode.OK)
-    else:
-        code = int(result) if isinstance(result, int) else int(ExitCode.OK)
+        return int(ExitCode.OK)
+    except OSError as error:  # no rights, no space, a folder where a file should be: the machine's answer, not a bug
+        message = f"{error.filename or 'the system'}: {error.strerror or error}"
+        return _tell(message, {"error": message, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
+    return int(result) if isinstance(result, int) else int(ExitCode.OK)
+
+
+def _tell(message: str, as_dict: dict[str, object], arguments: list[str]) -> int:
+    """Print an expected error on stderr, with `--json` also as the one object on stdout; gives its exit code."""
+    click.echo(f"avis-data: {message}", err=True)
+    if "--json" in arguments:
+        click.echo(json.dumps(as_dict))
+    code = as_dict["exit_code"]
+    assert isinstance(code, int)
     return code
 
 
 def entry() -> None:
-    """The console script."""
+    """The console script. A polite end by the system (a job's time is up) is an interruption like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from avis_data.pipelines.planner import Plan
     from avis_data.pipelines.runner import StageReport
 
-__all__ = ["human_bytes", "human_time", "say_plans", "say_reports"]
+__all__ = ["human_bytes", "human_time", "say_plans", "say_report", "say_reports"]
 
 
 def say_plans(plans: Sequence[Plan], *, workers: int, as_json: bool) -> ExitCode:
@@ -43,13 +43,14 @@ def say_reports(reports: Iterable[StageReport], *, as_json: bool) -> ExitCode:
         code = max(code, report.exit_code)
         ended.append(report.as_dict())
         if not as_json:
-            _say_report(report)
+            say_report(report, again="again: --retry-failed[=<reason>]")
     if as_json:
         click.echo(json.dumps({"exit_code": int(code), "stages": ended}))
     return code
 
 
-def _say_report(report: StageReport) -> None:
+def say_report(report: StageReport, *, again: str) -> None:
+    """Print how one stage went; `again` says how its failures are tried again."""
     parts = [f"{report.done} done", f"{report.already_done} were done before"]
     if report.failed:
         parts.append(f"{sum(report.failed.values())} failed ({_by_reason(report.failed)})")
@@ -61,7 +62,7 @@ def _say_report(report: StageReport) -> None:
     if report.stopped:
         click.echo(f"{report.stage:8} stopped: {report.stopped}", err=True)
     elif report.failed or report.failed_before:
-        click.echo("         why: avis-data status --failed; again: --retry-failed[=<reason>]", err=True)
+        click.echo(f"         why: avis-data status --failed; {again}", err=True)
 
 
 def _by_reason(counts: Mapping[Reason, int]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from avis_data.pipelines.steps import EmbedChoices, FetchChoices
     from avis_data.recipe import Recipe
 
-__all__ = ["run_steps"]
+__all__ = ["recipe_of", "run_steps"]
 
 
 def run_steps(
@@ -38,14 +38,15 @@ def run_steps(
         fetch=fetch or FetchChoices(),
         embed=embed or EmbedChoices(),
     )
-    recipe = _recipe(workspace, make_workspace=make_workspace, dry_run=run.dry_run)
+    recipe = recipe_of(workspace, make_workspace=make_workspace, dry_run=run.dry_run)
     if run.dry_run:
         return say_plans(plan_steps(workspace, recipe, request), workers=run.workers, as_json=run.as_json)
-    command = " ".join(["avis-data", click.get_current_context().info_name or "", *steps])
+    command = f"avis-data {click.get_current_context().info_name}"
     return say_reports(do_steps(workspace, recipe, request, command=command), as_json=run.as_json)
 
 
-def _recipe(workspace: Workspace, *, make_workspace: bool, dry_run: bool) -> Recipe:
+def recipe_of(workspace: Workspace, *, make_workspace: bool, dry_run: bool) -> Recipe:
+    """The workspace's recipe; `make_workspace`: a folder without one gets the default (a dry run only reads it)."""
     from avis_data.recipe import DEFAULT_RECIPE, create_workspace, load_recipe, parse_shipped_recipe
 
     if workspace.recipe.exists() or not make_workspace:

@@ -32,8 +32,8 @@ def command(list_failed: bool, as_json: bool) -> None:
 
     workspace = current_workspace()
     recipe = load_recipe(workspace)
-    with Ledger(workspace.ledger if workspace.ledger.exists() else None) as ledger:
-        stages, failures = workspace_status(ledger), failed_items(ledger)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        stages, failures = workspace_status(ledger, recipe), failed_items(ledger)
     if as_json:
         found = {"recipe": recipe.name, "stages": [stage.as_dict() for stage in stages]}
         click.echo(json.dumps(found | {"failed_items": [item.as_dict() for item in failures]}))
@@ -46,12 +46,13 @@ def command(list_failed: bool, as_json: bool) -> None:
 
 
 def _say_stages(stages: list[StageStatus]) -> None:
-    click.echo(f"{'stage':8} {'done':>8} {'failed':>8} {'to do':>8} {'size':>10}  {'left, one worker':16}  why failed")
+    numbers = " ".join(f"{name:>8}" for name in ("done", "stale", "failed", "to do"))
+    click.echo(f"{'stage':8} {numbers} {'size':>10}  {'left, one worker':16}  why failed")
     for stage in stages:
         left = human_time(stage.left_s) if stage.left_s is not None else "unknown" if stage.to_do else "-"
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(stage.failed.items()))
         click.echo(
-            f"{stage.stage:8} {stage.done:8} {sum(stage.failed.values()):8} {stage.to_do:8}"
+            f"{stage.stage:8} {stage.done:8} {stage.stale:8} {sum(stage.failed.values()):8} {stage.to_do:8}"
             f" {human_bytes(stage.size_bytes):>10}  {left:16}  {reasons}".rstrip()
         )
 

@@ -19,12 +19,13 @@ __all__ = ["command"]
 
 @click.command(name="validate")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--deep", is_flag=True, help="Decode every frame and every sample, not only headers.")
+@click.option("--deep", is_flag=True, help="Decode every frame and every sample, hash every file.")
 @json_option
 def command(path: Path, deep: bool, as_json: bool) -> int:
     """Check a dataset in the YTVIS / AVISeg layout, ours or foreign, and list its problems by severity.
 
     PATH is the folder with train.json, val.json, test.json and the folders train, val, test; or one truth file.
+    An export of ours is compared with its files.sha256 and certificate.json too.
     Ends with exit code 3 if there is an error; warnings and notes do not count.
 
     \b
@@ -52,5 +53,8 @@ def _print(report: ValidationReport) -> None:
     for file, numbers in report.checked.items():
         media = "" if numbers["media"] else ", truth only (no JPEGImages beside it)"
         click.echo(f"{file}: {numbers['num_videos']} video(s), {numbers['num_tracks']} track(s) read{media}")
+    if report.files is not None:
+        numbers = report.files
+        click.echo(f"files: {numbers['found']} of {numbers['listed']} listed are there, {numbers['hashed']} hashed")
     counts = ", ".join(f"{report.findings.count(severity)} {severity.value}(s)" for severity in Severity)
     click.echo(f"{report.path}: {counts}")

@@ -15,6 +15,10 @@ from avis_data.records import Category
 __all__ = ["ParsedYtvis", "entry_name", "parse_ytvis"]
 
 
+_MAX_BITS = 63
+"""Of whole numbers, besides the sign: what NumPy and the official programs can hold."""
+
+
 @dataclass(kw_only=True, slots=True)
 class ParsedYtvis:
     """What could be read of a file, and what could not."""
@@ -27,6 +31,8 @@ class ParsedYtvis:
     """Polygons that were left out, as the official loader does."""
     bad_video_ids: set[int] = field(default_factory=set)
     """Videos of which a track could not be read, so whose truth here is not complete."""
+    has_annotations: bool = True
+    """False: there is no list of them, as in files of hidden test sets; an empty list is one."""
     places: dict[tuple[str, int], str] = field(default_factory=dict)
     """Where an entry stands, by its table and id: `("annotations", 13)` gives `annotations[12] (id 13)`."""
 
@@ -77,8 +83,10 @@ def entry_name(table: str, index: int, entry: Any) -> str:
 
 def _entries(parsed: ParsedYtvis, raw: dict[str, Any], table: str) -> Iterator[tuple[str, dict[str, Any]]]:
     entries = raw.get(table)
-    if entries is None and table == "annotations":  # YouTube-VIS files of a hidden test set look like this
-        return
+    if table == "annotations":
+        parsed.has_annotations = isinstance(entries, list)
+        if entries is None:  # YouTube-VIS files of a hidden test set look like this
+            return
     if not isinstance(entries, list):
         parsed.problem("", table, f"must be a list, is {'missing' if table not in raw else type(entries).__name__}")
         return
@@ -93,7 +101,10 @@ def _entries(parsed: ParsedYtvis, raw: dict[str, Any], table: str) -> Iterator[t
 def _whole(parsed: ParsedYtvis, where: str, entry: dict[str, Any], key: str, *, least: int | None = None) -> int | None:
     value = entry.get(key)
     if isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least):
-        return value
+        if value.bit_length() <= _MAX_BITS:
+            return value
+        parsed.problem(where, key, f"must fit {_MAX_BITS} bits, has {value.bit_length()}")
+        return None
     bound = "" if least is None else f" of {least} or more"
     found = repr(value)[:40] if key in entry else "nothing"
     parsed.problem(where, key, f"must be a whole number{bound} (found {found})")

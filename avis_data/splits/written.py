@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,20 +37,12 @@ def read_split_file(path: Path) -> list[SplitEntry]:
     CSV: a header with `clip_id,split` or `video_id,split` (other columns are ignored). JSON: a list of such objects,
     `{"<id>": "train", ...}`, or `{"train": ["<id>", ...], "val": [...]}`.
 
+    What the entries say is looked at by `assign_from_entries`, all at once.
+
     Raises:
         DataError: if the file is missing, unreadable or has another shape.
-        ProblemsError: with every entry that lacks an id or a split.
     """
     entries = _from_json(path) if path.suffix.lower() == ".json" else _from_csv(path)
-    problems = [
-        Problem(entry.where, "split", f"{entry.split!r} is none of {', '.join(_NAMES)}")
-        if entry.split not in _NAMES
-        else Problem(entry.where, entry.field or "id", "is empty")
-        for entry in entries
-        if entry.split not in _NAMES or not entry.id
-    ]
-    if problems:
-        raise ProblemsError(f"{path}: {len(problems)} bad entries", problems)
     if not entries:
         raise DataError(f"{path}: holds no entries", hint="a CSV with the header clip_id,split and one line per clip")
     return entries
@@ -65,8 +57,8 @@ def assign_from_entries(clips: Sequence[SplitClip], entries: Sequence[SplitEntry
         origin: what to call the entries in messages and in the certificate.
 
     Raises:
-        ProblemsError: with every entry that names nothing known, every clip named twice or not at all, and every
-            group (clips of one source) that would be divided.
+        ProblemsError: with every entry that lacks an id or names no split or nothing known, every clip named twice or
+            not at all, and every group (clips of one source) that would be divided.
     """
     by_clip = {clip.clip_id: [clip.clip_id] for clip in clips}
     by_video: dict[str, list[str]] = {}
@@ -78,8 +70,7 @@ def assign_from_entries(clips: Sequence[SplitClip], entries: Sequence[SplitEntry
     said_at: dict[str, str] = {}
     for entry in entries:
         named = _named(entry, by_clip, by_video)
-        if not named:
-            problems.append(Problem(entry.where, entry.field or "id", f"{entry.id!r} is no clip of this export"))
+        problems += _entry_problems(entry, known=bool(named))
         for clip_id in named:
             if clip_id in split_of:
                 message = f"clip {clip_id!r} was already given {split_of[clip_id]!r} at {said_at[clip_id]}"
@@ -90,11 +81,20 @@ def assign_from_entries(clips: Sequence[SplitClip], entries: Sequence[SplitEntry
     problems += [Problem(origin, "clip_id", f"{clip_id!r} is not named") for clip_id in sorted(missing)]
     problems += _crossing(clips, split_of, origin)
     if problems:
-        raise ProblemsError(f"{origin}: {len(problems)} problems with the division", problems)
+        raise ProblemsError(f"{origin}: {len(problems)} problem(s) with the division", problems)
     used = set(split_of.values())
     names = _NAMES if "test" in used else SPLIT_NAMES[2]
     ordered = tuple(sorted(clips, key=lambda clip: clip.clip_id))
     return Assignment(request=origin, seed=None, names=names, clips=ordered, split_of=split_of)
+
+
+def _entry_problems(entry: SplitEntry, *, known: bool) -> Iterator[Problem]:
+    if entry.split not in _NAMES:
+        yield Problem(entry.where, "split", f"{entry.split!r} is none of {', '.join(_NAMES)}")
+    if not entry.id:
+        yield Problem(entry.where, entry.field or "id", "is empty")
+    elif not known:
+        yield Problem(entry.where, entry.field or "id", f"{entry.id!r} is no clip of this export")
 
 
 def _named(entry: SplitEntry, by_clip: dict[str, list[str]], by_video: dict[str, list[str]]) -> list[str]:
@@ -108,7 +108,7 @@ def _named(entry: SplitEntry, by_clip: dict[str, list[str]], by_video: dict[str,
 def _crossing(clips: Sequence[SplitClip], split_of: dict[str, str], origin: str) -> list[Problem]:
     sides: dict[str, dict[str, str]] = {}
     for clip in sorted(clips, key=lambda clip: clip.clip_id):
-        if clip.clip_id in split_of:
+        if split_of.get(clip.clip_id) in _NAMES:
             sides.setdefault(clip.group, {}).setdefault(split_of[clip.clip_id], clip.clip_id)
     return [
         Problem(

@@ -12,6 +12,7 @@ from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.validation.findings import Findings, Severity
 from avis_data.validation.media import FrameSizes, check_media
+from avis_data.validation.published import check_published
 from avis_data.validation.truth import check_truth
 
 __all__ = ["SPLITS", "ValidationReport", "truth_files", "validate"]
@@ -26,6 +27,8 @@ class ValidationReport:
     path: str
     checked: dict[str, dict[str, Any]] = field(default_factory=dict)
     """For each truth file: numbers of videos and tracks that could be read, and whether its media were checked."""
+    files: dict[str, int] | None = None
+    """Of the dataset's own list of files: how many it names, how many are there and were hashed; None without one."""
     findings: Findings = field(default_factory=Findings)
 
     @property
@@ -35,7 +38,8 @@ class ValidationReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
-        return {"path": self.path, "clean": self.is_clean, "checked": self.checked, **self.findings.as_dict()}
+        said = {"path": self.path, "clean": self.is_clean, "checked": self.checked, "files": self.files}
+        return said | self.findings.as_dict()
 
 
 def truth_files(path: Path) -> list[Path]:
@@ -61,7 +65,8 @@ def validate(path: Path, *, deep: bool = False) -> ValidationReport:
     Args:
         path: the folder with train.json, val.json, test.json and the folders train, val, test; or one truth file (its
             media are checked if a folder of its name with JPEGImages lies beside it).
-        deep: decode every frame and every sample; otherwise headers, names and sizes only.
+        deep: decode every frame and every sample, and hash every file of an export of ours; otherwise headers, names
+            and sizes only.
 
     Raises:
         DataError: if there is no such dataset. All that is wrong inside of it is a finding.
@@ -71,6 +76,8 @@ def validate(path: Path, *, deep: bool = False) -> ValidationReport:
     for file in truth_files(path):
         splits[file.stem] = _check_split(file, report, deep=deep, alone=path.is_file())
     _check_shared(splits, report.findings)
+    if path.is_dir():
+        report.files = check_published(path, findings=report.findings, deep=deep)
     return report
 
 

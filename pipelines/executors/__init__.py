@@ -30,8 +30,8 @@ class Executor(Protocol):
 
 
 class ExecutorFactory(Protocol):
-    """Makes an executor for a stage."""
+    """Makes an executor for a stage; never with more workers than there are jobs."""
 
     workers: int
 
-    def __call__(self, stage: Stage) -> Executor: ...
+    def __call__(self, stage: Stage, num_jobs: int) -> Executor: ...

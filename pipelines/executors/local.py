@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.synchronize import Semaphore
 from typing import Self
 
 from pebble import ProcessExpired, ProcessPool
@@ -19,16 +22,17 @@ from avis_data.pipelines.worker import Failure, Job, Success, die_with_parent, e
 __all__ = ["LocalExecutor", "LocalExecutors"]
 
 _MAX_RESTARTS = 3
+_START_S = 20.0
 
 _stage: Stage | None = None
 """The stage of this worker process, set once when the worker starts, so that a model is loaded once per worker."""
 
 
-def _start_worker(stage: Stage) -> None:
+def _start_worker(stage: Stage, is_up: Semaphore) -> None:
     global _stage
     _stage = stage
+    is_up.release()
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the workers are the parallelism
 
@@ -39,14 +43,24 @@ def _run(job: Job) -> Success | Failure:
     return execute(_stage, job)
 
 
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Threads and processes started in here never see Ctrl-C, which reaches the whole group: we end the workers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LocalExecutors:
     """Makes local executors with so many workers."""
 
     workers: int
 
-    def __call__(self, stage: Stage) -> LocalExecutor:
-        return LocalExecutor(stage, workers=self.workers)
+    def __call__(self, stage: Stage, num_jobs: int) -> LocalExecutor:
+        return LocalExecutor(stage, workers=min(self.workers, num_jobs))
 
 
 class LocalExecutor:
@@ -55,13 +69,17 @@ class LocalExecutor:
     def __init__(self, stage: Stage, *, workers: int) -> None:
         self._stage = stage
         self._workers = workers
+        self._context = multiprocessing.get_context("spawn")
+        self._is_up = self._context.Semaphore(0)
         self._pool = self._new_pool()
         self._restarts = 0
         self._jobs: dict[Future[Success | Failure], tuple[Job, float]] = {}
 
     def submit(self, job: Job, timeout_s: float) -> None:
         """Queue a job; its time limit counts from the moment a worker takes it."""
-        self._jobs[self._pool.schedule(_run, args=(job,), timeout=timeout_s)] = (job, timeout_s)
+        with _no_interrupt():  # the first job starts the workers
+            future = self._pool.schedule(_run, args=(job,), timeout=timeout_s)
+        self._jobs[future] = (job, timeout_s)
 
     def wait(self, timeout_s: float) -> list[Success | Failure]:
         """Give what has ended, waiting at most `timeout_s` for the first."""
@@ -74,9 +92,17 @@ class LocalExecutor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._await_workers()
         self._pool.stop()
         self._pool.join()
+
+    def _await_workers(self) -> None:
+        """A worker that is ended while it starts says so with a traceback: give each the time to come up."""
+        for _ in range(self._workers):
+            if not self._is_up.acquire(timeout=_START_S):
+                return
 
     def _result(self, future: Future[Success | Failure]) -> Success | Failure:
         job, timeout_s = self._jobs.pop(future)
@@ -110,6 +136,6 @@ class LocalExecutor:
         return ProcessPool(
             max_workers=self._workers,
             initializer=_start_worker,
-            initargs=(self._stage,),
-            context=multiprocessing.get_context("spawn"),
+            initargs=(self._stage, self._is_up),
+            context=self._context,
         )

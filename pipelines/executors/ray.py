@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ class _Worker:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
+    def come_up(self) -> None:
+        """Answers once the actor is there with its stage."""
+
     def run(self, job: Job) -> Success | Failure:
         return execute(self._stage, job)
 
@@ -34,8 +39,8 @@ class RayExecutors:
     workers: int
     address: str | None = None
 
-    def __call__(self, stage: Stage) -> RayExecutor:
-        return RayExecutor(stage, workers=self.workers, address=self.address)
+    def __call__(self, stage: Stage, num_jobs: int) -> RayExecutor:
+        return RayExecutor(stage, workers=min(self.workers, num_jobs), address=self.address)
 
 
 @dataclass(kw_only=True)
@@ -56,10 +61,13 @@ class RayExecutor:
             _start(self._ray, address)
         self._actor_class = self._ray.remote(num_cpus=1, max_restarts=0)(_Worker)
         self._stage = stage
-        self._idle = [self._actor_class.remote(stage) for _ in range(workers)]
+        self._idle: list[Any] = []
+        self._starting: dict[Any, Any] = {}
         self._queue: deque[tuple[Job, float]] = deque()
         self._running: dict[Any, _Running] = {}
         self._lost: dict[str, int] = {}
+        for _ in range(workers):
+            self._start_actor()
 
     def submit(self, job: Job, timeout_s: float) -> None:
         """Queue a job; its time limit counts from the moment an actor gets it."""
@@ -70,8 +78,8 @@ class RayExecutor:
         """Give what has ended, waiting at most `timeout_s` for the first."""
         results = self._timed_out()
         if not results:
-            ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-            results = [result for reference in ended if (result := self._result(reference)) is not None]
+            ended, _ = self._ray.wait([*self._running, *self._starting], num_returns=1, timeout=timeout_s)
+            results = [result for reference in ended if (result := self._ended(reference)) is not None]
         self._dispatch()
         return results
 
@@ -79,7 +87,8 @@ class RayExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in (*self._idle, *(running.actor for running in self._running.values())):
+        at_work = [running.actor for running in self._running.values()]
+        for actor in (*self._idle, *self._starting.values(), *at_work):
             self._ray.kill(actor)
         if self._started:
             self._ray.shutdown()
@@ -92,12 +101,28 @@ class RayExecutor:
             running = _Running(job=job, timeout_s=timeout_s, actor=actor, ends_by=ends_by)
             self._running[actor.run.remote(job)] = running
 
+    def _start_actor(self) -> None:
+        """It is idle, and gets jobs whose time then counts, once it has answered: starting one takes seconds."""
+        actor = self._actor_class.remote(self._stage)
+        self._starting[actor.come_up.remote()] = actor
+
+    def _ended(self, reference: Any) -> Success | Failure | None:
+        actor = self._starting.pop(reference, None)
+        if actor is None:
+            return self._result(reference)
+        try:
+            self._ray.get(reference)
+        except self._ray.exceptions.RayActorError as error:
+            raise ToolError(f"a Ray worker of stage {self._stage.name!r} does not start: {error}") from None
+        self._idle.append(actor)
+        return None
+
     def _result(self, reference: Any) -> Success | Failure | None:
         running = self._running.pop(reference)
         try:
             result: Success | Failure = self._ray.get(reference)
         except self._ray.exceptions.RayActorError as error:
-            self._idle.append(self._actor_class.remote(self._stage))
+            self._start_actor()
             return self._lose(running, error)
         self._idle.append(running.actor)
         return result
@@ -118,7 +143,7 @@ class RayExecutor:
         for reference in late:
             running = self._running.pop(reference)
             self._ray.kill(running.actor)
-            self._idle.append(self._actor_class.remote(self._stage))
+            self._start_actor()
             message = f"took longer than {running.timeout_s:.0f} s and was ended"
             results.append(
                 Failure(item_id=running.job.item_id, reason=Reason.TIMEOUT, message=message, wall_s=running.timeout_s)
@@ -134,7 +159,19 @@ def _import_ray() -> Any:
     return ray
 
 
+def _check_answers(address: str | None) -> None:
+    """Ray itself waits for minutes, in silence, for a cluster that is not there."""
+    match = re.fullmatch(r"(?:ray://)?(\[[^\]]+\]|[^:/]+):(\d+)", address or "")
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ToolError(f"no Ray cluster answers at {address}: {error}", hint="ray status") from None
+
+
 def _start(ray: Any, address: str | None) -> None:
+    _check_answers(address)
     store = {} if address else {"object_store_memory": 200_000_000}  # jobs and results are small; files carry the rest
     try:
         ray.init(address=address, **store, include_dashboard=False, log_to_driver=False, logging_level="error")

@@ -151,6 +151,22 @@ def test_a_torn_still_is_found_made_again_and_never_published(world: Path, tmp_p
     assert tree_hashes(workspace) == before
 
 
+def test_nothing_is_made_from_a_source_that_is_not_the_one_that_was_fetched(world: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "d"
+    fetch_all(world, workspace)
+    assert avis_data("-C", workspace, "extract").code == 0
+    before = tree_hashes(workspace)
+    first, second = sorted((workspace / "sources").glob("*.mp4"))[:2]
+    first.write_bytes(second.read_bytes())
+    forced = avis_data("-C", workspace, "extract", "--force", "--json")
+    assert forced.code == 4 and forced.json["stages"][0]["failed"] == {"torn_input": 1}
+    healed = avis_data("-C", workspace, "run", "--untrained", "--json")
+    stages = {stage["stage"]: stage for stage in healed.json["stages"]}
+    assert healed.code == 0 and stages["fetch"]["done"] == 1 and stages["extract"]["done"] == 1
+    after = {path: digest for path, digest in tree_hashes(workspace).items() if not path.startswith("features")}
+    assert after == before
+
+
 def test_two_commands_at_once_in_one_workspace(world: Path, tmp_path: Path) -> None:
     with MediaServer(world / "media") as server:
         videos = write_list(tmp_path / "videos.csv", {"slow": server.url(f"slow/20/{media_of(world)[0]}")})
@@ -170,7 +186,7 @@ def test_ctrl_c_ends_cleanly_and_a_second_run_goes_on(world: Path, tmp_path: Pat
         rows = {f"v{i}": server.url(f"slow/100/{name}") for i, name in enumerate(media_of(world))}
         videos = write_list(tmp_path / "videos.csv", rows)
         running = start("-C", tmp_path / "d", "fetch", "--list", videos, "--sleep", 0, "--jobs", 2)
-        wait_for(lambda: any((tmp_path / "d" / "sources").glob("*.mp4")))
+        wait_for(lambda: len(list((tmp_path / "d" / "sources").glob("*.mp4"))) >= 2)  # so that one is in the ledger
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=30) == 130
         done = avis_data("-C", tmp_path / "d", "status", "--json").json["stages"][0]["done"]

@@ -1,4 +1,8 @@
-"""A small workspace that is ready for export, made through the public writers; no media tools, no network."""
+"""A small workspace that is ready for export, made through the public writers; no media tools, no network.
+
+Its ledger says of every clip what the real stages would have said, with the keys that they would have: `export`,
+`status` and plans see finished work. Only the source videos themselves are not there.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,20 @@ import soundfile
 from PIL import Image
 
 from avis_data.features.store import bucket, part_name, write_part
-from avis_data.io import sha256_file, sha256_tree
+from avis_data.io import sha256_file, sha256_text, sha256_tree, write_json
+from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import write_manifest
 from avis_data.masks.rle import area, box, encode
 from avis_data.masks.table import write_masks
 from avis_data.paths import Workspace
-from avis_data.recipe import shipped_recipe
-from avis_data.records import Clip, MaskRow, SoundState, State, Track, Video, VideoStream
+from avis_data.pipelines.catalog import embed_items, extract_items, pack_items, write_manifests
+from avis_data.pipelines.embed import EmbedParams, EmbedStage, PackStage
+from avis_data.pipelines.extract import ExtractStage
+from avis_data.pipelines.stage import Item, item_key, params_key
+from avis_data.pipelines.wanted import CLIP_ROW
+from avis_data.recipe import load_recipe, shipped_recipe
+from avis_data.records import MaskRow, Record, SoundState, Span, State, Track, Video, VideoStream
+from avis_data.video_list import ClipRow
 
 __all__ = ["WIDTH_HEIGHT", "FakeClip", "FakeTrack", "embeddings_of", "make_workspace", "mask_of"]
 
@@ -47,8 +58,12 @@ class FakeClip:
     tracks: tuple[FakeTrack, ...] = ()
     split: str | None = None
     license: str | None = None
+    categories: tuple[str, ...] = ()
+    """As the list says."""
     same_bytes_as: str | None = None
     """Another source with the very same file."""
+    imported_silent: bool = False
+    """A truth file says that nothing sounds in it."""
 
 
 def mask_of(clip_id: str, track_id: str, second: int) -> np.ndarray:
@@ -70,33 +85,26 @@ def embeddings_of(clip_id: str, num_seconds: int) -> np.ndarray:
 
 
 def make_workspace(root: Path, clips: Sequence[FakeClip], *, weights: str = "untrained-0") -> Workspace:
-    """Write recipe, manifests, stills, sound, masks and embeddings."""
+    """Write recipe, ledger, manifests, stills, sound, masks and embeddings."""
     workspace = Workspace(root)
     root.mkdir(parents=True, exist_ok=True)
     workspace.recipe.write_text(shipped_recipe("aviseg"), encoding="utf-8")
     ordered = sorted(clips, key=lambda clip: clip.clip_id)
-    write_manifest(workspace.manifest / "clips.jsonl", [_write_clip(workspace, clip) for clip in ordered])
-    videos = {clip.video_id: clip for clip in ordered}
-    write_manifest(workspace.manifest / "videos.jsonl", [_video(videos[name]) for name in sorted(videos)])
+    for clip in ordered:
+        _write_media(workspace, clip)
+    with Ledger(workspace.ledger) as ledger:
+        _record_clips(workspace, ledger, ordered)
+        write_manifests(workspace, ledger)
+        _embed(workspace, ledger, ordered, weights)
     write_manifest(
         workspace.manifest / "tracks.jsonl", [_track(clip, track) for clip in ordered for track in clip.tracks]
     )
     write_masks(workspace.masks, [row for clip in ordered for track in clip.tracks for row in _rows(clip, track)])
-    parts: dict[str, list[FakeClip]] = defaultdict(list)
-    for clip in ordered:
-        parts[bucket(clip.clip_id)].append(clip)
-    for name, of_part in parts.items():
-        write_part(
-            workspace.features / part_name(name),
-            [(clip.clip_id, embeddings_of(clip.clip_id, clip.num_seconds)) for clip in of_part],
-            weights_sha256=weights,
-            front_end="official",
-            window_s=0.96,
-        )
+    _write_import_record(workspace, ordered)
     return workspace
 
 
-def _write_clip(workspace: Workspace, clip: FakeClip) -> Clip:
+def _write_media(workspace: Workspace, clip: FakeClip) -> None:
     width, height = WIDTH_HEIGHT
     folder = workspace.clip_dir(clip.clip_id)
     (folder / "frames").mkdir(parents=True)
@@ -106,19 +114,111 @@ def _write_clip(workspace: Workspace, clip: FakeClip) -> Clip:
         Image.fromarray(pixels).save(workspace.frame(clip.clip_id, second), quality=90)
     samples = rng.integers(-20000, 20000, clip.num_seconds * 16000, dtype=np.int16)
     soundfile.write(folder / "audio.wav", samples, 16000, subtype="PCM_16")
-    return Clip(
-        clip_id=clip.clip_id,
-        video_id=clip.video_id,
-        start_s=0.0,
-        num_seconds=clip.num_seconds,
-        width=width,
-        height=height,
-        frame_at="mid",
-        sound=SoundState.COMPLETE,
-        frames_sha256=sha256_tree(folder / "frames"),
-        audio_sha256=sha256_file(folder / "audio.wav"),
-        split=clip.split,  # type: ignore[arg-type]  # checked by the record
+
+
+def _record_clips(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip]) -> None:
+    """List, downloads and extraction."""
+    videos = {clip.video_id: _video(clip) for clip in clips}
+    rows = [
+        ClipRow(
+            span=Span(clip_id=clip.clip_id, video_id=clip.video_id, end_s=float(clip.num_seconds)),
+            categories=clip.categories,
+            split=clip.split,  # type: ignore[arg-type]  # checked by the record
+        )
+        for clip in clips
+    ]
+    ledger.replace_wanted(videos, [(row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in rows])
+    for video in videos.values():
+        source = Output(path=video.path, sha256=video.sha256, size_bytes=video.size_bytes)
+        facts = video.model_dump(mode="json")
+        done = Done(item_id=video.video_id, key="", facts=facts, inputs={}, outputs=[source], wall_s=1.0, cpu_s=1.0)
+        ledger.commit_done("fetch", done)
+    params, seconds = load_recipe(workspace).extract, {clip.clip_id: clip.num_seconds for clip in clips}
+    for item in extract_items(ledger).items:
+        facts = {
+            "start_s": 0.0,
+            "num_seconds": seconds[item.item_id],
+            "width": WIDTH_HEIGHT[0],
+            "height": WIDTH_HEIGHT[1],
+            "frame_at": params.frame_at,
+            "sound": SoundState.COMPLETE.value,
+        }
+        folder = workspace.clip_dir(item.item_id)
+        _commit(workspace, ledger, ExtractStage, params, item, facts, [folder / "frames", folder / "audio.wav"])
+
+
+def _embed(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip], weights: str) -> None:
+    """Arrays, and the parts of the table."""
+    seconds = {clip.clip_id: clip.num_seconds for clip in clips}
+    params = EmbedParams(weights_sha256=weights)
+    arrays = workspace.features / "clips"
+    arrays.mkdir(parents=True)
+    for item in embed_items(ledger).items:
+        path = arrays / f"{item.item_id}.npy"
+        np.save(path, embeddings_of(item.item_id, seconds[item.item_id]))
+        facts = {"num_seconds": seconds[item.item_id], **params.model_dump(mode="json")}
+        _commit(workspace, ledger, EmbedStage, params, item, facts, [path])
+    parts: dict[str, list[str]] = defaultdict(list)
+    for clip_id in sorted(seconds):
+        parts[bucket(clip_id)].append(clip_id)
+    for name, of_part in parts.items():
+        write_part(
+            workspace.features / part_name(name),
+            [(clip_id, embeddings_of(clip_id, seconds[clip_id])) for clip_id in of_part],
+            weights_sha256=weights,
+            front_end="official",
+            window_s=0.96,
+        )
+    for item in pack_items(ledger, params).items:
+        path = workspace.features / f"{item.item_id}.parquet"
+        _commit(workspace, ledger, PackStage, params, item, {"num_clips": len(item.inputs)}, [path])
+
+
+def _commit(
+    workspace: Workspace,
+    ledger: Ledger,
+    stage: type[ExtractStage] | type[EmbedStage] | type[PackStage],
+    params: Record,
+    item: Item,
+    facts: dict[str, object],
+    paths: list[Path],
+) -> None:
+    """As the runner does."""
+    outputs = [
+        Output(
+            path=workspace.relative(path),
+            sha256=sha256_tree(path),
+            size_bytes=path.stat().st_size,
+            mtime_ns=path.stat().st_mtime_ns,
+        )
+        for path in paths
+    ]
+    done = Done(
+        item_id=item.item_id,
+        key=item_key(params_key(stage.name, stage.version, params), item),
+        facts=facts,
+        inputs={name: found.sha256 for name, found in item.inputs.items()},
+        outputs=outputs,
+        wall_s=1.0,
+        cpu_s=1.0,
     )
+    ledger.commit_done(stage.name, done)
+
+
+def _write_import_record(workspace: Workspace, clips: Sequence[FakeClip]) -> None:
+    """That the tracks of the round `import`, and what is silent, came from one file."""
+    of_file = {
+        clip.clip_id: {
+            "frames_sha256": sha256_tree(workspace.clip_dir(clip.clip_id) / "frames"),
+            "audio_sha256": sha256_file(workspace.clip_dir(clip.clip_id) / "audio.wav"),
+        }
+        for clip in clips
+        if clip.imported_silent or any(track.round == "import" for track in clip.tracks)
+    }
+    if of_file:
+        sha256_of_truth = sha256_text("truth.json")
+        record = {"format": "ytvis", "file": "truth.json", "sha256": sha256_of_truth, "clips": of_file}
+        write_json(workspace.annotations / f"import-{sha256_of_truth[:8]}" / "import.json", record)
 
 
 def _video(clip: FakeClip) -> Video:

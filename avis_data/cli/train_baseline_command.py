@@ -1,0 +1,78 @@
+"""`avis-data train-baseline`: an export to a trained model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from avis_data.cli.options import json_option
+from avis_data.errors import ExitCode
+
+if TYPE_CHECKING:
+    from avis_data.training.loop import TrainingResult
+
+__all__ = ["command"]
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("train-baseline")
+@click.option("--data", type=_PATH, required=True, help="A dataset in the AVISeg layout (an export).")
+@click.option("--model", default=None, help="Which model; default: avism, or what the config says.")
+@click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="Default: the published recipe.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated.")
+@click.option("--out", type=_PATH, default=None, help="Folder of the run; default: runs/<config>.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run, with its config.")
+@click.option("--init", type=_PATH, default=None, metavar="WEIGHTS", help="Weights to start from; default: random.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--precision", type=click.Choice(["bf16", "fp32"]), default=None, help="Default: what the config says.")
+@json_option
+def command(
+    data: Path,
+    model: str | None,
+    config_name: str | None,
+    settings: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    init: Path | None,
+    device: str,
+    precision: str | None,
+    as_json: bool,
+) -> int:
+    """Train a baseline: configs avism_r50 (default), avism_r101, avism_swinl, avism_tiny (CPU, minutes).
+
+    The run folder gets checkpoints, best.safetensors (by the validation metric), log.jsonl, TensorBoard logs and drawn
+    samples. Ctrl-C saves; --resume goes on to the same losses. Several GPUs: torchrun --nproc-per-node N -m avis_data
+    train-baseline ...
+
+    \b
+    Example:
+      avis-data train-baseline --data exports/ytvis --config avism_tiny --out runs/tiny
+      avis-data train-baseline --data exports/ytvis --set model.frame_fusion=false --set model.video_fusion=false
+    """
+    import os
+    from dataclasses import asdict
+
+    from avis_data.training.train import resolved_config, train_baseline
+
+    folder = out or Path("runs") / (Path(config_name).stem if config_name else f"{model or 'avism'}")
+    config = resolved_config(
+        model=model, name=config_name, settings=settings, precision=precision, resumed=folder if resume else None
+    )
+    result = train_baseline(data, config, folder, resume=resume, init=init, device_name=device)
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, one speaks
+        if as_json:
+            click.echo(json.dumps({"out": str(folder), **asdict(result)}))
+        else:
+            click.echo(f"{folder}: {_summary(config.validation.metric, result)}")
+    return int(ExitCode.OK if result.finished else ExitCode.INTERRUPTED)
+
+
+def _summary(metric: str, result: TrainingResult) -> str:
+    done = f"{result.iteration} iterations, {100 * result.data_wait_share:.0f} % of the time waiting for data"
+    if result.best_score is not None:
+        done += f", best strict {metric} {100 * result.best_score:.1f} after {result.best_iteration}"
+    return done if result.finished else f"{done}; stopped and saved, go on with --resume"

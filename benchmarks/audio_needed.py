@@ -1,0 +1,91 @@
+"""Does the model need the sound? AVISM with and without its fusions on a synthetic export, tested with wrong sound too.
+
+    avis-data synth --clips 1200 --seconds 3 --seed 2 --size 128x72 --fps 8 --out world   # then the chain to an export
+    python benchmarks/audio_needed.py --data EXPORT --out runs/audio --seeds 0 --set loop.iterations=1600
+
+Prints strict figures on the split `test`, in percent, with the bootstrap interval over clips of FSLA and mAP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from avis_data.metrics import Mode, bootstrap_intervals, evaluate_files
+from avis_data.training.config import load_config
+from avis_data.training.predict import PredictRequest, predict
+from avis_data.training.train import train_baseline
+
+FORMS: dict[str, tuple[str, ...]] = {
+    "full": (),
+    "no-audio": ("model.frame_fusion=false", "model.video_fusion=false"),
+    "frame-fusion": ("model.video_fusion=false",),
+}
+METRICS = ("FSLA", "HOTA", "AP_all", "AP50")
+
+
+def with_other_sound(data: Path, target: Path, *, silent: bool) -> Path:
+    """The split `test` with silence, or with each clip having the sound of the next one."""
+    if target.exists():
+        return target
+    (target / "test" / "WAVAudios").mkdir(parents=True)
+    shutil.copy(data / "test.json", target)
+    (target / "test" / "JPEGImages").symlink_to((data / "test" / "JPEGImages").resolve())
+    sounds = sorted((data / "test" / "WAVAudios").iterdir())
+    for place, path in enumerate(sounds):
+        samples, rate = soundfile.read(sounds[(place + 1) % len(sounds)], dtype="float32")
+        soundfile.write(target / "test" / "WAVAudios" / path.name, 0 * samples if silent else samples, rate)
+    return target
+
+
+def measure(weights: Path, data: Path, out: Path, device: str) -> Mapping[str, str]:
+    """Strict figures in percent, with intervals where there are any."""
+    predict(PredictRequest(weights=weights, data=data, device_name=device), out)
+    found = evaluate_files(data / "test.json", out, modes=[Mode.STRICT])
+    figures = found.result.as_dict()["strict"]
+    intervals = bootstrap_intervals(found.result, num_draws=200, rng=np.random.default_rng(0))[Mode.STRICT]
+    shown = {}
+    for name in METRICS:
+        interval = intervals.get(name)
+        value = 100 * (figures[name] or 0.0)
+        shown[name] = f"{value:.1f}" + (f" ({100 * interval.low:.1f}..{100 * interval.high:.1f})" if interval else "")
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", default="avism_tiny")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    silent = with_other_sound(arguments.data, arguments.out / "silent", silent=True)
+    other = with_other_sound(arguments.data, arguments.out / "other", silent=False)
+    print("| form | seed | sound at test | " + " | ".join(METRICS) + " |")
+    print("|---|---|---|" + "---|" * len(METRICS))
+    for form in arguments.forms:
+        for seed in arguments.seeds:
+            run = arguments.out / f"{form}-{seed}"
+            config = load_config(arguments.config, [*arguments.settings, *FORMS[form], f"loop.seed={seed}"])
+            if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
+                train_baseline(arguments.data, config, run, device_name=arguments.device)
+            tests = {"its own": arguments.data}
+            if form == "full":
+                tests |= {"silenced": silent, "of another clip": other}
+            for name, data in tests.items():
+                shown = measure(run, data, run / f"results-{name.replace(' ', '-')}.json", arguments.device)
+                print(f"| {form} | {seed} | {name} | " + " | ".join(shown.values()) + " |", flush=True)
+                (run / f"figures-{name.replace(' ', '-')}.json").write_text(json.dumps(shown))
+
+
+if __name__ == "__main__":
+    main()

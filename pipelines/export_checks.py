@@ -1,0 +1,60 @@
+"""Whether what an export would take belongs together: stills of this recipe, embeddings and truth of these clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from avis_data.errors import Problem
+from avis_data.features.store import bucket
+from avis_data.ledger import Ledger
+from avis_data.pipelines.currency import current_adopted, current_embedded, current_extracted
+from avis_data.pipelines.import_truth import MadeFor
+from avis_data.recipe import Recipe
+from avis_data.records import Clip
+
+__all__ = ["check_features", "check_media", "check_truth"]
+
+_IMPORT = "avis-data import --format ytvis TRUTH"
+
+
+def check_media(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterator[Problem]:
+    """Clips whose stills and sound are not what the recipe would make of the list and the sources now."""
+    of_sets = {clip_id for clip_id, _ in ledger.adopted()}
+    extracted, adopted = current_extracted(ledger, recipe), current_adopted(ledger, recipe)
+    for clip in clips:
+        if clip.clip_id in of_sets and clip.clip_id not in adopted:
+            message = f"the recipe takes no missing sound any more, and it is {clip.sound}; {_IMPORT} --media DIR"
+            yield _problem(clip, "sound", message)
+        elif clip.clip_id not in of_sets and clip.clip_id not in extracted:
+            message = "are not those that the recipe, the list and the source would give now; avis-data extract"
+            yield _problem(clip, "stills", message)
+
+
+def check_features(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterator[Problem]:
+    """Clips whose row of the embedding table was not made from the sound that they have now."""
+    current, made = current_embedded(ledger, recipe), ledger.outputs("embed")
+    packed = ledger.inputs("pack")
+    for clip in clips:
+        if clip.clip_id not in current:
+            yield _problem(clip, "features", "the embeddings were not made from the sound it has now; avis-data embed")
+        elif packed.get(f"part-{bucket(clip.clip_id)}", {}).get(clip.clip_id) != made[clip.clip_id][0].sha256:
+            yield _problem(clip, "features", "the embeddings are not in their table yet; avis-data embed")
+
+
+def check_truth(clips: Iterable[Clip], made_for: Mapping[str, MadeFor]) -> Iterator[Problem]:
+    """Clips whose imported truth was made for other stills or other sound than they have now."""
+    for clip in clips:
+        was = made_for.get(clip.clip_id)
+        if was is None:
+            changed = "it is not known for which stills it was made"
+        elif was.frames_sha256 != clip.frames_sha256:
+            changed = "it was made for other stills"
+        elif was.audio_sha256 != clip.audio_sha256:
+            changed = "it was made for other sound"
+        else:
+            continue
+        yield _problem(clip, "truth", f"{changed}; see that it still holds, then {_IMPORT} again")
+
+
+def _problem(clip: Clip, name: str, message: str) -> Problem:
+    return Problem(f"clip {clip.clip_id}", name, message)
