@@ -145,14 +145,12 @@ class Problem:
 
 
 class ProblemsError(DataError):
-    """Several things wrong in one file, reported together; the first `SHOWN` are printed."""
+    """Several things wrong in one file, reported together; the first `shown` of them are printed."""
 
-    SHOWN = 20
-
-    def __init__(self, message: str, problems: Sequence[Problem], *, hint: str | None = None) -> None:
-        lines = [message, *(f"  {problem}" for problem in problems[: self.SHOWN])]
-        if len(problems) > self.SHOWN:
-            lines.append(f"  ... and {len(problems) - self.SHOWN} more")
+    def __init__(self, message: str, problems: Sequence[Problem], *, hint: str | None = None, shown: int = 20) -> None:
+        lines = [message, *(f"  {problem}" for problem in problems[:shown])]
+        if len(problems) > shown:
+            lines.append(f"  ... and {len(problems) - shown} more")
         super().__init__("\n".join(lines), hint=hint)
         self.problems = list(problems)
 

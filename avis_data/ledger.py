@@ -237,6 +237,11 @@ class Ledger:
         )
         return {row[0]: Entry(*row) for row in rows}
 
+    def done_keys(self, stage: str) -> dict[str, str]:
+        """With which key every finished item of a stage was made, by item id."""
+        rows = self._db.execute("SELECT item_id, key FROM items WHERE stage = ? AND state = 'done'", (stage,))
+        return dict(rows.fetchall())
+
     def facts(self, stage: str) -> Iterator[tuple[str, str]]:
         """Item id and facts (JSON text, as records parse it fastest) of every finished item of a stage, by id."""
         rows = self._db.execute(

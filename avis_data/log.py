@@ -7,25 +7,40 @@ import re
 import sys
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-__all__ = ["redact", "redact_url", "set_up_logging"]
+__all__ = ["is_secret_parameter", "redact", "redact_url", "set_up_logging"]
 
 _SECRET_PARAMETER = re.compile(
-    r"token|sig|signature|key|secret|password|passwd|auth|session|cookie|expires?|policy|credential|^x-(amz|goog)-|^lsig$",
+    # In any name; then whole names, or their parts between `-`, `_` and `.`, that are too short for that.
+    r"token|sig|key|secret|passw|passphrase|auth|session|cookie|expire|policy|credential|hdne|hdnt|^x-(amz|goog)-"
+    r"|(^|[-_.])(acl|csrf|exp|hash|hmac|jwt|md5|nonce|otp|pass|pwd|sas|sha1|sha256|sid|st|ticket|tk|tok|verify|xsrf)"
+    r"([-_.]|$)",
     re.IGNORECASE,
 )
 _URL = re.compile(r"https?://[^\s'\"<>\\]+", re.IGNORECASE)
 
 
+def is_secret_parameter(name: str) -> bool:
+    """True if a parameter of this name in a URL may hold what lets its reader in; `v`, `id`, `list`, `t` do not."""
+    return _SECRET_PARAMETER.search(name) is not None
+
+
 def redact_url(url: str) -> str:
-    """The URL without user name and password, and with `REDACTED` for the values of secret-looking parameters."""
-    parts = urlsplit(url)
+    """The URL without user name, password and fragment, and with `REDACTED` for values of secret-looking parameters.
+
+    Sites hand tokens over in fragments (`#access_token=...`), which never name the file. What is no URL has no parts
+    that could be told from secrets: of that, nothing but the scheme is left.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition(':')[0]}://REDACTED"
     host = parts.netloc.rpartition("@")[2]
     query = [
-        (name, "REDACTED" if _SECRET_PARAMETER.search(name) else value)
+        (name, "REDACTED" if is_secret_parameter(name) else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     changed = any(value == "REDACTED" for _, value in query)
-    return urlunsplit(parts._replace(netloc=host, query=urlencode(query) if changed else parts.query))
+    return urlunsplit(parts._replace(netloc=host, query=urlencode(query) if changed else parts.query, fragment=""))
 
 
 def redact(text: str) -> str:

@@ -77,7 +77,8 @@ def main() -> None:
             run = arguments.out / f"{form}-{seed}"
             config = load_config(arguments.config, [*arguments.settings, *FORMS[form], f"loop.seed={seed}"])
             if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
-                train_baseline(arguments.data, config, run, device_name=arguments.device)
+                begun = (run / "config.yaml").exists()
+                train_baseline(arguments.data, config, run, resume=begun, device_name=arguments.device)
             tests = {"its own": arguments.data}
             if form == "full":
                 tests |= {"silenced": silent, "of another clip": other}

@@ -18,7 +18,7 @@ from avis_data.pipelines.embed import EmbedParams, EmbedRequest, PackRequest
 from avis_data.pipelines.extract import ExtractRequest
 from avis_data.pipelines.preview import PreviewRequest
 from avis_data.pipelines.stage import Input, Item, RecordText
-from avis_data.pipelines.wanted import CLIP_ROW
+from avis_data.pipelines.wanted import CLIP_ROW, ORIGINAL, originals
 from avis_data.records import Clip, Video
 from avis_data.video_list import ClipRow, VideoList
 
@@ -44,10 +44,19 @@ class Candidates:
     num_waiting: int = 0
 
 
-def fetch_items(video_list: VideoList) -> Candidates:
-    """One item per source video of the list."""
+def fetch_items(video_list: VideoList, ledger: Ledger) -> Candidates:
+    """One item per source video of the list; a file of this machine is its input."""
+    files = originals(video_list, ledger)
     return Candidates(
-        items=[Item(item_id=download.video_id, record=download, home="sources") for download in video_list.downloads]
+        items=[
+            Item(
+                item_id=download.video_id,
+                record=download,
+                inputs={ORIGINAL: files[download.video_id]} if download.video_id in files else {},
+                home="sources",
+            )
+            for download in video_list.downloads
+        ]
     )
 
 

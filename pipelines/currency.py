@@ -62,5 +62,5 @@ def _embed_key(recipe: Recipe, weights_sha256: str) -> str:
 
 @no_cycle_search()
 def _current(ledger: Ledger, stage: str, candidates: Candidates, key_of: Callable[[Item], str]) -> set[str]:
-    done = {entry.item_id: entry.key for entry in ledger.entries(stage).values() if entry.state == "done"}
-    return {item.item_id for item in candidates.items if item.item_id in done and done[item.item_id] == key_of(item)}
+    keys = ledger.done_keys(stage)
+    return {item.item_id for item in candidates.items if item.item_id in keys and keys[item.item_id] == key_of(item)}

@@ -18,7 +18,7 @@ from yt_dlp.utils import (
 )
 
 from avis_data.errors import Reason
-from avis_data.log import redact, redact_url
+from avis_data.log import is_secret_parameter, redact
 from avis_data.pipelines.partial_files import OtherFileError
 
 __all__ = ["hide_secrets", "message_of", "reason_of", "retry_after_s"]
@@ -86,6 +86,8 @@ _CLUTTER = re.compile(
     re.DOTALL,
 )
 _MAX_MESSAGE = 400
+_SHORTEST_SECRET = 4
+"""Shorter values, as `st=1`, are found in any text."""
 
 
 def reason_of(error: BaseException) -> tuple[Reason, str]:
@@ -130,8 +132,8 @@ def message_of(error: BaseException) -> str:
 def hide_secrets(text: str, url: str) -> str:
     """The text without the secrets of `url`, also where they stand outside a URL (yt-dlp makes ids of queries)."""
     parts = urlsplit(url)
-    kept = set(parse_qsl(urlsplit(redact_url(url)).query))
-    secrets = {value for name, value in parse_qsl(parts.query) if (name, value) not in kept}
+    given = parse_qsl(parts.query) + parse_qsl(parts.fragment)
+    secrets = {value for name, value in given if is_secret_parameter(name) and len(value) >= _SHORTEST_SECRET}
     secrets |= {parts.password or "", parts.netloc.rpartition("@")[0]}
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = (

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from avis_data.errors import Problem
 from avis_data.features.store import bucket
 from avis_data.ledger import Ledger
 from avis_data.pipelines.currency import current_adopted, current_embedded, current_extracted
-from avis_data.pipelines.import_truth import MadeFor
+from avis_data.pipelines.import_truth import ImportedClip
 from avis_data.recipe import Recipe
-from avis_data.records import Clip
+from avis_data.records import Clip, SoundState, Track
 
 __all__ = ["check_features", "check_media", "check_truth"]
 
@@ -23,8 +23,9 @@ def check_media(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterat
     extracted, adopted = current_extracted(ledger, recipe), current_adopted(ledger, recipe)
     for clip in clips:
         if clip.clip_id in of_sets and clip.clip_id not in adopted:
-            message = f"the recipe takes no missing sound any more, and it is {clip.sound}; {_IMPORT} --media DIR"
-            yield _problem(clip, "sound", message)
+            missing = clip.sound in (SoundState.NONE, SoundState.SHORT)
+            fault = f"is {clip.sound}, which the recipe takes no more" if missing else "was not copied to its end"
+            yield _problem(clip, "sound", f"{fault}; {_IMPORT} --media DIR")
         elif clip.clip_id not in of_sets and clip.clip_id not in extracted:
             message = "are not those that the recipe, the list and the source would give now; avis-data extract"
             yield _problem(clip, "stills", message)
@@ -41,19 +42,23 @@ def check_features(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Ite
             yield _problem(clip, "features", "the embeddings are not in their table yet; avis-data embed")
 
 
-def check_truth(clips: Iterable[Clip], made_for: Mapping[str, MadeFor]) -> Iterator[Problem]:
-    """Clips whose imported truth was made for other stills or other sound than they have now."""
+def check_truth(
+    clips: Iterable[Clip], tracks: Mapping[str, Sequence[Track]], imported: Mapping[str, ImportedClip]
+) -> Iterator[Problem]:
+    """Clips whose imported truth was made for other stills or other sound than they have now, or is not all there."""
     for clip in clips:
-        was = made_for.get(clip.clip_id)
+        was, num_tracks = imported.get(clip.clip_id), len(tracks.get(clip.clip_id, ()))
         if was is None:
-            changed = "it is not known for which stills it was made"
+            fault = "it is not known for which stills it was made"
         elif was.frames_sha256 != clip.frames_sha256:
-            changed = "it was made for other stills"
+            fault = "it was made for other stills"
         elif was.audio_sha256 != clip.audio_sha256:
-            changed = "it was made for other sound"
+            fault = "it was made for other sound"
+        elif was.num_tracks != num_tracks:
+            fault = f"manifest/tracks.jsonl has {num_tracks} of its {was.num_tracks} track(s)"
         else:
             continue
-        yield _problem(clip, "truth", f"{changed}; see that it still holds, then {_IMPORT} again")
+        yield _problem(clip, "truth", f"{fault}; see that it fits, then {_IMPORT} again")
 
 
 def _problem(clip: Clip, name: str, message: str) -> Problem:

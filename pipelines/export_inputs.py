@@ -121,7 +121,7 @@ def gather(workspace: Workspace, ledger: Ledger, *, selection: Selection, with_f
     chosen, without_truth = _choose_clips(workspace, selection, labelled)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
     problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
-    problems += check_truth([clip for clip in chosen if _from_file(clip, labelled, tracks)], imported)
+    problems += check_truth([clip for clip in chosen if _from_file(clip, labelled, tracks)], tracks, imported)
     if with_features:
         problems += check_features(ledger, recipe, chosen)
     found_tracks = _read_tracks(workspace, chosen, tracks, categories, problems)

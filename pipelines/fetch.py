@@ -10,10 +10,11 @@ from typing import Any
 
 from yt_dlp.version import __version__ as yt_dlp_version
 
-from avis_data.errors import ConfigError, ItemError, Reason
+from avis_data.errors import ItemError, Reason
 from avis_data.io import remove, sha256_file
 from avis_data.log import redact_url
 from avis_data.media.probe import probe
+from avis_data.pipelines.cookie_file import read_cookies
 from avis_data.pipelines.download import Downloaded, check_content, download_video
 from avis_data.pipelines.stage import Facts, Task
 from avis_data.recipe import FetchOptions
@@ -25,7 +26,6 @@ __all__ = ["DownloadRequest", "FetchParams", "FetchStage"]
 
 _SUFFIXES = frozenset("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogg ogv ts webm wmv".split())
 _SIGNATURES = ((4, b"ftyp", "mp4"), (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"RIFF", "avi"), (0, b"OggS", "ogv"))
-_COOKIE_FIELDS = 7
 _LONGEST_TEXT = 500
 
 
@@ -61,7 +61,7 @@ class FetchStage:
         """
         self.params = FetchParams(max_height_px=options.max_height_px)
         self._options = options
-        self._cookies = None if cookies is None else _read_cookies(cookies)
+        self._cookies = None if cookies is None else read_cookies(cookies)
         self._today = today
 
     def run(self, task: Task) -> Facts:
@@ -126,24 +126,11 @@ def _shown(url: str) -> str:
     return redact_url(url) if file is None else f"file:{file.name}"
 
 
-def _read_cookies(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cookies cannot be read ({type(error).__name__})") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        is_comment = line.startswith("#") and not line.startswith("#HttpOnly_")
-        if line.strip() and not is_comment and line.count("\t") != _COOKIE_FIELDS - 1:
-            raise ConfigError(
-                f"{path}: line {number}: not a Netscape cookies file (seven fields, parted by tabs)",
-                hint="export the cookies with a browser extension in the format cookies.txt",
-            )
-    return text
-
-
 def _copy(file: Path, folder: Path, max_size_mb: int | None) -> Path:
     """A copy, not a link: a program that writes into the original must not change what the ledger vouches for."""
     try:
+        if file.exists() and not file.is_file():
+            raise ItemError(f"{file.name}: not a file", reason=Reason.SOURCE_MISSING)
         size = file.stat().st_size
         if max_size_mb is not None and size > max_size_mb * 1_000_000:
             message = f"{file.name}: larger than fetch.max_size_mb ({size / 1e6:.1f} MB, {max_size_mb} allowed)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -27,7 +28,7 @@ from avis_data.pipelines.adopt import clip_id_of
 from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import Clip, MaskRow, Record, State, Track
 
-__all__ = ["ROUND", "ImportReport", "MadeFor", "Prepared", "check_annotated", "import_ytvis", "imported_clips"]
+__all__ = ["ROUND", "ImportReport", "ImportedClip", "Prepared", "check_annotated", "import_ytvis", "imported_clips"]
 
 ROUND = "import"
 """The round of all that comes from a file."""
@@ -63,11 +64,13 @@ class ImportReport:
         return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
 
 
-class MadeFor(Record):
+class ImportedClip(Record):
     """The stills and the sound that a clip had when its truth was imported; kept for each clip in `import.json`."""
 
     frames_sha256: str
     audio_sha256: str
+    num_tracks: int
+    """Of its truth, those included that never sound."""
 
 
 class _ImportRecord(Record):
@@ -76,7 +79,7 @@ class _ImportRecord(Record):
     format: Literal["ytvis"]
     file: str
     sha256: str
-    clips: dict[str, MadeFor]
+    clips: dict[str, ImportedClip]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,18 +149,18 @@ def import_ytvis(
     )
     if ledger is not None:
         _store(workspace, truth, sha256, rows, tracks)
-        _write_records(workspace, truth, sha256, {clip_id: _made_for(clips[clip_id]) for clip_id in rows})
+        _write_records(workspace, truth, sha256, _imported(clips, rows, tracks))
         ledger.commit_done("import", _entry(workspace, report))
     return report
 
 
-def imported_clips(workspace: Workspace) -> dict[str, MadeFor]:
+def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
     """All clips that have truth from a file, those in which nothing sounds (no track, no row) among them.
 
     Raises:
         DataError: if a record of an import cannot be read.
     """
-    found: dict[str, MadeFor] = {}
+    found: dict[str, ImportedClip] = {}
     for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
         found |= _read_record(path).clips
     return found
@@ -313,8 +316,16 @@ def _entry(workspace: Workspace, report: ImportReport) -> Done:
     )
 
 
-def _made_for(clip: Clip) -> MadeFor:
-    return MadeFor(frames_sha256=clip.frames_sha256, audio_sha256=clip.audio_sha256)
+def _imported(clips: Mapping[str, Clip], clip_ids: Iterable[str], tracks: Iterable[Track]) -> dict[str, ImportedClip]:
+    num_tracks = Counter(track.clip_id for track in tracks)
+    return {
+        clip_id: ImportedClip(
+            frames_sha256=clips[clip_id].frames_sha256,
+            audio_sha256=clips[clip_id].audio_sha256,
+            num_tracks=num_tracks[clip_id],
+        )
+        for clip_id in clip_ids
+    }
 
 
 def _read_record(path: Path) -> _ImportRecord:
@@ -324,17 +335,17 @@ def _read_record(path: Path) -> _ImportRecord:
         raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None
 
 
-def _write_records(workspace: Workspace, truth: Path, sha256: str, made_for: Mapping[str, MadeFor]) -> None:
+def _write_records(workspace: Workspace, truth: Path, sha256: str, new: Mapping[str, ImportedClip]) -> None:
     """Say of this file which clips have their truth from it, and of the others that these have it no more."""
     own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
-    before: dict[str, MadeFor] = {}
+    before: dict[str, ImportedClip] = {}
     for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
         record = _read_record(path)
         if path == own:
             before = record.clips
-        elif record.clips.keys() & made_for.keys():
-            kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in made_for}
+        elif record.clips.keys() & new.keys():
+            kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in new}
             write_json(path, record.model_copy(update={"clips": kept}).model_dump())
-    clips = dict(sorted((before | made_for).items()))
+    clips = dict(sorted({**before, **new}.items()))
     if clips != before or not own.exists():
         write_json(own, _ImportRecord(format="ytvis", file=truth.name, sha256=sha256, clips=clips).model_dump())

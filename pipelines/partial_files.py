@@ -47,10 +47,12 @@ class ServedFile(Record):
         )
 
     def is_same(self, other: ServedFile) -> bool:
-        """True if both say something in common, and nothing that differs. Silence is no proof."""
-        pairs = zip(self.model_dump().values(), other.model_dump().values(), strict=True)
-        known = [(mine, theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
-        return bool(known) and all(mine == theirs for mine, theirs in known)
+        """True if both say the same, and not just nothing. Of a part, servers may leave out the size of the whole."""
+        if (self.etag, self.last_modified) != (other.etag, other.last_modified):
+            return False
+        if self.size_bytes is None or other.size_bytes is None:
+            return self.etag is not None or self.last_modified is not None
+        return self.size_bytes == other.size_bytes
 
 
 class PartialFiles:

@@ -28,11 +28,11 @@ from avis_data.pipelines.planner import Plan, Selection, plan_stage
 from avis_data.pipelines.preview import PreviewStage
 from avis_data.pipelines.runner import Policy, StageReport, run_stage
 from avis_data.pipelines.stage import Stage
-from avis_data.pipelines.wanted import ListOptions, adopt_list, read_wanted
+from avis_data.pipelines.wanted import ListOptions, adopt_list, read_wanted, tell_left_out
 from avis_data.recipe import Recipe
 from avis_data.weights import resolve_vggish
 
-__all__ = ["EmbedChoices", "FetchChoices", "StepRequest", "do_steps", "plan_steps"]
+__all__ = ["EmbedChoices", "FetchChoices", "StepRequest", "check_steps", "do_steps", "plan_steps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +107,20 @@ def do_steps(workspace: Workspace, recipe: Recipe, request: StepRequest, *, comm
                     return
 
 
+def check_steps(workspace: Workspace, recipe: Recipe, request: StepRequest) -> None:
+    """Find out whether the steps can be begun at all, before a folder is made a workspace; touches nothing.
+
+    Raises:
+        AvisError: as `do_steps`, where the list, the cookies or the weights do not allow it.
+    """
+    if "embed" in request.steps:
+        _embed_params(request, recipe)
+    if "fetch" in request.steps:
+        FetchStage(recipe.fetch, cookies=request.fetch.cookies)
+        with Ledger(workspace.ledger, read_only=True) as ledger:
+            read_wanted(workspace, ledger, recipe, request.fetch.list)
+
+
 def _check_there_are_clips(workspace: Workspace, ledger: Ledger) -> None:
     if next(ledger.wanted("clip"), None) is None and next(ledger.adopted(), None) is None:
         hint = "avis-data fetch --list videos.csv, or avis-data import --media"
@@ -135,10 +149,11 @@ def _works(
 
 def _fetch_work(workspace: Workspace, ledger: Ledger, recipe: Recipe, choices: FetchChoices, *, adopt: bool) -> _Work:
     video_list = read_wanted(workspace, ledger, recipe, choices.list)
+    tell_left_out(video_list)
     if adopt:
         adopt_list(workspace, ledger, video_list, choices.list)
     options = recipe.fetch if choices.sleep_s is None else recipe.fetch.model_copy(update={"sleep_s": choices.sleep_s})
-    return _Work(FetchStage(options, cookies=choices.cookies), lambda: fetch_items(video_list))
+    return _Work(FetchStage(options, cookies=choices.cookies), lambda: fetch_items(video_list, ledger))
 
 
 def _embed_params(request: StepRequest, recipe: Recipe) -> tuple[EmbedParams, Path | None]:

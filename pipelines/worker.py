@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import resource
 import signal
 import sys
@@ -96,10 +97,12 @@ def die_with_parent() -> None:
 def _checked(job: Job, name: str, found: Input) -> Path:
     """The absolute path of an input that is what the ledger vouches for; nothing is made from anything else."""
     path = job.root / found.path
-    if not path.exists():
-        message = f"the {name} of {job.item_id} is gone ({path.name}); avis-data run makes it again"
-        raise ItemError(message, reason=Reason.SOURCE_MISSING)
     outside = Path(found.path).is_absolute()
+    if not os.path.exists(path):  # unlike Path.exists: False where looking is not allowed
+        message = f"the {name} of {job.item_id} is gone ({path.name})"
+        raise ItemError(
+            message if outside else f"{message}; avis-data run makes it again", reason=Reason.SOURCE_MISSING
+        )
     if not outside and path.stat().st_mtime_ns != found.mtime_ns and sha256_tree(path) != found.sha256:
         message = (
             f"the {name} of {job.item_id} was changed since it was made ({path.name}); avis-data run makes it again"

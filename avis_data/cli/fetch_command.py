@@ -24,7 +24,9 @@ def list_options(function: click.decorators.FC) -> click.decorators.FC:
                 help="CSV of videos; kept as videos.csv.",
             ),
             click.option("--allow-local", is_flag=True, help="Let the list name files of this machine."),
-            click.option("--skip-bad-rows", is_flag=True, help="Go on without the rows that have problems."),
+            click.option(
+                "--skip-bad-rows", is_flag=True, help="Go on without the rows that have problems, from now on."
+            ),
             click.option(
                 "--cookies", type=click.Path(path_type=Path), default=None, help="Netscape cookie file for the sites."
             ),

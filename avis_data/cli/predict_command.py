@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,23 +25,10 @@ _PATH = click.Path(path_type=Path)
 @click.option("--vggish", type=_PATH, default=None, metavar="FILE", help="With --video: VGGish weights.")
 @click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="For weights that do not say theirs.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--device", "device_name", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--precision", type=click.Choice(["bf16", "fp32"]), default=None, help="Default: what the config says.")
 @json_option
-def command(
-    weights: Path,
-    data: Path | None,
-    video: Path | None,
-    split: str,
-    out: Path,
-    keep: Path | None,
-    vggish: Path | None,
-    config_name: str | None,
-    settings: tuple[str, ...],
-    device: str,
-    precision: str | None,
-    as_json: bool,
-) -> None:
+def command(out: Path, as_json: bool, **options: Any) -> None:
     """Predict sounding objects: class, score and a mask per second, with the post-processing of the published model.
 
     The result file is what `avis-data evaluate` and the official evaluation read. Long videos need no more memory than
@@ -58,25 +46,13 @@ def command(
 
     from avis_data.training.predict import PredictRequest, predict
 
-    request = PredictRequest(
-        weights=weights,
-        config_name=config_name,
-        settings=settings,
-        data=data,
-        video=video,
-        keep=keep,
-        vggish=vggish,
-        split=split,
-        precision=precision,
-        device_name=device,
-    )
     with tqdm(desc="predict", unit="clip", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
 
         def done(of: int) -> None:
             bar.total = of
             bar.update()
 
-        summary = predict(request, out, on_clip=done)
+        summary = predict(PredictRequest(**options), out, on_clip=done)
     if as_json:
         click.echo(json.dumps({"out": str(out), **asdict(summary)}))
     else:

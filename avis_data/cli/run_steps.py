@@ -28,7 +28,7 @@ def run_steps(
     make_workspace: bool = False,
 ) -> ExitCode:
     """Plan (`--dry-run`) or do the steps. `make_workspace`: give a folder without a recipe the default one."""
-    from avis_data.pipelines.steps import EmbedChoices, FetchChoices, StepRequest, do_steps, plan_steps
+    from avis_data.pipelines.steps import EmbedChoices, FetchChoices, StepRequest, check_steps, do_steps, plan_steps
 
     request = StepRequest(
         steps=steps,
@@ -38,9 +38,12 @@ def run_steps(
         fetch=fetch or FetchChoices(),
         embed=embed or EmbedChoices(),
     )
-    recipe = recipe_of(workspace, make_workspace=make_workspace, dry_run=run.dry_run)
+    recipe = recipe_of(workspace, make_workspace=make_workspace, dry_run=True)
     if run.dry_run:
         return say_plans(plan_steps(workspace, recipe, request), workers=run.workers, as_json=run.as_json)
+    if make_workspace and not workspace.recipe.exists():
+        check_steps(workspace, recipe, request)  # first: a list that is no good leaves no half-made workspace behind
+        recipe_of(workspace, make_workspace=True, dry_run=False)
     command = f"avis-data {click.get_current_context().info_name}"
     return say_reports(do_steps(workspace, recipe, request, command=command), as_json=run.as_json)
 

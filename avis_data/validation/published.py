@@ -22,8 +22,8 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 def check_published(root: Path, *, findings: Findings, deep: bool = False) -> dict[str, int] | None:
     """Compare the files of a dataset with its own list of them, and the list with the certificate, where they exist.
 
-    A file that is missing, changed or not in the list is an error. JSON files are hashed always; the others with `deep`,
-    else their size together is compared with the certificate's, which shows what is torn but not what was exchanged.
+    A file that is missing, changed or not in the list is an error. JSON files are hashed always, the others with
+    `deep`; the size of all together is compared with the certificate's, which shows most of what is torn.
 
     Returns:
         Numbers of files `listed`, `found` and `hashed`; None for a dataset that says nothing of itself.
@@ -35,7 +35,7 @@ def check_published(root: Path, *, findings: Findings, deep: bool = False) -> di
     found = {name for name in files if name not in (FILE_LIST, CERTIFICATE)}
     for name in sorted(listed.keys() - found):
         findings.add(_ERROR, "file-missing", name, f"no such file, but it is in {FILE_LIST}")
-    for name in sorted(found - listed.keys()) if (root / FILE_LIST).is_file() else ():
+    for name in sorted(found - listed.keys()) if listed else ():
         findings.add(_ERROR, "file-extra", name, f"is not in {FILE_LIST}")
     both = sorted(found & listed.keys())
     hashed = [name for name in both if deep or name.endswith(".json")]
@@ -50,7 +50,7 @@ def check_published(root: Path, *, findings: Findings, deep: bool = False) -> di
 
 
 def _read_list(root: Path, findings: Findings) -> dict[str, str]:
-    """Path to hash, of the lines that can be read."""
+    """Path to hash, of the lines that can be read; nothing of a list that cannot be read at all."""
     try:
         lines = (root / FILE_LIST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -32,8 +32,6 @@ class DownloadRequest(Record):
     video_id: SafeId
     url: str
     """http(s), or `file://` for a file of this machine."""
-    revision: str | None = None
-    """For files: changes when the file does, so that it is fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ class VideoList:
     """One per good row, in the order of the list."""
     problems: tuple[Problem, ...]
     """By line; `where` is the line, `field` the column."""
+    lines_left_out: tuple[int, ...]
+    """Of the rows with problems; a bad header is no row."""
 
 
 @dataclass(slots=True)
@@ -139,9 +139,10 @@ def clip_id_of(video_id: str, start_s: float, end_s: float | None) -> str:
 
 def _read(path: Path, folder: str | None, default_duration_s: float | None) -> VideoList:
     problems: list[Problem] = []
-    rows = read_rows(path, problems)
+    header: list[Problem] = []
+    rows = read_rows(path, problems, header)
     parsed = [found for row in rows if (found := _parse(row, folder, default_duration_s, problems)) is not None]
-    if not parsed and not problems:
+    if not parsed and not problems and not header:
         raise DataError(f"{path}: holds no video", hint="manifests/videos-template.csv explains the columns")
     downloads: dict[str, DownloadRequest] = {}
     clips: list[ClipRow] = []
@@ -153,10 +154,14 @@ def _read(path: Path, folder: str | None, default_duration_s: float | None) -> V
         if clip is not None:
             clips.append(clip)
             if video_id not in downloads:
-                source = item.source
-                downloads[video_id] = DownloadRequest(video_id=video_id, url=source.url, revision=source.revision)
-    problems.sort(key=lambda problem: int(problem.where.removeprefix("line ")))
-    return VideoList(tuple(downloads.values()), tuple(clips), tuple(problems))
+                downloads[video_id] = DownloadRequest(video_id=video_id, url=item.source.url)
+    left_out = tuple(sorted({_line(problem) for problem in problems}))
+    every = sorted([*header, *problems], key=_line)
+    return VideoList(tuple(downloads.values()), tuple(clips), tuple(every), left_out)
+
+
+def _line(problem: Problem) -> int:
+    return int(problem.where.removeprefix("line "))
 
 
 def _ms(seconds: float) -> int:

@@ -16,7 +16,9 @@ __all__ = ["COLUMNS", "Layout", "Row", "read_rows"]
 
 COLUMNS = ("url", "video_id", "start", "end", "categories", "license", "split")
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_LINK = re.compile(r"https?://\S+")
+_LINK = re.compile(r"https?://\S+", re.IGNORECASE)
+_END_OF_LINK = re.compile(r"[^/?=&%]*[/?=&%].*|.*\.[A-Za-z]\w{1,4}", re.ASCII)
+"""What follows a comma in a link, and can be no cell of a list: no id, time, category, licence or split looks so."""
 _TEMPLATE_HINT = "manifests/videos-template.csv explains the columns"
 
 
@@ -87,8 +89,13 @@ class _Lines:
             yield line
 
 
-def read_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
-    """Every row that holds something; what is wrong with columns, quoting and numbers of cells joins `problems`.
+def read_rows(path: Path, problems: list[Problem], header: list[Problem]) -> Iterator[Row]:
+    """Every row that holds something.
+
+    Args:
+        path: the list.
+        problems: is given what is wrong with the quoting and the numbers of cells of rows.
+        header: is given what is wrong with the columns.
 
     Raises:
         DataError: if the file is missing, is not UTF-8 text, or has no `url` column.
@@ -99,8 +106,10 @@ def read_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
         if layout is None:
             layout = _headerless(cells, lines.comments)
             if layout is None:
-                layout = _layout_of_header(path, line, cells, problems)
+                layout = _layout_of_header(path, line, cells, header)
                 continue
+        if layout is _LINKS and (link := _whole_link(cells)):
+            cells = [link]
         missing = len(layout.columns) - len(cells)
         if missing < 0 and any(cells[missing:]):
             problems.append(Problem(f"line {line}", "", f"{len(cells)} cells for {len(layout.columns)} columns"))
@@ -147,17 +156,26 @@ def _headerless(cells: Sequence[str], comments: Sequence[str]) -> Layout | None:
         return _AUDIOSET
     if len(cells) == 4 and _ID.fullmatch(cells[0]) and cells[1].isdecimal() and cells[3] in ("train", "test"):
         return _VGGSOUND
-    if len(cells) == 1 and (_LINK.fullmatch(cells[0]) or _ID.fullmatch(cells[0])):
-        return _LINKS
-    return None
+    return _LINKS if _whole_link(cells) else None
+
+
+def _whole_link(cells: Sequence[str]) -> str | None:
+    """The one link or YouTube id of a line, where commas of the link itself have parted it; else None."""
+    text = ",".join(cells)
+    if len(cells) == 1:
+        return text if _LINK.fullmatch(text) or _ID.fullmatch(text) else None
+    is_one = _LINK.fullmatch(text) and _END_OF_LINK.fullmatch(cells[-1]) and not any(map(_LINK.match, cells[1:]))
+    return text if is_one else None
 
 
 def _layout_of_header(path: Path, line: int, cells: Sequence[str], problems: list[Problem]) -> Layout:
     names = [cell.lower() for cell in cells]
     if "url" not in names:
         found = f"found {', '.join(cells)!r:.120}"
-        parted = next((f"; columns must be parted by ',', not {mark!r}" for mark in ";\t" if mark in cells[0]), "")
-        raise DataError(f"{path}: line {line}: no column `url` ({found}{parted})", hint=_TEMPLATE_HINT)
+        advice = next((f"; columns must be parted by ',', not {mark!r}" for mark in ";\t" if mark in cells[0]), "")
+        if _LINK.fullmatch(cells[0]):
+            advice = "; a list of links alone has no other columns, and a link with a comma in it stands in quotes"
+        raise DataError(f"{path}: line {line}: no column `url` ({found}{advice})", hint=_TEMPLATE_HINT)
     columns: list[str | None] = []
     for name in names:
         known = name in COLUMNS

@@ -30,12 +30,12 @@ class Source:
     """http(s) or `file://`; one spelling for every way to write a YouTube link."""
     video_id: str
     """The id that it gets unless the list gives one: equal for equal `url`s."""
-    revision: str | None = None
-    """For files: changes when the file does."""
 
 
 def source_from_text(text: str, *, folder: str | None) -> Source:
     """The source video that a `url` cell points to.
+
+    Files are not looked at: one that is gone concerns its own item alone, and none that was fetched already.
 
     Args:
         text: an http(s) URL, a bare YouTube id or a file (path or `file://` URL).
@@ -46,7 +46,7 @@ def source_from_text(text: str, *, folder: str | None) -> Source:
     """
     if _YOUTUBE_ID.fullmatch(text):
         return _youtube_source(text)
-    if text.startswith("file:"):
+    if text[:5].lower() == "file:":
         return _local_source(_path_of_file_url(text), folder)
     if not _SCHEME.match(text):
         return _local_source(text, folder)
@@ -61,7 +61,8 @@ def source_from_text(text: str, *, folder: str | None) -> Source:
         if found is None:
             raise ValueError(f"a YouTube link to no single video (found {_shown(text)})")
         return _youtube_source(found)
-    return Source(text, _readable_id(unquote(parts.path), text))
+    url = _one_spelling(text)
+    return Source(url, _readable_id(unquote(parts.path), url))
 
 
 def youtube_id(url: str) -> str | None:
@@ -81,8 +82,16 @@ def youtube_id(url: str) -> str | None:
 
 
 def local_path(url: str) -> Path | None:
-    """The file that a `Source.url` names, or None for a web video."""
+    """The file that a `Source.url` names, or None for a web video; it need not be there."""
     return Path(_path_of_file_url(url)) if url.startswith("file:") else None
+
+
+def _one_spelling(url: str) -> str:
+    """The URL with scheme and host in small letters, in which case they are the same; all else is kept as it is."""
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, at, host = authority.rpartition("@")
+    return f"{scheme.lower()}://{user}{at}{host.lower()}{rest[len(authority) :]}"
 
 
 def _is_youtube(host: str) -> bool:
@@ -99,15 +108,9 @@ def _local_source(path: str, folder: str | None) -> Source:
     if "\0" in path:
         raise ValueError("a file name cannot hold a NUL character")
     full = os.path.normpath(os.path.join(folder, path))
-    try:
-        status = os.stat(full)
-    except OSError as error:
-        raise ValueError(f"no such file: {path} ({error.strerror})") from None
-    if not os.path.isfile(full):
-        raise ValueError(f"not a file: {path}")
     # Named after the text in the list, so that the id is the same wherever list and media are moved together.
     video_id = _readable_id(path, os.path.normpath(path).replace(os.sep, "/"))
-    return Source("file://" + quote(full), video_id, f"{status.st_size}-{status.st_mtime_ns}")
+    return Source("file://" + quote(full), video_id)
 
 
 def _path_of_file_url(url: str) -> str:

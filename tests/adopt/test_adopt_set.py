@@ -59,7 +59,7 @@ def test_clips_sources_and_status_are_like_those_of_a_list(workspace: Workspace,
     assert (video.url, video.path, video.media, video.license) == ("file:alpha", "clips/alpha", None, None)
     assert [name for name, _ in read_masks(workspace.masks)] == ["alpha", "beta"]
     with Ledger(workspace.ledger) as ledger:
-        stages = {status.stage: status for status in workspace_status(ledger)}
+        stages = {status.stage: status for status in workspace_status(ledger, load_recipe(workspace))}
         assert (stages["adopt"].done, stages["adopt"].wanted, stages["embed"].to_do) == (2, 2, 2)
         assert [item.item_id for item in embed_items(ledger).items] == ["alpha", "beta"]
         assert preview_items(ledger).num_waiting == 0  # there is nothing that one could be made from

@@ -31,7 +31,7 @@ def test_a_table_for_people(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
     assert rows["train"][:5] == ["4", "2", "12", "4", "8"]
     assert rows["total"] == ["8", "4", "24", "8", "16", "8", "16", "0"]
-    assert "1 clips without accepted truth: left out" in out
+    assert "1 clip(s) without accepted truth: left out" in out
     assert main(["export", "--split", "4/2/2", "--seed", "3"]) == 0
     assert "is already there" in capsys.readouterr().out
 

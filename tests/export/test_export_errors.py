@@ -10,7 +10,7 @@ import pytest
 
 from avis_data.errors import AvisError, ConfigError
 from avis_data.features.store import bucket, part_name, write_part
-from avis_data.io import read_json, remove, write_json
+from avis_data.io import read_json, remove
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.table import read_masks, write_masks
 from avis_data.paths import Workspace
@@ -39,7 +39,13 @@ def no_tracks(workspace: Workspace) -> None:
     (workspace.manifest / "tracks.jsonl").unlink()
 
 
+def no_truth(workspace: Workspace) -> None:
+    no_tracks(workspace)
+    remove(workspace.annotations)
+
+
 def drafts_only(workspace: Workspace) -> None:
+    remove(workspace.annotations)
     path = workspace.manifest / "tracks.jsonl"
     write_manifest(path, [track.model_copy(update={"round": "draft"}) for track in list(read_manifest(path, Track))])
 
@@ -103,9 +109,10 @@ def mask_of_another_size(workspace: Workspace) -> None:
     [
         (no_recipe, ["no workspace", "avis-data init"]),
         (no_manifests, ["no clips to export", "avis-data run"]),
-        (no_tracks, ["none of 6 clips has accepted truth", "avis-data import", "--clips all"]),
+        (no_truth, ["none of 6 clips has accepted truth", "avis-data import", "--clips all"]),
+        (no_tracks, ["clip clip0: truth: manifest/tracks.jsonl has 0 of its 1 track(s)", "avis-data import"]),
         (drafts_only, ["none of 6 clips has accepted truth"]),
-        (no_videos, ["clip clip0: video_id: source 'v0' is not in manifest/videos.jsonl"]),
+        (no_videos, ["clip clip0: video_id: source 'v0' is not in manifest/videos.jsonl; avis-data fetch"]),
         (torn_manifest, ["clips.jsonl:6", "not a Clip record"]),
         (no_embeddings, ["no embeddings", "avis-data embed", "--without-features"]),
         (one_part_missing, ["clip3", "avis-data embed", "--without-features"]),
@@ -157,11 +164,10 @@ def test_only_accepted_rounds_are_published_and_review_replaces_import(tmp_path:
             FakeClip(clip_id="a", video_id="a", tracks=both),
             FakeClip(clip_id="b", video_id="b", tracks=draft),
             FakeClip(clip_id="c", video_id="c", tracks=mixed),
-            FakeClip(clip_id="d", video_id="d"),
+            FakeClip(clip_id="d", video_id="d", imported_silent=True),
             FakeClip(clip_id="e", video_id="e"),
         ],
     )
-    write_json(workspace.annotations / "import-12345678" / "import.json", {"clips": ["d"]})  # heard by nobody: silent
     accepted = plan_export(workspace, ExportOptions(split="50/50"))
     found = {item.clip.clip_id: [track.track.category for track in item.tracks] for item in accepted.inputs.clips}
     assert found == {"a": ["cat"], "c": ["car"], "d": []}

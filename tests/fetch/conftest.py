@@ -45,3 +45,18 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses are a matter of politeness; one test looks at them."""
     monkeypatch.setattr(download, "_PAUSE_S", 0.01)
     monkeypatch.setattr(download, "_backoff_s", lambda n: 0.01)
+
+
+@pytest.fixture(scope="session")
+def versions(web_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`first.mp4`, and another video as `shorter.mp4`, `twin.mp4` (as long as the first, in bytes) and `longer.mp4`."""
+    folder = tmp_path_factory.mktemp("versions")
+    first = (web_dir / "a.mp4").read_bytes()
+    (folder / "first.mp4").write_bytes(first)
+    ffmpeg(folder, *PICTURE, *SOUND, *H264, "-crf", "51", "-c:a", "aac", "-b:a", "16k", "shorter.mp4")
+    other = (folder / "shorter.mp4").read_bytes()
+    assert len(other) < len(first) // 2
+    for name, size in {"twin.mp4": len(first), "longer.mp4": len(first) + 999}.items():
+        spare = size - len(other)
+        (folder / name).write_bytes(other + spare.to_bytes(4, "big") + b"free" + bytes(spare - 8))
+    return folder

@@ -101,7 +101,9 @@ def test_encrypted_hls_is_left_to_ffmpeg_which_may_use_the_web_only(tmp_path: Pa
 
 
 def test_urls_in_the_facts_have_no_secrets(tmp_path: Path, web: MediaServer) -> None:
-    url = web.url("type/video/mp4/bare?token=hunter2&page=3").replace("http://", "http://me:hunter3@")
+    url = web.url("type/video/mp4/bare?token=hunter2&page=3#access_token=hunter4").replace(
+        "http://", "http://me:hunter3@"
+    )
     _, video = fetch(tmp_path, url)
     assert "hunter" not in video.model_dump_json()
     assert "page=3" in video.url
@@ -120,7 +122,34 @@ def test_cookies_are_sent_and_neither_recorded_nor_part_of_the_key_nor_changed(
     assert stage_key(FetchStage(options, cookies=jar)) == stage_key(FetchStage(options))
 
 
-@pytest.mark.parametrize("text", ["session=crumbs", "a\tb\n", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tcrumbs\n",
+        "\ufeff127.0.0.1\tFALSE\t/\tFALSE\t\tsession\tcrumbs",
+        "# exported by hand\r\n\r\n#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t99999999999.5\tsession\tcrumbs\r\n",
+        "# HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tcrumbs\n",
+    ],
+)
+def test_a_cookies_file_needs_no_first_line_that_says_so(tmp_path: Path, web: MediaServer, text: str) -> None:
+    jar = tmp_path / "cookies.txt"
+    jar.write_bytes(text.encode())
+    fetch(tmp_path, web.url("a.mp4"), cookies=jar)
+    assert {request.cookie for request in web.requests} == {"session=crumbs"}
+    assert jar.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "session=crumbs",
+        "a\tb\n",
+        "[]",
+        "127.0.0.1\tFALSE\t/\tFALSE\t-1\tsession\tcrumbs\n",
+        "127.0.0.1\tTRUE\t/\tFALSE\t0\tsession\tcrumbs\n",
+        ".site.test\tFALSE\t/\tFALSE\t0\tsession\tcrumbs\n",
+    ],
+)
 def test_a_cookies_file_of_another_form_is_told_before_any_download(tmp_path: Path, text: str) -> None:
     (tmp_path / "cookies.txt").write_text(text)
     with pytest.raises(ConfigError, match="line 1: not a Netscape") as caught:
@@ -187,9 +216,9 @@ def test_a_server_that_is_not_there_is_the_network(tmp_path: Path, web_dir: Path
 
 
 def test_messages_have_no_secrets(tmp_path: Path, web: MediaServer) -> None:
-    error = failure(tmp_path, web.url("status/404/watch?token=hunter2%2Fx"))
+    error = failure(tmp_path, web.url("status/404/watch?token=hunter2%2Fx#access_token=hunter3"))
     assert "404" in error.message
-    assert "hunter2" not in error.message
+    assert "hunter" not in error.message
 
 
 def test_files_over_the_size_limit_are_refused(tmp_path: Path, web_dir: Path) -> None:

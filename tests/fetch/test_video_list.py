@@ -288,8 +288,10 @@ def test_local_files_are_relative_to_the_list_and_need_permission(tmp_path: Path
         f"url\n../media/a b#1.mp4\n{media}/a b#1.mp4\n../media/none.mp4\n../media\n{(media / 'a b#1.mp4').as_uri()}\n"
     )
     result = read(lists, text, allow_local=True)
-    assert found(result) == [("line 3", "start"), ("line 4", "url"), ("line 5", "url"), ("line 6", "start")]
-    assert [item.url for item in result.downloads] == [(media / "a b#1.mp4").as_uri()]
+    assert found(result) == [("line 3", "start"), ("line 6", "start")]
+    assert [item.url for item in result.downloads] == [
+        path.as_uri() for path in (media / "a b#1.mp4", media / "none.mp4", media)
+    ], "what is there and what is not is found out when it is fetched"
     assert found(read(lists, text)) == [(f"line {line}", "url") for line in range(2, 7)]
     assert "--allow-local" in read(lists, text).problems[0].message
 
@@ -301,14 +303,6 @@ def test_ids_of_local_files_do_not_depend_on_where_the_folder_lies(tmp_path: Pat
         (tmp_path / name / "a.mp4").write_bytes(b"x")
         ids.append(read(tmp_path / name, "url\n./a.mp4\n", allow_local=True).downloads[0].video_id)
     assert ids[0] == ids[1]
-
-
-def test_a_local_file_that_changes_is_another_request(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(b"x")
-    before = read(tmp_path, "url\na.mp4\n", allow_local=True).downloads
-    assert read(tmp_path, "url\na.mp4\n", allow_local=True).downloads == before
-    (tmp_path / "a.mp4").write_bytes(b"xy")
-    assert read(tmp_path, "url\na.mp4\n", allow_local=True).downloads != before
 
 
 def test_audioset_lists_are_recognised(tmp_path: Path) -> None:
@@ -340,6 +334,51 @@ def test_vggsound_lists_are_recognised(tmp_path: Path) -> None:
 def test_a_plain_list_of_links_needs_no_header(tmp_path: Path) -> None:
     result = read(tmp_path, f"{HOST}/a.mp4\ndQw4w9WgXcQ\n")
     assert [item.url for item in result.downloads] == [f"{HOST}/a.mp4", "https://www.youtube.com/watch?v=dQw4w9WgXcQ"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        f"{HOST}/a,b.mp4",
+        f"{HOST}/i/clip_,300,600,.mp4.csmil/master.m3u8",
+        f"{HOST}/watch?ids=1,v=2",
+        f"{HOST}/A,B.MP4",
+    ],
+)
+def test_a_plain_list_of_links_may_hold_commas(tmp_path: Path, link: str) -> None:
+    for lines in ([link, f"{HOST}/c.mp4"], [f"{HOST}/c.mp4", link], [f'"{link}"', "dQw4w9WgXcQ"]):
+        result = read(tmp_path, "\n".join(lines))
+        assert result.problems == ()
+        assert link in [item.url for item in result.downloads]
+        assert len(result.downloads) == 2
+
+
+@pytest.mark.parametrize("row", ["0,10", "1:00,1:10", "cello,0,10", "cello", ",,cat;dog", "12.5", f"{HOST}/b.mp4"])
+def test_a_list_with_columns_and_no_header_is_no_list_of_links(tmp_path: Path, row: str) -> None:
+    with pytest.raises(DataError, match=r"no column `url`.* in quotes"):
+        read(tmp_path, f"{HOST}/a.mp4,{row}\n")
+    result = read(tmp_path, f"{HOST}/z.mp4\n{HOST}/a.mp4,{row}\n")
+    assert found(result) == [("line 2", "")]
+
+
+def test_scheme_and_host_are_the_same_in_small_and_capital_letters(tmp_path: Path) -> None:
+    rows = ["http://h.org/x.mp4,0,1", "HTTP://H.org/x.mp4,1,2", "Http://h.ORG/x.mp4,1,2", "http://h.org/X.mp4,0,1"]
+    result = read(tmp_path, "\n".join(["url,start,end", *rows]))
+    assert [item.url for item in result.downloads] == ["http://h.org/x.mp4", "http://h.org/X.mp4"]
+    assert found(result) == [("line 4", "start")]
+    kept = read(tmp_path, "url\nHTTP://Me:Pw@H.org:80/A?B=C%2f#D\nHTTP://H.org?A=B\n").downloads
+    assert [item.url for item in kept] == ["http://Me:Pw@h.org:80/A?B=C%2f#D", "http://h.org?A=B"]
+
+
+def test_a_plain_list_knows_links_in_capital_letters(tmp_path: Path) -> None:
+    result = read(tmp_path, "HTTP://H.org/x.mp4\nhttp://h.org/y.mp4\n")
+    assert [item.url for item in result.downloads] == ["http://h.org/x.mp4", "http://h.org/y.mp4"]
+
+
+def test_rows_that_are_left_out_are_counted_once_and_the_header_is_none(tmp_path: Path) -> None:
+    result = read(tmp_path, f"url,strat,start,end\n{HOST}/a.mp4,,x,y\n{HOST}/b.mp4,,0,1\n,,0,1\n")
+    assert found(result) == [("line 1", "strat"), ("line 2", "start"), ("line 2", "end"), ("line 4", "url")]
+    assert result.lines_left_out == (2, 4)
 
 
 def test_a_hundred_thousand_rows_are_read_whole(tmp_path: Path) -> None:

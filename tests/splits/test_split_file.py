@@ -51,6 +51,21 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert "source 'a' would be divided: a1 in train, a2 in val" in message
 
 
+def test_bad_names_do_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "splits.csv"
+    path.write_text("clip_id,split\na1,training\na2,train\nnobody,train\na2,val\n,val\nc1,test\n", encoding="utf-8")
+    with pytest.raises(ProblemsError) as caught:
+        divide(path)
+    assert [(problem.where, problem.field, problem.message) for problem in caught.value.problems] == [
+        (f"{path}:2", "split", "'training' is none of train, val, test"),
+        (f"{path}:4", "clip_id", "'nobody' is no clip of this export"),
+        (f"{path}:5", "split", f"clip 'a2' was already given 'train' at {path}:3"),
+        (f"{path}:6", "clip_id", "is empty"),
+        ("splits.csv", "clip_id", "'b' is not named"),
+    ]
+    assert "5 problem(s)" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -71,7 +86,7 @@ def test_a_bad_file_is_told_plainly(tmp_path: Path, name: str, text: str, words:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=words):
-        read_split_file(path)
+        divide(path)
 
 
 def test_a_missing_or_binary_file_is_told_plainly(tmp_path: Path) -> None:

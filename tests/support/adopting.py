@@ -29,7 +29,7 @@ class InlineExecutors:
 
     workers = 1
 
-    def __call__(self, stage: Stage) -> Self:
+    def __call__(self, stage: Stage, num_jobs: int) -> Self:
         self._stage, self._ended = stage, list[Success | Failure]()
         return self
 

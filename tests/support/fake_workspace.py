@@ -211,6 +211,7 @@ def _write_import_record(workspace: Workspace, clips: Sequence[FakeClip]) -> Non
         clip.clip_id: {
             "frames_sha256": sha256_tree(workspace.clip_dir(clip.clip_id) / "frames"),
             "audio_sha256": sha256_file(workspace.clip_dir(clip.clip_id) / "audio.wav"),
+            "num_tracks": sum(track.round == "import" for track in clip.tracks),
         }
         for clip in clips
         if clip.imported_silent or any(track.round == "import" for track in clip.tracks)

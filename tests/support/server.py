@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import socket
@@ -9,7 +10,8 @@ import struct
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -59,7 +61,11 @@ class MediaServer:
     `/loop/...`                     302 to itself
     `/type/MAJOR/MINOR/FILE`        the file under this content type
     `/empty/...`                    200 and no bytes
+    `/swap/N/FIRST/SECOND`          FIRST, breaking off as above, until it was gone on with N times; then SECOND, whole
     ==============================  ================================================================================
+
+    Any file may be asked for with `?etag`, `?dated` (a `Last-Modified`), `?whole` (a `Range` is not heeded) or
+    `?starred` (no size of the whole in `Content-Range`).
 
     Args:
         folder: what is served.
@@ -144,6 +150,7 @@ class _Body:
     break_after: float | None = None
     """The share of the owed bytes after which the connection breaks off."""
     kb_s: float | None = None
+    query: dict[str, str] = field(default_factory=dict)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -167,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif failure == "reset":
             self._reset()
         else:
-            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
             self._route(path.lstrip("/"), query, before, 0.5 if failure == "break" else None)
 
     def _route(self, path: str, query: dict[str, str], before: int, break_after: float | None) -> None:
@@ -190,7 +197,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "empty":
             self._answer(200, b"", {"Content-Type": "video/mp4"})
         else:
-            body = _Body(self.server.media.folder / (file if kind in _FILE_KINDS else path), "", break_after)
+            if kind == "swap":
+                turns, first, second = rest.split("/")
+                is_first = len(self.server.media.ranges(path)) <= int(turns)
+                kind, file = ("break-always", first) if is_first else ("swap", second)
+            body = _Body(
+                self.server.media.folder / (file if kind in _FILE_KINDS else path), "", break_after, query=query
+            )
             self._shape(body, kind, rest)
             self._send(body)
 
@@ -212,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = path.read_bytes()
         start, end, status = 0, len(data), 200
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        if asked is not None:
+        if asked is not None and "whole" not in body.query:
             start, end, status = int(asked[1]), min(int(asked[2] or len(data)) + 1, len(data)), 206
         if start >= end and status == 206:
             self._answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
@@ -220,9 +233,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", body.content_type)
         self.send_header("Content-Length", str(end - start))
-        self.send_header("Accept-Ranges", "bytes")
+        if "etag" in body.query:
+            self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()[:16]}"')
+        if "dated" in body.query:
+            self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
         if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+            size = "*" if "starred" in body.query else len(data)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.end_headers()
         if self.command == "GET":
             self._pour(data[start:end], body)
@@ -256,4 +273,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
-_FILE_KINDS = {"break", "break-always", "slow", "type", "flaky"}
+_FILE_KINDS = {"break", "break-always", "slow", "type", "flaky", "swap"}

@@ -115,6 +115,6 @@ def started(
     if resume:
         trainer.resume()
     else:
-        trainer.folder.create()
+        run.mkdir(parents=True, exist_ok=True)
         trainer.folder.write_config(config)
     return trainer
