@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -14,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from avis_data.config import apply_settings, validated
-from avis_data.errors import ConfigError
+from avis_data.errors import ConfigError, Problem, ProblemsError
 from avis_data.training.audio_features import AUDIO_CHANNELS
 from avis_data.training.data_loading import DataConfig
 from avis_data.training.inference import PredictOptions
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 _Count = Annotated[int, Field(ge=1)]
+_KIND = re.compile(r"(.+)\.([A-Z]\w*Spec)\.(.+)")
+"""A field of one kind of a value that may be of several, as pydantic calls it."""
 _CountOrZero = Annotated[int, Field(ge=0)]
 
 
@@ -137,7 +140,11 @@ def config_from_values(values: Mapping[str, Any], *, where: str) -> RunConfig:
     """
     name = values.get("model_name", "avism")
     model_entry(name if isinstance(name, str) else repr(name))
-    checked = validated(_schema(name), {**values, "model_name": name}, where=where)
+    try:
+        checked = validated(_schema(name), {**values, "model_name": name}, where=where)
+    except ProblemsError as error:
+        problems = _of_the_likeliest(error.problems)
+        raise ProblemsError(f"{where}: {len(problems)} bad value(s)", problems) from None
     config = RunConfig(**{key: getattr(checked, key) for key in type(checked).model_fields})
     _check_together(config, where)
     return config
@@ -158,6 +165,20 @@ def _schema(model_name: str) -> type[BaseModel]:
     return create_model(
         "RunValues", __config__=ConfigDict(extra="forbid"), model_name=(Literal[model_name], ...), **fields
     )
+
+
+def _of_the_likeliest(problems: Sequence[Problem]) -> list[Problem]:
+    """Where a value may be one of several kinds (a ResNet or a Swin), what is wrong with the kind that fits best."""
+    by_kind: dict[str, dict[str, list[Problem]]] = {}
+    kept = []
+    for problem in problems:
+        match = _KIND.fullmatch(problem.field)
+        if match is None:
+            kept.append(problem)
+        else:
+            found = Problem(problem.where, f"{match[1]}.{match[3]}", problem.message)
+            by_kind.setdefault(match[1], {}).setdefault(match[2], []).append(found)
+    return [*kept, *(problem for kinds in by_kind.values() for problem in min(kinds.values(), key=len))]
 
 
 def _text_of(name: str) -> tuple[str, str]:

@@ -13,17 +13,20 @@ RUN/best.safetensors          weights with the best validation score; their conf
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avis_data.checkpoints import read_tensors
-from avis_data.errors import ConfigError, DataError
+from avis_data.errors import BusyError, ConfigError, DataError
 from avis_data.io import (
     TEMPORARY_PREFIX,
     atomic_dir,
@@ -89,14 +92,23 @@ class RunFolder:
         """The resolved config."""
         return self.root / "config.yaml"
 
-    def create(self) -> None:
-        """Make the folder. Raises ConfigError if it holds a run already."""
-        if self.config.exists() or self.last() is not None:
-            raise ConfigError(f"{self.root}: holds a run already", hint="go on with --resume, or choose another --out")
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """The folder, made if it is missing, for this run alone. Raises BusyError if another one writes in it."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise ConfigError(f"{self.root}: is a file, or lies in one; choose another --out") from None
+        try:
+            with FileLock(self.root / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise BusyError(f"{self.root}: another training is writing here; wait for it, or end it") from None
+
+    def check_new(self) -> None:
+        """Raises ConfigError if the folder holds a run already."""
+        if self.config.exists() or self.last() is not None:
+            raise ConfigError(f"{self.root}: holds a run already", hint="go on with --resume, or choose another --out")
 
     def write_config(self, config: RunConfig) -> None:
         """Keep the resolved config."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from avis_data.config import apply_settings
@@ -39,6 +40,7 @@ def train_baseline(
         ConfigError: if the config and the options do not go together.
         DataError: if the data or the weights are not in order, or the loss becomes no number.
         ToolError: if the device is missing or its memory runs out.
+        BusyError: if another training writes in that folder.
     """
     if resume and init is not None:
         raise ConfigError(
@@ -50,15 +52,16 @@ def train_baseline(
         model = new_model(config, device)
         if init is not None:
             load_initial(model, init)
+        if not resume:
+            folder.check_new()
         trainer = Trainer(config, data, model, folder, device=device, processes=processes)
-        if resume:
-            trainer.resume()
-        elif processes.is_first:
-            folder.create()
-        processes.wait()
-        if processes.is_first:
-            folder.write_config(config)
-        return trainer.run()
+        with folder.claimed() if processes.is_first else nullcontext():
+            if resume:
+                trainer.resume()
+            processes.wait()
+            if processes.is_first:
+                folder.write_config(config)
+            return trainer.run()
 
 
 def resolved_config(

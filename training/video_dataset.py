@@ -59,6 +59,10 @@ def make_video_dataset(
                 _embed(sound_path(root, split, clip_id), features_path(root, split, clip_id), facts, clip_id, weights)
     except ItemError as error:
         raise DataError(f"{video}: {error.message} ({error.reason})") from None
+    _write_truth(root, split, clip_id, facts, categories)
+
+
+def _write_truth(root: Path, split: str, clip_id: str, facts: Facts, categories: Mapping[int, str]) -> None:
     seconds = int(facts["num_seconds"])
     entry = YtvisVideo(
         video_id=1,

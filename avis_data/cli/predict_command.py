@@ -31,8 +31,8 @@ _PATH = click.Path(path_type=Path)
 def command(out: Path, as_json: bool, **options: Any) -> None:
     """Predict sounding objects: class, score and a mask per second, with the post-processing of the published model.
 
-    The result file is what `avis-data evaluate` and the official evaluation read. Long videos need no more memory than
-    short ones.
+    The result file is what `avis-data evaluate` and the official evaluation read. With the length of a video, memory
+    grows by its frame queries and run lengths only.
 
     \b
     Example:
