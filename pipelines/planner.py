@@ -120,7 +120,7 @@ def plan_stage(
             continue
         left = tuple(output.path for output in entry.outputs()) if entry else ()
         plan.todo.append(PlannedItem(item=item, key=key, replaces=left))
-    for count in ledger.counts(stage.name):
+    for count in ledger.counts(stage.name) if plan.todo else ():
         if count.state == "done":
             plan.expected_s = count.mean_wall_s * len(plan.todo)
             plan.expected_bytes = count.size_bytes * len(plan.todo) // count.count
