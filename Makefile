@@ -34,5 +34,5 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avis-data needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,scale,train]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[annotate,dev,scale,train]'
 	touch $@
