@@ -6,18 +6,29 @@ Shapes: P video queries, K classes, C channels, T frames, n frames of a piece, S
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
 
+import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from avis_data.masks.rle import Rle, encode
+from avis_data.masks.rle import Rle, area, encode
 from avis_data.training.clips import PredictedTrack
 from avis_data.training.precision import at_least_float32
 
-__all__ = ["Candidates", "MaskCollector", "MaskSizes", "PredictOptions", "top_candidates", "tracks_of"]
+__all__ = [
+    "Candidates",
+    "MaskCollector",
+    "MaskSizes",
+    "PredictOptions",
+    "gated_tracks",
+    "top_candidates",
+    "tracks_of",
+]
 
 _QUERIES_AT_ONCE = 16
 _POSITIVE = 0.5
@@ -25,12 +36,15 @@ _POSITIVE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How tracks are made. None of these but the first two changes a result."""
+    """How tracks are made. `frames_per_pass` and `kept_frames` change no result."""
 
     top_k: int = 100
     """(query, class) pairs that are looked at, those of the highest class probability."""
     score_threshold: float = 0.3
     """A track needs a higher score, class probability times mask score."""
+    frame_gate: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Ours, for AVISM: a track is silent in frames whose own queries give its class no higher probability. null: as
+    published, where a track sounds in every frame in which its object is seen."""
     frames_per_pass: int = 18
     """Frames that go through the network together."""
     kept_frames: int = 36
@@ -154,6 +168,25 @@ def tracks_of(
         )
         for place in kept
     ]
+
+
+def gated_tracks(tracks: Sequence[PredictedTrack], heard_TK: Tensor, threshold: float) -> list[PredictedTrack]:
+    """The tracks without their masks in frames in which their class is not heard; those that lose all are left out.
+
+    Args:
+        heard_TK: probability of each class in each frame by the frame-level queries, the highest of them.
+        threshold: a class is heard where its probability is higher.
+    """
+    kept = []
+    for track in tracks:
+        heard_T = (heard_TK[:, track.label] > threshold).tolist()
+        masks = tuple(
+            mask if heard else encode(np.zeros((mask.height, mask.width), dtype=bool))
+            for mask, heard in zip(track.masks, heard_T, strict=True)
+        )
+        if any(area(mask) for mask in masks):
+            kept.append(replace(track, masks=masks))
+    return kept
 
 
 def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from avis_data.errors import DataError
 from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
-from avis_data.training.inference import MaskSizes, PredictOptions, tracks_of
+from avis_data.training.inference import MaskSizes, PredictOptions, gated_tracks, tracks_of
 from avis_data.training.losses import Ratio, joined, means
 from avis_data.training.losses_avism import AvismPredictions, avism_losses, weighted
 from avis_data.training.models.avism_config import AvismConfig, AvismLossConfig
@@ -26,6 +26,7 @@ from avis_data.training.models.frames import FrameNormaliser, padded_size
 from avis_data.training.models.pixel_decoder import PixelDecoder, PixelMaps
 from avis_data.training.models.tracker import Tracker
 from avis_data.training.points import PointSource, SeededPoints
+from avis_data.training.precision import at_least_float32
 from avis_data.training.targets import ClipTarget, clip_target
 
 __all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker"]
@@ -107,6 +108,7 @@ class Avism(nn.Module):
         audio_TA = self._checked_audio(clip.clip_id, clip.audio_TA, clip.num_frames)
         queries: list[Tensor] = []
         kept: list[Tensor] = []
+        heard: list[Tensor] = []
         size = (0, 0)
         for span, frames in self._pieces(clip, options):
             size = (frames.shape[2], frames.shape[3])
@@ -114,19 +116,26 @@ class Avism(nn.Module):
             audio = None if audio_TA is None else audio_TA[span].to(frames.device)
             output = self.frame_decoder(maps.scales, maps.mask_NChw, audio, keep_layers=1, keep_heads=False)
             queries.append(output.queries_LNQC)
+            heard.append(self._heard(output.queries_LNQC[-1]))
             if clip.num_frames <= options.kept_frames:
                 kept.append(self.tracker.pixel_embedding(maps.fpn_NChw))
         queries_LBTQC = torch.cat(queries, dim=1)[:, None]
         del queries
         audio_BTA = None if audio_TA is None else audio_TA[None].to(queries_LBTQC.device)
         head = self.tracker(queries_LBTQC, audio_BTA).heads[-1]
-        return tracks_of(
+        tracks = tracks_of(
             head.logits_LBPK[0, 0],
             head.mask_embed_LBPC[0, 0],
             kept or self._pixels(clip, options),
             MaskSizes(padded=padded_size(size), network=size, original=clip.size_hw),
             options,
         )
+        return tracks if options.frame_gate is None else gated_tracks(tracks, torch.cat(heard), options.frame_gate)
+
+    def _heard(self, queries_NQC: Tensor) -> Tensor:
+        """How probable each class is in each frame, (N, K): that of the frame query most sure of it."""
+        logits_NQK = at_least_float32(self.frame_decoder.class_head(queries_NQC))
+        return logits_NQK.softmax(-1)[..., :-1].amax(1).cpu()
 
     def _maps(self, images_N3HW: Tensor) -> PixelMaps:
         maps: PixelMaps = self.pixel_decoder(self.backbone(images_N3HW))
