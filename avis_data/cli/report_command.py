@@ -11,6 +11,8 @@ from avis_data.cli.options import json_option
 
 __all__ = ["command"]
 
+_EXISTING = click.Path(exists=True, path_type=Path)
+
 
 @click.command("report")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -20,9 +22,24 @@ __all__ = ["command"]
 @click.option(
     "--clips", type=click.IntRange(0), default=24, show_default=True, help="How many clips to show; 0: figures only."
 )
+@click.option("--run", type=_EXISTING, help="Show the curves of this training run.")
+@click.option("--pred", "predictions", type=_EXISTING, help="Show what these predictions of `--split` score.")
+@click.option("--shown", type=_EXISTING, help="Show the videos in this folder (avis-data visualize).")
+@click.option("--split", default="test", show_default=True, help="Which split was predicted.")
 @json_option
-def command(path: Path, out: Path, clips: int, as_json: bool) -> None:
+def command(
+    path: Path,
+    out: Path,
+    clips: int,
+    run: Path | None,
+    predictions: Path | None,
+    shown: Path | None,
+    split: str,
+    as_json: bool,
+) -> None:
     """Write one HTML page with the figures of a dataset and contact sheets: stills, masks, waveform, who sounds when.
+
+    With `--run`, `--pred` and `--shown` it shows a model too: curves, figures in both modes, predictions as videos.
 
     PATH is a dataset in the AVISeg layout (an export), or one of its truth files. The page is a single file that loads
     nothing from a network.
@@ -30,13 +47,21 @@ def command(path: Path, out: Path, clips: int, as_json: bool) -> None:
     \b
     Example:
       avis-data report exports/ytvis --out report.html
+      avis-data report exports/ytvis --run runs/tiny --pred results.json --shown shown
     """
     import sys
     from dataclasses import asdict
 
     from tqdm import tqdm
 
+    from avis_data.errors import ConfigError
     from avis_data.report.dataset_page import write_dataset_page
+    from avis_data.report.model_section import ModelFiles
+
+    if predictions is not None and not path.is_dir():
+        raise ConfigError("--pred needs the folder of a dataset as PATH, to know the truth", hint=f"{path.parent}")
+    truth = path / f"{split}.json" if predictions is not None else None
+    model = ModelFiles(run=run, truth=truth, predictions=predictions, shown=shown)
 
     with tqdm(desc="report", unit="clip", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
 
@@ -44,9 +69,9 @@ def command(path: Path, out: Path, clips: int, as_json: bool) -> None:
             bar.total = of
             bar.update()
 
-        summary = write_dataset_page(path, out, max_clips=clips, on_clip=drawn)
+        summary = write_dataset_page(path, out, max_clips=clips, model=model, on_clip=drawn)
     if as_json:
         click.echo(json.dumps({**asdict(summary), "path": str(summary.path)}))
     else:
-        shown = f"{summary.clips_shown} of {summary.clips_in_all} clips"
-        click.echo(f"{summary.path}: {shown}, {summary.size_bytes / 1e6:.1f} MB")
+        drawn_clips = f"{summary.clips_shown} of {summary.clips_in_all} clips"
+        click.echo(f"{summary.path}: {drawn_clips}, {summary.size_bytes / 1e6:.1f} MB")

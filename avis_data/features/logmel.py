@@ -51,7 +51,7 @@ def mel_weights() -> NDArray[np.float64]:
     Source: Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017, as published with
     AudioSet; mel = 1127 ln(1 + f / 700) as in HTK.
     """
-    bins_K = _mel(np.linspace(0.0, SAMPLE_RATE_HZ / 2, _FFT // 2 + 1))[:, None]
+    bins_K = _mel(np.linspace(0.0, SAMPLE_RATE_HZ / 2, _FFT // 2 + 1, dtype=np.float64))[:, None]
     edges = np.linspace(_mel(np.float64(_MEL_LOW_HZ)), _mel(np.float64(_MEL_HIGH_HZ)), NUM_BANDS + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     rising_KM = (bins_K - lower) / (centre - lower)

@@ -211,7 +211,7 @@ def _hota_counts(
 
 def _mean_ap(classes: Sequence[RangeAp], name: str, area: int, threshold: int | None = None) -> float:
     """Mean over the classes that have truth in the area range, and over the thresholds; -1 if there is none."""
-    values = np.array([getattr(found, name)[area] for found in classes]).reshape(-1, 10)
+    values: np.ndarray = np.array([getattr(found, name)[area] for found in classes]).reshape(-1, 10)
     values = values[values[:, 0] > -1]
     return float((values if threshold is None else values[:, threshold]).mean()) if len(values) else -1.0
 

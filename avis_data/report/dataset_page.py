@@ -12,6 +12,7 @@ from avis_data.errors import ConfigError
 from avis_data.io import write_text
 from avis_data.report.clips import ClipView, DatasetClips, open_dataset
 from avis_data.report.html import document, image, share_bar, table, text
+from avis_data.report.model_section import ModelFiles, model_section
 from avis_data.report.sheet import colour_of, contact_sheet
 from avis_data.stats import SplitStats, split_stats
 
@@ -21,6 +22,7 @@ _SPLIT_COLOURS = {"train": "var(--train)", "val": "var(--val)", "test": "var(--t
 _STILLS_PX = 1400
 _SECONDS_PER_PICTURE = 120
 """WebP pictures end at 16,383 pixels; 120 seconds stay below that with 50 tracks."""
+_NO_MODEL = ModelFiles()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +36,12 @@ class PageSummary:
 
 
 def write_dataset_page(
-    source: Path, out: Path, *, max_clips: int, on_clip: Callable[[int], None] = lambda _: None
+    source: Path,
+    out: Path,
+    *,
+    max_clips: int,
+    model: ModelFiles = _NO_MODEL,
+    on_clip: Callable[[int], None] = lambda _: None,
 ) -> PageSummary:
     """Write one HTML file with the figures of a dataset and the contact sheets of some of its clips.
 
@@ -42,11 +49,12 @@ def write_dataset_page(
         source: a dataset in the AVISeg layout, or one truth file beside the folder of its media.
         out: the page.
         max_clips: how many clips are shown at most, spread evenly over the splits; 0 for figures only.
+        model: results of a model trained on it, shown before the contact sheets.
         on_clip: called with the number of clips to show, once for each, after it is drawn.
 
     Raises:
-        DataError: if there is no such dataset, or a still or a sound is missing or damaged.
-        ProblemsError: if a truth file cannot be read.
+        DataError: if there is no such dataset, or a still, a sound or a file of the model is missing or damaged.
+        ProblemsError: if a truth file or predictions cannot be read.
         ConfigError: if `out` is a folder.
     """
     if out.is_dir():
@@ -55,7 +63,8 @@ def write_dataset_page(
     clips = dataset.choose(max_clips) if max_clips else []
     figures = {split: split_stats([data]) for split, data in dataset.splits.items()}
     total = split_stats(dataset.splits.values())
-    sections = [_header(source, total), _split_table(figures, total), _bars(figures, total), _intro(dataset, clips)]
+    sections = [_header(source, total), _split_table(figures, total), _bars(figures, total), model_section(model)]
+    sections.append(_intro(dataset, clips))
     for clip in clips:
         sections.append(_clip(clip))
         on_clip(len(clips))

@@ -43,7 +43,7 @@ def _room(c: Canvas, rng: np.random.Generator) -> None:
     for _ in range(3):
         x, high = rng.uniform(-c.aspect, c.aspect), rng.uniform(0.15, 0.4)
         c.part(c.box((x, 0.45 - high), (0.22, high)), _hue(rng, 0.07, 0.5, 0.35), texture=c.wood, amount=0.2)
-        for shelf in np.arange(0.45 - 2 * high + 0.16, 0.45, 0.18):
+        for shelf in np.arange(0.45 - 2 * high + 0.16, 0.45, 0.18).tolist():
             for k in range(6):
                 tall = rng.uniform(0.04, 0.065)
                 c.part(
@@ -81,7 +81,7 @@ def _street(c: Canvas, rng: np.random.Generator) -> None:
         x += 2 * half
     c.part(_band(c, 0.35, 0.52), (0.66, 0.64, 0.62), texture=c.grain, amount=0.12, ink=0.01)
     c.part(_band(c, 0.52, 2), (0.34, 0.34, 0.37), texture=c.grain, amount=0.2, ink=0)
-    for k in np.arange(-c.aspect, c.aspect, 0.5):
+    for k in np.arange(-c.aspect, c.aspect, 0.5).tolist():
         c.part(c.box((k + 0.1, 0.78), (0.13, 0.018)), (0.92, 0.90, 0.80), ink=0)
     for _ in range(3):
         x = rng.uniform(-c.aspect, c.aspect)
@@ -131,9 +131,9 @@ def _stage(c: Canvas, rng: np.random.Generator) -> None:
         ink=0,
     )
     c.part(_band(c, 0.42, 2), _hue(rng, 0.08, 0.5, 0.55), texture=c.wood, amount=0.24, ink=0.012)
-    for y in np.arange(0.50, 1.0, 0.13):
+    for y in np.arange(0.50, 1.0, 0.13).tolist():
         c.part(_band(c, y, y + 0.012), (0.25, 0.17, 0.10), ink=0)
-    for x in np.arange(-c.aspect + 0.15, c.aspect, 0.32):
+    for x in np.arange(-c.aspect + 0.15, c.aspect, 0.32).tolist():
         c.part(c.ellipse((x, -0.92), (0.06, 0.06)), _hue(rng, float(rng.uniform()), 0.5, 1.0), ink=0.015)
     for side in (-1, 1):
         x = side * (c.aspect - 0.18)

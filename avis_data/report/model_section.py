@@ -1,0 +1,119 @@
+"""The part of a dataset's page that shows a model: its curves, what it scores, what it predicts."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avis_data.errors import DataError
+from avis_data.metrics.files import MEANINGS, evaluate_files
+from avis_data.metrics.tables import percent
+from avis_data.metrics.video_stats import Mode
+from avis_data.report.curves import Curve, line_chart
+from avis_data.report.html import table, text
+
+__all__ = ["ModelFiles", "model_section"]
+
+_METRICS = ("FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA", "AP_all", "AP50", "AP75")
+_MODES = (Mode.STRICT, Mode.COMPAT)
+_VALIDATED = (("FSLA", "var(--train)"), ("HOTA", "var(--val)"), ("mAP", "var(--test)"))
+_MOST_VIDEO_BYTES = 40_000_000
+"""A page with more becomes a burden for browsers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """Where a model's results lie; None: that part is left out."""
+
+    run: Path | None = None
+    """The folder of a training run."""
+    truth: Path | None = None
+    predictions: Path | None = None
+    """A result file for that truth."""
+    shown: Path | None = None
+    """Folder of what `avis-data visualize` wrote."""
+
+
+def model_section(files: ModelFiles) -> str:
+    """HTML of the section; the empty text if no file is given.
+
+    Raises:
+        DataError: if a file is missing or cannot be read, or the videos are too large for a page.
+        ProblemsError: if predictions do not fit their truth.
+    """
+    parts = []
+    if files.run is not None:
+        parts.append(_curves(files.run))
+    if files.truth is not None and files.predictions is not None:
+        parts.append(_figures(files.truth, files.predictions))
+    if files.shown is not None:
+        parts.append(_videos(files.shown))
+    return f"<h2>Model</h2>{''.join(parts)}" if parts else ""
+
+
+def _curves(run: Path) -> str:
+    lines = _log(run / "log.jsonl")
+    losses = [(line["iteration"], line["loss"]) for line in lines if "loss" in line]
+    validated = [(line["iteration"], line["validation"]["strict"]) for line in lines if "validation" in line]
+    curves = [
+        Curve(name=f"{name} on val (strict)", colour=colour, points=_points(validated, name))
+        for name, colour in _VALIDATED
+    ]
+    charts = (
+        line_chart("Training loss", [Curve(name="loss", colour="var(--accent)", points=losses)]),
+        line_chart("On clips that it was not trained on", curves, unit=" %"),
+    )
+    if not losses:
+        raise DataError(
+            f"{run / 'log.jsonl'}: holds no losses", hint="avis-data train-baseline --data EXPORT --out RUN"
+        )
+    return f'<p class="soft">Run {text(run.name)}.</p><div class="two">{"".join(charts)}</div>'
+
+
+def _points(validated: Sequence[tuple[int, Mapping[str, float | None]]], name: str) -> list[tuple[float, float]]:
+    return [(iteration, 100 * (figures.get(name) or 0.0)) for iteration, figures in validated]
+
+
+def _log(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, json.JSONDecodeError) as error:
+        raise DataError(
+            f"{path}: no log of a training run ({error})", hint="avis-data train-baseline --data EXPORT --out RUN"
+        ) from None
+
+
+def _figures(truth: Path, predictions: Path) -> str:
+    found = evaluate_files(truth, predictions, modes=_MODES)
+    figures = found.result.as_dict()
+    rows = [(name, *(percent(figures[mode][name]) for mode in _MODES)) for name in _METRICS]
+    meanings = "".join(f'<p class="soft">{text(mode)}: {text(MEANINGS[mode])}.</p>' for mode in _MODES)
+    head = (f"{truth.stem}, {len(found.source.videos)} clips, %", *map(str, _MODES))
+    return f"<h3>Figures</h3>{table(head, rows)}{meanings}"
+
+
+def _videos(folder: Path) -> str:
+    videos = sorted(folder.glob("*.mp4"))
+    if not videos:
+        raise DataError(
+            f"{folder}: has no videos", hint="avis-data visualize --data EXPORT --pred results.json --out DIR"
+        )
+    size = sum(path.stat().st_size for path in videos)
+    if size > _MOST_VIDEO_BYTES:
+        raise DataError(
+            f"{folder}: {size / 1e6:.0f} MB of video, a page holds {_MOST_VIDEO_BYTES / 1e6:.0f} MB",
+            hint="avis-data visualize --clip NAME renders only some clips",
+        )
+    return "<h3>What it predicts</h3>" + "".join(_video(path) for path in videos)
+
+
+def _video(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return (
+        f'<article><div class="top"><h3>{text(path.stem)}</h3></div>'
+        f'<video controls preload="metadata" src="data:video/mp4;base64,{data}"></video></article>'
+    )
