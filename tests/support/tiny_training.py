@@ -45,6 +45,7 @@ TINY = (
     "loop.log_every=1",
     "validation.every=0",
     "validation.draw_every=0",
+    "predict.frame_gate=null",
 )
 
 
