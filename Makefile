@@ -5,12 +5,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format schemas bench clean
+.PHONY: demo test lint format schemas bench label-studio clean
 
 demo: $(VENV)/.installed
 	$(BIN)/avis-data demo --out demo-workspace
 
-test: $(VENV)/.installed
+test: $(VENV)/.label-studio
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed
@@ -28,6 +28,8 @@ schemas: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 
+label-studio: $(VENV)/.label-studio
+
 clean:
 	rm -rf $(VENV) demo-workspace build *.egg-info
 
@@ -35,4 +37,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avis-data needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[annotate,dev,scale,train]'
+	touch $@
+
+# Label Studio, in an environment of its own (tests of annotation need it; nothing else does).
+$(VENV)/.label-studio: $(VENV)/.installed annotation/label_studio_packages.txt
+	$(BIN)/avis-data annotate install
 	touch $@

@@ -24,11 +24,13 @@ from avis_data.records import Record
 
 __all__ = [
     "keep_received",
+    "labelled_files",
     "read_labelled",
     "read_prelabels",
     "read_round",
     "round_dir",
     "round_name",
+    "round_order",
     "rounds",
     "write_labelled",
     "write_prelabels",
@@ -53,7 +55,13 @@ def round_dir(workspace: Workspace, name: str) -> Path:
 def rounds(workspace: Workspace) -> list[RoundInfo]:
     """The rounds that were started, in their order: draft, review, fix, review-2, fix-2, ..."""
     found = [read_round(workspace, path.parent.name) for path in workspace.annotations.glob("*/round.json")]
-    return sorted(found, key=lambda info: (_number(info.name), _ORDER.index(info.kind)))
+    return sorted(found, key=lambda info: round_order(info.name))
+
+
+def round_order(name: str) -> tuple[int, int]:
+    """By what rounds are sorted: number, then draft, review, fix. (The draft round `draft` has the number 1.)"""
+    kind, _, number = name.partition("-")
+    return int(number or 1), _ORDER.index(RoundKind(kind))
 
 
 def read_round(workspace: Workspace, name: str) -> RoundInfo:
@@ -86,10 +94,14 @@ def write_labelled(workspace: Workspace, labelled: LabelledClip) -> None:
 
 def read_labelled(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[LabelledClip]:
     """What people said in a round, by clip, then by annotator; of one clip or of all, one at a time."""
-    folder = round_dir(workspace, name) / "labelled"
-    pattern = f"{checked_id(clip_id)}/*.json" if clip_id is not None else "*/*.json"
-    for path in sorted(folder.glob(pattern)):
+    for path in labelled_files(workspace, name, clip_id):
         yield _read(path, LabelledClip)
+
+
+def labelled_files(workspace: Workspace, name: str, clip_id: str | None = None) -> list[Path]:
+    """The files of what people said in a round, by clip; of one clip or of all."""
+    pattern = f"{checked_id(clip_id)}/*.json" if clip_id is not None else "*/*.json"
+    return sorted((round_dir(workspace, name) / "labelled").glob(pattern))
 
 
 def write_prelabels(workspace: Workspace, labels: PreLabels) -> None:
@@ -110,10 +122,6 @@ def _labelled_path(workspace: Workspace, labelled: LabelledClip) -> Path:
 
 def _prelabels_path(workspace: Workspace, clip_id: str) -> Path:
     return workspace.annotations / "prelabels" / f"{checked_id(clip_id)}.json"
-
-
-def _number(name: str) -> int:
-    return int(name.partition("-")[2] or 1)
 
 
 def _read(path: Path, record: type[AnyRecord]) -> AnyRecord:

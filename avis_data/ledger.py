@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from avis_data import __version__
 from avis_data.errors import DataError, Reason, ToolError
+from avis_data.io import sha256_file
 
 __all__ = ["Done", "Entry", "Failed", "Ledger", "Output", "RunInfo", "StateCount"]
 
@@ -51,6 +52,12 @@ class Output(NamedTuple):
     """Of the file, or of all files in the folder together."""
     mtime_ns: int = 0
     """When the file, or the folder's list of names, was last changed; a cheap sign of tampering."""
+
+    @staticmethod
+    def of_file(path: Path, *, root: Path) -> Output:
+        """A file as it is now; `root` is the workspace's folder."""
+        found = path.stat()
+        return Output(path.relative_to(root).as_posix(), sha256_file(path), found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,8 @@
-"""Does the model need the sound? AVISM with and without its fusions on a synthetic export, tested with wrong sound too.
+"""Does a model need the sound? With and without it on a synthetic export, tested with wrong sound too.
 
     avis-data synth --clips 1200 --seconds 3 --seed 2 --size 128x72 --fps 8 --out world   # then the chain to an export
     python benchmarks/audio_needed.py --data EXPORT --out runs/audio --seeds 0 --set loop.iterations=1600
+    python benchmarks/audio_needed.py --data EXPORT --out runs/afcv --config afcv_tiny --seeds 0 1 2
 
 Prints strict figures on the split `test`, in percent, with the bootstrap interval over clips of FSLA and mAP.
 """
@@ -22,11 +23,15 @@ from avis_data.training.config import load_config
 from avis_data.training.predict import PredictRequest, predict
 from avis_data.training.train import train_baseline
 
-FORMS: dict[str, tuple[str, ...]] = {
-    "full": (),
-    "no-audio": ("model.frame_fusion=false", "model.video_fusion=false"),
-    "frame-fusion": ("model.video_fusion=false",),
+FORMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "avism": {
+        "full": (),
+        "no-audio": ("model.frame_fusion=false", "model.video_fusion=false"),
+        "frame-fusion": ("model.video_fusion=false",),
+    },
+    "afcv": {"full": (), "no-audio": ("model.audio=false",), "no-crossover": ("loss.crossover=false",)},
 }
+"""By model: what is changed."""
 METRICS = ("FSLA", "HOTA", "AP_all", "AP50")
 
 
@@ -64,18 +69,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", default="avism_tiny")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
+    parser.add_argument("--forms", nargs="+", default=None, help="Default: all that the model has.")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
+    forms = FORMS[load_config(arguments.config, arguments.settings).model_name]
     silent = with_other_sound(arguments.data, arguments.out / "silent", silent=True)
     other = with_other_sound(arguments.data, arguments.out / "other", silent=False)
     print("| form | seed | sound at test | " + " | ".join(METRICS) + " |")
     print("|---|---|---|" + "---|" * len(METRICS))
-    for form in arguments.forms:
+    for form in arguments.forms or forms:
         for seed in arguments.seeds:
             run = arguments.out / f"{form}-{seed}"
-            config = load_config(arguments.config, [*arguments.settings, *FORMS[form], f"loop.seed={seed}"])
+            config = load_config(arguments.config, [*arguments.settings, *forms[form], f"loop.seed={seed}"])
             if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
                 begun = (run / "config.yaml").exists()
                 train_baseline(arguments.data, config, run, resume=begun, device_name=arguments.device)

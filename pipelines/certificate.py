@@ -141,9 +141,19 @@ def _truth(inputs: ExportInputs, selection: str) -> dict[str, Any]:
         "selection": selection,
         "rounds": _tally(track.round for track in tracks),
         "origins": _tally(track.origin for track in tracks),
+        "clips_by": _tally(_made_by(item) for item in inputs.clips),
+        "labelled_in": _tally(item.labels.round for item in inputs.clips if item.labels),
+        "clips_dropped": len(inputs.dropped),
         "clips_with_truth": sum(item.has_truth for item in inputs.clips),
         "clips_without_truth": sum(not item.has_truth for item in inputs.clips),
     }
+
+
+def _made_by(item: ExportClip) -> str:
+    """`accepted` and `draft`: labelled here; `import`: from a file; `none`: nobody has said what sounds in it."""
+    if item.labels is not None:
+        return item.labels.state
+    return "import" if item.has_truth else "none"
 
 
 def _rights(inputs: ExportInputs) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class ExportOptions:
     seed: int = 0
     """Of the division; nothing else is left to chance."""
     clips: Selection = "accepted"
+    include: Literal["draft"] | None = None
+    """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
     features: bool = True
     """Whether to write FEATAudios."""
     masks: MaskForm = "polygons"
@@ -96,6 +98,7 @@ class ExportPlan:
             "bytes_linked": self.bytes_linked,
             "bytes_written": self.bytes_written,
             "clips_without_truth": len(self.inputs.without_truth),
+            "clips_dropped": len(self.inputs.dropped),
             "unknown_categories": self.inputs.unknown_categories(),
         }
 
@@ -137,7 +140,13 @@ def plan_export(workspace: Workspace, options: ExportOptions) -> ExportPlan:
 
 def _planned(workspace: Workspace, ledger: Ledger, options: ExportOptions) -> ExportPlan:
     checked_id(options.name)
-    inputs = gather(workspace, ledger, selection=options.clips, with_features=options.features)
+    inputs = gather(
+        workspace,
+        ledger,
+        selection=options.clips,
+        with_features=options.features,
+        include_draft=options.include == "draft",
+    )
     assignment = _divide(inputs, options)
     by_id = {item.clip.clip_id: item for item in inputs.clips}
     splits = {name: [by_id[clip_id] for clip_id in assignment.clip_ids(name)] for name in assignment.names}
@@ -221,7 +230,7 @@ def _key(inputs: ExportInputs, assignment: Assignment, options: ExportOptions) -
     ]
     division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
     categories = inputs.categories.model_dump(mode="json")
-    chosen = [options.format, options.clips, options.features, options.masks]
+    chosen = [options.format, options.clips, options.include, options.features, options.masks]
     return sha256_text(canonical_json([_LAYOUT, __version__, inputs.recipe_text, categories, chosen, division, clips]))
 
 
@@ -264,7 +273,7 @@ def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folde
         plan.assignment,
         plan.splits,
         key=plan.key,
-        selection=options.clips,
+        selection=f"{options.clips}, draft" if options.include else options.clips,
         mask_form=options.masks,
         files=files,
         size_bytes=sum((folder / name).stat().st_size for name in files),

@@ -9,6 +9,7 @@ from avis_data.features.store import bucket
 from avis_data.ledger import Ledger
 from avis_data.pipelines.currency import current_adopted, current_embedded, current_extracted
 from avis_data.pipelines.import_truth import ImportedClip
+from avis_data.pipelines.labelled_truth import LabelledTruth
 from avis_data.recipe import Recipe
 from avis_data.records import Clip, SoundState, Track
 
@@ -22,7 +23,10 @@ def check_media(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterat
     of_sets = {clip_id for clip_id, _ in ledger.adopted()}
     extracted, adopted = current_extracted(ledger, recipe), current_adopted(ledger, recipe)
     for clip in clips:
-        if clip.clip_id in of_sets and clip.clip_id not in adopted:
+        if clip.clip_id in of_sets and clip.fps != recipe.extract.fps:
+            message = f"has {clip.fps:g} stills a second, the recipe {recipe.extract.fps:g}; set extract.fps in it"
+            yield _problem(clip, "stills", message)
+        elif clip.clip_id in of_sets and clip.clip_id not in adopted:
             missing = clip.sound in (SoundState.NONE, SoundState.SHORT)
             fault = f"is {clip.sound}, which the recipe takes no more" if missing else "was not copied to its end"
             yield _problem(clip, "sound", f"{fault}; {_IMPORT} --media DIR")
@@ -43,11 +47,16 @@ def check_features(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Ite
 
 
 def check_truth(
-    clips: Iterable[Clip], tracks: Mapping[str, Sequence[Track]], imported: Mapping[str, ImportedClip]
+    clips: Iterable[Clip],
+    tracks: Mapping[str, Sequence[Track]],
+    made_for: Mapping[str, ImportedClip | LabelledTruth],
 ) -> Iterator[Problem]:
-    """Clips whose imported truth was made for other stills or other sound than they have now, or is not all there."""
+    """Clips whose truth was made for other stills or other sound than they have now, or is not all there."""
     for clip in clips:
-        was, num_tracks = imported.get(clip.clip_id), len(tracks.get(clip.clip_id, ()))
+        was, num_tracks = made_for.get(clip.clip_id), len(tracks.get(clip.clip_id, ()))
+        again = f"{_IMPORT} again"
+        if isinstance(was, LabelledTruth):
+            again = f"avis-data review confirm {clip.clip_id}"
         if was is None:
             fault = "it is not known for which stills it was made"
         elif was.frames_sha256 != clip.frames_sha256:
@@ -58,7 +67,7 @@ def check_truth(
             fault = f"manifest/tracks.jsonl has {num_tracks} of its {was.num_tracks} track(s)"
         else:
             continue
-        yield _problem(clip, "truth", f"{fault}; see that it fits, then {_IMPORT} again")
+        yield _problem(clip, "truth", f"{fault}; see that it fits, then {again}")
 
 
 def _problem(clip: Clip, name: str, message: str) -> Problem:

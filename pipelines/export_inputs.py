@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,17 +17,15 @@ from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.export_checks import check_features, check_media, check_truth
-from avis_data.pipelines.import_truth import ROUND, imported_clips
+from avis_data.pipelines.import_truth import ROUND, ImportedClip, imported_clips
+from avis_data.pipelines.labelled_truth import ACCEPTED, DRAFT, LabelledTruth, labelled_truth
 from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
 
-__all__ = ["ACCEPTED_ROUNDS", "ExportClip", "ExportInputs", "ExportTrack", "Selection", "gather"]
+__all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Selection", "gather"]
 
 Selection = Literal["accepted", "all"]
-
-ACCEPTED_ROUNDS = ("accepted", ROUND)
-"""Rounds whose truth is published. Where a clip has several, the first of this list counts: review replaces import."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +50,8 @@ class ExportClip:
     """Sorted by track id; empty for a clip in which nothing sounds, or without truth."""
     has_truth: bool
     """False: nobody has said what sounds in it."""
+    labels: LabelledTruth | None
+    """Whose labels its truth is; None where it is from a file, or there is none."""
     features_sha256: str | None
     """Of the float32 values of its embeddings; None where features are left out."""
 
@@ -91,6 +91,8 @@ class ExportInputs:
     """As it stands in the file."""
     without_truth: tuple[str, ...]
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
+    dropped: tuple[str, ...]
+    """Clips that a reviewer dropped: never exported."""
 
     def unknown_categories(self) -> dict[str, int]:
         """What the list says is in clips and the category set does not have: names, and in how many clips."""
@@ -99,7 +101,9 @@ class ExportInputs:
         return dict(sorted(found.items()))
 
 
-def gather(workspace: Workspace, ledger: Ledger, *, selection: Selection, with_features: bool) -> ExportInputs:
+def gather(
+    workspace: Workspace, ledger: Ledger, *, selection: Selection, with_features: bool, include_draft: bool = False
+) -> ExportInputs:
     """Read manifests, masks and embeddings of a workspace and check that they belong together.
 
     Args:
@@ -107,6 +111,7 @@ def gather(workspace: Workspace, ledger: Ledger, *, selection: Selection, with_f
         ledger: of the workspace; says what everything was made from.
         selection: `accepted`: clips with accepted truth; `all`: the others too, without annotations.
         with_features: whether embeddings are needed.
+        include_draft: labels that nobody accepted yet are truth too, for clips that have no other.
 
     Raises:
         ConfigError: if the folder is no workspace.
@@ -115,13 +120,14 @@ def gather(workspace: Workspace, ledger: Ledger, *, selection: Selection, with_f
     """
     recipe = load_recipe(workspace)
     categories = category_set(recipe.categories)
-    tracks = _accepted_tracks(workspace)
-    imported = imported_clips(workspace)
-    labelled = imported.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
-    chosen, without_truth = _choose_clips(workspace, selection, labelled)
+    made_for = _truth_of(workspace, include_draft=include_draft)
+    tracks = _tracks_of(workspace, made_for)
+    labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
+    dropped = {clip_id for clip_id, entry in labelled_truth(workspace).items() if entry.state == "dropped"}
+    chosen, without_truth = _choose_clips(workspace, selection, labelled, dropped)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
     problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
-    problems += check_truth([clip for clip in chosen if _from_file(clip, labelled, tracks)], tracks, imported)
+    problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
     if with_features:
         problems += check_features(ledger, recipe, chosen)
     found_tracks = _read_tracks(workspace, chosen, tracks, categories, problems)
@@ -136,26 +142,44 @@ def gather(workspace: Workspace, ledger: Ledger, *, selection: Selection, with_f
             group=groups[clip.video_id],
             tracks=found_tracks[clip.clip_id],
             has_truth=clip.clip_id in labelled,
+            labels=_labels_of(made_for.get(clip.clip_id)),
             features_sha256=hashes.get(clip.clip_id),
         )
         for clip in chosen
     ]
     text = workspace.recipe.read_text(encoding="utf-8")
     return ExportInputs(
-        clips=tuple(clips), categories=categories, recipe=recipe, recipe_text=text, without_truth=without_truth
+        clips=tuple(clips),
+        categories=categories,
+        recipe=recipe,
+        recipe_text=text,
+        without_truth=without_truth,
+        dropped=tuple(sorted(dropped)),
     )
 
 
-def _from_file(clip: Clip, labelled: Set[str], tracks: dict[str, list[Track]]) -> bool:
-    """Whether the truth that counts was imported, and not reviewed here."""
-    return clip.clip_id in labelled and all(track.round == ROUND for track in tracks.get(clip.clip_id, ()))
+def _truth_of(workspace: Workspace, *, include_draft: bool) -> dict[str, ImportedClip | LabelledTruth]:
+    """What each clip's truth is from: what a reviewer accepted, else a file, else (if asked for) a draft."""
+    labels = labelled_truth(workspace)
+    found: dict[str, ImportedClip | LabelledTruth] = {}
+    if include_draft:
+        found |= {clip_id: entry for clip_id, entry in labels.items() if entry.state == "draft"}
+    found |= imported_clips(workspace)
+    return found | {clip_id: entry for clip_id, entry in labels.items() if entry.state == "accepted"}
 
 
-def _choose_clips(workspace: Workspace, selection: Selection, labelled: Set[str]) -> tuple[list[Clip], tuple[str, ...]]:
+def _labels_of(truth: ImportedClip | LabelledTruth | None) -> LabelledTruth | None:
+    return truth if isinstance(truth, LabelledTruth) else None
+
+
+def _choose_clips(
+    workspace: Workspace, selection: Selection, labelled: Set[str], dropped: Set[str]
+) -> tuple[list[Clip], tuple[str, ...]]:
     """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
     clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
     if not clips:
         raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
+    clips = [clip for clip in clips if clip.clip_id not in dropped]
     chosen = [clip for clip in clips if selection == "all" or clip.clip_id in labelled]
     if not chosen:
         raise DataError(
@@ -165,14 +189,14 @@ def _choose_clips(workspace: Workspace, selection: Selection, labelled: Set[str]
     return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
 
 
-def _accepted_tracks(workspace: Workspace) -> dict[str, list[Track]]:
-    by_round: dict[str, dict[str, list[Track]]] = {name: defaultdict(list) for name in ACCEPTED_ROUNDS}
+def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | LabelledTruth]) -> dict[str, list[Track]]:
+    """The tracks of the truth that counts, by clip; those of clips whose origin is not known are taken for imported."""
+    rounds = {"accepted": ACCEPTED, "draft": DRAFT}
+    found: dict[str, list[Track]] = defaultdict(list)
     for track in read_manifest(workspace.manifest / "tracks.jsonl", Track):
-        if track.round in by_round:
-            by_round[track.round][track.clip_id].append(track)
-    found: dict[str, list[Track]] = {}
-    for name in reversed(ACCEPTED_ROUNDS):
-        found |= by_round[name]
+        labels = _labels_of(truth.get(track.clip_id))
+        if track.round == (rounds[labels.state] if labels else ROUND):
+            found[track.clip_id].append(track)
     return {clip_id: sorted(tracks, key=lambda track: track.track_id) for clip_id, tracks in found.items()}
 
 

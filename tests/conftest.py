@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.label_studio import TestServer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -37,3 +42,15 @@ def shared_dir() -> Path:
 def media_dir(shared_dir: Path) -> Path:
     """Real clips with sound; `media.csv` says what is true of each."""
     return shared_dir / "media"
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[TestServer]:
+    """A real Label Studio, one for all workers; `support.label_studio` says how to use it."""
+    from support.label_studio import is_available, shared_server
+
+    if not is_available():
+        pytest.skip("needs Label Studio's own environment: avis-data annotate install")
+    base = tmp_path_factory.getbasetemp()
+    with shared_server(base if worker_id == "master" else base.parent) as server:
+        yield server

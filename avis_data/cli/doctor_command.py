@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from avis_data.cli.options import json_option
 from avis_data.errors import ExitCode
+
+if TYPE_CHECKING:
+    from avis_data.doctor import Check
 
 __all__ = ["command"]
 
@@ -27,7 +31,7 @@ def command(label_studio_url: str | None, as_json: bool) -> ExitCode:
     """
     from avis_data.doctor import Health, examine
 
-    checks = examine(Path.cwd(), label_studio_url)
+    checks = [*examine(Path.cwd(), label_studio_url), _label_studio_environment()]
     if as_json:
         click.echo(json.dumps({"checks": [check.as_dict() for check in checks]}))
     else:
@@ -37,3 +41,14 @@ def command(label_studio_url: str | None, as_json: bool) -> ExitCode:
                 click.echo(f"{'':26} {check.advice}")
     bad = any(check.health is Health.BAD for check in checks)
     return ExitCode.MISSING_TOOL if bad else ExitCode.OK
+
+
+def _label_studio_environment() -> Check:
+    from avis_data.annotation.label_studio_env import LABEL_STUDIO_VERSION, default_environment, is_installed
+    from avis_data.doctor import Check, Health
+
+    name, folder = "annotation", default_environment()
+    if is_installed(folder):
+        return Check(name=name, health=Health.GOOD, found=f"Label Studio {LABEL_STUDIO_VERSION} in {folder}")
+    advice = "only to label clips: avis-data annotate install"
+    return Check(name=name, health=Health.OPTIONAL, found="Label Studio is not installed", advice=advice)

@@ -11,6 +11,7 @@ import click
 from avis_data.cli.options import current_workspace
 
 if TYPE_CHECKING:
+    from avis_data.paths import Workspace
     from avis_data.pipelines.export import ExportPlan
 
 __all__ = ["command"]
@@ -30,6 +31,11 @@ _COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", 
     default="accepted",
     show_default=True,
     help="Only clips with accepted truth, or the others too, without annotations.",
+)
+@click.option(
+    "--include",
+    type=click.Choice(["draft"]),
+    help="Also labels that no reviewer accepted yet; the certificate says so.",
 )
 @click.option(
     "--masks",
@@ -59,6 +65,7 @@ def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
     from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
 
     workspace, options = current_workspace(), ExportOptions(**choices)
+    _take_labels(workspace, dry_run=dry_run)
     if dry_run:
         plan = plan_export(workspace, options)
         _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{options.name}", as_json=as_json)
@@ -66,6 +73,19 @@ def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
     report = export_ytvis(workspace, options)
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"
     _show(report.plan, report.as_dict(), f"{report.path}: {said}", as_json=as_json)
+
+
+def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
+    """Bring the tables up to what people said; a dry run only tells that they are not."""
+    from avis_data.annotation.current import changed_clips, refresh_current
+    from avis_data.pipelines.lock import open_for_work
+
+    changed = changed_clips(workspace)
+    if changed and dry_run:
+        click.echo(f"the labels of {len(changed)} clip(s) changed since; this is the export without that", err=True)
+    elif changed:
+        with open_for_work(workspace, "avis-data export") as ledger:
+            refresh_current(workspace, ledger)
 
 
 def _show(plan: ExportPlan, result: dict[str, Any], headline: str, *, as_json: bool) -> None:
@@ -91,6 +111,11 @@ def _show(plan: ExportPlan, result: dict[str, Any], headline: str, *, as_json: b
         without = sum(not item.has_truth for item in plan.inputs.clips)
         how = "exported without annotations" if without else "left out (--clips all takes them)"
         click.echo(f"{left_out} clip(s) without accepted truth: {how}")
+    if plan.inputs.dropped:
+        click.echo(f"{len(plan.inputs.dropped)} clip(s) dropped by a reviewer: never exported")
+    drafts = sum(item.labels is not None and item.labels.state == "draft" for item in plan.inputs.clips)
+    if drafts:
+        click.echo(f"{drafts} clip(s) with labels that no reviewer accepted yet (--include draft)")
     unknown = plan.inputs.unknown_categories()
     if unknown:
         named = ", ".join(f"{name!r} {count}" for name, count in unknown.items())

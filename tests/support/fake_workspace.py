@@ -19,17 +19,18 @@ from PIL import Image
 from avis_data.features.store import bucket, part_name, write_part
 from avis_data.io import sha256_file, sha256_text, sha256_tree, write_json
 from avis_data.ledger import Done, Ledger, Output
-from avis_data.manifest import write_manifest
+from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import area, box, encode
 from avis_data.masks.table import write_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.catalog import embed_items, extract_items, pack_items, write_manifests
 from avis_data.pipelines.embed import EmbedParams, EmbedStage, PackStage
 from avis_data.pipelines.extract import ExtractStage
+from avis_data.pipelines.labelled_truth import LabelledTruth, write_labelled_truth
 from avis_data.pipelines.stage import Item, item_key, params_key
 from avis_data.pipelines.wanted import CLIP_ROW
 from avis_data.recipe import load_recipe, shipped_recipe
-from avis_data.records import MaskRow, Record, SoundState, Span, State, Track, Video, VideoStream
+from avis_data.records import Clip, MaskRow, Record, SoundState, Span, State, Track, Video, VideoStream
 from avis_data.video_list import ClipRow
 
 __all__ = ["WIDTH_HEIGHT", "FakeClip", "FakeTrack", "embeddings_of", "make_workspace", "mask_of"]
@@ -101,6 +102,7 @@ def make_workspace(root: Path, clips: Sequence[FakeClip], *, weights: str = "unt
     )
     write_masks(workspace.masks, [row for clip in ordered for track in clip.tracks for row in _rows(clip, track)])
     _write_import_record(workspace, ordered)
+    _write_labelled_truth(workspace, ordered)
     return workspace
 
 
@@ -220,6 +222,29 @@ def _write_import_record(workspace: Workspace, clips: Sequence[FakeClip]) -> Non
         sha256_of_truth = sha256_text("truth.json")
         record = {"format": "ytvis", "file": "truth.json", "sha256": sha256_of_truth, "clips": of_file}
         write_json(workspace.annotations / f"import-{sha256_of_truth[:8]}" / "import.json", record)
+
+
+def _write_labelled_truth(workspace: Workspace, clips: Sequence[FakeClip]) -> None:
+    """That the tracks of the rounds `accepted` and `draft` are labels of people, where a clip has any."""
+    clips_of_manifest = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    entries = {}
+    for clip in clips:
+        rounds = [track.round for track in clip.tracks]
+        state = next((name for name in ("accepted", "draft") if name in rounds), None)
+        if state is not None:
+            made_for = clips_of_manifest[clip.clip_id]
+            entries[clip.clip_id] = LabelledTruth(
+                state=state,  # type: ignore[arg-type]  # one of the two
+                round="review" if state == "accepted" else "draft",
+                labelled_by=("ann@example.com",),
+                reviewed_by=("rev@example.com",) if state == "accepted" else (),
+                labels_sha256=sha256_text(clip.clip_id),
+                num_tracks=rounds.count(state),
+                frames_sha256=made_for.frames_sha256,
+                audio_sha256=made_for.audio_sha256,
+            )
+    if entries:
+        write_labelled_truth(workspace, entries)
 
 
 def _video(clip: FakeClip) -> Video:

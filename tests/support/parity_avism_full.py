@@ -98,6 +98,7 @@ def _check_training(case: Case, model: Avism) -> None:
         audio_TA=case.inputs["train.audio"].double(),
         labels_N=true_labels(classes, ids),
         masks_NTHW=case.inputs["train.gt_masks"].bool().transpose(0, 1),
+        track_ids_N=torch.arange(case.inputs["train.gt_masks"].shape[1]),
         seed=0,
     )
     points = StoredPoints(case.inputs, "train.points.")

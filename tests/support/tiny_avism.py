@@ -61,6 +61,7 @@ def training_clip(
         audio_TA=torch.rand(frames, AUDIO, generator=rng),
         labels_N=torch.arange(tracks) % CLASSES,
         masks_NTHW=masks,
+        track_ids_N=torch.arange(tracks),
         seed=seed,
     )
 

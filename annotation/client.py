@@ -1,0 +1,267 @@
+"""Talking with a Label Studio server: the few calls we need. The only module that knows `label_studio_sdk`.
+
+Answers are given as received (dicts): what the server says is kept, and the SDK's records would change it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from avis_data.errors import DataError, ToolError
+
+__all__ = ["LabelStudio", "ServerFault"]
+
+logger = logging.getLogger(__name__)
+
+_PAGE_TASKS = 200
+_READ_TRIES = 5
+_TIMEOUT_S = 120.0
+_VOLATILE = {"created_ago"}
+"""What the server reckons anew for each answer; without it the same state is the same text."""
+
+
+class ServerFault(ToolError):
+    """The server broke down over one request (5xx, no answer), also after some patience."""
+
+
+class _Answer(Protocol):
+    status_code: int
+    text: str
+
+    def json(self) -> Any: ...
+
+
+class LabelStudio:
+    """A server and the account of a token (a legacy token or a personal access token)."""
+
+    def __init__(self, url: str, token: str, *, wait_s: float = 0.5, sleep: Callable[[float], None] = time.sleep):
+        """Nothing is asked yet.
+
+        Args:
+            url: as `http://127.0.0.1:8080`.
+            token: of the account that the projects belong to.
+            wait_s: pause before a read is tried again after the server broke down; doubles.
+            sleep: how to wait.
+
+        Raises:
+            ToolError: if the SDK is not installed.
+        """
+        try:
+            from label_studio_sdk import LabelStudio as Sdk
+        except ImportError as error:
+            hint = "pip install 'avis-data[annotate]'"
+            raise ToolError(f"the package label-studio-sdk is missing ({error})", hint=hint) from None
+        self.url = url.rstrip("/")
+        self._http = Sdk(base_url=self.url, api_key=token, timeout=_TIMEOUT_S)._client_wrapper.httpx_client
+        self._wait_s, self._sleep = wait_s, sleep
+        self._emails: dict[int, str] = {}
+
+    def whoami(self) -> str:
+        """E-mail of the account. Raises ToolError if the server does not answer, or not to this token."""
+        return str(self._read("api/current-user/whoami")["email"])
+
+    def ensure_project(
+        self, title: str, *, label_config: str, instructions: str, key: str, project_id: int | None = None
+    ) -> int:
+        """Make a project, or bring the one that was made for the same purpose up to date. Gives its id.
+
+        Args:
+            title: for people, 3 to 50 characters.
+            label_config: XML. If the server holds another one it is put right.
+            instructions: HTML, shown before labelling.
+            key: says what the project is for; kept as its description, by which it is found again.
+            project_id: where it is thought to be.
+        """
+        wanted = {
+            "title": title,
+            "description": key,
+            "label_config": label_config,
+            "expert_instruction": instructions,
+            "show_instruction": True,
+            "show_skip_button": True,
+            "enable_empty_annotation": True,
+            "show_collab_predictions": True,
+            "evaluate_predictions_automatically": False,
+            "maximum_annotations": 1,
+            "sampling": "Sequential sampling",
+        }
+        found = self.find_project(key, project_id=project_id)
+        if found is None:
+            return int(self._write("POST", "api/projects/", wanted)["id"])
+        changed = {name: value for name, value in wanted.items() if found.get(name) != value}
+        if changed:
+            self._write("PATCH", f"api/projects/{found['id']}/", changed)
+        return int(found["id"])
+
+    def find_project(self, key: str, *, project_id: int | None = None) -> dict[str, Any] | None:
+        """The project that was made for a purpose, where there is one."""
+        if project_id is not None:
+            answer = self._ask("GET", f"api/projects/{project_id}/", None, good=(200, 404))
+            if answer.status_code == 200 and answer.json().get("description") == key:
+                return dict(answer.json())
+        for project in self._pages("api/projects/", "results", {"include": "id,description"}):
+            if project.get("description") == key:
+                return dict(self._read(f"api/projects/{project['id']}/"))
+        return None
+
+    def project(self, project_id: int) -> dict[str, Any] | None:
+        """A project's settings; None if it is not there (any more)."""
+        answer = self._ask("GET", f"api/projects/{project_id}/", None, good=(200, 404))
+        return dict(answer.json()) if answer.status_code == 200 else None
+
+    def show_predictions(self, project_id: int, model_version: str) -> None:
+        """Fill new annotations from the predictions of this name."""
+        self._write("PATCH", f"api/projects/{project_id}/", {"model_version": model_version})
+
+    def delete_project(self, project_id: int) -> None:
+        """Remove a project with all in it."""
+        self._ask("DELETE", f"api/projects/{project_id}/", None, good=(204, 404))
+
+    def ensure_media(self, project_id: int, folder: str) -> None:
+        """Let a project's members see the files below a folder, a path on the server's machine."""
+        stores = self._read("api/storages/localfiles/", {"project": project_id})
+        if not any(store["path"] == folder for store in stores):
+            body = {"project": project_id, "path": folder, "title": "clips", "use_blob_urls": False}
+            self._write("POST", "api/storages/localfiles/", body)
+
+    def ensure_backend(self, project_id: int, url: str, token: str) -> None:
+        """Connect a project with the segmenter; one connection, whatever there was before.
+
+        The server may answer 403 and have made the connection all the same, so the list decides.
+        """
+        wanted = {
+            "url": url,
+            "title": "avis-data segmenter",
+            "is_interactive": True,
+            "auth_method": "BASIC_AUTH",
+            "basic_auth_user": "avis-data",
+            "basic_auth_pass": token,
+            "timeout": 100,
+        }
+        found = self._read("api/ml/", {"project": project_id})
+        for double in found[1:]:
+            self._ask("DELETE", f"api/ml/{double['id']}", None, good=(204, 404))
+        if found:
+            self._write("PATCH", f"api/ml/{found[0]['id']}", wanted | {"project": project_id})
+        else:
+            self._write("POST", "api/ml/", wanted | {"project": project_id})
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> int:
+        """Add tasks, `{"data": ..., "predictions": [...]}`, all of them or none. Gives how many.
+
+        Not tried again by itself: after a break-off the server may have taken them. Ask it what it holds.
+        """
+        answer = self._write("POST", f"api/projects/{project_id}/import", list(tasks))
+        return int(answer["task_count"])
+
+    def tasks(self, project_id: int) -> Iterator[dict[str, Any]]:
+        """The tasks of a project by id, without their annotations; page by page, each once."""
+        seen: set[int] = set()
+        asked = {"project": project_id, "fields": "task_only", "ordering": "id"}
+        for task in self._pages("api/tasks/", "tasks", asked):
+            if task["id"] not in seen:
+                seen.add(task["id"])
+                yield task
+
+    def has_task(self, task_id: int) -> bool:
+        """Whether a task is there (still)."""
+        return self._ask("GET", f"api/tasks/{task_id}/annotations/", None, good=(200, 404)).status_code == 200
+
+    def delete_task(self, task_id: int) -> None:
+        """Remove a task with all in it."""
+        self._ask("DELETE", f"api/tasks/{task_id}/", None, good=(204, 404))
+
+    def annotations(self, task_id: int, *, skipped: bool = False) -> list[dict[str, Any]] | None:
+        """The annotations of a task by id, as received; None if there is no such task (any more).
+
+        Args:
+            task_id: of the task.
+            skipped: whether somebody skipped it. The server's list leaves those out, so they are asked for singly (it
+                has them in the whole task too, but there in another form).
+        """
+        answer = self._ask("GET", f"api/tasks/{task_id}/annotations/", None, good=(200, 404))
+        if answer.status_code == 404:
+            return None
+        entries = answer.json()
+        if skipped:
+            whole = self._ask("GET", f"api/tasks/{task_id}/", None, good=(200, 404))
+            also = whole.json()["annotations"] if whole.status_code == 200 else []
+            entries += [self._read(f"api/annotations/{entry['id']}/") for entry in also if entry["was_cancelled"]]
+        found = [{name: value for name, value in entry.items() if name not in _VOLATILE} for entry in entries]
+        return sorted(found, key=lambda entry: int(entry["id"]))
+
+    def annotate(self, task_id: int, result: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
+        """Add an annotation as this account: for scripted annotators."""
+        return dict(self._write("POST", f"api/tasks/{task_id}/annotations/", {"result": list(result), **more}))
+
+    def email(self, user_id: int) -> str:
+        """E-mail of an account."""
+        if user_id not in self._emails:
+            self._emails |= {int(user["id"]): str(user["email"]) for user in self._read("api/users/")}
+        return self._emails.get(user_id, f"user-{user_id}@unknown")
+
+    def emails(self) -> set[str]:
+        """E-mails of all accounts."""
+        return {str(user["email"]) for user in self._read("api/users/")}
+
+    def invitation(self) -> str:
+        """Where people make their account."""
+        link = str(self._read("api/invite")["invite_url"])
+        return link if link.startswith("http") else self.url + link
+
+    def _pages(self, path: str, field: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        page = 1
+        while True:
+            answer = self._ask("GET", path, {**asked, "page": page, "page_size": _PAGE_TASKS}, good=(200, 404))
+            entries = answer.json()[field] if answer.status_code == 200 else []  # 404: after the last page
+            yield from entries
+            if len(entries) < _PAGE_TASKS:
+                return
+            page += 1
+
+    def _read(self, path: str, asked: Mapping[str, Any] | None = None) -> Any:
+        return self._ask("GET", path, asked, good=(200,)).json()
+
+    def _write(self, method: str, path: str, body: Any) -> Any:
+        return self._ask(method, path, body, good=(200, 201)).json()
+
+    def _ask(self, method: str, path: str, body: Any, *, good: tuple[int, ...]) -> _Answer:
+        """One request; reads are tried again when the server breaks down, for as long as it takes to restart it."""
+        wait_s = self._wait_s
+        for left in reversed(range(_READ_TRIES if method == "GET" else 1)):
+            try:
+                return self._once(method, path, body, good)
+            except ServerFault as fault:
+                if not left:
+                    raise
+                logger.info("%s; again in %.1f s", fault, wait_s)
+                self._sleep(wait_s)
+                wait_s *= 2
+        raise AssertionError("unreachable")
+
+    def _once(self, method: str, path: str, body: Any, good: tuple[int, ...]) -> _Answer:
+        import httpx
+        from label_studio_sdk.core.api_error import ApiError
+
+        given = {"params": body} if method == "GET" else {"json": body}
+        try:
+            answer: _Answer = self._http.request(path, method=method, **given, request_options={"max_retries": 0})
+        except (httpx.HTTPError, ApiError) as error:
+            said = f"{type(error).__name__}" + (f": {error}" if str(error) else "")
+            hint = "avis-data annotate serve"
+            raise ServerFault(f"Label Studio at {self.url} does not answer ({said:.200})", hint=hint) from None
+        if answer.status_code in good:
+            return answer
+        raise _refusal(self.url, method, path, answer)
+
+
+def _refusal(url: str, method: str, path: str, answer: _Answer) -> Exception:
+    said = f"Label Studio at {url} answers {answer.status_code} to {method} {path}: {answer.text:.300}"
+    if answer.status_code >= 500:
+        return ServerFault(said, hint="look at label-studio/server.log in the workspace, then run it again")
+    if answer.status_code in (401, 403):
+        return ToolError(said, hint="check the token; legacy tokens must be switched on (docs/annotation.md)")
+    return DataError(said)

@@ -1,0 +1,150 @@
+"""The first round: which clips, by whom, which of them twice, and what is known of each before anyone looks."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from avis_data.annotation.assignments import Assignment, read_assignments
+from avis_data.annotation.pushed import ClipTask
+from avis_data.annotation.records import Interval, LabelledMask, LabelledTrack, MaskOrigin, PreLabels
+from avis_data.annotation.states import heard_seconds, intervals_from_seconds, states
+from avis_data.annotation.store import read_prelabels
+from avis_data.errors import ConfigError
+from avis_data.features.activity import clip_activity
+from avis_data.masks.table import read_masks
+from avis_data.paths import Workspace
+from avis_data.records import Clip, MaskRow, State
+
+__all__ = ["assign", "first_labels", "plan_draft"]
+
+DRAFT = "draft"
+
+
+def plan_draft(
+    workspace: Workspace, clip_ids: Sequence[str], *, annotators: Sequence[str], double: float, seed: int
+) -> list[Assignment]:
+    """Who labels which clip; clips that were given to somebody before stay theirs.
+
+    Args:
+        workspace: whose assignments count.
+        clip_ids: to be labelled.
+        annotators: e-mails; none: anyone.
+        double: share of the clips, 0 to 1, that two of them label, neither knowing of the other.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: if clips are to be labelled twice and there are not two annotators.
+    """
+    before: dict[str, list[Assignment]] = {}
+    for item in read_assignments(workspace, DRAFT):
+        before.setdefault(item.clip_id, []).append(item)
+    known = {clip_id: tuple(item.annotator for item in items) for clip_id, items in before.items()}
+    given = assign(clip_ids, annotators=annotators, double=double, seed=seed, known=known)
+    return [
+        next((old for old in before.get(clip_id, ()) if old.annotator == annotator), None)
+        or Assignment(clip_id=clip_id, annotator=annotator)
+        for clip_id, people in given.items()
+        for annotator in people
+    ]
+
+
+def assign(
+    clip_ids: Iterable[str],
+    *,
+    annotators: Sequence[str],
+    double: float,
+    seed: int,
+    known: Mapping[str, Sequence[str | None]],
+) -> dict[str, tuple[str | None, ...]]:
+    """Clips to people: everybody gets as many as the others (to one), and the choice is the same on every machine.
+
+    Returns:
+        By clip id, sorted: one person, or two for the clips that are labelled twice, or None for anyone.
+    """
+    people = list(dict.fromkeys(annotators))
+    if double > 0 and len(people) < 2:
+        raise ConfigError("labelling clips twice takes two annotators", hint="--annotators a@example.com,b@example.com")
+    wanted = sorted(set(clip_ids))
+    shuffled = sorted(wanted, key=lambda clip_id: hashlib.sha256(f"{seed}:{clip_id}".encode()).digest())
+    fresh = [clip_id for clip_id in shuffled if clip_id not in known]
+    twice_before = sum(len(known[clip_id]) > 1 for clip_id in wanted if clip_id in known)
+    num_twice = max(0, math.ceil(double * len(wanted) - 1e-9) - twice_before)
+    load = Counter(person for clip_id in wanted for person in known.get(clip_id, ()))
+    given: dict[str, tuple[str | None, ...]] = {name: tuple(known[name]) for name in wanted if name in known}
+    for index, clip_id in enumerate(fresh):
+        count = 2 if index < num_twice else 1
+        chosen = sorted(people, key=lambda person: (load[person], people.index(person)))[:count]
+        load.update(chosen)
+        given[clip_id] = tuple(chosen) or (None,)
+    return {clip_id: given[clip_id] for clip_id in wanted}
+
+
+def first_labels(workspace: Workspace, clip: Clip) -> ClipTask:
+    """What is known of a clip: masks of propagation, else of an imported file, and spans suggested from loudness.
+
+    A track whose source says when it sounds keeps that; the others get the seconds in which they are seen and
+    something is heard.
+    """
+    spans = clip_activity(workspace.clip_dir(clip.clip_id) / "audio.wav")
+    active = [Interval(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
+    any_sound = heard_seconds(active, clip.num_seconds, share=0.0)
+    found = read_prelabels(workspace, clip.clip_id)
+    tracks = found.tracks if found is not None else _imported(workspace, clip)
+    return ClipTask(
+        clip_id=clip.clip_id,
+        tracks=tuple(_with_spans(track, active, clip.num_seconds) for track in tracks),
+        silence=intervals_from_seconds([not heard for heard in any_sound]),
+        flags=found.flags if found is not None else (),
+        note=_note(found),
+    )
+
+
+def _note(found: PreLabels | None) -> str:
+    return f"masks from {found.source}" if found is not None and found.tracks else ""
+
+
+def _with_spans(track: LabelledTrack, active: Sequence[Interval], num_seconds: int) -> LabelledTrack:
+    if track.intervals:
+        return track
+    heard = heard_seconds(active, num_seconds)
+    seen = {mask.second for mask in track.masks}
+    intervals = intervals_from_seconds([heard[second] and second in seen for second in range(num_seconds)])
+    return track.model_copy(update={"intervals": intervals, "states": states(intervals, seen, num_seconds)})
+
+
+def _imported(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ...]:
+    """Tracks of an imported file, numbered within their category by their first second."""
+    of_clip = (row for _, rows in read_masks(workspace.masks, [clip.clip_id]) for row in rows)
+    rows = [row for row in of_clip if row.counts is not None and row.round == "import"]
+    by_track: dict[str, list[MaskRow]] = {}
+    for row in rows:
+        by_track.setdefault(row.track_id, []).append(row)
+    numbers: Counter[str] = Counter()
+    tracks = []
+    for track_rows in sorted(by_track.values(), key=lambda rows: (rows[0].second, rows[0].track_id)):
+        category = track_rows[0].category
+        numbers[category] += 1
+        tracks.append(_track(f"{category}_{numbers[category]}", track_rows, clip.num_seconds))
+    return tuple(tracks)
+
+
+def _track(identity: str, rows: Sequence[MaskRow], num_seconds: int) -> LabelledTrack:
+    sounding = {row.second for row in rows if row.state is State.SOUNDING}
+    intervals = intervals_from_seconds([second in sounding for second in range(num_seconds)])
+    masks = tuple(LabelledMask(**_mask(row)) for row in rows)
+    return LabelledTrack(
+        identity=identity,
+        category=rows[0].category,
+        intervals=intervals,
+        states=states(intervals, {row.second for row in rows}, num_seconds),
+        masks=masks,
+    )
+
+
+def _mask(row: MaskRow) -> dict[str, Any]:
+    place = {name: getattr(row, name) for name in ("second", "height", "width", "counts", "annotator")}
+    return place | {"origin": MaskOrigin.IMPORTED}

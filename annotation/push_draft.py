@@ -1,0 +1,166 @@
+"""`annotate push --round draft`: previews, who labels what, then the projects of everybody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from tqdm import tqdm
+
+from avis_data.annotation.assignments import Assignment, add_assignments
+from avis_data.annotation.client import LabelStudio
+from avis_data.annotation.current import refresh_current
+from avis_data.annotation.draft import DRAFT, first_labels, plan_draft
+from avis_data.annotation.projects import drop_empty_project
+from avis_data.annotation.push import push_round
+from avis_data.annotation.pushed import ClipTask, read_pushed
+from avis_data.annotation.server_settings import ServerSettings, connect
+from avis_data.annotation.still_preview import clips_without_video, preview_from_stills
+from avis_data.errors import ConfigError, ItemError
+from avis_data.manifest import read_manifest
+from avis_data.paths import Workspace
+from avis_data.pipelines.executors.local import LocalExecutors
+from avis_data.pipelines.lock import open_for_work
+from avis_data.pipelines.steps import StepRequest, do_steps
+from avis_data.recipe import load_recipe
+from avis_data.records import Clip
+
+__all__ = ["DraftReport", "DraftRequest", "push_draft"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftRequest:
+    """What a person asks for."""
+
+    clip_ids: Sequence[str] | None
+    """None: all."""
+    annotators: Sequence[str]
+    double: float
+    seed: int
+    workers: int
+    dry_run: bool
+
+
+@dataclass
+class DraftReport:
+    """What became of it."""
+
+    parts: list[dict[str, object]] = field(default_factory=list)
+    """One for each person."""
+    num_double: int = 0
+    without_preview: list[str] = field(default_factory=list)
+    """Clips that were left out: there is nothing to play."""
+    without_account: list[str] = field(default_factory=list)
+    invitation: str | None = None
+    """Where these people make their account."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {**self.__dict__, "round": DRAFT}
+
+
+def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
+    """Make, or complete, the tasks of the first round.
+
+    Raises:
+        ConfigError: if a clip is not there, or the options contradict each other.
+        BusyError: if another command is at work in the workspace.
+        ToolError: if the server does not answer.
+    """
+    clips = _clips(workspace, request.clip_ids)
+    report = DraftReport()
+    if request.dry_run:
+        plan = _planned(workspace, clips, request)
+        counts = Counter(item.annotator for item in plan)
+        report.parts = [{"annotator": name, "clips": counts[name]} for name in sorted(counts, key=str)]
+        report.num_double = _num_double(plan)
+        return report
+    client, settings = connect(workspace)
+    _make_previews(workspace, clips, request.workers)
+    report.without_preview = [name for name in clips if not _preview(workspace, name)]
+    ready = {name: clip for name, clip in clips.items() if _preview(workspace, name)}
+    with open_for_work(workspace, "avis-data annotate push") as ledger:
+        plan = _planned(workspace, ready, request)
+        add_assignments(workspace, DRAFT, plan)
+        report.num_double = _num_double(plan)
+        _push_all(workspace, client, settings, ready, plan, report)
+        refresh_current(workspace, ledger)
+    known = client.emails()
+    people = {item.annotator for item in plan if item.annotator is not None}
+    report.without_account = sorted(people - known)
+    report.invitation = client.invitation() if report.without_account else None
+    return report
+
+
+def _push_all(
+    workspace: Workspace,
+    client: LabelStudio,
+    settings: ServerSettings,
+    clips: dict[str, Clip],
+    plan: Sequence[Assignment],
+    report: DraftReport,
+) -> None:
+    with tqdm(total=len(plan), desc="push", unit="clip", disable=None) as bar:
+        for annotator in sorted({item.annotator for item in plan}, key=str):
+            own = [ClipTask(clip_id=item.clip_id) for item in plan if item.annotator == annotator]
+            part = push_round(
+                workspace,
+                client,
+                settings,
+                round_name=DRAFT,
+                annotator=annotator,
+                clips=own,
+                complete=partial(_start, workspace, clips, annotator),
+                on_clip=lambda _: bar.update() and None,
+            )
+            report.parts.append(part.as_dict())
+    if all(item.annotator is not None for item in plan):
+        drop_empty_project(workspace, client, DRAFT, None)
+
+
+def _start(workspace: Workspace, clips: dict[str, Clip], annotator: str | None, task: ClipTask) -> ClipTask:
+    """What a page is filled with; as it was kept, where a run was killed before the server had it."""
+    return read_pushed(workspace, DRAFT, task.clip_id, annotator) or first_labels(workspace, clips[task.clip_id])
+
+
+def _planned(workspace: Workspace, clips: dict[str, Clip], request: DraftRequest) -> list[Assignment]:
+    people = list(request.annotators)
+    return plan_draft(workspace, list(clips), annotators=people, double=request.double, seed=request.seed)
+
+
+def _clips(workspace: Workspace, names: Sequence[str] | None) -> dict[str, Clip]:
+    load_recipe(workspace)
+    there = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    missing = [name for name in names or () if name not in there]
+    if missing:
+        raise ConfigError(f"no clip {missing[0]!r} in the manifest ({len(missing)} not found)", hint="avis-data status")
+    if not there:
+        raise ConfigError(f"{workspace.root}: no clips yet", hint="avis-data run")
+    return there if names is None else {name: there[name] for name in sorted(set(names))}
+
+
+def _make_previews(workspace: Workspace, clips: dict[str, Clip], workers: int) -> None:
+    """Through the stage, and for clips that have no video from their stills."""
+    recipe = load_recipe(workspace)
+    without_video = clips_without_video(workspace)
+    missing = [name for name in clips if not _preview(workspace, name)]
+    if set(missing) - without_video:
+        request = StepRequest(steps=["preview"], executors=LocalExecutors(workers=workers))
+        for _ in do_steps(workspace, recipe, request, command="avis-data annotate push"):
+            pass  # what failed is in the ledger, and has no preview
+    for name in missing:
+        if name in without_video:
+            with suppress(ItemError):  # it is told as a clip without preview
+                preview_from_stills(workspace, clips[name], recipe.preview)
+
+
+def _preview(workspace: Workspace, clip_id: str) -> bool:
+    return (workspace.clip_dir(clip_id) / "preview.mp4").is_file()
+
+
+def _num_double(plan: Sequence[Any]) -> int:
+    return sum(count > 1 for count in Counter(item.clip_id for item in plan).values())

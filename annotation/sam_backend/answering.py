@@ -1,0 +1,136 @@
+"""From a click to the regions that Label Studio shows. Everything that a question needs comes with it: nothing that one
+annotator asks changes what another one gets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avis_data.annotation.made_masks import MadeMask, mask_sha256, record_made
+from avis_data.annotation.records import MaskOrigin
+from avis_data.annotation.results import mask_regions
+from avis_data.annotation.sam_backend.embedding_cache import EmbeddingCache
+from avis_data.annotation.sam_backend.following import moved_box
+from avis_data.annotation.sam_backend.requests import Click
+from avis_data.annotation.sam_backend.stills import Still, Stills
+from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, Segmenter
+from avis_data.errors import DataError
+from avis_data.masks.rle import Rle, encode
+from avis_data.paths import Workspace
+
+__all__ = ["Answerer"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """One mask of an answer."""
+
+    second: int
+    rle: Rle
+    confidence: float
+    origin: MaskOrigin
+
+
+class Answerer:
+    """One segmenter over the stills of one workspace."""
+
+    def __init__(self, workspace: Workspace, segmenter: Segmenter, cache: EmbeddingCache) -> None:
+        self._workspace, self._segmenter, self._cache = workspace, segmenter, cache
+        self._stills = Stills(workspace)
+
+    @property
+    def version(self) -> str:
+        """What answers: the engine, and the beginning of its weights' hash."""
+        weights = self._segmenter.weights_sha256
+        return self._segmenter.name if weights is None else f"{self._segmenter.name}-{weights[:8]}"
+
+    def prepare(self, clip_id: str, second: int) -> None:
+        """Work out what prompts on a still will need, unless it is there. Raises DataError if there is no still."""
+        if self._segmenter.embeds:
+            self._embedding(self._stills.read(clip_id, second))
+
+    def answer(self, click: Click) -> dict[str, Any] | None:
+        """One entry of `results`; None if nothing was found.
+
+        Raises:
+            DataError: if a still is missing, or of another size than the task says.
+        """
+        found = self._masks(click)
+        if not found:
+            return None
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        record_made(self._workspace, click.clip_id, [self._made(mask, click.identity, now) for mask in found])
+        regions = [
+            region
+            for mask in found
+            for region in mask_regions(click.identity, mask.second, mask.rle, score=mask.confidence)
+        ]
+        score = min(mask.confidence for mask in found)
+        return {"score": score, "model_version": self.version, "result": regions}
+
+    def _masks(self, click: Click) -> list[_Answered]:
+        still = self._stills.read(click.clip_id, click.second)
+        if still.picture_HW3.shape[:2] != (click.task.data.height, click.task.data.width):
+            height, width = still.picture_HW3.shape[:2]
+            raise DataError(f"the still of {click.clip_id} has {width} x {height} pixels, the task says otherwise")
+        first = self._segment(still, click.prompt)
+        if not first.mask_HW.any():
+            return []
+        wanted = click.seconds()
+        later = self._followed(click, still, first, [second for second in wanted if second > click.second])
+        earlier = self._followed(click, still, first, [second for second in wanted if second < click.second][::-1])
+        clicked = _answered(click.second, first, MaskOrigin.CLICKED)
+        return sorted([clicked, *later, *earlier], key=lambda mask: mask.second)
+
+    def _followed(self, click: Click, still: Still, found: Found, seconds: Sequence[int]) -> Iterable[_Answered]:
+        """The object on these stills, each from the one before; ends where it is lost."""
+        answered, at = [], click.second
+        for second in seconds:
+            after = self._stills.read(click.clip_id, second)
+            moved = moved_box(still.picture_HW3, found.mask_HW, after.picture_HW3, seconds=abs(second - at))
+            if moved is None:
+                break
+            box, match = moved
+            next_found = self._segment(after, Prompt(box=box))
+            if not next_found.mask_HW.any():
+                break
+            found = replace(next_found, confidence=min(next_found.confidence, match))
+            still, at = after, second
+            answered.append(_answered(second, found, MaskOrigin.PROPAGATED))
+        return answered
+
+    def _segment(self, still: Still, prompt: Prompt) -> Found:
+        embedding = self._embedding(still) if self._segmenter.embeds else {}
+        return self._segmenter.segment(still.picture_HW3, embedding, prompt)
+
+    def _embedding(self, still: Still) -> Embedding:
+        found = self._cache.get(still.sha256)
+        if found is None:
+            found = self._segmenter.embed(still.picture_HW3)
+            self._cache.put(still.sha256, found)
+        return found
+
+    def _made(self, mask: _Answered, identity: str, now: str) -> MadeMask:
+        return MadeMask(
+            sha256=mask_sha256(mask.rle),
+            identity=identity,
+            second=mask.second,
+            origin=mask.origin,
+            engine=self._segmenter.name,
+            weights_sha256=self._segmenter.weights_sha256,
+            confidence=mask.confidence,
+            at=now,
+        )
+
+
+def _answered(second: int, found: Found, origin: MaskOrigin) -> _Answered:
+    mask_HW: NDArray[np.bool_] = found.mask_HW
+    return _Answered(second=second, rle=encode(mask_HW), confidence=round(found.confidence, 4), origin=origin)

@@ -1,0 +1,75 @@
+"""What engines worked out of stills, kept on disk: by content, half precision, the least used thrown away first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from avis_data.annotation.segmenters.segmenter import Embedding
+from avis_data.io import atomic_path, sha256_text
+
+__all__ = ["EmbeddingCache"]
+
+logger = logging.getLogger(__name__)
+
+_ROOM = 0.9
+"""When it is full it is emptied to this part of its size, so that not every new entry has to look through it."""
+
+
+class EmbeddingCache:
+    """A folder of entries, each a file that appears whole or not at all; processes may share it."""
+
+    def __init__(self, folder: Path, *, engine: str, weights_sha256: str | None, most_bytes: int) -> None:
+        """Entries of another engine, or of other weights, are other entries."""
+        self._folder = folder
+        self._salt = f"{engine} {weights_sha256}"
+        self._most_bytes = most_bytes
+        self._written = 0
+
+    def get(self, still_sha256: str) -> Embedding | None:
+        """The embedding of a still; None if it is not there, or damaged."""
+        path = self._path(still_sha256)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            logger.warning("embedding %s cannot be read, it is made again (%s)", path.name, error)
+            return None
+        return found
+
+    def put(self, still_sha256: str, embedding: Embedding) -> None:
+        """Keep an embedding; makes room first where there is none."""
+        path = self._path(still_sha256)
+        with atomic_path(path) as part, part.open("wb") as file:
+            np.savez(file, **{name: array.astype(np.float16) for name, array in embedding.items()})
+        self._written += path.stat().st_size
+        if self._written > (1 - _ROOM) * self._most_bytes / 2:
+            self._make_room()
+
+    def _path(self, still_sha256: str) -> Path:
+        return self._folder / f"{sha256_text(f'{self._salt} {still_sha256}')}.npz"
+
+    def _make_room(self) -> None:
+        self._written = 0
+        entries = []
+        for path in self._folder.glob("*.npz"):
+            try:
+                state = path.stat()
+            except FileNotFoundError:  # another process made room too
+                continue
+            entries.append((state.st_mtime, state.st_size, path))
+        size = sum(entry[1] for entry in entries)
+        if size <= self._most_bytes:
+            return
+        for _, part, path in sorted(entries):
+            path.unlink(missing_ok=True)
+            size -= part
+            if size <= _ROOM * self._most_bytes:
+                return

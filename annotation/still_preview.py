@@ -1,0 +1,54 @@
+"""Something to play for clips that came as stills and sound, without a video: each still for its second."""
+
+from __future__ import annotations
+
+import ffmpeg
+
+from avis_data.io import atomic_path
+from avis_data.manifest import read_manifest
+from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
+from avis_data.paths import Workspace
+from avis_data.recipe import PreviewOptions
+from avis_data.records import Clip, Video
+
+__all__ = ["clips_without_video", "preview_from_stills"]
+
+_FILE = "preview.mp4"
+_FPS = 10  # players jump to where there is a picture
+
+
+def clips_without_video(workspace: Workspace) -> set[str]:
+    """Ids of the clips that were adopted from an existing set: `avis-data preview` has nothing to make theirs of."""
+    adopted = {
+        video.video_id for video in read_manifest(workspace.manifest / "videos.jsonl", Video) if video.media is None
+    }
+    return {
+        clip.clip_id for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip) if clip.video_id in adopted
+    }
+
+
+def preview_from_stills(workspace: Workspace, clip: Clip, options: PreviewOptions) -> None:
+    """Write the clip's `preview.mp4` from its stills and its sound.
+
+    Raises:
+        ItemError: if ffmpeg cannot read them, or the disk is full.
+    """
+    folder = workspace.clip_dir(clip.clip_id).resolve()
+    height = min(options.max_height_px, clip.height) // 2 * 2
+    with atomic_path(folder / _FILE) as part:
+        command = ffmpeg.output(
+            ffmpeg.input("frames/%05d.jpg", framerate=1, start_number=0),
+            ffmpeg.input("audio.wav"),
+            part.name,
+            vf=f"fps={_FPS},scale=-2:{height}",
+            t=clip.num_seconds,
+            pix_fmt="yuv420p",
+            preset="veryfast",
+            crf=options.crf,
+            movflags="+faststart",
+            map_metadata=-1,
+            **{"c:v": "libx264", "c:a": "aac", "b:a": "96k"},
+        )
+        program = find_ffmpeg().program
+        timeout_s = 60.0 + 10.0 * clip.num_seconds
+        run_ffmpeg(command.compile(cmd=program, overwrite_output=True), cwd=folder, timeout_s=timeout_s, source=_FILE)

@@ -1,0 +1,27 @@
+"""`avis-data annotate`: Label Studio for a workspace: install, serve, push, pull, status."""
+
+from __future__ import annotations
+
+import click
+
+from avis_data.cli.annotate_serve import install_label_studio, serve_label_studio
+from avis_data.cli.annotate_sync import pull_labels, push_clips, say_status
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """Label clips in Label Studio, helped by a segmenter; bring what people did back.
+
+    \b
+    Example:
+      avis-data annotate install
+      avis-data -C my-dataset annotate serve
+      avis-data -C my-dataset annotate push --round draft
+      avis-data -C my-dataset annotate pull
+    """
+
+
+for _command in (install_label_studio, serve_label_studio, push_clips, pull_labels, say_status):
+    command.add_command(_command)

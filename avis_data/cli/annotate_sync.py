@@ -1,0 +1,184 @@
+"""`avis-data annotate push`, `annotate pull` and `annotate status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from avis_data.cli.options import available_cores, current_workspace, json_option
+from avis_data.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from avis_data.annotation.pull import PullReport
+    from avis_data.annotation.push_draft import DraftReport
+
+__all__ = ["pull_labels", "push_clips", "say_status"]
+
+_SHOWN_PROBLEMS = 20
+
+
+class _Share(click.ParamType):
+    """`5%` or `0.05`."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            self.fail(f"{text!r} is no share, as 5% or 0.05", param, ctx)
+        return share
+
+
+@click.command("push")
+@click.option("--round", "round_name", type=click.Choice(["draft"]), required=True, help="Later ones: review start.")
+@click.option("--clips", metavar="A,B|@FILE", help="Only these clips; @FILE: one id a line.")
+@click.option("--annotators", metavar="A@X,B@Y", help="E-mails of accounts: each gets a project of their own.")
+@click.option("--double", type=_Share(), default=0.0, metavar="SHARE", help="Share that two people label, blind: 5%.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of who gets what.")
+@click.option("--workers", type=click.IntRange(1), help="For previews that are not made yet.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
+@json_option
+def push_clips(
+    round_name: str,
+    clips: str | None,
+    annotators: str | None,
+    double: float,
+    seed: int,
+    workers: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Bring clips to Label Studio as tasks of the first round, filled with what is known. Run again to complete.
+
+    Masks come from propagation or an imported file, spans of sound from loudness. A clip that the server has already is
+    left alone, and a clip stays with the person that it was given to. Previews are made where they are missing.
+
+    \b
+    Example:
+      avis-data -C my-dataset annotate push --round draft --annotators ann@example.com,bob@example.com --double 5%
+    """
+    from avis_data.annotation.push_draft import DraftRequest, push_draft
+
+    request = DraftRequest(
+        clip_ids=_clip_ids(clips),
+        annotators=_emails(annotators),
+        double=double,
+        seed=seed,
+        workers=workers or available_cores(),
+        dry_run=dry_run,
+    )
+    report = push_draft(current_workspace(), request)
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+    else:
+        _say_push(report, dry_run=dry_run)
+    return ExitCode.PARTIAL if report.without_preview else ExitCode.OK
+
+
+@click.command("pull")
+@click.option("--round", "round_names", multiple=True, metavar="NAME", help="Only this round; again for more.")
+@click.option("--force", is_flag=True, help="Ask for every task again and make all labels anew.")
+@json_option
+def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> ExitCode:
+    """Fetch what people did since the last pull, from every round that is open. They may go on working meanwhile.
+
+    Each state of an annotation is kept as received in annotations/<round>/received, and never changed.
+
+    \b
+    Example:
+      avis-data -C my-dataset annotate pull
+    """
+    from avis_data.annotation.sync import pull_workspace
+
+    report = pull_workspace(current_workspace(), names=round_names, force=force)
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+    else:
+        _say_pull(report)
+    return ExitCode.PARTIAL if report.failed else ExitCode.OK
+
+
+@click.command("status")
+@json_option
+def say_status(as_json: bool) -> None:
+    """How many tasks each project has, and how many are done; asks the server, changes nothing.
+
+    \b
+    Example:
+      avis-data -C my-dataset annotate status
+    """
+    from avis_data.annotation.sync import project_statuses
+
+    rows = project_statuses(current_workspace())
+    if as_json:
+        click.echo(json.dumps({"projects": [row.as_dict() for row in rows]}))
+        return
+    click.echo(f"{'project':50} {'tasks':>6} {'done':>6} {'skipped':>8} {'to pull':>8}  state")
+    for row in rows:
+        numbers = f"{row.num_tasks:6} {row.num_done:6} {row.num_skipped:8} {row.num_to_pull:8}"
+        click.echo(f"{row.title:50} {numbers}  {row.state}")
+
+
+def _clip_ids(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    if text.startswith("@"):
+        path = Path(text[1:])
+        if not path.is_file():
+            raise ConfigError(f"--clips {text}: no such file")
+        names = path.read_text(encoding="utf-8").split()
+    else:
+        names = text.split(",")
+    found = [name.strip() for name in names if name.strip()]
+    if not found:
+        raise ConfigError(f"--clips {text}: names no clip")
+    return found
+
+
+def _emails(text: str | None) -> list[str]:
+    found = [name.strip().lower() for name in (text or "").split(",") if name.strip()]
+    for name in found:
+        if "@" not in name:
+            raise ConfigError(f"--annotators: {name!r} is no e-mail address")
+    return found
+
+
+def _say_push(report: DraftReport, *, dry_run: bool) -> None:
+    for part in report.parts:
+        who = part["annotator"] or "anyone"
+        if dry_run:
+            click.echo(f"{who}: {part['clips']} clip(s)")
+            continue
+        removed = f", {part['num_doubles_removed']} double(s) removed" if part["num_doubles_removed"] else ""
+        click.echo(f"{who}: {part['num_added']} added, {part['num_there']} there already{removed}")
+    if report.num_double:
+        click.echo(f"{report.num_double} clip(s) are labelled by two people")
+    for clip_id in report.without_preview[:_SHOWN_PROBLEMS]:
+        click.echo(f"{clip_id}: no preview, so not pushed (avis-data status --failed)", err=True)
+    for email in report.without_account:
+        click.echo(f"{email}: no account on the server yet; they make it at {report.invitation}", err=True)
+
+
+def _say_pull(report: PullReport) -> None:
+    click.echo(
+        f"{report.num_tasks} task(s), {report.num_unchanged} unchanged, {report.num_received} annotation(s) received,"
+        f" {len(report.labelled)} labelled, {len(report.problems)} problem(s)"
+    )
+    for name, clip_id, annotator in report.withdrawn:
+        click.echo(f"{name}/{clip_id}: {annotator} deleted their annotation; it does not count any more")
+    for name, clip_id, problem in report.problems[:_SHOWN_PROBLEMS]:
+        place = " ".join(str(part) for part in (problem.identity, problem.second) if part is not None)
+        click.echo(f"{name}/{clip_id}: {place + ': ' if place else ''}{problem.message}")
+    if len(report.problems) > _SHOWN_PROBLEMS:
+        click.echo(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more: --json lists all")
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for where, message in report.failed.items():
+        click.echo(f"{where}: {message}", err=True)

@@ -1,0 +1,244 @@
+"""`avis-data review`: the rounds of review, from draft to accepted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from avis_data.cli.options import current_workspace, json_option
+from avis_data.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from avis_data.annotation.history import ClipHistory
+    from avis_data.annotation.review_start import StartReport
+    from avis_data.annotation.rounds import Place
+
+__all__ = ["command"]
+
+
+@click.group("review")
+def command() -> None:
+    """Review what was labelled: draft, review, fix, review again, until every clip is accepted or dropped.
+
+    \b
+    Example:
+      avis-data annotate pull
+      avis-data review start --reviewers carol@example.com
+      avis-data review status
+    """
+
+
+@command.command("start")
+@click.option("--reviewers", metavar="A,B", default="", help="E-mails. Default: all who labelled, if there are two.")
+@json_option
+def start(reviewers: str, as_json: bool) -> int:
+    """Give what was labelled to reviewers, and what was sent back to those who labelled it.
+
+    Nobody reviews what they labelled, as long as there are two people. The page shows the labels as they are now and
+    the last note. Run it as often as you like: a second run adds only what is new.
+
+    \b
+    Example:
+      avis-data review start --reviewers carol@example.com,dan@example.com
+    """
+    from tqdm import tqdm
+
+    from avis_data.annotation.current import refresh_current
+    from avis_data.annotation.review_start import start_review
+    from avis_data.annotation.server_settings import connect
+    from avis_data.pipelines.lock import open_for_work
+    from avis_data.recipe import load_recipe
+
+    workspace = current_workspace()
+    load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
+    people = _emails(reviewers)
+    client, settings = connect(workspace)
+    with (
+        open_for_work(workspace, "avis-data review start") as ledger,
+        tqdm(desc="push", unit="clip", disable=None) as bar,
+    ):
+        report = start_review(workspace, client, settings, reviewers=people, on_clip=lambda _: bar.update() and None)
+        refresh_current(workspace, ledger)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        _print_start(report)
+    return ExitCode.PARTIAL if report.plan.without_reviewer else ExitCode.OK
+
+
+@command.command("status")
+@click.option("--state", metavar="STATE", help="Only clips in this state, as 'to fix'.")
+@json_option
+def status(state: str | None, as_json: bool) -> None:
+    """Where every clip stands, and what waits for whom.
+
+    \b
+    Example:
+      avis-data review status
+      avis-data review status --state review --json
+    """
+    from avis_data.annotation.rounds import ClipState, places
+    from avis_data.recipe import load_recipe
+
+    workspace = current_workspace()
+    load_recipe(workspace)
+    known = [item.value for item in ClipState]
+    if state is not None and state not in known:
+        raise ConfigError(f"no state {state!r}; there are: {', '.join(known)}")
+    every = places(workspace)
+    shown = [place for place in every if state in (None, place.state.value)]
+    if as_json:
+        click.echo(json.dumps(_status_json(every, shown), ensure_ascii=False))
+    else:
+        _print_status(every, shown)
+
+
+@command.command("close")
+@click.argument("round_name", metavar="ROUND")
+@click.option("--force", is_flag=True, help="Although clips are open in it; they get their task in the next round.")
+@click.option("--reason", help="Why, with --force; kept in round.json.")
+@json_option
+def close(round_name: str, force: bool, reason: str | None, as_json: bool) -> None:
+    """Close a round for good: nothing is given out in it any more.
+
+    \b
+    Example:
+      avis-data review close draft
+      avis-data review close review-2 --force --reason "dan left, carol takes his clips"
+    """
+    from datetime import UTC, datetime
+
+    from avis_data.annotation.closing import close_round
+    from avis_data.annotation.current import refresh_current
+    from avis_data.pipelines.lock import open_for_work
+    from avis_data.recipe import load_recipe
+
+    if force != bool(reason and reason.strip()):
+        raise ConfigError("--force and --reason go together", hint=f"review close {round_name} --force --reason 'WHY'")
+    workspace = current_workspace()
+    load_recipe(workspace)
+    with open_for_work(workspace, "avis-data review close") as ledger:
+        info = close_round(workspace, round_name, now=datetime.now(UTC), reason=reason)
+        refresh_current(workspace, ledger)
+    if as_json:
+        click.echo(info.model_dump_json())
+    else:
+        click.echo(f"{info.name}: closed at {info.closed_at}" + (f": {info.close_reason}" if info.close_reason else ""))
+
+
+@command.command("history")
+@click.argument("clip_id", metavar="CLIP")
+@json_option
+def history(clip_id: str, as_json: bool) -> None:
+    """What was said of a clip, by whom, and what they changed: masks, seconds, verdicts, notes.
+
+    \b
+    Example:
+      avis-data review history dog_park_1
+    """
+    from avis_data.annotation.history import clip_history
+
+    found = clip_history(current_workspace(), clip_id)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        _print_history(found)
+
+
+@command.command("confirm")
+@click.argument("clip_ids", metavar="CLIP...", nargs=-1, required=True)
+@json_option
+def confirm(clip_ids: Sequence[str], as_json: bool) -> None:
+    """Say that the labels of clips fit, although their stills or sound were made again. Look at them first.
+
+    \b
+    Example:
+      avis-data review confirm dog_park_1
+    """
+    from avis_data.annotation.current import confirm_media
+    from avis_data.pipelines.lock import open_for_work
+    from avis_data.recipe import load_recipe
+
+    workspace = current_workspace()
+    load_recipe(workspace)
+    with open_for_work(workspace, "avis-data review confirm"):
+        changed = confirm_media(workspace, clip_ids)
+    click.echo(
+        json.dumps({"confirmed": changed}) if as_json else f"{len(changed)} of {len(clip_ids)} clip(s) confirmed"
+    )
+
+
+def _emails(text: str) -> list[str]:
+    found = [name.strip().lower() for name in text.split(",") if name.strip()]
+    for name in found:
+        if "@" not in name:
+            raise ConfigError(f"--reviewers: {name!r} is no e-mail address")
+    return found
+
+
+def _print_start(report: StartReport) -> None:
+    for name, items in sorted(report.plan.assignments.items()):
+        for person, number in sorted(Counter(item.annotator or "anyone" for item in items).items()):
+            click.echo(f"{name}: {number} clip(s) for {person}")
+    if not report.plan.assignments:
+        click.echo("nothing new to review or to fix")
+    for pushed in report.pushed:
+        if pushed.num_added:
+            person = pushed.annotator or "anyone"
+            click.echo(f"project {pushed.project_id} ({pushed.round}, {person}): {pushed.num_added} new task(s)")
+    for clip_id, reason in sorted(report.plan.without_reviewer.items()):
+        click.echo(f"{clip_id} waits for a reviewer: {reason}", err=True)
+    for email in report.without_account:
+        click.echo(f"{email}: no account on the server yet; they make it at {report.invitation}", err=True)
+    if report.plan.without_reviewer:
+        click.echo("  hint: avis-data review start --reviewers SOMEBODY.ELSE@EXAMPLE.COM", err=True)
+
+
+def _waiting(every: Sequence[Place]) -> dict[str, dict[str, int]]:
+    """Person to round to number of clips that wait for them."""
+    waiting: dict[str, Counter[str]] = {}
+    for place in every:
+        for person in place.waits_for:
+            waiting.setdefault(person, Counter())[place.round or ""] += 1
+    return {person: dict(sorted(counts.items())) for person, counts in sorted(waiting.items())}
+
+
+def _status_json(every: Sequence[Place], shown: Sequence[Place]) -> dict[str, object]:
+    return {
+        "states": dict(sorted(Counter(place.state.value for place in every).items())),
+        "waiting": _waiting(every),
+        "clips": [place.as_dict() for place in shown],
+    }
+
+
+def _print_status(every: Sequence[Place], shown: Sequence[Place]) -> None:
+    counts = Counter(place.state.value for place in every)
+    click.echo(", ".join(f"{number} {state}" for state, number in counts.most_common()) or "no clips")
+    for person, rounds in _waiting(every).items():
+        click.echo(f"waiting for {person}: " + ", ".join(f"{number} in {name}" for name, number in rounds.items()))
+    width = max((len(place.clip_id) for place in shown), default=0)
+    for place in shown:
+        waits = f"waits for {', '.join(place.waits_for)}" if place.waits_for else ""
+        columns = [f"{place.clip_id:{width}}", f"{place.state.value:10}", f"{place.round or '-':9}", waits]
+        click.echo("  ".join(part for part in (*columns, *place.remarks) if part).rstrip())
+
+
+def _print_history(found: ClipHistory) -> None:
+    click.echo(f"{found.place.clip_id}: {found.place.state.value}")
+    for step in found.steps:
+        answer = step.answer
+        said = " ".join(part for part in (answer.updated_at, answer.verdict or "no verdict") if part)
+        click.echo(f"{answer.round}: {answer.annotator} {said}")
+        lines = [f"reasons: {', '.join(answer.reasons)}"] if answer.reasons else []
+        lines += [f"note: {answer.note}"] if answer.note else []
+        lines += [f"last changed by {answer.updated_by}"] if answer.updated_by else []
+        if step.changes is None:
+            lines.append(f"{step.num_tracks} track(s), {step.num_masks} mask(s)")
+        else:
+            lines += step.changes.lines() or [f"nothing changed from {step.started_from}"]
+        for line in lines:
+            click.echo(f"  {line}")

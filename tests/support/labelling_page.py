@@ -1,0 +1,245 @@
+"""An annotator's hand on a real Label Studio page, in a headless Chromium: what tests and measurements drive.
+
+Waits for what the page shows, never for a time alone, but where the page itself settles after an animation.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+__all__ = ["LabellingPage", "chromium", "signed_in"]
+
+_READY_MS = 60_000
+_SECOND_PX = 16
+"""Width of a second on the timeline, in the first size that the page shows."""
+_ROW_PX = 24
+_LABELS_PX = 150
+"""The names of the timeline's rows stand left of it."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, headless. Skips the test where there is none."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def signed_in(browser: Browser, url: str, *, email: str, password: str) -> Iterator[LabellingPage]:
+    """A browser of their own for one person, signed in."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1700})
+    page = context.new_page()
+    page.set_default_timeout(_READY_MS)
+    page.goto(f"{url}/user/login/")
+    page.fill("input[name=email]", email)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda address: "/user/login" not in address)
+    try:
+        yield LabellingPage(page, url)
+    finally:
+        context.close()
+
+
+class LabellingPage:
+    """The page of one task."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.clicks = 0
+        """What a person would have clicked, drawn or typed so far."""
+
+    def open(self, project_id: int, task_id: int) -> None:
+        """Open a task and wait until its still is there."""
+        self.page.goto(f"{self.url}/projects/{project_id}/data?task={task_id}")
+        self.page.wait_for_selector(".konvajs-content canvas")
+        self._wait_for_still()
+
+    def choose_label(self, identity: str) -> None:
+        """The label that the next region of the still gets."""
+        self._click(self._label(identity).last)
+
+    def choose_sound_label(self, identity: str) -> None:
+        """The label that the next span of the timeline gets."""
+        self._click(self._label(identity).first)
+
+    def draw_span(self, identity: str, first: int, last: int) -> None:
+        """Mark an object as heard from second `first` to second `last`, both included, on the timeline."""
+        self.choose_sound_label(identity)
+        filler = self.page.locator(".lsf-timeline-frames__filler")
+        filler.scroll_into_view_if_needed()
+        box, rows = filler.bounding_box(), self.page.locator(".lsf-keypoints__name").count()
+        assert box is not None
+        left, below = box["x"] + _LABELS_PX, box["y"] + _ROW_PX * (rows + 0.5)  # in a row it would change that row
+        self.page.mouse.move(left + _SECOND_PX * (first + 0.5), below)
+        self.page.mouse.down()
+        self.page.mouse.move(left + _SECOND_PX * (last + 0.5), below, steps=6)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(400)
+        self.page.keyboard.press("u")  # nothing is selected, else the next label would rename this span
+        self.clicks += 1
+
+    def shot(self, path: Path) -> None:
+        """A picture of the whole page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+
+    def _label(self, identity: str) -> Locator:
+        return self.page.locator(".lsf-label", has_text=identity)
+
+    def let_the_machine_help(self) -> None:
+        """Auto-annotation on, and its answers accepted as they come; labels stay chosen after a region is made."""
+        self._switch_on("bottombar-auto-annotation-toggle")
+        self._switch_on("bottombar-auto-accept-toggle")
+
+    def smart_point(self, identity: str, x: float, y: float, *, background: bool = False) -> None:
+        """Click on the still with the smart point; x and y are pixels of the still. Waits for the answer."""
+        self.choose_label(identity)
+        self._choose_smart_tool("key-point-tool")
+        with self._answer():
+            self.page.mouse.click(*self._on_page(x, y))
+            self.clicks += 1
+
+    def smart_box(self, identity: str, box: tuple[float, float, float, float]) -> None:
+        """Draw a smart box, (x, y, width, height) in pixels of the still. Waits for the answer."""
+        self.choose_label(identity)
+        self._choose_smart_tool("rectangle-tool")
+        x, y, width, height = box
+        with self._answer():
+            self.page.mouse.move(*self._on_page(x, y))
+            self.page.mouse.down()
+            self.page.mouse.move(*self._on_page(x + width, y + height), steps=6)
+            self.page.mouse.up()
+            self.clicks += 1
+
+    def choose_verdict(self, verdict: str) -> None:
+        """One of the choices below the still."""
+        self._click(self.page.locator(".lsf-choice__item, .ant-checkbox-wrapper, label", has_text=verdict).first)
+
+    def write_note(self, note: str) -> None:
+        """A note to the next person."""
+        self.page.fill("textarea", note)
+        self.page.keyboard.press("Shift+Enter")
+        self.clicks += 1
+
+    def submit(self) -> None:
+        """Press Submit (or Update) and wait until the server has it."""
+        with self.page.expect_response(
+            lambda answer: "/annotations" in answer.url and answer.request.method in ("POST", "PATCH")
+        ) as saved:
+            self._click(
+                self.page.locator("[data-testid=bottombar-submit-button], [data-testid=bottombar-update-button]")
+            )
+        assert saved.value.ok, saved.value.text()
+
+    def submit_expecting(self, message: str) -> None:
+        """Press Submit where the page refuses it, and close its message."""
+        self._click(self.page.locator("[data-testid=bottombar-submit-button]"))
+        self.page.get_by_text(message).first.wait_for()
+        self.page.keyboard.press("Escape")
+        close = self.page.get_by_role("button", name="OK")
+        if close.count():
+            close.first.click()
+
+    def regions(self) -> list[dict[str, Any]]:
+        """What the page would send now."""
+        found: list[dict[str, Any]] = self.page.evaluate(
+            "() => window.Htx.annotationStore.selected.serializeAnnotation()"
+        )
+        return found
+
+    def remove_spans(self) -> None:
+        """Delete all spans of the timeline, one by one."""
+        rows = self.page.locator(".lsf-keypoints__label")
+        while left := rows.count():
+            self._click(rows.first)
+            self.page.keyboard.press("Backspace")
+            self.page.wait_for_function("n => document.querySelectorAll('.lsf-keypoints__label').length < n", arg=left)
+
+    def wait_until_saved(self) -> None:
+        """Until the page has saved its draft, which the segmenter reads."""
+        wanted = sum(region["type"] == "timelinelabels" for region in self.regions())
+        with self.page.expect_response(
+            lambda answer: (
+                "/drafts" in answer.url
+                and answer.request.method in ("POST", "PATCH")
+                and (answer.request.post_data or "").count('"timelinelabels"') >= wanted
+            )
+        ):
+            pass
+
+    def text(self) -> str:
+        """All words on the page."""
+        return self.page.inner_text("body")
+
+    def labels(self) -> list[str]:
+        """The labels of objects, in their order."""
+        names = [label["value"] for label in self._task_data()["labels"]]
+        return [str(name) for name in names]
+
+    def still_size(self) -> tuple[int, int]:
+        """Width and height of the still that is shown."""
+        data = self._task_data()
+        return int(data["width"]), int(data["height"])
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """What the signed-in person gets at a path of the server."""
+        answer = self.page.request.get(self.url + path)
+        return answer.status, answer.body()
+
+    def _task_data(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.page.evaluate("() => window.Htx.task.dataObj")
+        return data
+
+    @contextmanager
+    def _answer(self) -> Iterator[None]:
+        """Until the segmenter has answered what is done within, and the page has taken it in."""
+        with self.page.expect_response(lambda answer: "interactive-annotating" in answer.url) as answered:
+            yield
+        assert not answered.value.json().get("errors"), answered.value.text()
+        self.page.wait_for_timeout(500)
+
+    def _choose_smart_tool(self, name: str) -> None:
+        """The smart tools lie under one button, which shows the last one used."""
+        self.page.locator(".lsf-tool_smart:not([aria-label])").first.hover()
+        self._click(self.page.locator(f".lsf-tool_smart[aria-label={name}]").last)
+
+    def _switch_on(self, name: str) -> None:
+        switch = self.page.locator(f"[data-testid={name}]")
+        switch.wait_for(state="attached")
+        if not switch.is_checked():
+            self._click(switch.locator("xpath=ancestor::label"))
+
+    def _on_page(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the still is in the window."""
+        still = self.page.locator("img[src^='blob:'], img[src*='local-files']").last
+        still.scroll_into_view_if_needed()
+        box = still.bounding_box()
+        width, height = still.evaluate("i => [i.naturalWidth, i.naturalHeight]")
+        assert box is not None
+        return box["x"] + x * box["width"] / width, box["y"] + y * box["height"] / height
+
+    def _wait_for_still(self) -> None:
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('img')].some(i => i.src && i.complete && i.naturalWidth)"
+        )
+
+    def _click(self, target: Locator) -> None:
+        target.scroll_into_view_if_needed()
+        target.click()
+        self.clicks += 1
