@@ -68,6 +68,7 @@ class LabellingPage:
         """Open a task and wait until its still is there."""
         self.page.goto(f"{self.url}/projects/{project_id}/data?task={task_id}")
         self.page.wait_for_selector(".konvajs-content canvas")
+        self.page.wait_for_selector(".lsf-timeline-frames__filler")
         self._wait_for_still()
 
     def choose_label(self, identity: str) -> None:
