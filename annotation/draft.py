@@ -15,11 +15,13 @@ from avis_data.annotation.states import heard_seconds, intervals_from_seconds, s
 from avis_data.annotation.store import read_prelabels
 from avis_data.errors import ConfigError
 from avis_data.features.activity import clip_activity
+from avis_data.manifest import read_manifest
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
 from avis_data.records import Clip, MaskRow, State
 
-__all__ = ["assign", "first_labels", "plan_draft"]
+__all__ = ["assign", "chosen_clips", "first_labels", "imported_tracks", "plan_draft"]
 
 DRAFT = "draft"
 
@@ -93,7 +95,7 @@ def first_labels(workspace: Workspace, clip: Clip) -> ClipTask:
     active = [Interval(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
     any_sound = heard_seconds(active, clip.num_seconds, share=0.0)
     found = read_prelabels(workspace, clip.clip_id)
-    tracks = found.tracks if found is not None else _imported(workspace, clip)
+    tracks = found.tracks if found is not None else imported_tracks(workspace, clip)
     return ClipTask(
         clip_id=clip.clip_id,
         tracks=tuple(_with_spans(track, active, clip.num_seconds) for track in tracks),
@@ -101,6 +103,27 @@ def first_labels(workspace: Workspace, clip: Clip) -> ClipTask:
         flags=found.flags if found is not None else (),
         note=_note(found),
     )
+
+
+def chosen_clips(workspace: Workspace, names: Sequence[str] | None) -> dict[str, Clip]:
+    """The clips of the manifest with these ids, or all, by id.
+
+    Raises:
+        ConfigError: if one is not there, or there are none at all.
+    """
+    fps = load_recipe(workspace).extract.fps
+    if fps != 1:
+        raise ConfigError(
+            f"labelling goes second by second, this dataset has {fps:g} stills a second (extract.fps in recipe.yaml)",
+            hint="avis-data import --format ytvis TRUTH takes truth that was made elsewhere",
+        )
+    there = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    missing = [name for name in names or () if name not in there]
+    if missing:
+        raise ConfigError(f"no clip {missing[0]!r} in the manifest ({len(missing)} not found)", hint="avis-data status")
+    if not there:
+        raise ConfigError(f"{workspace.root}: no clips yet", hint="avis-data run")
+    return there if names is None else {name: there[name] for name in sorted(set(names))}
 
 
 def _note(found: PreLabels | None) -> str:
@@ -116,7 +139,7 @@ def _with_spans(track: LabelledTrack, active: Sequence[Interval], num_seconds: i
     return track.model_copy(update={"intervals": intervals, "states": states(intervals, seen, num_seconds)})
 
 
-def _imported(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ...]:
+def imported_tracks(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ...]:
     """Tracks of an imported file, numbered within their category by their first second."""
     of_clip = (row for _, rows in read_masks(workspace.masks, [clip.clip_id]) for row in rows)
     rows = [row for row in of_clip if row.counts is not None and row.round == "import"]

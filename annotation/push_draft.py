@@ -14,14 +14,13 @@ from tqdm import tqdm
 from avis_data.annotation.assignments import Assignment, add_assignments
 from avis_data.annotation.client import LabelStudio
 from avis_data.annotation.current import refresh_current
-from avis_data.annotation.draft import DRAFT, first_labels, plan_draft
+from avis_data.annotation.draft import DRAFT, chosen_clips, first_labels, plan_draft
 from avis_data.annotation.projects import drop_empty_project
 from avis_data.annotation.push import push_round
 from avis_data.annotation.pushed import ClipTask, read_pushed
 from avis_data.annotation.server_settings import ServerSettings, connect
 from avis_data.annotation.still_preview import clips_without_video, preview_from_stills
-from avis_data.errors import ConfigError, ItemError
-from avis_data.manifest import read_manifest
+from avis_data.errors import ItemError
 from avis_data.paths import Workspace
 from avis_data.pipelines.executors.local import LocalExecutors
 from avis_data.pipelines.lock import open_for_work
@@ -71,7 +70,7 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
         BusyError: if another command is at work in the workspace.
         ToolError: if the server does not answer.
     """
-    clips = _clips(workspace, request.clip_ids)
+    clips = chosen_clips(workspace, request.clip_ids)
     report = DraftReport()
     if request.dry_run:
         plan = _planned(workspace, clips, request)
@@ -130,17 +129,6 @@ def _start(workspace: Workspace, clips: dict[str, Clip], annotator: str | None, 
 def _planned(workspace: Workspace, clips: dict[str, Clip], request: DraftRequest) -> list[Assignment]:
     people = list(request.annotators)
     return plan_draft(workspace, list(clips), annotators=people, double=request.double, seed=request.seed)
-
-
-def _clips(workspace: Workspace, names: Sequence[str] | None) -> dict[str, Clip]:
-    load_recipe(workspace)
-    there = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
-    missing = [name for name in names or () if name not in there]
-    if missing:
-        raise ConfigError(f"no clip {missing[0]!r} in the manifest ({len(missing)} not found)", hint="avis-data status")
-    if not there:
-        raise ConfigError(f"{workspace.root}: no clips yet", hint="avis-data run")
-    return there if names is None else {name: there[name] for name in sorted(set(names))}
 
 
 def _make_previews(workspace: Workspace, clips: dict[str, Clip], workers: int) -> None:

@@ -25,6 +25,7 @@ from avis_data.records import Record
 __all__ = [
     "keep_received",
     "labelled_files",
+    "prelabels_path",
     "read_labelled",
     "read_prelabels",
     "read_round",
@@ -106,12 +107,12 @@ def labelled_files(workspace: Workspace, name: str, clip_id: str | None = None) 
 
 def write_prelabels(workspace: Workspace, labels: PreLabels) -> None:
     """Keep the pre-labels of a clip, in place of earlier ones."""
-    write_text(_prelabels_path(workspace, labels.clip_id), labels.model_dump_json() + "\n")
+    write_text(prelabels_path(workspace, labels.clip_id), labels.model_dump_json() + "\n")
 
 
 def read_prelabels(workspace: Workspace, clip_id: str) -> PreLabels | None:
     """The pre-labels of a clip; None where there are none. Raises DataError if the file is damaged."""
-    path = _prelabels_path(workspace, clip_id)
+    path = prelabels_path(workspace, clip_id)
     return _read(path, PreLabels) if path.is_file() else None
 
 
@@ -120,7 +121,8 @@ def _labelled_path(workspace: Workspace, labelled: LabelledClip) -> Path:
     return folder / f"{sha256_text(labelled.annotator)[:12]}.json"
 
 
-def _prelabels_path(workspace: Workspace, clip_id: str) -> Path:
+def prelabels_path(workspace: Workspace, clip_id: str) -> Path:
+    """The file of a clip's pre-labels, whether it exists or not."""
     return workspace.annotations / "prelabels" / f"{checked_id(clip_id)}.json"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from avis_data.annotation.flag_notes import flags_note
 from avis_data.annotation.pushed import ClipTask
-from avis_data.annotation.records import Flag
 from avis_data.annotation.results import regions_from_tracks, split_identity
 from avis_data.records import Clip
 
@@ -97,21 +97,12 @@ def _headline(clip: Clip, start: ClipTask, round_name: str) -> str:
 def _hint(start: ClipTask) -> str:
     lines = []
     if start.flags:
-        lines.append("Look first at: " + "; ".join(map(_flag_text, sorted(start.flags, key=_flag_order))))
+        lines.append(flags_note(start.flags))
     if start.note:
         lines.append(f"Note: {start.note}")
     if not lines:
         lines.append("Nothing was flagged." if start.tracks else "Nothing is known yet: click each object that sounds.")
     return "\n".join(lines)
-
-
-def _flag_order(flag: Flag) -> tuple[int, str]:
-    return flag.second, flag.identity or ""
-
-
-def _flag_text(flag: Flag) -> str:
-    name = f" {flag.identity}" if flag.identity else ""
-    return f"page {flag.second + 1}{name} ({flag.message})"
 
 
 def _media_url(path: str) -> str:

@@ -87,7 +87,7 @@ class Workspace:
         return self.root / "clips" / checked_id(clip_id)
 
     def frame(self, clip_id: str, second: int) -> Path:
-        """The still of one second."""
+        """One still, by its number: at one per second, the second that it stands for."""
         return self.clip_dir(clip_id) / "frames" / f"{second:05d}.jpg"
 
     def relative(self, path: Path) -> str:

@@ -6,13 +6,13 @@ from importlib.resources import files
 from typing import Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from avis_data.config import config_from_yaml, validated
 from avis_data.errors import ConfigError
 from avis_data.io import write_text
 from avis_data.paths import Workspace
-from avis_data.records import FrameAt, Record
+from avis_data.records import Fps, FrameAt, Record, Sampled
 
 __all__ = [
     "DEFAULT_RECIPE",
@@ -21,6 +21,7 @@ __all__ = [
     "FetchOptions",
     "PreviewOptions",
     "Recipe",
+    "Truth",
     "create_workspace",
     "load_recipe",
     "parse_shipped_recipe",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 DEFAULT_RECIPE = "aviseg"
+
+Truth = Literal["sounding", "visible"]
+"""Of which masks a dataset's truth is: of what sounds (AVISeg), or of all that is seen, sounding or not (AVIS)."""
 
 
 class FetchOptions(Record):
@@ -40,9 +44,10 @@ class FetchOptions(Record):
     timeout_s: float = Field(default=1800.0, gt=0, description="A download that takes longer is ended.")
 
 
-class ExtractOptions(Record):
+class ExtractOptions(Sampled):
     """How stills and sound are taken from a clip's span."""
 
+    fps: Fps = 1.0
     frame_at: FrameAt = "mid"
     jpeg_quality: int = Field(default=2, ge=2, le=31, description="ffmpeg's -q:v; 2 is the best.")
     missing_sound: Literal["fail", "pad"] = Field(
@@ -64,9 +69,13 @@ class PreviewOptions(Record):
 
 
 class EmbedOptions(Record):
-    """VGGish embeddings, one per second."""
+    """VGGish embeddings, one per still."""
 
-    front_end: Literal["official"] = Field(default="official", description="Each second on its own (specs: AVISM).")
+    front_end: Literal["official", "causal"] = Field(
+        default="official",
+        description="official: each second on its own (specs: AVISM), for one still per second; "
+        "causal: the 0.96 s before each still's instant (specs: RCF), for other rates.",
+    )
 
 
 class ClipOptions(Record):
@@ -84,11 +93,23 @@ class Recipe(Record):
     description: str
     categories: str = Field(description="A set in schemas/categories, by name.")
     split: str | None = Field(default=None, description="Default of `export --split`.")
+    truth: Truth = Field(
+        default="sounding",
+        description="Which masks an export has, and what a mask in an imported file means: of what sounds, "
+        "or of all that is seen, sounding or not.",
+    )
     clips: ClipOptions = ClipOptions()
     fetch: FetchOptions = FetchOptions()
     extract: ExtractOptions = ExtractOptions()
     preview: PreviewOptions = PreviewOptions()
     embed: EmbedOptions = EmbedOptions()
+
+    @model_validator(mode="after")
+    def _front_end_goes_with_rate(self) -> Recipe:
+        wanted = "official" if self.extract.fps == 1 else "causal"
+        if self.embed.front_end != wanted:
+            raise ValueError(f"extract.fps: {self.extract.fps:g} goes with embed.front_end: {wanted}")
+        return self
 
 
 def load_recipe(workspace: Workspace) -> Recipe:

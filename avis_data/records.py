@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = [
     "ID_PATTERN",
+    "MAX_FPS",
     "Category",
     "CategorySet",
     "Clip",
+    "Fps",
     "FrameAt",
     "MaskRow",
     "Record",
     "SafeId",
+    "Sampled",
     "SoundState",
     "Span",
     "SplitName",
@@ -33,6 +36,8 @@ ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
 SafeId = Annotated[str, Field(pattern=ID_PATTERN)]
 FrameAt = Literal["start", "mid", "end"]
+MAX_FPS = 30
+Fps = Annotated[float, Field(gt=0, le=MAX_FPS, description="Labelled stills per second.")]
 SplitName = Literal["train", "val", "test"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -46,6 +51,27 @@ class Record(BaseModel):
     """Base of all records: immutable, unknown fields are an error, NaN is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Sampled(Record):
+    """A record with `fps`, and maybe `num_frames`, of a clip's stills.
+
+    At one still per second it is written without them: what was recorded and hashed before there were other rates
+    stays as it is.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_usual_rate(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if values.get("fps") == 1 and values.get("num_frames") in (None, values.get("num_seconds")):
+            values.pop("fps")
+            values.pop("num_frames", None)
+        return values
+
+
+def _one_per_second(values: dict[str, Any]) -> int:
+    """Default of `num_frames`."""
+    return int(values["num_seconds"])
 
 
 class SoundState(StrEnum):
@@ -66,6 +92,8 @@ class State(StrEnum):
     SOUNDING = "sounding"
     SILENT = "silent"
     HIDDEN = "hidden"
+    VISIBLE = "visible"
+    """In view; nobody said whether it is heard. From files of all that is seen, never from people here."""
 
 
 class VideoStream(Record):
@@ -122,7 +150,7 @@ class Span(Record):
 class StillTime(Record):
     """Where one still comes from."""
 
-    second: int = Field(ge=0)
+    second: int = Field(ge=0, description="Number of the still: at one per second, the second that it stands for.")
     asked_s: float | None = Field(
         description="The instant that the still stands for, on the clip's clock; null for adopted stills: not known."
     )
@@ -133,7 +161,7 @@ class StillTime(Record):
     source_file: str | None = Field(default=None, description="Of an adopted still, its name in the set it is from.")
 
 
-class Times(Record):
+class Times(Sampled):
     """`times.json`: how the stills and the samples of a clip lie on the clock of its source."""
 
     clip_id: SafeId
@@ -142,7 +170,11 @@ class Times(Record):
     asked_end_s: float | None
     found_start_s: float = Field(description="Start of second 0 on the container's clock.")
     found_duration_s: float = Field(description="How much picture there is from `found_start_s`, up to the asked end.")
-    num_seconds: int = Field(gt=0, description="T: stills, seconds of sound and embeddings.")
+    num_seconds: int = Field(gt=0, description="T: seconds of sound; at one per second also stills and embeddings.")
+    fps: Fps = 1.0
+    num_frames: int = Field(
+        default_factory=_one_per_second, gt=0, description="Stills and embeddings; left out at one per second (T)."
+    )
     frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
     time_base: str | None = Field(description="Seconds per time stamp unit, as `1/90000`; null for adopted stills.")
     stills: list[StillTime]
@@ -154,13 +186,17 @@ class Times(Record):
     decoder: str = Field(description="Program and version that decoded.")
 
 
-class Clip(Record):
+class Clip(Sampled):
     """One trimmed span of a source video: the unit of labelling, review, split and training."""
 
     clip_id: SafeId
     video_id: SafeId
     start_s: float = Field(ge=0)
-    num_seconds: int = Field(gt=0)
+    num_seconds: int = Field(gt=0, description="Seconds of sound.")
+    fps: Fps = 1.0
+    num_frames: int = Field(
+        default_factory=_one_per_second, gt=0, description="Stills; left out at one per second (`num_seconds`)."
+    )
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
@@ -180,18 +216,20 @@ class Track(Record):
     track_id: SafeId
     clip_id: SafeId
     category: str
-    num_sounding: int = Field(ge=0, description="Seconds in which it sounds, so has a mask in the exported truth.")
+    num_sounding: int = Field(ge=0, description="Stills in which it sounds, so has a mask in the exported truth.")
     origin: str = Field(description="Which tool, model, weights or file it comes from.")
     round: str
 
 
 class MaskRow(Record):
-    """One track in one second: a row of `masks/part-*.parquet`."""
+    """One track in one still: a row of `masks/part-*.parquet`."""
 
     clip_id: SafeId
     track_id: SafeId
     category: str
-    second: int = Field(ge=0)
+    second: int = Field(
+        ge=0, description="Number of the still: at one per second, the second that it stands for; else its frame index."
+    )
     state: State
     height: int = Field(gt=0)
     width: int = Field(gt=0)

@@ -31,8 +31,8 @@ _RECORDS: dict[str, type[BaseModel]] = {
     "video": Video,
 }
 _TABLES: dict[str, tuple[pa.Schema, str]] = {
-    "embeddings": (EMBEDDING_SCHEMA, "features/vggish/part-*.parquet: one row per clip and second"),
-    "masks": (MASK_SCHEMA, "masks/part-*.parquet: one row per clip, track and second"),
+    "embeddings": (EMBEDDING_SCHEMA, "features/vggish/part-*.parquet: one row per clip and still"),
+    "masks": (MASK_SCHEMA, "masks/part-*.parquet: one row per clip, track and still"),
 }
 
 

@@ -35,10 +35,10 @@ class SplitStats:
     videos: int
     frames: int
     masks: int
-    """Masks with at least one pixel: seconds in which a track sounds."""
+    """Masks with at least one pixel: seconds in which a track sounds (in a set of all that is seen: is seen)."""
     tracks: int
     silent_frames: int
-    """Frames in which nothing sounds; with one and with more sounding objects:"""
+    """Frames in which nothing is said to sound; with one and with more sounding objects:"""
     single_frames: int
     multi_frames: int
     length_min: int
@@ -46,6 +46,8 @@ class SplitStats:
     length_median: float
     length_max: int
     length_mean: float
+    mean_seconds: float
+    """The same in seconds: frames over the rate."""
     sources_max: int
     """Most objects that sound in one frame."""
     frames_by_sources: dict[int, int]
@@ -53,7 +55,7 @@ class SplitStats:
     videos_with_silent_frame: int
     videos_silent_throughout: int
     maskless_tracks: int
-    """Tracks that never sound."""
+    """Tracks without a mask."""
     categories: dict[str, CategoryStats]
     """By name, in the order of the file; categories of which there is nothing too."""
 
@@ -78,25 +80,27 @@ def dataset_stats(path: Path) -> dict[str, SplitStats]:
 def split_stats(datasets: Iterable[YtvisDataset]) -> SplitStats:
     """The figures of one dataset, or of several taken together (categories are then joined by name)."""
     lengths: list[int] = []
+    seconds = 0.0
     by_sources: Counter[int] = Counter()
     with_silence = silent_throughout = maskless = 0
     categories: dict[str, Counter[str]] = {}
     for dataset in datasets:
-        sounds = {track.track_id: _sounds(track) for track in dataset.tracks}
-        _count_categories(dataset, sounds, categories)
-        sounding = _sounding_objects(dataset, sounds)
+        seen = {track.track_id: _seen(track) for track in dataset.tracks}
+        _count_categories(dataset, seen, categories)
+        sounding = _sounding_objects(dataset, seen)
         for video in dataset.videos:
             counts = sounding[video.video_id]
             lengths.append(video.length)
+            seconds += video.length / video.fps
             by_sources.update(counts)
             with_silence += 0 in counts
             silent_throughout += not any(counts)
-        maskless += sum(not any(seconds) for seconds in sounds.values())
+        maskless += sum(not any(frames) for frames in seen.values())
     most = max(by_sources, default=0)
     return SplitStats(
         videos=len(lengths),
         frames=sum(lengths),
-        masks=sum(number * frames for number, frames in by_sources.items()),
+        masks=sum(numbers["masks"] for numbers in categories.values()),
         tracks=sum(numbers["tracks"] for numbers in categories.values()),
         silent_frames=by_sources[0],
         single_frames=by_sources[1],
@@ -105,6 +109,7 @@ def split_stats(datasets: Iterable[YtvisDataset]) -> SplitStats:
         length_median=statistics.median(lengths) if lengths else 0.0,
         length_max=max(lengths, default=0),
         length_mean=statistics.fmean(lengths) if lengths else 0.0,
+        mean_seconds=seconds / len(lengths) if lengths else 0.0,
         sources_max=most,
         frames_by_sources={number: by_sources[number] for number in range(most + 1)},
         videos_with_silent_frame=with_silence,
@@ -139,9 +144,9 @@ def stats_table(figures: dict[str, SplitStats]) -> str:
     lines = [
         _aligned(rows),
         "",
-        f"frames silent / single / multi: {shares}; mean length {whole.length_mean:.1f} s",
+        f"frames silent / single / multi: {shares}; mean length {whole.mean_seconds:.1f} s",
         f"videos with a silent frame: {whole.videos_with_silent_frame}, silent throughout: "
-        f"{whole.videos_silent_throughout}; tracks that never sound: {whole.maskless_tracks}",
+        f"{whole.videos_silent_throughout}; tracks without a mask: {whole.maskless_tracks}",
         "",
         _aligned([["category", "tracks", "masks", "videos"], *_category_rows(whole)]),
     ]
@@ -153,32 +158,31 @@ def stats_json(figures: dict[str, SplitStats]) -> dict[str, Any]:
     return {split: asdict(found) for split, found in figures.items()}
 
 
-def _sounds(track: YtvisTrack) -> list[bool]:
+def _seen(track: YtvisTrack) -> list[bool]:
     return [mask is not None and area(mask) > 0 for mask in track.masks]
 
 
-def _sounding_objects(dataset: YtvisDataset, sounds: dict[int, list[bool]]) -> dict[int, list[int]]:
+def _sounding_objects(dataset: YtvisDataset, seen: dict[int, list[bool]]) -> dict[int, list[int]]:
+    """How many objects sound in each frame of each video; those of which the file does not say so do not count."""
     counts = {video.video_id: [0] * video.length for video in dataset.videos}
     for track in dataset.tracks:
-        of_video = counts[track.video_id]
-        for second, is_sounding in enumerate(sounds[track.track_id]):
-            of_video[second] += is_sounding
+        of_video, flags = counts[track.video_id], track.sounding
+        for frame, is_seen in enumerate(seen[track.track_id]):
+            of_video[frame] += is_seen and (flags is None or flags[frame] is True)
     return counts
 
 
-def _count_categories(
-    dataset: YtvisDataset, sounds: dict[int, list[bool]], categories: dict[str, Counter[str]]
-) -> None:
+def _count_categories(dataset: YtvisDataset, seen: dict[int, list[bool]], categories: dict[str, Counter[str]]) -> None:
     names = {category.id: category.name for category in dataset.categories}
     for name in names.values():
         categories.setdefault(name, Counter())
-    seen: set[tuple[str, int]] = set()
+    counted: set[tuple[str, int]] = set()
     for track in dataset.tracks:
         name = names[track.category_id]
         categories[name]["tracks"] += 1
-        categories[name]["masks"] += sum(sounds[track.track_id])
-        categories[name]["videos"] += (name, track.video_id) not in seen
-        seen.add((name, track.video_id))
+        categories[name]["masks"] += sum(seen[track.track_id])
+        categories[name]["videos"] += (name, track.video_id) not in counted
+        counted.add((name, track.video_id))
 
 
 def _category_rows(found: SplitStats) -> list[list[str]]:

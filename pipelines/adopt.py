@@ -17,11 +17,12 @@ from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_file, sha256_text, write_json
+from avis_data.media.clock import rate_facts, seconds_of_sound
 from avis_data.media.decode import FRAMES, SOUND
 from avis_data.media.given_sound import GivenSound, sound_decoder, write_mono_16k
 from avis_data.media.sound import SAMPLE_RATE_HZ, Sound, check_sound, write_wav
 from avis_data.pipelines.stage import Facts, Task
-from avis_data.records import Record, SafeId, SplitName, StillTime, Times, is_safe_id
+from avis_data.records import Fps, Record, SafeId, Sampled, SplitName, StillTime, Times, is_safe_id
 
 __all__ = ["SOUNDS", "STILLS", "AdoptOptions", "AdoptRequest", "AdoptStage", "AdoptedVideo", "clip_id_of"]
 
@@ -52,14 +53,20 @@ class AdoptedVideo(Record):
     license: str | None = None
 
 
-class AdoptRequest(Record):
+class AdoptRequest(Sampled):
     """Which stills and which sound become a clip."""
 
     clip_id: SafeId
     name: str = Field(description="Folder in JPEGImages, and stem of the file in WAVAudios.")
     width: int = Field(gt=0)
     height: int = Field(gt=0)
-    stills: tuple[str, ...] = Field(min_length=1, description="Names in that folder, one per second.")
+    stills: tuple[str, ...] = Field(min_length=1, description="Names in that folder, in order.")
+    fps: Fps = 1.0
+
+    @property
+    def num_seconds(self) -> int:
+        """T."""
+        return seconds_of_sound(len(self.stills), fps=self.fps)
 
 
 class AdoptOptions(Record):
@@ -92,7 +99,7 @@ class AdoptStage:
         return 120.0 + 2.0 * len(record.stills)
 
     def run(self, task: Task) -> Facts:
-        """Write `frames/%05d.jpg` (T), `audio.wav` (T seconds) and `times.json` from the folder that is input `media`.
+        """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json` from the folder that is input `media`.
 
         Raises:
             ItemError: `source_missing` for a still that is not there, `not_media` or `corrupt_media` for one that is no
@@ -108,12 +115,13 @@ class AdoptStage:
         )
         _check_names(request, stills)
         copied = _copy_stills(request, stills, task.out / FRAMES)
-        sound, given = self._sound(wav, task.out / "audio.wav", len(request.stills))
+        sound, given = self._sound(wav, task.out / "audio.wav", request)
         write_json(task.out / "times.json", _times(request, sound).model_dump(mode="json"))
         sources = [*copied.sha256, sha256_file(wav) if given else ""]
         return {
             "start_s": 0.0,
-            "num_seconds": len(request.stills),
+            "num_seconds": request.num_seconds,
+            **rate_facts(len(request.stills), request.fps),
             "width": request.width,
             "height": request.height,
             "frame_at": None,
@@ -127,8 +135,8 @@ class AdoptStage:
             "adopted_on": self._today().isoformat(),
         }
 
-    def _sound(self, source: Path, wav: Path, num_seconds: int) -> tuple[Sound, GivenSound | None]:
-        given = None
+    def _sound(self, source: Path, wav: Path, request: AdoptRequest) -> tuple[Sound, GivenSound | None]:
+        given, num_seconds = None, request.num_seconds
         with tempfile.TemporaryDirectory(dir=wav.parent) as scratch:
             raw = Path(scratch) / SOUND
             if source.is_file():
@@ -136,7 +144,7 @@ class AdoptStage:
             elif self.params.missing_sound == "fail":
                 advice = "set extract.missing_sound: pad in recipe.yaml to take silence instead"
                 raise ItemError(f"no {SOUNDS}/{source.name}; {advice}", reason=Reason.NO_AUDIO)
-            sound = write_wav(raw, wav, num_seconds=num_seconds)
+            sound = write_wav(raw, wav, num_seconds=num_seconds, picture_s=len(request.stills) / request.fps)
         if self.params.missing_sound == "fail":
             check_sound(sound, name=f"{SOUNDS}/{source.name}", num_seconds=num_seconds)
         return sound, given
@@ -155,9 +163,8 @@ def _check_names(request: AdoptRequest, folder: Path) -> None:
         raise ItemError(message, reason=Reason.SOURCE_MISSING)
     strangers = sorted(found.difference(request.stills))
     if strangers:
-        message = (
-            f"{STILLS}/{request.name}: {len(found)} files for {len(request.stills)} seconds; not in the truth file"
-        )
+        unit = "seconds" if request.fps == 1 else "frames"
+        message = f"{STILLS}/{request.name}: {len(found)} files for {len(request.stills)} {unit}; not in the truth file"
         raise ItemError(f"{message}: {_some(strangers)}", reason=Reason.DURATION_MISMATCH)
     stems = [PurePosixPath(name).stem for name in request.stills]
     numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
@@ -198,20 +205,22 @@ def _check_still(label: str, data: bytes, wanted: tuple[int, int]) -> None:
 
 def _times(request: AdoptRequest, sound: Sound) -> Times:
     """What is known of the times: the set's order, and nothing of the video that its stills were once taken from."""
-    num_seconds = len(request.stills)
+    num_frames = len(request.stills)
     return Times(
         clip_id=request.clip_id,
         video_id=request.clip_id,
         asked_start_s=0.0,
         asked_end_s=None,
         found_start_s=0.0,
-        found_duration_s=float(num_seconds),
-        num_seconds=num_seconds,
+        found_duration_s=num_frames / request.fps,
+        num_seconds=request.num_seconds,
+        fps=request.fps,
+        num_frames=num_frames,
         frame_at=None,
         time_base=None,
         stills=[
-            StillTime(second=second, asked_s=None, source_pts=None, source_s=None, source_file=name)
-            for second, name in enumerate(request.stills)
+            StillTime(second=number, asked_s=None, source_pts=None, source_s=None, source_file=name)
+            for number, name in enumerate(request.stills)
         ],
         sound=sound.state,
         sound_start_s=0.0 if sound.num_samples else None,

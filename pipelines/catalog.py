@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from avis_data.ledger import Ledger, Output
 from avis_data.manifest import write_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.adopt import AdoptedVideo
-from avis_data.pipelines.embed import EmbedParams, EmbedRequest, PackRequest
+from avis_data.pipelines.embed import EmbedParams, EmbedRequest, EmbedStillsRequest, PackRequest
 from avis_data.pipelines.extract import ExtractRequest
 from avis_data.pipelines.preview import PreviewRequest
 from avis_data.pipelines.stage import Input, Item, RecordText
@@ -34,6 +34,8 @@ __all__ = [
 
 
 _MEASURED = ("start_s", "num_seconds", "width", "height", "frame_at", "sound")
+_OF_RATE = ("fps", "num_frames")
+"""Measured too; there only where the rate is not one still per second."""
 
 
 @dataclass(kw_only=True)
@@ -119,12 +121,19 @@ def embed_items(ledger: Ledger) -> Candidates:
             found.items.append(
                 Item(
                     item_id=clip_id,
-                    record=EmbedRequest(clip_id=clip_id, num_seconds=facts[clip_id]["num_seconds"]),
+                    record=_embed_request(clip_id, facts[clip_id]),
                     inputs={"audio": _input(audio)},
                     home="features/vggish/clips",
                 )
             )
     return found
+
+
+def _embed_request(clip_id: str, facts: Mapping[str, Any]) -> EmbedRequest:
+    if "fps" not in facts:
+        return EmbedRequest(clip_id=clip_id, num_seconds=facts["num_seconds"])
+    of_rate = {name: facts[name] for name in ("num_seconds", "frame_at", *_OF_RATE)}
+    return EmbedStillsRequest(clip_id=clip_id, **of_rate)
 
 
 @no_cycle_search()
@@ -200,7 +209,7 @@ def _made_clips(ledger: Ledger, stage: str) -> dict[str, dict[str, Any]]:
     made = {}
     for clip_id, text in ledger.facts(stage):
         facts = json.loads(text)
-        made[clip_id] = {name: facts[name] for name in _MEASURED} | {
+        made[clip_id] = {name: facts[name] for name in (*_MEASURED, *_OF_RATE) if name in facts} | {
             "frames_sha256": _output_named(outputs[clip_id], "frames").sha256,
             "audio_sha256": _output_named(outputs[clip_id], "audio.wav").sha256,
         }

@@ -12,14 +12,19 @@ import pyarrow.parquet as pq
 from avis_data import __version__
 from avis_data.features.store import bucket, part_name
 from avis_data.io import sha256_text
+from avis_data.media.clock import rate_facts
 from avis_data.paths import Workspace
 from avis_data.pipelines.export_inputs import ExportClip, ExportInputs
 from avis_data.splits import Assignment, balance_report
 from avis_data.validation.published import FILE_LIST
 
-__all__ = ["certificate", "count_splits", "embedding_origins", "file_list"]
+__all__ = ["certificate", "clip_origin", "common_parts", "count_splits", "embedding_origins", "file_list"]
 
 _FORMAT = 1
+_ORDER = (
+    *("certificate", "tool", "format", "masks", "key", "recipe", "fps", "counts", "files", "split", "frame_at"),
+    *("sound", "embeddings", "truth", "rights", "clips"),
+)
 _WAV = "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound that the embeddings were made from"
 
 
@@ -48,14 +53,41 @@ def certificate(
         size_bytes: of these files together.
         embeddings: of `embedding_origins`; None where features were left out.
     """
+    said = common_parts(
+        inputs, assignment, key=key, selection=selection, dataset_format="ytvis", files=files, size_bytes=size_bytes
+    )
+    said |= {
+        "masks": mask_form,
+        "counts": count_splits(splits),
+        "sound": {"source": said["sound"]["source"], "wav": _WAV},
+        "embeddings": embeddings,
+        "clips": [
+            {"clip_id": item.clip.clip_id, "split": assignment.split_of[item.clip.clip_id], **clip_origin(item)}
+            for item in inputs.clips
+        ],
+    }
+    return {name: said[name] for name in _ORDER if name in said}
+
+
+def common_parts(
+    inputs: ExportInputs,
+    assignment: Assignment,
+    *,
+    key: str,
+    selection: str,
+    dataset_format: str,
+    files: Mapping[str, str],
+    size_bytes: int,
+) -> dict[str, Any]:
+    """What the certificate of an export in any format says; arguments as of `certificate`."""
+    fps = inputs.recipe.extract.fps
     return {
         "certificate": _FORMAT,
         "tool": {"name": "avis-data", "version": __version__},
-        "format": "ytvis",
-        "masks": mask_form,
+        "format": dataset_format,
         "key": key,
         "recipe": _recipe(inputs),
-        "counts": count_splits(splits),
+        **({} if fps == 1 else {"fps": fps}),
         "files": {
             "list": FILE_LIST,
             "count": len(files),
@@ -64,19 +96,36 @@ def certificate(
         },
         "split": _split_proof(assignment),
         "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
-        "sound": {"source": _tally(item.clip.sound for item in inputs.clips), "wav": _WAV},
-        "embeddings": embeddings,
+        "sound": {"source": _tally(item.clip.sound for item in inputs.clips)},
         "truth": _truth(inputs, selection),
         "rights": _rights(inputs),
-        "clips": [_origin(item, assignment) for item in inputs.clips],
     }
 
 
-def count_splits(splits: Mapping[str, Sequence[ExportClip]]) -> dict[str, dict[str, int]]:
-    """Per split and in total: clips, sources (groups), seconds, tracks, masks, silent / single / multi seconds."""
+def count_splits(splits: Mapping[str, Sequence[ExportClip]]) -> dict[str, dict[str, float]]:
+    """Per split and in total: clips, sources (groups), seconds, tracks, masks, silent / single / multi seconds.
+
+    At other rates than one still per second there are `frames` too, and the last three are so many of these as make
+    that time.
+    """
     table = {name: _count(items) for name, items in splits.items()}
     table["total"] = _count([item for items in splits.values() for item in items])
     return table
+
+
+def clip_origin(item: ExportClip) -> dict[str, Any]:
+    """Where one clip comes from; the address only where others can reach it, a path would say nothing to them."""
+    public = item.video.url.startswith(("http://", "https://"))
+    return {
+        "source": item.group,
+        "video_id": item.clip.video_id,
+        "source_sha256": item.video.sha256,
+        "url": item.video.url if public else None,
+        "start_s": item.clip.start_s,
+        "num_seconds": item.clip.num_seconds,
+        **rate_facts(item.clip.num_frames, item.clip.fps),
+        "license": item.license,
+    }
 
 
 def file_list(files: Mapping[str, str]) -> str:
@@ -105,9 +154,13 @@ def _text(value: str | float) -> str:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _count(items: Sequence[ExportClip]) -> dict[str, int]:
+def _count(items: Sequence[ExportClip]) -> dict[str, float]:
     profiles = [item.profile() for item in items]
     silent, single, multi = (sum(column) for column in zip(*profiles, strict=True)) if profiles else (0, 0, 0)
+    rates = {item.clip.fps for item in items} - {1}
+    if rates:
+        fps = max(rates)
+        silent, single, multi = (round(number / fps, 3) for number in (silent, single, multi))
     return {
         "clips": len(items),
         "sources": len({item.group for item in items}),
@@ -117,7 +170,7 @@ def _count(items: Sequence[ExportClip]) -> dict[str, int]:
         "silent_seconds": silent,
         "single_seconds": single,
         "multi_seconds": multi,
-    }
+    } | ({"frames": sum(item.clip.num_frames for item in items)} if rates else {})
 
 
 def _recipe(inputs: ExportInputs) -> dict[str, str]:
@@ -137,7 +190,8 @@ def _split_proof(assignment: Assignment) -> dict[str, Any]:
 
 def _truth(inputs: ExportInputs, selection: str) -> dict[str, Any]:
     tracks = [track.track for item in inputs.clips for track in item.tracks]
-    return {
+    of_seen = {} if inputs.truth == "sounding" else {"masks_of": "visible", "masks_sounding": _masks_by_flag(inputs)}
+    return of_seen | {
         "selection": selection,
         "rounds": _tally(track.round for track in tracks),
         "origins": _tally(track.origin for track in tracks),
@@ -147,6 +201,18 @@ def _truth(inputs: ExportInputs, selection: str) -> dict[str, Any]:
         "clips_with_truth": sum(item.has_truth for item in inputs.clips),
         "clips_without_truth": sum(not item.has_truth for item in inputs.clips),
     }
+
+
+def _masks_by_flag(inputs: ExportInputs) -> dict[str, int]:
+    """How many masks are of something that sounds, does not sound, and of which nobody said so."""
+    names = {True: "yes", False: "no", None: "unknown"}
+    return _tally(
+        names[track.sounding[number]]
+        for item in inputs.clips
+        for track in item.tracks
+        for number, mask in enumerate(track.masks)
+        if mask is not None
+    )
 
 
 def _made_by(item: ExportClip) -> str:
@@ -167,22 +233,6 @@ def _rights(inputs: ExportInputs) -> dict[str, Any]:
             if name
         },
         "sources_without_license": sorted({item.clip.video_id for item in by_license.get("", [])}),
-    }
-
-
-def _origin(item: ExportClip, assignment: Assignment) -> dict[str, Any]:
-    """Where one clip comes from; the address only where others can reach it, a path would say nothing to them."""
-    public = item.video.url.startswith(("http://", "https://"))
-    return {
-        "clip_id": item.clip.clip_id,
-        "split": assignment.split_of[item.clip.clip_id],
-        "source": item.group,
-        "video_id": item.clip.video_id,
-        "source_sha256": item.video.sha256,
-        "url": item.video.url if public else None,
-        "start_s": item.clip.start_s,
-        "num_seconds": item.clip.num_seconds,
-        "license": item.license,
     }
 
 

@@ -46,13 +46,17 @@ def current_embedded(ledger: Ledger, recipe: Recipe) -> set[str]:
 def current_adopted(ledger: Ledger, recipe: Recipe) -> set[str]:
     """Clips of existing sets that the recipe takes as they are.
 
-    Of the recipe they depend on `missing_sound` alone, and that only where sound is missing. Where they came from is
-    not looked at again: that folder need not be there any more.
+    Of the recipe they depend on the rate, and on `missing_sound` where sound is missing. Where they came from is not
+    looked at again: that folder need not be there any more.
     """
     wanted = {clip_id for clip_id, _ in ledger.adopted()}
     refused = _REFUSED if recipe.extract.missing_sound == "fail" else ()
     facts = ((clip_id, json.loads(text)) for clip_id, text in ledger.facts("adopt") if clip_id in wanted)
-    return {clip_id for clip_id, found in facts if found["sound"] not in refused}
+    return {
+        clip_id
+        for clip_id, found in facts
+        if found["sound"] not in refused and found.get("fps", 1.0) == recipe.extract.fps
+    }
 
 
 def _embed_key(recipe: Recipe, weights_sha256: str) -> str:

@@ -1,13 +1,16 @@
 """The stages that turn the sound of clips into VGGish embeddings: one array per clip, then Parquet parts.
 
-Legend: N samples, T seconds, D = 128 values.
+Legend: N samples, T seconds (at other rates than one still per second: stills), D = 128 values.
 """
 
 from __future__ import annotations
 
+import math
 import wave
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,12 +20,12 @@ from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
 from avis_data.pipelines.stage import Facts, Task
-from avis_data.records import Record, SafeId
+from avis_data.records import Fps, FrameAt, Record, SafeId
 
 if TYPE_CHECKING:
     from avis_data.features.vggish import Vggish
 
-__all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "PackRequest", "PackStage"]
+__all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "EmbedStillsRequest", "PackRequest", "PackStage"]
 
 _SAMPLE_RATE_HZ = 16_000
 _BATCH_S = 32
@@ -31,7 +34,7 @@ _BATCH_S = 32
 class EmbedParams(Record):
     """What embeddings depend on besides the sound. Where the weight file lies is not part of it; its hash is."""
 
-    front_end: Literal["official"] = "official"
+    front_end: Literal["official", "causal"] = "official"
     weights_sha256: str = Field(
         pattern=r"^([0-9a-f]{64}|untrained-[0-9]+)$",
         description="Of the weight file; `untrained-<seed>`: random weights, for tests and demonstrations.",
@@ -45,10 +48,18 @@ class EmbedParams(Record):
 
 
 class EmbedRequest(Record):
-    """One clip to embed."""
+    """One clip to embed, second by second."""
 
     clip_id: SafeId
     num_seconds: int = Field(gt=0)
+
+
+class EmbedStillsRequest(EmbedRequest):
+    """One clip to embed still by still, at another rate than one per second."""
+
+    fps: Fps
+    num_frames: int = Field(gt=0)
+    frame_at: FrameAt | None = Field(description="Which instant of its period a still shows; null: taken for `mid`.")
 
 
 class PackRequest(Record):
@@ -58,7 +69,10 @@ class PackRequest(Record):
 
 
 class EmbedStage:
-    """`audio.wav` to `<clip_id>.npy`, float32 (T, 128): one VGGish embedding per second, T rows for T seconds."""
+    """`audio.wav` to `<clip_id>.npy`, float32 (T, 128): one VGGish embedding per second, T rows for T seconds.
+
+    At other rates than one still per second it is one per still, of the 0.96 s before its instant (`causal`).
+    """
 
     name = "embed"
     version = 1
@@ -83,26 +97,35 @@ class EmbedStage:
         """Embed one clip.
 
         Raises:
-            ItemError: `torn_input` if the WAV is unreadable or not T whole seconds of 16 kHz, 16 bit, mono.
+            ItemError: `torn_input` if the WAV is unreadable or not T whole seconds of 16 kHz, 16 bit, mono, or the
+                stills were taken at another rate than the recipe's.
             DataError: if the weights are not those that were asked for.
         """
         assert isinstance(task.record, EmbedRequest)
+        by_still = isinstance(task.record, EmbedStillsRequest)
+        if by_still != (self.params.front_end == "causal"):
+            message = f"{task.record.clip_id}: its stills have another rate than the recipe's; avis-data extract"
+            raise ItemError(message, reason=_TORN)
         # One thread: workers share the cores among them, and the sums come out the same on any number of cores.
         with _one_torch_thread():
-            embeddings_TD = self._embed(task.inputs["audio"], task.record.num_seconds)
+            embeddings_TD = self._embed(task.inputs["audio"], task.record)
         np.save(task.out / f"{task.record.clip_id}.npy", embeddings_TD, allow_pickle=False)
-        return {"num_seconds": len(embeddings_TD), **self.params.model_dump(mode="json")}
+        num_rows = "num_frames" if by_still else "num_seconds"
+        return {num_rows: len(embeddings_TD), **self.params.model_dump(mode="json")}
 
-    def _embed(self, wav: Path, num_seconds: int) -> NDArray[np.float32]:
+    def _embed(self, wav: Path, request: EmbedRequest) -> NDArray[np.float32]:
         from avis_data.features.logmel import second_examples
         from avis_data.features.vggish import embed_examples
 
+        if isinstance(request, EmbedStillsRequest):
+            examples = _still_examples(wav, request)
+        else:
+            examples = (
+                second_examples(samples_N, len(samples_N) // _SAMPLE_RATE_HZ)
+                for samples_N in _blocks(wav, request.num_seconds)
+            )
         model = self._loaded()
-        parts = [
-            embed_examples(model, second_examples(samples_N, len(samples_N) // _SAMPLE_RATE_HZ), batch=_BATCH_S)
-            for samples_N in _blocks(wav, num_seconds)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([embed_examples(model, examples_TFM, batch=_BATCH_S) for examples_TFM in examples])
 
     def _loaded(self) -> Vggish:
         from avis_data.features.vggish import load_vggish, untrained_vggish
@@ -177,6 +200,24 @@ def _blocks(path: Path, num_seconds: int) -> Iterator[NDArray[np.float32]]:
         raise ItemError(f"{path.name}: cannot be read as WAV ({error or 'too short'})", reason=_TORN) from None
     except FileNotFoundError:
         raise ItemError(f"{path.name}: no such file", reason=_TORN) from None
+
+
+def _still_examples(wav: Path, request: EmbedStillsRequest) -> Iterator[NDArray[np.float32]]:
+    """The VGGish inputs of the stills, (n, 96, 64) for those whose instants lie in each block of sound."""
+    from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples
+    from avis_data.media.clock import frame_instants
+
+    instants = frame_instants(request.num_frames, fps=request.fps, frame_at=request.frame_at)
+    ends = [math.floor(instant * _SAMPLE_RATE_HZ + Fraction(1, 2)) for instant in instants]
+    before_N = np.zeros(0, dtype=np.float32)
+    done = begin = 0
+    for block_N in _blocks(wav, request.num_seconds):
+        samples_N = np.concatenate([before_N, block_N])
+        ready = bisect_right(ends, begin + len(samples_N)) - done
+        yield causal_examples(samples_N, [end - begin for end in ends[done : done + ready]])
+        done += ready
+        before_N = samples_N[-EXAMPLE_SAMPLES:]
+        begin += len(samples_N) - len(before_N)
 
 
 def _read_array(clip_id: str, path: Path) -> NDArray[np.float32]:

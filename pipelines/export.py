@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from avis_data import __version__
-from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.errors import ProblemsError
 from avis_data.formats.ytvis import MaskForm
-from avis_data.io import (
-    TEMPORARY_PREFIX,
-    atomic_dir,
-    canonical_json,
-    read_json,
-    remove,
-    sha256_file,
-    sha256_text,
-    write_json,
-    write_text,
-)
-from avis_data.ledger import Done, Ledger, Output
+from avis_data.io import canonical_json, sha256_file, sha256_text
+from avis_data.ledger import Ledger
 from avis_data.paths import Workspace, checked_id
-from avis_data.pipelines.certificate import certificate, count_splits, embedding_origins, file_list
+from avis_data.pipelines.certificate import certificate, count_splits, embedding_origins
 from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, map_clips, write_clip, write_features
 from avis_data.pipelines.export_dataset import build_dataset, check_dataset, write_dataset
+from avis_data.pipelines.export_division import Division, divide
 from avis_data.pipelines.export_inputs import ExportClip, ExportInputs, Selection, gather
 from avis_data.pipelines.export_verify import check_clips
 from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.progress import Progress
-from avis_data.recipe import load_recipe
-from avis_data.splits import Assignment, assign_splits, balance_report, parse_split
-from avis_data.splits.written import SplitEntry, assign_from_entries, read_split_file
-from avis_data.validation.published import CERTIFICATE, FILE_LIST
+from avis_data.pipelines.publish import ExportReport, finish, publish
+from avis_data.recipe import Truth, load_recipe
+from avis_data.splits import Assignment, balance_report
 
-__all__ = ["ExportOptions", "ExportPlan", "ExportReport", "export_ytvis", "plan_export"]
+__all__ = ["ExportOptions", "ExportPlan", "export_ytvis", "plan_export"]
 
 _LAYOUT = 2
 """Raised when the same inputs would give other files."""
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +47,8 @@ class ExportOptions:
     clips: Selection = "accepted"
     include: Literal["draft"] | None = None
     """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
+    truth: Truth | None = None
+    """Whether masks are of what sounds, or of all that is seen; None: as the recipe says."""
     features: bool = True
     """Whether to write FEATAudios."""
     masks: MaskForm = "polygons"
@@ -103,30 +90,6 @@ class ExportPlan:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportReport:
-    """What was published."""
-
-    path: str
-    """Relative to the workspace."""
-    plan: ExportPlan
-    already_done: bool
-    """True where an export of the same key was there: nothing was written."""
-    num_files: int
-    files_sha256: str
-    """Of `files.sha256`, so of every file."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "path": self.path,
-            "already_done": self.already_done,
-            "num_files": self.num_files,
-            "files_sha256": self.files_sha256,
-            **self.plan.as_dict(),
-        }
-
-
 def plan_export(workspace: Workspace, options: ExportOptions) -> ExportPlan:
     """Gather, check and divide; touches nothing.
 
@@ -146,22 +109,24 @@ def _planned(workspace: Workspace, ledger: Ledger, options: ExportOptions) -> Ex
         selection=options.clips,
         with_features=options.features,
         include_draft=options.include == "draft",
+        truth=options.truth,
     )
     assignment = _divide(inputs, options)
     by_id = {item.clip.clip_id: item for item in inputs.clips}
     splits = {name: [by_id[clip_id] for clip_id in assignment.clip_ids(name)] for name in assignment.names}
-    seconds = sum(item.clip.num_seconds for item in inputs.clips)
+    samples = sum(item.clip.num_seconds for item in inputs.clips) * SAMPLE_RATE_HZ
+    embeddings = sum(item.clip.num_frames for item in inputs.clips) if options.features else 0
     return ExportPlan(
         inputs=inputs,
         assignment=assignment,
         splits=splits,
         key=_key(inputs, assignment, options),
         bytes_linked=sum(_size_of_stills(workspace, item) for item in inputs.clips),
-        bytes_written=seconds * (SAMPLE_RATE_HZ * 4 + (512 if options.features else 0)),
+        bytes_written=samples * 4 + embeddings * 512,
     )
 
 
-def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport:
+def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport[ExportPlan]:
     """Write `exports/<name>/`: JSON, JPEGImages, WAVAudios, FEATAudios, the list of files and the certificate.
 
     The same workspace, options and seed give the same bytes. A kill at any moment leaves nothing under the final
@@ -177,40 +142,23 @@ def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport:
     load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
     with open_for_work(workspace, "avis-data export") as ledger:
         plan = _planned(workspace, ledger, options)
-        target = workspace.exports / options.name
-        if target.exists() and not options.force:
-            return _report(workspace, target, plan, _same_export(workspace, target, plan), already_done=True)
-        _remove_leftovers(workspace)
-        with _disk_errors(target), atomic_dir(target) as part:
-            files = _write(workspace, plan, options, part)
-        report = _report(workspace, target, plan, files, already_done=False)
-        ledger.commit_done("export", _entry(workspace, target, report))
-    return report
+        return publish(
+            workspace,
+            ledger,
+            options.name,
+            plan,
+            force=options.force,
+            write=lambda folder: _write(workspace, plan, options, folder),
+        )
 
 
 def _divide(inputs: ExportInputs, options: ExportOptions) -> Assignment:
-    clips = [item.for_split() for item in inputs.clips]
-    if options.split is not None and options.split_file is not None:
-        raise ConfigError("--split and --split-file exclude each other")
-    if options.split_file is not None:
-        return assign_from_entries(clips, read_split_file(options.split_file), origin=options.split_file.name)
-    listed = [
-        SplitEntry(where=f"clip {item.clip.clip_id}", id=item.clip.clip_id, field="clip_id", split=item.clip.split)
-        for item in inputs.clips
-        if item.clip.split is not None
-    ]
-    if options.split is None and len(listed) == len(clips):
-        return assign_from_entries(clips, listed, origin="as given by the list or the imported sets")
-    if options.split is None and listed:
-        raise ConfigError(
-            "the column split of the list, or the set that clips come from, "
-            f"names {len(listed)} of {len(clips)} clips: all or none",
-            hint="--split 75/25, or --split-file splits.csv",
-        )
-    text = options.split or inputs.recipe.split
-    if text is None:
-        raise ConfigError("no split: neither asked for, nor in the list, nor in the recipe", hint="--split 75/25")
-    return assign_splits(clips, parse_split(text), options.seed)
+    return divide(
+        [item.for_split() for item in inputs.clips],
+        {item.clip.clip_id: item.clip for item in inputs.clips},
+        inputs.recipe,
+        Division(split=options.split, split_file=options.split_file, seed=options.seed),
+    )
 
 
 def _key(inputs: ExportInputs, assignment: Assignment, options: ExportOptions) -> str:
@@ -222,6 +170,7 @@ def _key(inputs: ExportInputs, assignment: Assignment, options: ExportOptions) -
                 [
                     track.track.model_dump(mode="json"),
                     [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
+                    track.sounding,
                 ]
                 for track in item.tracks
             ],
@@ -230,20 +179,17 @@ def _key(inputs: ExportInputs, assignment: Assignment, options: ExportOptions) -
     ]
     division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
     categories = inputs.categories.model_dump(mode="json")
-    chosen = [options.format, options.clips, options.include, options.features, options.masks]
+    chosen = [options.format, options.clips, options.include, inputs.truth, options.features, options.masks]
     return sha256_text(canonical_json([_LAYOUT, __version__, inputs.recipe_text, categories, chosen, division, clips]))
 
 
 def _size_of_stills(workspace: Workspace, item: ExportClip) -> int:
-    stills = (workspace.frame(item.clip.clip_id, second) for second in range(item.clip.num_seconds))
+    stills = (workspace.frame(item.clip.clip_id, number) for number in range(item.clip.num_frames))
     return sum(still.stat().st_size for still in stills if still.is_file())
 
 
 def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folder: Path) -> dict[str, str]:
     """Write everything into `folder`, read it back, and write list and certificate; gives path -> sha256."""
-    free = shutil.disk_usage(folder).free
-    if plan.bytes_written > free:
-        raise OSError(errno.ENOSPC, f"needs {plan.bytes_written >> 20} MiB, {free >> 20} are free", str(folder))
     split_of = plan.assignment.split_of
     kinds = ("JPEGImages", "WAVAudios", *(["FEATAudios"] if options.features else []))
     for split in plan.splits:
@@ -267,7 +213,6 @@ def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folde
         files = _write_datasets(plan, options, folder, progress.step)
         files |= check_clips(workspace, folder, plan.splits, written, workers=options.workers, step=progress.step)
     embeddings = embedding_origins(workspace, list(split_of)) if options.features else None
-    write_text(folder / FILE_LIST, file_list(files))
     statement = certificate(
         plan.inputs,
         plan.assignment,
@@ -279,7 +224,7 @@ def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folde
         size_bytes=sum((folder / name).stat().st_size for name in files),
         embeddings=embeddings,
     )
-    write_json(folder / CERTIFICATE, statement)
+    finish(folder, files, statement)
     return files
 
 
@@ -292,69 +237,3 @@ def _write_datasets(plan: ExportPlan, options: ExportOptions, folder: Path, step
         check_dataset(path, dataset)
         files[path.name] = sha256_file(path)
     return files
-
-
-def _same_export(workspace: Workspace, target: Path, plan: ExportPlan) -> dict[str, str]:
-    """The files of an export that is there already, if it is the very one that was asked for."""
-    name = workspace.relative(target)
-    again = "avis-data export --force replaces it, --name NAME writes beside it"
-    if not (target / CERTIFICATE).is_file():
-        raise ConfigError(f"{name} exists and is no finished export", hint=again)
-    found = read_json(target / CERTIFICATE)
-    if not isinstance(found, dict) or found.get("key") != plan.key:
-        raise ConfigError(f"{name} exists and was made from other data or options", hint=again)
-    lines = (target / FILE_LIST).read_text(encoding="utf-8").splitlines() if (target / FILE_LIST).is_file() else []
-    files = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
-    missing = [path for path in files if not (target / path).is_file()]
-    if missing or not files:
-        raise ConfigError(f"{name} exists but is damaged: {(missing or [FILE_LIST])[0]} is missing", hint=again)
-    return files
-
-
-def _report(
-    workspace: Workspace, target: Path, plan: ExportPlan, files: Mapping[str, str], *, already_done: bool
-) -> ExportReport:
-    return ExportReport(
-        path=workspace.relative(target),
-        plan=plan,
-        already_done=already_done,
-        num_files=len(files),
-        files_sha256=sha256_text(file_list(files)),
-    )
-
-
-def _entry(workspace: Workspace, target: Path, report: ExportReport) -> Done:
-    """What the ledger keeps: the hash over all files, and the hashes of all that they were made from."""
-    clips = {item.clip.clip_id: item.clip for item in report.plan.inputs.clips}
-    inputs = {clip_id: sha256_text(clip.model_dump_json()) for clip_id, clip in clips.items()}
-    size_bytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    output = Output(path=workspace.relative(target), sha256=report.files_sha256, size_bytes=size_bytes)
-    return Done(
-        item_id=target.name,
-        key=report.plan.key,
-        facts=report.as_dict(),
-        inputs=inputs,
-        outputs=[output],
-        wall_s=0.0,
-        cpu_s=0.0,
-    )
-
-
-def _remove_leftovers(workspace: Workspace) -> None:
-    """What a killed export left; nobody else writes here, we hold the lock."""
-    for leftover in workspace.exports.glob(f"{TEMPORARY_PREFIX}*"):
-        remove(leftover)
-
-
-@contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise DataError(
-                f"{target.name}: no space left on the disk ({error.strerror}); nothing was published and the "
-                "unfinished files are removed",
-                hint="free some space and run the same command again; df -h shows what is free",
-            ) from None
-        raise DataError(f"{error.filename or target}: {error.strerror}; nothing was published") from None

@@ -17,12 +17,13 @@ from PIL import Image
 
 from avis_data.errors import ItemError, Problem, Reason
 from avis_data.features.store import read_embeddings
-from avis_data.io import sha256_file
+from avis_data.io import sha256_file, sha256_tree
 from avis_data.paths import Workspace
 from avis_data.pipelines.export_inputs import ExportClip
 
 __all__ = [
     "SAMPLE_RATE_HZ",
+    "check_stills",
     "features_path",
     "frame_name",
     "frames_dir",
@@ -45,9 +46,9 @@ def frames_dir(folder: Path, split: str, clip_id: str) -> Path:
     return folder / split / "JPEGImages" / clip_id
 
 
-def frame_name(second: int) -> str:
+def frame_name(number: int) -> str:
     """File name of one still: a plain number, which the official loaders sort as such."""
-    return f"{second}.jpg"
+    return f"{number}.jpg"
 
 
 def sound_path(folder: Path, split: str, clip_id: str) -> Path:
@@ -99,6 +100,20 @@ def write_clip(workspace: Workspace, item: ExportClip, folder: Path, split: str)
     return hashes
 
 
+def check_stills(workspace: Workspace, item: ExportClip) -> None:
+    """Compare the stills of a clip with what was extracted.
+
+    Raises:
+        ItemError: source_missing or torn_input.
+    """
+    for number in range(item.clip.num_frames):
+        source = workspace.frame(item.clip.clip_id, number)
+        if not source.is_file():
+            raise ItemError(f"no {workspace.relative(source)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
+    if sha256_tree(workspace.clip_dir(item.clip.clip_id) / "frames") != item.clip.frames_sha256:
+        raise ItemError(f"{_which_is_torn(workspace, item)}; {_advice(item)}", reason=Reason.TORN_INPUT)
+
+
 def mono_samples(workspace: Workspace, item: ExportClip) -> np.ndarray:
     """int16 (T * 16000,): the sound that the embeddings were made from.
 
@@ -138,8 +153,8 @@ def _write_frames(workspace: Workspace, item: ExportClip, folder: Path, split: s
     target.mkdir(parents=True)
     hashes: dict[str, str] = {}
     tree = hashlib.sha256()
-    for second in range(clip.num_seconds):
-        source, copy = workspace.frame(clip.clip_id, second), target / frame_name(second)
+    for number in range(clip.num_frames):
+        source, copy = workspace.frame(clip.clip_id, number), target / frame_name(number)
         if not source.is_file():
             raise ItemError(f"no {workspace.relative(source)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
         _link_or_copy(source, copy)
@@ -169,8 +184,8 @@ def _link_or_copy(source: Path, target: Path) -> None:
 def _which_is_torn(workspace: Workspace, item: ExportClip) -> str:
     """The tree's hash says that some still is wrong; name those that do not even decode."""
     torn = []
-    for second in range(item.clip.num_seconds):
-        path = workspace.frame(item.clip.clip_id, second)
+    for number in range(item.clip.num_frames):
+        path = workspace.frame(item.clip.clip_id, number)
         try:
             with Image.open(path) as picture:
                 picture.load()

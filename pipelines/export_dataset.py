@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from avis_data.errors import DataError
 from avis_data.formats.ytvis import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis, video_json, ytvis_json
 from avis_data.io import write_lines
 from avis_data.masks.rle import Rle, decode
+from avis_data.media.clock import frame_instants
+from avis_data.pipelines.adopt import SOUNDS
 from avis_data.pipelines.export_clips import frame_name
 from avis_data.pipelines.export_inputs import ExportClip, ExportInputs
 
@@ -35,7 +38,13 @@ def build_dataset(inputs: ExportInputs, split: str, items: Sequence[ExportClip])
     return YtvisDataset(
         videos=tuple(_video(video_id, item, licenses) for video_id, item in numbered),
         tracks=tuple(
-            YtvisTrack(track_id=number, video_id=video_id, category_id=track.category_id, masks=track.masks)
+            YtvisTrack(
+                track_id=number,
+                video_id=video_id,
+                category_id=track.category_id,
+                masks=track.masks,
+                sounding=track.sounding if inputs.truth == "visible" else None,
+            )
             for number, (video_id, track) in enumerate(sounding, start=1)
         ),
         categories=tuple(inputs.categories.categories),
@@ -85,10 +94,25 @@ def _video(video_id: int, item: ExportClip, licenses: Mapping[str, int]) -> Ytvi
         name=clip.clip_id,
         width=clip.width,
         height=clip.height,
-        length=clip.num_seconds,
-        file_names=tuple(f"{clip.clip_id}/{frame_name(second)}" for second in range(clip.num_seconds)),
+        length=clip.num_frames,
+        file_names=tuple(f"{clip.clip_id}/{frame_name(number)}" for number in range(clip.num_frames)),
         license_id=licenses[item.license] if item.license else None,
+        **_of_rate(item),
     )
+
+
+def _of_rate(item: ExportClip) -> dict[str, Any]:
+    """What a video says besides at another rate than one frame a second, which is the published form."""
+    clip = item.clip
+    if clip.fps == 1:
+        return {}
+    instants = frame_instants(clip.num_frames, fps=clip.fps, frame_at=clip.frame_at)
+    return {
+        "fps": clip.fps,
+        "frame_times": None if clip.frame_at is None else tuple(round(float(instant), 6) for instant in instants),
+        "audio_file": f"{SOUNDS}/{clip.clip_id}.wav",
+        "source": item.group,
+    }
 
 
 def _lines(dataset: YtvisDataset, form: MaskForm, step: Callable[[], None]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.export_checks import check_features, check_media, check_truth
 from avis_data.pipelines.import_truth import ROUND, ImportedClip, imported_clips
 from avis_data.pipelines.labelled_truth import ACCEPTED, DRAFT, LabelledTruth, labelled_truth
-from avis_data.recipe import Recipe, load_recipe
+from avis_data.recipe import Recipe, Truth, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
 
@@ -30,12 +30,14 @@ Selection = Literal["accepted", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportTrack:
-    """One track that sounds in at least one second."""
+    """One track with at least one mask."""
 
     track: Track
     category_id: int
     masks: tuple[Rle | None, ...]
-    """One per second; None where it does not sound."""
+    """One per still; None where it does not sound or, where all that is seen is asked for, is not seen."""
+    sounding: tuple[bool | None, ...]
+    """One per still: whether it sounds; None where it has no mask, or nobody said so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +63,10 @@ class ExportClip:
         return self.clip.license or self.video.license
 
     def profile(self) -> tuple[int, int, int]:
-        """Seconds in which none, one, several tracks sound; zeros for a clip of which that is not known."""
+        """Stills in which none, one, several tracks sound; zeros for a clip of which that is not known."""
         if not self.has_truth:
             return 0, 0, 0
-        sounding = [sum(track.masks[t] is not None for track in self.tracks) for t in range(self.clip.num_seconds)]
+        sounding = [sum(track.sounding[t] is True for track in self.tracks) for t in range(self.clip.num_frames)]
         return sounding.count(0), sounding.count(1), sum(number > 1 for number in sounding)
 
     def for_split(self) -> SplitClip:
@@ -89,6 +91,8 @@ class ExportInputs:
     recipe: Recipe
     recipe_text: str
     """As it stands in the file."""
+    truth: Truth
+    """Which masks the tracks have."""
     without_truth: tuple[str, ...]
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
     dropped: tuple[str, ...]
@@ -102,7 +106,13 @@ class ExportInputs:
 
 
 def gather(
-    workspace: Workspace, ledger: Ledger, *, selection: Selection, with_features: bool, include_draft: bool = False
+    workspace: Workspace,
+    ledger: Ledger,
+    *,
+    selection: Selection,
+    with_features: bool,
+    include_draft: bool = False,
+    truth: Truth | None = None,
 ) -> ExportInputs:
     """Read manifests, masks and embeddings of a workspace and check that they belong together.
 
@@ -112,6 +122,7 @@ def gather(
         selection: `accepted`: clips with accepted truth; `all`: the others too, without annotations.
         with_features: whether embeddings are needed.
         include_draft: labels that nobody accepted yet are truth too, for clips that have no other.
+        truth: which masks are wanted; None: as the recipe says.
 
     Raises:
         ConfigError: if the folder is no workspace.
@@ -119,6 +130,7 @@ def gather(
         ProblemsError: with everything that does not fit together.
     """
     recipe = load_recipe(workspace)
+    truth = truth or recipe.truth
     categories = category_set(recipe.categories)
     made_for = _truth_of(workspace, include_draft=include_draft)
     tracks = _tracks_of(workspace, made_for)
@@ -130,7 +142,7 @@ def gather(
     problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
     if with_features:
         problems += check_features(ledger, recipe, chosen)
-    found_tracks = _read_tracks(workspace, chosen, tracks, categories, problems)
+    found_tracks = _read_tracks(workspace, chosen, tracks, categories, truth, problems)
     hashes = _hash_features(workspace, chosen, problems) if with_features else {}
     if problems:
         raise ProblemsError(f"{workspace.root}: {len(problems)} problem(s), so nothing was exported", problems)
@@ -153,6 +165,7 @@ def gather(
         categories=categories,
         recipe=recipe,
         recipe_text=text,
+        truth=truth,
         without_truth=without_truth,
         dropped=tuple(sorted(dropped)),
     )
@@ -226,9 +239,10 @@ def _read_tracks(
     clips: Sequence[Clip],
     tracks: dict[str, list[Track]],
     categories: CategorySet,
+    truth: Truth,
     problems: list[Problem],
 ) -> dict[str, tuple[ExportTrack, ...]]:
-    """The tracks that sound, with their masks; what does not fit is added to `problems`."""
+    """The tracks that have masks, with these; what does not fit is added to `problems`."""
     ids = {category.name: category.id for category in categories.categories}
     found: dict[str, tuple[ExportTrack, ...]] = {clip.clip_id: () for clip in clips}
     wanted = {clip.clip_id: clip for clip in clips if clip.clip_id in tracks}
@@ -237,12 +251,12 @@ def _read_tracks(
         of_track: dict[tuple[str, str], list[MaskRow]] = defaultdict(list)
         for row in rows:
             of_track[row.track_id, row.round].append(row)
-        sounding = []
+        kept = []
         for track in tracks[clip_id]:
-            masks = _track_masks(clip, track, of_track[track.track_id, track.round], problems)
-            if any(masks) and track.category in ids:
-                sounding.append(ExportTrack(track=track, category_id=ids[track.category], masks=masks))
-        found[clip_id] = tuple(sounding)
+            rows_of_track = _fitting_rows(clip, track, of_track[track.track_id, track.round], truth, problems)
+            if rows_of_track and track.category in ids:
+                kept.append(_export_track(clip, track, ids[track.category], rows_of_track))
+        found[clip_id] = tuple(kept)
     return found
 
 
@@ -256,38 +270,56 @@ def _mask_rows(workspace: Workspace, wanted: dict[str, Clip]) -> Iterator[tuple[
         yield clip_id, []
 
 
-def _track_masks(clip: Clip, track: Track, rows: Iterable[MaskRow], problems: list[Problem]) -> tuple[Rle | None, ...]:
-    masks: list[Rle | None] = [None] * clip.num_seconds
-    where = f"clip {clip.clip_id}"
-    num_sounding = 0
+def _fitting_rows(
+    clip: Clip, track: Track, rows: Sequence[MaskRow], truth: Truth, problems: list[Problem]
+) -> list[MaskRow]:
+    """The rows of which the export has masks: those that have pixels, and that sound unless all are asked for."""
+    where, unit = f"clip {clip.clip_id}", "second" if clip.fps == 1 else "still"
+    states = Counter(row.state for row in rows)
+    if states[State.SOUNDING] != track.num_sounding:
+        message = f"track {track.track_id} sounds in {track.num_sounding} {unit}s, the masks table has "
+        problems.append(Problem(where, "masks", f"{message}{states[State.SOUNDING]}"))
+    if truth == "sounding" and states[State.VISIBLE]:
+        message = f"of {states[State.VISIBLE]} masks of track {track.track_id} nobody said whether they sound"
+        problems.append(Problem(where, "masks", f"{message}; avis-data export --truth visible"))
+    fitting = []
     for row in rows:
-        if row.state is not State.SOUNDING:
+        if row.state is not State.SOUNDING and (truth == "sounding" or row.counts is None):
             continue
-        num_sounding += 1
-        if row.second >= clip.num_seconds:
-            message = f"second {row.second} of track {track.track_id}, but the clip has {clip.num_seconds} seconds"
+        if row.second >= clip.num_frames:
+            message = f"{unit} {row.second} of track {track.track_id}, but the clip has {clip.num_frames} {unit}s"
             problems.append(Problem(where, "masks", message))
         elif (row.width, row.height) != (clip.width, clip.height):
-            message = f"track {track.track_id}, second {row.second}: mask of {row.width}x{row.height} pixels"
+            message = f"track {track.track_id}, {unit} {row.second}: mask of {row.width}x{row.height} pixels"
             problems.append(Problem(where, "masks", f"{message}, stills of {clip.width}x{clip.height}"))
         elif row.counts is not None and row.area_px > 0:
+            fitting.append(row)
+    return fitting
+
+
+_SOUNDS: dict[State, bool | None] = {State.SOUNDING: True, State.SILENT: False}
+
+
+def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[MaskRow]) -> ExportTrack:
+    masks: list[Rle | None] = [None] * clip.num_frames
+    sounding: list[bool | None] = [None] * clip.num_frames
+    for row in rows:
+        if row.counts is not None:
             masks[row.second] = Rle(row.height, row.width, row.counts)
-    if num_sounding != track.num_sounding:
-        message = f"track {track.track_id} sounds in {track.num_sounding} seconds, the masks table has {num_sounding}"
-        problems.append(Problem(where, "masks", message))
-    return tuple(masks)
+            sounding[row.second] = _SOUNDS.get(row.state)
+    return ExportTrack(track=track, category_id=category_id, masks=tuple(masks), sounding=tuple(sounding))
 
 
 def _hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[Problem]) -> dict[str, str]:
     hint = "avis-data embed, or avis-data export --without-features"
     if not any(workspace.features.glob("part-*.parquet")):
         raise DataError(f"{workspace.root}: no embeddings of any clip", hint=hint)
-    num_seconds = {clip.clip_id: clip.num_seconds for clip in clips}
+    num_frames = {clip.clip_id: clip.num_frames for clip in clips}
     hashes = {}
     try:
-        for clip_id, embeddings_TD in read_embeddings(workspace.features, sorted(num_seconds)):
-            if len(embeddings_TD) != num_seconds[clip_id]:
-                message = f"{len(embeddings_TD)} embeddings for {num_seconds[clip_id]} stills; avis-data embed --force"
+        for clip_id, embeddings_TD in read_embeddings(workspace.features, sorted(num_frames)):
+            if len(embeddings_TD) != num_frames[clip_id]:
+                message = f"{len(embeddings_TD)} embeddings for {num_frames[clip_id]} stills; avis-data embed --force"
                 problems.append(Problem(f"clip {clip_id}", "features", message))
             hashes[clip_id] = hashlib.sha256(embeddings_TD.tobytes()).hexdigest()
     except DataError as error:

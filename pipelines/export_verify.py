@@ -72,8 +72,8 @@ def _check_clip(
 ) -> dict[str, str]:
     clip = item.clip
     names = sorted(path.name for path in frames_dir(folder, split, clip.clip_id).iterdir())
-    if names != sorted(frame_name(second) for second in range(clip.num_seconds)):
-        raise _torn(f"{len(names)} stills, {clip.num_seconds} seconds")
+    if names != sorted(frame_name(number) for number in range(clip.num_frames)):
+        raise _torn(f"{len(names)} files for {clip.num_frames} stills")
     hashes = {path: sha256_file(folder / path) for path in written}
     if hashes != written:
         raise _torn(f"changed since it was written: {next(path for path in written if hashes[path] != written[path])}")
@@ -85,7 +85,7 @@ def _check_clip(
         path = features_path(folder, split, clip.clip_id)
         embeddings_TD = np.load(path, allow_pickle=False)
         values = hashlib.sha256(embeddings_TD.tobytes()).hexdigest()
-        if embeddings_TD.dtype != np.float32 or embeddings_TD.shape != (clip.num_seconds, 128):
+        if embeddings_TD.dtype != np.float32 or embeddings_TD.shape != (clip.num_frames, 128):
             raise _torn(f"features are {embeddings_TD.dtype} {embeddings_TD.shape}")
         if values != item.features_sha256:
             raise _torn("the features differ from the clip's")

@@ -11,7 +11,7 @@ from PIL import Image
 from avis_data.errors import ItemError, Reason
 from avis_data.io import write_json
 from avis_data.media.claims import check_claim
-from avis_data.media.clock import num_seconds
+from avis_data.media.clock import num_frames, rate_facts, seconds_of_sound
 from avis_data.media.damage import check_damage, measure_damage
 from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
 from avis_data.media.ffmpeg import find_ffmpeg
@@ -47,7 +47,7 @@ class ExtractStage:
         self._threads = threads
 
     def run(self, task: Task) -> Facts:
-        """Write `frames/%05d.jpg` (T), `audio.wav` (T seconds) and `times.json`.
+        """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json`.
 
         Raises:
             ItemError: `span_outside_video`, `duration_mismatch`, `corrupt_media`, `no_audio`, `audio_short`,
@@ -73,10 +73,12 @@ class ExtractStage:
     def _extract(self, request: ExtractRequest, source: Path, out: Path) -> Facts:
         found = found_span(request.span, request.media)
         options = StillOptions(
-            num_seconds=num_seconds(found.duration_s),
+            num_frames=num_frames(found.duration_s, fps=self.params.fps),
+            fps=self.params.fps,
             frame_at=self.params.frame_at,
             jpeg_quality=self.params.jpeg_quality,
         )
+        num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
         span = read_span(source, request.media, start_s=found.start_s, end_s=found.start_s + found.duration_s)
         if not span.picture_pts:
             message = f"{source.name}: no picture is shown in the {found.duration_s:.2f} s after {found.start_s:.2f} s"
@@ -89,10 +91,11 @@ class ExtractStage:
             damage = measure_damage(span, decoded)
             if self.params.corrupt_media == "fail":
                 check_damage(damage, span, name=source.name)
-            sound = write_wav(folder / SOUND, out / "audio.wav", num_seconds=options.num_seconds)
+            picture_s = None if options.fps == 1 else found.duration_s
+            sound = write_wav(folder / SOUND, out / "audio.wav", num_seconds=num_seconds, picture_s=picture_s)
             if self.params.missing_sound == "fail":
-                check_sound(sound, name=source.name, num_seconds=options.num_seconds)
-            _keep_stills(folder / FRAMES, out / FRAMES, options.num_seconds, source.name)
+                check_sound(sound, name=source.name, num_seconds=num_seconds)
+            _keep_stills(folder / FRAMES, out / FRAMES, options, source.name)
         times = clip_times(
             request.span,
             request.media,
@@ -107,7 +110,8 @@ class ExtractStage:
         width, height = _size(out / FRAMES / "00000.jpg")
         return {
             "start_s": found.start_s,
-            "num_seconds": options.num_seconds,
+            "num_seconds": num_seconds,
+            **rate_facts(options.num_frames, options.fps),
             "width": width,
             "height": height,
             "frame_at": options.frame_at,
@@ -139,11 +143,12 @@ def found_span(span: Span, media: VideoStream) -> FoundSpan:
     return FoundSpan(start_s=span.start_s, duration_s=min(end_s, media.duration_s) - span.start_s)
 
 
-def _keep_stills(made: Path, kept: Path, num_seconds: int, name: str) -> None:
+def _keep_stills(made: Path, kept: Path, options: StillOptions, name: str) -> None:
     stills = sorted(made.iterdir())
-    if [still.name for still in stills] != [f"{second:05d}.jpg" for second in range(num_seconds)]:
+    if [still.name for still in stills] != [f"{number:05d}.jpg" for number in range(options.num_frames)]:
+        wanted = f"{options.num_frames} seconds" if options.fps == 1 else f"{options.num_frames} of them"
         raise ItemError(
-            f"{name}: {len(stills)} stills came out for {num_seconds} seconds; the pictures cannot be decoded",
+            f"{name}: {len(stills)} stills came out for {wanted}; the pictures cannot be decoded",
             reason=Reason.BAD_MEDIA,
         )
     made.rename(kept)

@@ -142,7 +142,21 @@ def import_set(
         yield import_ytvis(workspace, files.truth, ledger=ledger, skip_bad=skip_bad, prepared=prepared)
 
 
+def _check_rates(recipe: Recipe, files: SetFiles) -> None:
+    """Raise for videos of another rate than the recipe's: a dataset has one."""
+    fps = recipe.extract.fps
+    problems = [
+        Problem(f"video {video.name!r:.80}", "fps", f"has {video.fps:g} frames a second, the recipe {fps:g}")
+        for video in files.parsed.dataset.videos
+        if video.fps != fps
+    ]
+    if problems:
+        hint = "set extract.fps in recipe.yaml; or, where the file does not say its rate, add it to its videos as `fps`"
+        raise ProblemsError(f"{files.truth}: {len(problems)} problem(s), nothing adopted", problems, hint=hint)
+
+
 def _adoption(recipe: Recipe, files: SetFiles) -> _Adoption:
+    _check_rates(recipe, files)
     found = _Adoption(
         stage=AdoptStage(AdoptOptions(missing_sound=recipe.extract.missing_sound)), items={}, videos={}, sizes={}
     )
@@ -161,6 +175,7 @@ def _adoption(recipe: Recipe, files: SetFiles) -> _Adoption:
                 width=video.width,
                 height=video.height,
                 stills=tuple(name.partition("/")[2] for name in video.file_names),
+                fps=video.fps,
             ),
             inputs={"media": Input(path=str(media), sha256=fingerprint)},
             home=f"clips/{clip_id}",

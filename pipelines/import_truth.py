@@ -2,6 +2,9 @@
 
 The file says nothing of what an object does while it does not sound: silent and hidden look the same in it. So only the
 sounding seconds become rows; for the others there is no row, which means "not known", and not a guess.
+
+In a file of all that is seen (recipe: `truth: visible`, or a track with flags `sounding`), a mask is `sounding` or
+`silent` as its flag says, and `visible` where no flag says it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from avis_data.masks.rle import Rle, area, box
 from avis_data.masks.table import replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.adopt import clip_id_of
-from avis_data.recipe import Recipe, load_recipe
+from avis_data.recipe import Recipe, Truth, load_recipe
 from avis_data.records import Clip, MaskRow, Record, State, Track
 
 __all__ = ["ROUND", "ImportReport", "ImportedClip", "Prepared", "check_annotated", "import_ytvis", "imported_clips"]
@@ -131,7 +134,7 @@ def import_ytvis(
         hint = f"correct the file, or leave its bad videos out: avis-data import --format ytvis {truth} --skip-bad"
         raise ProblemsError(f"{truth}: {len(parsed.problems)} problem(s), nothing imported", parsed.problems, hint=hint)
     sha256 = sha256_file(truth)
-    rows, tracks = _records(good, f"import:{sha256[:8]}")
+    rows, tracks = _records(good, f"import:{sha256[:8]}", prepared.recipe.truth)
     good_names = {video.name for video in good.videos}
     good_ids = {clip_id_of(name) for name in good_names}
     report = ImportReport(
@@ -223,8 +226,11 @@ def _misfits(video: YtvisVideo, clip: Clip) -> Iterable[tuple[str, str]]:
     if (video.width, video.height) != (clip.width, clip.height):
         found = f"{video.width} x {video.height}, the clip {clip.width} x {clip.height}"
         yield "width", f"the video is {found} (width x height)"
-    if video.length != clip.num_seconds:
-        yield "file_names", f"the video has {video.length} frames, the clip {clip.num_seconds} seconds"
+    if video.fps != clip.fps:
+        yield "fps", f"the video has {video.fps:g} frames a second, the clip {clip.fps:g}"
+    elif video.length != clip.num_frames:
+        unit = "seconds" if clip.fps == 1 else "stills"
+        yield "file_names", f"the video has {video.length} frames, the clip {clip.num_frames} {unit}"
 
 
 def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) -> Iterable[tuple[str, str]]:
@@ -237,33 +243,43 @@ def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) ->
             yield f"segmentations[{second}]", "the mask is empty; a frame in which the object does not sound has null"
 
 
-def _records(dataset: YtvisDataset, origin: str) -> tuple[dict[str, list[MaskRow]], list[Track]]:
+def _records(dataset: YtvisDataset, origin: str, truth: Truth) -> tuple[dict[str, list[MaskRow]], list[Track]]:
     clip_ids = {video.video_id: clip_id_of(video.name) for video in dataset.videos}
     categories = {category.id: category.name for category in dataset.categories}
     rows: dict[str, list[MaskRow]] = {clip_id: [] for clip_id in clip_ids.values()}
     tracks = []
     for found in dataset.tracks:
-        sounding = [(second, mask) for second, mask in enumerate(found.masks) if mask is not None]
+        seen = [
+            (number, mask, _state(found, number, truth)) for number, mask in enumerate(found.masks) if mask is not None
+        ]
         track = Track(
             track_id=f"{found.track_id:06d}",
             clip_id=clip_ids[found.video_id],
             category=categories[found.category_id],
-            num_sounding=len(sounding),
+            num_sounding=sum(state is State.SOUNDING for _, _, state in seen),
             origin=origin,
             round=ROUND,
         )
         tracks.append(track)
-        rows[track.clip_id] += [_row(track, second, mask) for second, mask in sounding]
+        rows[track.clip_id] += [_row(track, number, mask, state) for number, mask, state in seen]
     return rows, tracks
 
 
-def _row(track: Track, second: int, mask: Rle) -> MaskRow:
+def _state(track: YtvisTrack, number: int, truth: Truth) -> State:
+    """What a mask in the file says that the object does."""
+    if track.sounding is None:
+        return State.SOUNDING if truth == "sounding" else State.VISIBLE
+    flag = track.sounding[number]
+    return State.VISIBLE if flag is None else State.SOUNDING if flag else State.SILENT
+
+
+def _row(track: Track, second: int, mask: Rle, state: State) -> MaskRow:
     return MaskRow(
         clip_id=track.clip_id,
         track_id=track.track_id,
         category=track.category,
         second=second,
-        state=State.SOUNDING,
+        state=state,
         height=mask.height,
         width=mask.width,
         counts=mask.counts,
@@ -296,15 +312,7 @@ def _entry(workspace: Workspace, report: ImportReport) -> Done:
     """What the ledger keeps of an import: the file as received, and the tables as they are since."""
     name = f"import-{report.sha256[:8]}"
     tables = [*sorted(workspace.masks.glob("part-*.parquet")), workspace.manifest / "tracks.jsonl"]
-    outputs = [
-        Output(
-            path=workspace.relative(path),
-            sha256=sha256_file(path),
-            size_bytes=path.stat().st_size,
-            mtime_ns=path.stat().st_mtime_ns,
-        )
-        for path in (workspace.annotations / name / _TRUTH, *tables)
-    ]
+    outputs = [Output.of_file(path, root=workspace.root) for path in (workspace.annotations / name / _TRUTH, *tables)]
     return Done(
         item_id=name,
         key=report.sha256,

@@ -30,6 +30,8 @@ class TrainingClip:
     """int64, 0-based class of every labelled track."""
     masks_NTHW: Tensor
     """bool; empty where a track is not sounding."""
+    track_ids_N: Tensor
+    """int64, which track of the whole training set each one is, counted from 0."""
     seed: int
     """From which this clip's points for matching and mask losses are drawn: the losses then depend neither on the other
     clips of the batch nor on the process that computes them."""
@@ -42,6 +44,7 @@ class TrainingClip:
             audio_TA=None if self.audio_TA is None else self.audio_TA.to(device, non_blocking=True),
             labels_N=self.labels_N.to(device, non_blocking=True),
             masks_NTHW=self.masks_NTHW.to(device, non_blocking=True),
+            track_ids_N=self.track_ids_N.to(device, non_blocking=True),
         )
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from avis_data.config import apply_settings, validated
 from avis_data.errors import ConfigError, Problem, ProblemsError
-from avis_data.training.audio_features import AUDIO_CHANNELS
+from avis_data.training.audio_features import AudioFeatures
 from avis_data.training.data_loading import DataConfig
 from avis_data.training.inference import PredictOptions
 from avis_data.training.optimiser import OptimiserConfig, ScheduleConfig
@@ -44,6 +44,9 @@ class LoopConfig:
 
     iterations: _Count = 48_000
     """Changes of the weights."""
+    rounds: Annotated[float, Field(gt=0)] | None = None
+    """If given, it counts and not `iterations`: so many times over all training samples. A run's own config then says
+    how many iterations that were."""
     accumulate: _Count = 1
     """Passes whose gradients are averaged for one change: `data.batch` is divided among them, to need less memory."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -58,12 +61,14 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationConfig:
-    """How the split `val` is used."""
+    """How the model is measured while it learns."""
 
     every: _CountOrZero = 4000
     """Iterations between validations, and one at the end; 0: never."""
-    metric: Literal["mAP", "HOTA", "FSLA"] = "mAP"
-    """Strict metric by which the best weights are kept."""
+    split: Literal["val", "test"] = "val"
+    """On which split; `test` repeats what some published runs did, and is said with the result."""
+    metric: Literal["mAP", "HOTA", "FSLA", "mIoU", "F"] = "mAP"
+    """Strict metric by which the best weights are kept; of masks (`avs`) mIoU or F, of tracks one of the others."""
     clips: _Count | None = None
     """Only so many clips, the first ones; null: all."""
     draw_every: _CountOrZero = 4000
@@ -82,7 +87,8 @@ class RunConfig:
     """Architecture, of the type that the registry says."""
     loss: Any
     """Objective, likewise."""
-    data: DataConfig = field(default_factory=DataConfig)
+    data: Any = field(default_factory=DataConfig)
+    """What it sees, of the type that the registry says: `DataConfig` for clips in the AVISeg layout."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -160,7 +166,7 @@ def config_values(config: RunConfig) -> dict[str, Any]:
 def _schema(model_name: str) -> type[BaseModel]:
     """The pydantic model that checks a config; unknown keys are refused at every depth."""
     entry = MODELS[model_name]
-    parts = {"model": entry.config, "loss": entry.loss, **_SECTIONS}
+    parts = {"model": entry.config, "loss": entry.loss, **_SECTIONS, "data": entry.data}
     fields: dict[str, Any] = {key: (kind, Field(default_factory=kind)) for key, kind in parts.items()}
     return create_model(
         "RunValues", __config__=ConfigDict(extra="forbid"), model_name=(Literal[model_name], ...), **fields
@@ -193,19 +199,49 @@ def _text_of(name: str) -> tuple[str, str]:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
 
 
+def _check_clips(config: RunConfig, where: str) -> None:
+    """What a model asks of clips in the AVISeg layout."""
+    entry, data, name = model_entry(config.model_name), config.data, config.model_name
+    if config.model.needs_audio and data.audio not in entry.audio_kinds:
+        kinds = " or ".join(entry.audio_kinds)
+        raise ConfigError(
+            f"{where}: data.audio is {data.audio}, {name} hears {kinds}",
+            hint=f"--set data.audio={entry.audio_kinds[0]}",
+        )
+    if config.model.needs_audio and data.audio_optional and not entry.does_without_audio:
+        raise ConfigError(f"{where}: {name} needs the sound of every clip", hint="--set data.audio_optional=false")
+    width = getattr(config.model, "audio_channels", None)
+    heard = AudioFeatures(data.audio).shape
+    if config.model.needs_audio and width is not None and (width,) != heard:
+        raise ConfigError(
+            f"{where}: model.audio_channels is {width}, audio of the kind {data.audio} has {heard[0]} values",
+            hint=f"--set model.audio_channels={heard[0]}",
+        )
+    wanted = None if entry.frames is None else entry.frames(config.model)
+    if wanted is not None and data.frames not in (wanted, None):
+        raise ConfigError(
+            f"{where}: data.frames is {data.frames}, this {name} trains on {wanted} frames of a clip",
+            hint=f"--set data.frames={wanted}",
+        )
+    if wanted is None and data.frames is None:
+        raise ConfigError(f"{where}: data.frames is null, {name} trains on any number", hint="--set data.frames=5")
+    low, high = data.augment.crop_size
+    if low > high:
+        raise ConfigError(f"{where}: data.augment.crop_size must be [least, largest], is [{low}, {high}]")
+
+
 def _check_together(config: RunConfig, where: str) -> None:
+    if isinstance(config.data, DataConfig):
+        _check_clips(config, where)
+    of_masks = model_entry(config.model_name).task == "avs"
+    if (config.validation.metric in ("mIoU", "F")) != of_masks:
+        raise ConfigError(
+            f"{where}: validation.metric is {config.validation.metric}, which {config.model_name} is not measured by",
+            hint=f"--set validation.metric={'mIoU' if of_masks else 'mAP'}",
+        )
     passes = config.loop.accumulate
     if config.data.batch % passes:
         raise ConfigError(
             f"{where}: data.batch ({config.data.batch}) must be a multiple of loop.accumulate ({passes})",
             hint=f"--set data.batch={passes}",
-        )
-    low, high = config.data.augment.crop_size
-    if low > high:
-        raise ConfigError(f"{where}: data.augment.crop_size must be [least, largest], is [{low}, {high}]")
-    channels = getattr(config.model, "audio_channels", AUDIO_CHANNELS)
-    if channels != AUDIO_CHANNELS:
-        raise ConfigError(
-            f"{where}: model.audio_channels is {channels}, the audio features have {AUDIO_CHANNELS}",
-            hint=f"--set model.audio_channels={AUDIO_CHANNELS}",
         )

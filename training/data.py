@@ -19,6 +19,7 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle, area
 from avis_data.training.audio_features import AudioFeatures
+from avis_data.training.frame_times import FrameTimes, frame_times
 
 __all__ = ["DatasetClip", "DatasetTrack", "SplitData", "open_picture", "open_split"]
 
@@ -31,6 +32,8 @@ class DatasetTrack:
 
     label: int
     """0-based class: category id - 1."""
+    identity: int
+    """Which track of the split it is, counted from 0 in the order of clips."""
     masks: tuple[Rle | None, ...]
     """One per frame; None where it does not sound."""
 
@@ -48,8 +51,10 @@ class DatasetClip:
     """One still per frame, relative to `folder`."""
     size_hw: tuple[int, int]
     """Of the stills, and of the masks."""
+    times: FrameTimes
+    """When the frames are."""
     audio: Path | None
-    """The file that the audio vectors are read from; None where no audio was asked for."""
+    """The file that the audio is read from; None where no audio was asked for, or there need not be any and is none."""
     tracks: tuple[DatasetTrack, ...]
     """Those with a mask in at least one frame; crowds are left out."""
 
@@ -57,6 +62,11 @@ class DatasetClip:
     def num_frames(self) -> int:
         """T."""
         return len(self.file_names)
+
+    @property
+    def seen_frames(self) -> tuple[int, ...]:
+        """Frames in which at least one track has a mask."""
+        return tuple(frame for frame in range(self.num_frames) if any(track.masks[frame] for track in self.tracks))
 
     def picture(self, frame: int) -> Image.Image:
         """One still, decoded, RGB.
@@ -85,11 +95,16 @@ class SplitData:
     audio: AudioFeatures | None
     """How `DatasetClip.audio` is read; None for a model without audio."""
 
+    @property
+    def num_identities(self) -> int:
+        """Tracks of all clips together."""
+        return sum(len(clip.tracks) for clip in self.clips)
+
     def vectors(self, clip: DatasetClip, frames: list[int]) -> NDArray[np.float32] | None:
-        """Audio vectors of some frames, float32 (n, 128); None for a model without audio."""
+        """What is heard in some frames, float32 (n, ...); None for a model without audio, or a clip without sound."""
         if self.audio is None or clip.audio is None:
             return None
-        return self.audio.read(clip.audio, frames)
+        return self.audio.read(clip.audio, frames, clip.times)
 
 
 def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioFeatures | None) -> SplitData:
@@ -121,10 +136,15 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
     tracks: dict[int, list[YtvisTrack]] = defaultdict(list)
     for track in dataset.tracks:
         tracks[track.video_id].append(track)
+    clips: list[DatasetClip] = []
+    known = 0
+    for video in dataset.videos:
+        clips.append(_clip(video, tracks[video.video_id], folder, audio, first_identity=known))
+        known += len(clips[-1].tracks)
     return SplitData(
         name=split,
         truth=truth,
-        clips=tuple(_clip(video, tracks[video.video_id], folder, audio) for video in dataset.videos),
+        clips=tuple(clips),
         categories={category.id: category.name for category in dataset.categories},
         audio=audio,
     )
@@ -139,19 +159,23 @@ def open_picture(path: Path) -> Image.Image:
         raise DataError(f"{path}: no picture ({error})", hint="avis-data validate DATASET --deep") from None
 
 
-def _clip(video: YtvisVideo, tracks: list[YtvisTrack], folder: Path, audio: AudioFeatures | None) -> DatasetClip:
-    kept = []
+def _clip(
+    video: YtvisVideo, tracks: list[YtvisTrack], folder: Path, audio: AudioFeatures | None, *, first_identity: int
+) -> DatasetClip:
+    kept: list[DatasetTrack] = []
     for track in sorted(tracks, key=lambda track: track.track_id):
         masks = tuple(mask if mask is not None and area(mask) else None for mask in track.masks)
         if not track.iscrowd and any(masks):
-            kept.append(DatasetTrack(label=track.category_id - 1, masks=masks))
+            identity = first_identity + len(kept)
+            kept.append(DatasetTrack(label=track.category_id - 1, identity=identity, masks=masks))
     return DatasetClip(
         clip_id=video.name,
         video_id=video.video_id,
         folder=folder / "JPEGImages",
         file_names=video.file_names,
         size_hw=(video.height, video.width),
-        audio=None if audio is None else audio.path(folder, video.name),
+        times=frame_times(video),
+        audio=None if audio is None else audio.existing(folder, video.name),
         tracks=tuple(kept),
     )
 
@@ -187,14 +211,11 @@ def _check_stills(truth: Path, folder: Path, dataset: YtvisDataset) -> None:
 def _check_audio(folder: Path, dataset: YtvisDataset, audio: AudioFeatures) -> None:
     problems = []
     for video in dataset.videos:
-        path = audio.path(folder, video.name)
-        problem = audio.problem(path, video.length)
-        if problem:
+        path = audio.existing(folder, video.name)
+        problem = None if path is None else audio.problem(path, frame_times(video))
+        if path is not None and problem:
             problems.append(Problem(f"clip {video.name}", path.relative_to(folder.parent).as_posix(), problem))
     if problems:
-        hint = "avis-data embed, then avis-data export; without VGGish weights: --set data.audio=logmel"
         raise ProblemsError(
-            f"{folder}: the audio of {len(problems)} clip(s) cannot be used",
-            problems,
-            hint=hint if audio.kind == "vggish" else "avis-data validate DATASET",
+            f"{folder}: the audio of {len(problems)} clip(s) cannot be used", problems, hint=audio.reader.hint
         )

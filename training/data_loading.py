@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.masks.rle import decode
 from avis_data.training.audio_features import AudioKind
 from avis_data.training.clips import TrainingBatch, TrainingClip
-from avis_data.training.data import DatasetClip, SplitData
+from avis_data.training.data import DatasetClip, DatasetTrack, SplitData
 from avis_data.training.data_augment import AugmentConfig, FrameChange, change_mask, change_picture, draw_changes
-from avis_data.training.data_sampling import ClipOrder, SampleNumbers, sample_frames
+from avis_data.training.data_sampling import ClipOrder, SampleNumbers, Sampling
 
-__all__ = ["DataConfig", "TrainingSamples", "batches"]
+__all__ = ["DataConfig", "Samples", "TrainingSamples", "batches"]
 
 _Count = Annotated[int, Field(ge=1)]
 
@@ -30,11 +30,15 @@ class DataConfig:
     """What the model sees."""
 
     audio: AudioKind = "vggish"
-    """`vggish`: the features of the export. `logmel`: a plain summary of its sound, which needs no weights."""
-    frames: _Count = 5
-    """Frames of a training clip."""
+    """`vggish`: the features of the export. `logmel`: a plain summary of its sound, which needs no weights. Both are of
+    the second that begins with a frame's period; `vggish-window` and `logmel-window` are of the 0.975 s before what the
+    frame shows. `slices`: even parts of the log-mel spectrogram."""
+    audio_optional: bool = False
+    """Whether clips may have no sound; for models that can do without."""
+    frames: _Count | None = 5
+    """Frames of a training clip; null: as many as the model says, for those that take one number only."""
     reach: _Count = 20
-    """They lie at most that far from a reference frame."""
+    """They lie at most that far from each other, or from a reference frame."""
     batch: _Count = 2
     """Clips of an iteration, over all processes and accumulated passes."""
     workers: Annotated[int, Field(ge=0)] = 4
@@ -47,11 +51,25 @@ class DataConfig:
     """No side is longer then."""
 
 
+class Samples(Protocol):
+    """Training samples: always the same for one number."""
+
+    @property
+    def per_round(self) -> int:
+        """After so many samples all were seen once."""
+
+    def __getitem__(self, number: int) -> Any:
+        """A training clip with `to(device)`, or an AvisError."""
+
+
 class TrainingSamples(Dataset[TrainingClip | AvisError]):
     """Training sample n of a split, for any n >= 0: always the same for one seed."""
 
-    def __init__(self, split: SplitData, config: DataConfig, seed: int) -> None:
+    def __init__(self, split: SplitData, config: DataConfig, seed: int, sampling: Sampling) -> None:
         """Clips without any track are left out.
+
+        Args:
+            sampling: which frames make a sample.
 
         Raises:
             DataError: if no clip is left.
@@ -59,10 +77,16 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         self._split = split
         self._config = config
         self._seed = seed
-        self._clips = [clip for clip in split.clips if clip.tracks]
-        if not self._clips:
+        self._sampling = sampling
+        self._anchors = [(clip, anchor) for clip in split.clips for anchor in self._sampling.anchors(clip)]
+        if not self._anchors:
             raise DataError(f"{split.truth}: no clip has a mask, there is nothing to learn from")
-        self._order = ClipOrder(len(self._clips), seed)
+        self._order = ClipOrder(len(self._anchors), seed)
+
+    @property
+    def per_round(self) -> int:
+        """After so many samples all were seen once."""
+        return len(self._anchors)
 
     def __getitem__(self, number: int) -> TrainingClip | AvisError:
         """An error of the data is given, not raised: on its way out of a worker it would lose its form."""
@@ -73,24 +97,25 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
 
     def sample(self, number: int) -> TrainingClip:
         """Sample n. Raises DataError if a file of it is bad."""
-        clip = self._clips[self._order.clip_of(number)]
+        clip, anchor = self._anchors[self._order.clip_of(number)]
         rng = np.random.default_rng([self._seed, 1, number])
-        frames = sample_frames(clip.num_frames, self._config.frames, reach=self._config.reach, rng=rng)
+        frames = self._sampling.frames(clip, anchor, rng)
         changes = draw_changes(clip.size_hw, len(frames), self._config.augment, rng)
         pictures = np.stack([change_picture(clip.picture(f), c) for f, c in zip(frames, changes, strict=True)])
         audio = self._split.vectors(clip, frames)
-        labels, masks = _truth(clip, frames, changes)
+        tracks, masks = _truth(clip, frames, changes)
         return TrainingClip(
             clip_id=clip.clip_id,
             frames_T3HW=torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))),
             audio_TA=None if audio is None else torch.from_numpy(audio),
-            labels_N=torch.tensor(labels, dtype=torch.int64),
+            labels_N=torch.tensor([track.label for track in tracks], dtype=torch.int64),
             masks_NTHW=torch.from_numpy(masks),
+            track_ids_N=torch.tensor([track.identity for track in tracks], dtype=torch.int64),
             seed=int(rng.integers(2**31)),
         )
 
 
-def batches(samples: TrainingSamples, numbers: SampleNumbers, *, workers: int) -> Iterator[TrainingBatch]:
+def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterator[TrainingBatch]:
     """The batches of one process in order; each is one forward pass.
 
     Raises:
@@ -124,10 +149,10 @@ def batches(samples: TrainingSamples, numbers: SampleNumbers, *, workers: int) -
 
 def _truth(
     clip: DatasetClip, frames: Sequence[int], changes: Sequence[FrameChange]
-) -> tuple[list[int], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
-    """Labels and masks (N, T, H, W) of the tracks that are seen in at least one of the frames."""
+) -> tuple[list[DatasetTrack], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """The tracks that are seen in at least one of the frames, and their masks (N, T, H, W)."""
     height, width = changes[0].after
-    labels, rows = [], []
+    seen, rows = [], []
     for track in clip.tracks:
         masks = np.zeros((len(frames), height, width), dtype=bool)
         for place, (frame, change) in enumerate(zip(frames, changes, strict=True)):
@@ -135,9 +160,9 @@ def _truth(
             if rle is not None:
                 masks[place] = change_mask(decode(rle), change)
         if masks.any():
-            labels.append(track.label)
+            seen.append(track)
             rows.append(masks)
-    return labels, np.stack(rows) if rows else np.zeros((0, len(frames), height, width), dtype=bool)
+    return seen, np.stack(rows) if rows else np.zeros((0, len(frames), height, width), dtype=bool)
 
 
 def _collated(items: list[TrainingClip | AvisError]) -> TrainingBatch | AvisError:

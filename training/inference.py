@@ -26,6 +26,7 @@ __all__ = [
     "MaskSizes",
     "PredictOptions",
     "gated_tracks",
+    "original_masks",
     "top_candidates",
     "tracks_of",
 ]
@@ -123,9 +124,7 @@ class MaskCollector:
 
     def _add(self, part: slice, frame_Chw: Tensor) -> None:
         small = torch.einsum("sc,chw->shw", at_least_float32(self._embed_SC[part]), at_least_float32(frame_Chw))
-        padded = _enlarged(small[:, None], self._sizes.padded)
-        height, width = self._sizes.network
-        logits = padded[..., :height, :width]
+        logits = _network_logits(small, self._sizes)
         probability = logits.sigmoid()
         positive = probability > _POSITIVE
         sums = torch.stack(((probability * positive).sum((1, 2, 3)), positive.sum((1, 2, 3))), dim=1)
@@ -187,6 +186,19 @@ def gated_tracks(tracks: Sequence[PredictedTrack], heard_TK: Tensor, threshold: 
         if any(area(mask) for mask in masks):
             kept.append(replace(track, masks=masks))
     return kept
+
+
+def original_masks(logits_Shw: Tensor, sizes: MaskSizes) -> Tensor:
+    """The masks of one frame from their logits at stride 4: bool, at the original size."""
+    if not len(logits_Shw):
+        return torch.zeros(0, *sizes.original, dtype=torch.bool, device=logits_Shw.device)
+    return _enlarged(_network_logits(at_least_float32(logits_Shw), sizes), sizes.original)[:, 0] > 0
+
+
+def _network_logits(logits_Shw: Tensor, sizes: MaskSizes) -> Tensor:
+    """At network size, (S, 1, h, w): enlarged to the padded size and cut."""
+    height, width = sizes.network
+    return _enlarged(logits_Shw[:, None], sizes.padded)[..., :height, :width]
 
 
 def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:

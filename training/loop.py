@@ -16,21 +16,20 @@ from torch.nn.parallel import DistributedDataParallel
 
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
-from avis_data.training.audio_features import AudioFeatures
 from avis_data.training.clips import TrainingBatch
 from avis_data.training.config import RunConfig
-from avis_data.training.data import SplitData, open_split
-from avis_data.training.data_loading import TrainingSamples, batches
+from avis_data.training.data_loading import DataConfig, batches
 from avis_data.training.data_sampling import SampleNumbers
 from avis_data.training.interrupts import StopRequest
 from avis_data.training.optimiser import build_optimiser, rate_factor, set_rate
 from avis_data.training.processes import Processes
 from avis_data.training.run_folder import RunFolder, RunState, restore_optimiser
+from avis_data.training.tasks import Split, task_of
 from avis_data.training.training_log import StepRecord, TrainingLog
-from avis_data.training.validation import Figures, draw_samples, validate_model
+from avis_data.training.validation import Figures
 from avis_data.training.weights import build_model, load_exactly, weights_metadata
 
-__all__ = ["Trainer", "TrainingResult", "audio_of", "new_model", "out_of_memory"]
+__all__ = ["Trainer", "TrainingResult", "new_model", "out_of_memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +57,13 @@ class Trainer:
         *,
         device: torch.device,
         processes: Processes,
+        train: Split | None = None,
     ) -> None:
         """Open the data and make the optimiser; nothing is written yet.
 
         Args:
             model: with its weights at the start, on the device.
+            train: the split `train` of the data, if it is open already.
 
         Raises:
             ConfigError: if the batch cannot be divided among the processes.
@@ -71,14 +72,13 @@ class Trainer:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
         self.model = model
         self.per_process = _per_process(config, processes)
-        audio = audio_of(config)
-        classes = config.model.num_classes
-        train = open_split(data, "train", num_classes=classes, audio=audio)
+        self.task = task_of(config)
+        train = train or self.task.open(data, "train", config)
         self.metadata = weights_metadata(config, train.categories)
-        self.samples = TrainingSamples(train, config.data, config.loop.seed)
-        self.val: SplitData | None = None
+        self.samples = self.task.samples(config, train)
+        self.val: Split | None = None
         if config.validation.every or config.validation.draw_every:
-            self.val = open_split(data, "val", num_classes=classes, audio=audio)
+            self.val = self.task.open(data, config.validation.split, config)
         self.optimiser = build_optimiser(model, config.optimiser)
         self.parallel = processes.wrapped(model)
         self.state = RunState(iteration=0, train_sha256=sha256_file(train.truth))
@@ -237,13 +237,13 @@ class Trainer:
             log.add_validation(iteration, self._validate(self.val))
         if self.val is not None and _is_due(iteration, config.validation.draw_every, last=last):
             if self.processes.is_first:
-                draw_samples(self.model, self.val, config, self.device, self.folder.samples, iteration)
+                self.task.draw(self.model, self.val, config, self.device, self.folder.samples, iteration)
             self.processes.wait()
         if stopped or _is_due(iteration, config.loop.checkpoint_every, last=last):
             self._save()
 
-    def _validate(self, val: SplitData) -> Figures:
-        figures = validate_model(self.model, val, self.config, self.processes, self.device)
+    def _validate(self, val: Split) -> Figures:
+        figures = self.task.validate(self.model, val, self.config, self.processes, self.device)
         score = figures["strict"][self.config.validation.metric] or 0.0
         if self.state.best_score is None or score > self.state.best_score:
             self.state = replace(self.state, best_score=score, best_iteration=self.state.iteration)
@@ -263,20 +263,17 @@ def new_model(config: RunConfig, device: torch.device) -> nn.Module:
     return build_model(config).to(device)
 
 
-def audio_of(config: RunConfig) -> AudioFeatures | None:
-    """The audio vectors that a config's model needs; None for a model without audio."""
-    return AudioFeatures(config.data.audio) if config.model.needs_audio else None
-
-
 def out_of_memory(error: BaseException, config: RunConfig) -> ToolError:
     """The error that says what to lower in training."""
     clips = config.data.batch // config.loop.accumulate
     first = str(error).splitlines()[0]
-    hint = (
-        f"now data.batch={config.data.batch}, loop.accumulate={config.loop.accumulate} ({clips} clip(s) a pass), "
-        f"data.frames={config.data.frames}: raise --set loop.accumulate, or lower data.batch, data.frames or "
-        "data.augment.short; --precision bf16 and --set model.checkpointing=true need less too"
-    )
+    now = f"now data.batch={config.data.batch}, loop.accumulate={config.loop.accumulate} ({clips} clip(s) a pass)"
+    hint = f"{now}: raise --set loop.accumulate, or lower data.batch or data.side; --precision bf16 needs less too"
+    if isinstance(config.data, DataConfig):
+        hint = (
+            f"{now}, data.frames={config.data.frames}: raise --set loop.accumulate, or lower data.batch, data.frames "
+            "or data.augment.short; --precision bf16 and --set model.checkpointing=true need less too"
+        )
     return ToolError(f"out of memory ({first})", hint=hint)
 
 

@@ -19,7 +19,7 @@ from avis_data.training.points import sample_points
 from avis_data.training.precision import at_least_float32
 from avis_data.training.targets import ClipTarget
 
-__all__ = ["Ratio", "class_loss", "joined", "mask_losses", "means", "similarity_loss"]
+__all__ = ["Ratio", "class_loss", "dice_losses", "joined", "mask_losses", "means", "similarity_loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +74,26 @@ def mask_losses(logits_RTHW: Tensor, truth_RTHW: Tensor, points_RTP2: Tensor, *,
 
     predicted, truth = at_points(logits_RTHW), at_points(truth_RTHW)
     entropy_R = functional.binary_cross_entropy_with_logits(predicted, truth, reduction="none").mean(1)
-    probability = predicted.sigmoid()
-    dice_R = 1 - (2 * (probability * truth).sum(1) + 1) / (probability.sum(1) + truth.sum(1) + 1)
+    dice_R = dice_losses(predicted.sigmoid(), truth, squared=False, smooth_top=1.0, smooth_bottom=1.0)
     count = torch.tensor(float(pairs), device=logits_RTHW.device)
     return Ratio(numerator=entropy_R.sum(), denominator=count), Ratio(numerator=dice_R.sum(), denominator=count)
+
+
+def dice_losses(
+    probability_RX: Tensor, truth_RX: Tensor, *, squared: bool, smooth_top: float, smooth_bottom: float
+) -> Tensor:
+    """One minus the dice coefficient of each row's X values, (R,).
+
+    Args:
+        probability_RX: in [0, 1].
+        truth_RX: 0 or 1.
+        squared: of the sums below the line, as in V-Net (2016), RCF, CondInst; Mask2Former and AVISM do not.
+        smooth_top: added above the line (twice the sum of products).
+        smooth_bottom: added below it.
+    """
+    power = 2 if squared else 1
+    top = 2 * (probability_RX * truth_RX).sum(1) + smooth_top
+    return 1 - top / (probability_RX.pow(power).sum(1) + truth_RX.pow(power).sum(1) + smooth_bottom)
 
 
 def similarity_loss(embeddings_EC: Tensor, ids_E: Tensor) -> Ratio:

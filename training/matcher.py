@@ -18,7 +18,7 @@ from avis_data.training.points import sample_points
 from avis_data.training.precision import at_least_float32
 from avis_data.training.targets import ClipTarget
 
-__all__ = ["CostWeights", "Matches", "match_cost", "matched"]
+__all__ = ["CostWeights", "Matches", "dice_costs", "match_cost", "matched"]
 
 _HOPELESS = 1e6
 """The cost of a pair whose cost is not a number: the loss then says so, and not the assignment."""
@@ -71,9 +71,18 @@ def match_cost(
         len(points_P2) * frames
     )
     probability = predicted.sigmoid()
-    overlap = 2 * probability @ truth.T
-    dice_cost = 1 - (overlap + 1) / (probability.sum(1)[:, None] + truth.sum(1)[None] + 1)
+    dice_cost = dice_costs(probability, truth, squared=False, smooth_top=1.0, smooth_bottom=1.0)
     return weights.class_weight * class_cost + weights.mask_weight * mask_cost + weights.dice_weight * dice_cost
+
+
+def dice_costs(
+    probability_QX: Tensor, truth_GX: Tensor, *, squared: bool, smooth_top: float, smooth_bottom: float
+) -> Tensor:
+    """One minus the dice coefficient of every pair, (Q, G); the arguments are those of `losses.dice_losses`."""
+    power = 2 if squared else 1
+    top = 2 * probability_QX @ truth_GX.T + smooth_top
+    below = probability_QX.pow(power).sum(1)[:, None] + truth_GX.pow(power).sum(1)[None]
+    return 1 - top / (below + smooth_bottom)
 
 
 def matched(costs: Sequence[Tensor]) -> Matches:

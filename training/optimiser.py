@@ -41,6 +41,8 @@ class ScheduleConfig:
     """`step`: times `factor` at each milestone. `poly`: times (1 - iteration / iterations) ^ `power`."""
     milestones: tuple[Annotated[int, Field(ge=1)], ...] = (32_000,)
     """Iterations at which the rate drops (`step`)."""
+    milestone_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
+    """The same as shares of all iterations, instead of `milestones`; for runs whose length depends on the data."""
     factor: _Positive = 0.1
     """Of each drop (`step`)."""
     power: _Positive = 0.9
@@ -87,7 +89,10 @@ def rate_factor(schedule: ScheduleConfig, iteration: int, iterations: int) -> fl
     """
     factor = 1.0
     if schedule.kind == "step":
-        factor = schedule.factor ** sum(iteration >= milestone for milestone in schedule.milestones)
+        milestones = schedule.milestones
+        if schedule.milestone_shares is not None:
+            milestones = tuple(round(share * iterations) for share in schedule.milestone_shares)
+        factor = schedule.factor ** sum(iteration >= milestone for milestone in milestones)
     elif schedule.kind == "poly":
         factor = (1.0 - iteration / iterations) ** schedule.power
     if iteration < schedule.warmup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +15,18 @@ from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.training.clips import PredictedTrack
 from avis_data.training.config import RunConfig
 from avis_data.training.data import DatasetClip, SplitData, open_split
-from avis_data.training.loop import audio_of
+from avis_data.training.data_source import SplitClipSource
+from avis_data.training.online import SeenObject, watch
+from avis_data.training.predict_avs import MaskSummary, predict_masks
 from avis_data.training.processes import choose_device
+from avis_data.training.registry import MODELS, model_entry
 from avis_data.training.results import write_results
+from avis_data.training.tasks import audio_of
 from avis_data.training.validation import predict_clip
 from avis_data.training.video_dataset import make_video_dataset
 from avis_data.training.weights import categories_of_weights, load_trained, weights_file
 
-__all__ = ["PredictRequest", "PredictionSummary", "predict"]
+__all__ = ["PredictRequest", "PredictionSummary", "SeenFrame", "predict", "stream"]
 
 _VIDEO_SPLIT = "test"
 
@@ -56,19 +60,33 @@ class PredictRequest:
 class PredictionSummary:
     """What was written."""
 
+    out: str
+    """The file."""
     clips: int
     tracks: int
     silent_clips: int
     """Clips without any predicted track."""
 
+    def __str__(self) -> str:
+        return f"{self.out}: {self.tracks} tracks in {self.clips} clips, {self.silent_clips} without any"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenFrame:
+    """One frame of a clip, predicted."""
+
+    clip: DatasetClip
+    frame: int
+    objects: tuple[SeenObject, ...]
+
 
 def predict(
-    request: PredictRequest, out: Path, *, on_clip: Callable[[int], None] = lambda of: None
-) -> PredictionSummary:
-    """Predict and write a result file.
+    request: PredictRequest, out: Path | None = None, *, on_clip: Callable[[int], None] = lambda of: None
+) -> PredictionSummary | MaskSummary:
+    """Predict and write a result file; of models that give one mask per frame, a folder of masks.
 
     Args:
-        out: the file.
+        out: the file or folder; None: `results.json`, or `predictions`.
         on_clip: called after each clip with the number of all clips.
 
     Raises:
@@ -76,13 +94,88 @@ def predict(
         DataError: if the weights, the dataset or the video are not in order.
         ToolError: if the device or VGGish weights are missing, or memory runs out.
     """
+    loaded = _load(request)
+    if model_entry(loaded.config.model_name).task == "avs":
+        if request.data is None:
+            raise ConfigError(f"{loaded.config.model_name} predicts AVSBench datasets: give --data instead of --video")
+        target = out or Path("predictions")
+        return predict_masks(
+            loaded.model, loaded.config, request.data, request.split, target, loaded.device, on_clip=on_clip
+        )
+    out = out or Path("results.json")
+    counts = [0, 0]
+    with _opened(request, loaded) as ready:
+
+        def counted() -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
+            for clip, tracks in _predictions(ready):
+                counts[0] += not tracks
+                counts[1] += len(tracks)
+                on_clip(len(ready.split.clips))
+                yield clip, tracks
+
+        write_results(out, counted())
+        return PredictionSummary(
+            out=str(out), clips=len(ready.split.clips), tracks=counts[1], silent_clips=counts[0]
+        )
+
+
+def stream(request: PredictRequest) -> Iterator[SeenFrame]:
+    """The objects of frame after frame, as they are predicted; of an earlier frame nothing is revised.
+
+    Raises:
+        ConfigError: if options contradict each other, nothing says what the model is, or it is not an online one.
+        DataError: if the weights, the dataset or the video are not in order.
+        ToolError: if the device is missing, or memory runs out.
+    """
+    with _opened(request, _load(request)) as ready:
+        if not model_entry(ready.config.model_name).online:
+            online = ", ".join(name for name, entry in MODELS.items() if entry.online)
+            raise ConfigError(
+                f"{ready.config.model_name} predicts whole clips; frame by frame predict: {online}",
+                hint="avis-data predict without --stream",
+            )
+        for clip in ready.split.clips:
+            source = SplitClipSource(
+                ready.split, clip, short=ready.config.data.test_short, long=ready.config.data.test_long
+            )
+            with _memory_of(clip, ready.config):
+                objects = watch(ready.model, source)  # type: ignore[arg-type]  # an online.OnlineModel, as was checked
+                for frame in range(clip.num_frames):
+                    with torch.autocast(
+                        ready.device.type, torch.bfloat16, enabled=ready.config.loop.precision == "bf16"
+                    ):
+                        seen = next(objects)
+                    yield SeenFrame(clip=clip, frame=frame, objects=tuple(seen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """A model in evaluation mode, on its device."""
+
+    model: nn.Module
+    config: RunConfig
+    device: torch.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ready(_Loaded):
+    """A model and what it is to predict."""
+
+    split: SplitData
+
+
+def _load(request: PredictRequest) -> _Loaded:
     _check(request)
     device = choose_device(request.device_name)
     model, config = load_trained(request.weights, request.config_name, request.settings)
     if request.precision is not None:
         config = replace(config, loop=replace(config.loop, precision=request.precision))
-    model.to(device)
-    counts = [0, 0]
+    return _Loaded(model=model.to(device), config=config, device=device)
+
+
+@contextmanager
+def _opened(request: PredictRequest, loaded: _Loaded) -> Iterator[_Ready]:
+    config = loaded.config
     with ExitStack() as stack:
         root = request.data
         if request.video is not None:
@@ -94,31 +187,28 @@ def predict(
             )
         assert root is not None
         split = open_split(root, request.split, num_classes=config.model.num_classes, audio=audio_of(config))
-
-        def counted() -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
-            for clip, tracks in _predictions(model, split, config, device):
-                counts[0] += not tracks
-                counts[1] += len(tracks)
-                on_clip(len(split.clips))
-                yield clip, tracks
-
-        write_results(out, counted())
-        return PredictionSummary(clips=len(split.clips), tracks=counts[1], silent_clips=counts[0])
+        yield _Ready(model=loaded.model, config=config, split=split, device=loaded.device)
 
 
-def _predictions(
-    model: nn.Module, split: SplitData, config: RunConfig, device: torch.device
-) -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
-    for clip in split.clips:
-        try:
-            yield clip, predict_clip(model, split, clip, config, device)
-        except torch.OutOfMemoryError as error:
-            now = config.predict.frames_per_pass
-            raise ToolError(
-                f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})",
-                hint=f"--set predict.frames_per_pass={max(1, now // 2)} (now {now}), --set predict.kept_frames=0, "
-                "--precision bf16, or --set data.test_short=...",
-            ) from None
+def _predictions(ready: _Ready) -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
+    for clip in ready.split.clips:
+        with _memory_of(clip, ready.config):
+            tracks = predict_clip(ready.model, ready.split, clip, ready.config, ready.device)
+        yield clip, tracks
+
+
+@contextmanager
+def _memory_of(clip: DatasetClip, config: RunConfig) -> Iterator[None]:
+    """Says what to lower if memory runs out at a clip."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        now = config.predict.frames_per_pass
+        raise ToolError(
+            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})",
+            hint=f"--set predict.frames_per_pass={max(1, now // 2)} (now {now}), --set predict.kept_frames=0, "
+            "--precision bf16, or --set data.test_short=...",
+        ) from None
 
 
 def _check(request: PredictRequest) -> None:

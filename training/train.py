@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from avis_data.config import apply_settings
@@ -13,9 +14,10 @@ from avis_data.training.loop import Trainer, TrainingResult, new_model
 from avis_data.training.processes import choose_device, joined_processes
 from avis_data.training.registry import model_entry
 from avis_data.training.run_folder import RunFolder
+from avis_data.training.tasks import Split, samples_of, task_of
 from avis_data.training.weights import load_initial
 
-__all__ = ["resolved_config", "train_baseline"]
+__all__ = ["fitted_config", "resolved_config", "train_baseline"]
 
 
 def train_baseline(
@@ -48,13 +50,15 @@ def train_baseline(
         )
     device = choose_device(device_name)
     folder = RunFolder(out)
+    train = task_of(config).open(data, "train", config)
+    config = fitted_config(config, train)
     with joined_processes(device) as processes:
         model = new_model(config, device)
         if init is not None:
             load_initial(model, init)
         if not resume:
             folder.check_new()
-        trainer = Trainer(config, data, model, folder, device=device, processes=processes)
+        trainer = Trainer(config, data, model, folder, device=device, processes=processes, train=train)
         with folder.claimed() if processes.is_first else nullcontext():
             if resume:
                 trainer.resume()
@@ -62,6 +66,20 @@ def train_baseline(
             if processes.is_first:
                 folder.write_config(config)
             return trainer.run()
+
+
+def fitted_config(config: RunConfig, train: Split) -> RunConfig:
+    """The config with what follows from the training set: iterations of a number of rounds, and what the model asks.
+
+    Raises:
+        ConfigError: if the config contradicts the data.
+        DataError: if there is nothing to learn from, or a recording cannot be read.
+    """
+    config = replace(config, model=model_entry(config.model_name).fitted(config.model, train))
+    if config.loop.rounds is None:
+        return config
+    iterations = max(1, round(config.loop.rounds * samples_of(config, train).per_round / config.data.batch))
+    return replace(config, loop=replace(config.loop, iterations=iterations, rounds=None))
 
 
 def resolved_config(

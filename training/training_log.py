@@ -83,7 +83,8 @@ class TrainingLog:
             return
         self._folder.append_log({"iteration": iteration, "validation": figures})
         strict = figures["strict"]
-        shown = ", ".join(f"{name} {100 * (strict[name] or 0.0):.1f}" for name in ("mAP", "HOTA", "FSLA"))
+        names = [name for name in ("mAP", "HOTA", "FSLA", "mIoU", "F") if name in strict]
+        shown = ", ".join(f"{name} {100 * (strict[name] or 0.0):.1f}" for name in names)
         self._say(f"iteration {iteration}: validation, strict: {shown}")
         for mode, values in figures.items():
             for name, value in values.items():

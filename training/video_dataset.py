@@ -20,6 +20,7 @@ from avis_data.pipelines.stage import Facts, Task
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Category, Span
 from avis_data.training.audio_features import AudioFeatures
+from avis_data.training.audio_windows import write_windows
 from avis_data.weights import resolve_vggish
 
 __all__ = ["make_video_dataset"]
@@ -50,16 +51,20 @@ def make_video_dataset(
     """
     if not video.is_file():
         raise DataError(f"{video}: no such file")
-    weights = resolve_vggish(vggish, untrained=False) if audio is not None and audio.kind == "vggish" else None
+    kind = None if audio is None else audio.kind
+    weights = resolve_vggish(vggish, untrained=False) if kind in ("vggish", "vggish-window") else None
     clip_id = re.sub(r"[^A-Za-z0-9_-]", "_", video.stem)[:64] or "video"
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            facts = _extract(video, root, split, clip_id, Path(scratch), missing_sound="fail" if audio else "pad")
-            if weights is not None:
+            missing_sound = "fail" if audio is not None and not audio.optional else "pad"
+            facts = _extract(video, root, split, clip_id, Path(scratch), missing_sound=missing_sound)
+            if weights is not None and kind == "vggish":
                 _embed(sound_path(root, split, clip_id), features_path(root, split, clip_id), facts, clip_id, weights)
     except ItemError as error:
         raise DataError(f"{video}: {error.message} ({error.reason})") from None
     _write_truth(root, split, clip_id, facts, categories)
+    if weights is not None and kind == "vggish-window":
+        write_windows(root, weights)
 
 
 def _write_truth(root: Path, split: str, clip_id: str, facts: Facts, categories: Mapping[int, str]) -> None:

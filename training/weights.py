@@ -103,17 +103,33 @@ def load_trained(path: Path, config_name: str | None, settings: Sequence[str] = 
         ProblemsError: if the weights are of another model.
     """
     file = weights_file(path)
+    own = config_of_weights(file)
     if config_name is not None:
         config = load_config(config_name, settings)
     else:
-        own = config_of_weights(file)
         if own is None:
             hint = "--config avism_r50, or another of `avis-data train-baseline --help`"
             raise ConfigError(f"{file}: does not say which config it was trained with", hint=hint)
         config = _changed(own, settings, file)
+    if own is not None:
+        _check_tied(own, config, file)
     model = build_model(config)
     load_exactly(model, read_tensors(file), where=file)
     return model.eval(), config
+
+
+def _check_tied(own: RunConfig, config: RunConfig, file: Path) -> None:
+    """Raises ConfigError if the weights were trained with another value of what they cannot do without."""
+    if own.model_name != config.model_name:
+        return
+    for name in model_entry(config.model_name).tied:
+        trained, wanted = getattr(own.model, name), getattr(config.model, name)
+        if trained != wanted:
+            raise ConfigError(
+                f"{file}: was trained with model.{name}={trained}; it cannot be used with {wanted}",
+                hint=f"--set model.{name}={trained}, or train another: avis-data train-baseline --set "
+                f"model.{name}={wanted}",
+            )
 
 
 def load_exactly(model: nn.Module, tensors: Mapping[str, Tensor], *, where: Path) -> None:

@@ -9,7 +9,7 @@ from avis_data.annotation.segmenters.segmenter import Segmenter
 from avis_data.errors import ConfigError, ToolError
 from avis_data.io import sha256_file
 
-__all__ = ["ENGINES", "load_segmenter"]
+__all__ = ["ENGINES", "load_segmenter", "weights_sha256"]
 
 ENGINES = ("grabcut", "sam", "sam2", "segment-anything")
 """`grabcut` needs no weights; the others need theirs."""
@@ -58,10 +58,10 @@ def _sam(engine: str, weights: Path) -> Segmenter:
         raise ToolError(f"a package is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
     load = {"sam": load_sam, "sam2": load_sam2, "segment-anything": load_segment_anything}[engine]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load(weights, weights_sha256=_sha256(weights), device=device)
+    return load(weights, weights_sha256=weights_sha256(weights), device=device)
 
 
-def _sha256(weights: Path) -> str:
+def weights_sha256(weights: Path) -> str:
     """Of a file; of a folder, of the names and hashes of its safetensors and settings."""
     if weights.is_file():
         return sha256_file(weights)

@@ -14,7 +14,7 @@ from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 __all__ = ["GrabCut"]
 
 _ROUNDS = 5
-_LONG_PX = 640
+_LONG_PX = 320
 """Larger pictures are made smaller: the time grows with the pixels, the outline hardly gets better."""
 _LEAST_BOX_PX = 160
 """A box is enlarged to that, so that a small object has enough pixels for its colours."""

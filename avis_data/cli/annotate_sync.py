@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import available_cores, current_workspace, json_option
+from avis_data.cli.options import available_cores, clips_option, current_workspace, json_option, listed_clips
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class _Share(click.ParamType):
 
 @click.command("push")
 @click.option("--round", "round_name", type=click.Choice(["draft"]), required=True, help="Later ones: review start.")
-@click.option("--clips", metavar="A,B|@FILE", help="Only these clips; @FILE: one id a line.")
+@clips_option
 @click.option("--annotators", metavar="A@X,B@Y", help="E-mails of accounts: each gets a project of their own.")
 @click.option("--double", type=_Share(), default=0.0, metavar="SHARE", help="Share that two people label, blind: 5%.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of who gets what.")
@@ -67,7 +66,7 @@ def push_clips(
     from avis_data.annotation.push_draft import DraftRequest, push_draft
 
     request = DraftRequest(
-        clip_ids=_clip_ids(clips),
+        clip_ids=listed_clips(clips),
         annotators=_emails(annotators),
         double=double,
         seed=seed,
@@ -124,22 +123,6 @@ def say_status(as_json: bool) -> None:
     for row in rows:
         numbers = f"{row.num_tasks:6} {row.num_done:6} {row.num_skipped:8} {row.num_to_pull:8}"
         click.echo(f"{row.title:50} {numbers}  {row.state}")
-
-
-def _clip_ids(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    if text.startswith("@"):
-        path = Path(text[1:])
-        if not path.is_file():
-            raise ConfigError(f"--clips {text}: no such file")
-        names = path.read_text(encoding="utf-8").split()
-    else:
-        names = text.split(",")
-    found = [name.strip() for name in names if name.strip()]
-    if not found:
-        raise ConfigError(f"--clips {text}: names no clip")
-    return found
 
 
 def _emails(text: str | None) -> list[str]:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from avis_data.cli.options import current_workspace
+from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
     from avis_data.pipelines.export import ExportPlan
+    from avis_data.pipelines.export_avsbench import AvsbenchPlan
 
 __all__ = ["command"]
 
 _COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", "single_seconds", "multi_seconds")
+_YTVIS_ONLY = {"clips": "accepted", "truth": None, "masks": "polygons", "features": True}
+"""Options that other formats have no use for, and what they are when nobody gives them."""
 
 
 @click.command("export")
-@click.option("--format", type=click.Choice(["ytvis"]), default="ytvis", show_default=True)
+@click.option(
+    "--format",
+    type=click.Choice(["ytvis", "avsbench-s4", "avsbench-ms3"]),
+    default="ytvis",
+    show_default=True,
+    help="avsbench: clips of 5 seconds, 224 x 224, in the folders of AVSBench.",
+)
 @click.option("--split", metavar="N/N/N", help="train/val/test or train/val: numbers of clips, or percentages.")
 @click.option("--split-file", type=click.Path(dir_okay=False, path_type=Path), help="CSV or JSON of clip_id to split.")
-@click.option("--name", default="ytvis", show_default=True, help="Folder below exports/.")
+@click.option("--name", help="Folder below exports/; default: the format.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the division into splits.")
 @click.option(
     "--clips",
     type=click.Choice(["accepted", "all"]),
     default="accepted",
     show_default=True,
-    help="Only clips with accepted truth, or the others too, without annotations.",
+    help="ytvis: only clips with accepted truth, or the others too, without annotations.",
 )
 @click.option(
     "--include",
@@ -38,14 +50,22 @@ _COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", 
     help="Also labels that no reviewer accepted yet; the certificate says so.",
 )
 @click.option(
+    "--truth",
+    type=click.Choice(["sounding", "visible"]),
+    help="ytvis: masks of what sounds, or of all that is seen; default: as the recipe says.",
+)
+@click.option(
     "--masks",
     type=click.Choice(["polygons", "rle"]),
     default="polygons",
     show_default=True,
-    help="rle is much smaller; the official evaluation reads polygons only.",
+    help="ytvis: rle is much smaller; the official evaluation reads polygons only.",
 )
 @click.option(
-    "--without-features", "features", is_flag=True, flag_value=False, default=True, help="Leave FEATAudios out."
+    "--without-features", "features", is_flag=True, flag_value=False, default=True, help="ytvis: leave FEATAudios out."
+)
+@click.option(
+    "--sound", type=click.Choice(["wav", "logmel"]), help="avsbench: audio_wav (default) or audio_log_mel, as .npy."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Threads.")
 @click.option("--force", is_flag=True, help="Replace an export of the same name.")
@@ -61,18 +81,42 @@ def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
     Example:
       avis-data export --format ytvis --split 616/105/205 --seed 1
       avis-data export --split 75/25 --name small --dry-run
+      avis-data export --format avsbench-s4 --split 70/15/15
     """
-    from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
-
-    workspace, options = current_workspace(), ExportOptions(**choices)
+    workspace = current_workspace()
+    choices["name"] = choices["name"] or choices["format"]
+    plan_it, export_it = _ytvis(workspace, choices) if choices["format"] == "ytvis" else _avsbench(workspace, choices)
     _take_labels(workspace, dry_run=dry_run)
     if dry_run:
-        plan = plan_export(workspace, options)
-        _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{options.name}", as_json=as_json)
+        plan = plan_it()
+        _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{choices['name']}", as_json=as_json)
         return
-    report = export_ytvis(workspace, options)
+    report = export_it()
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"
     _show(report.plan, report.as_dict(), f"{report.path}: {said}", as_json=as_json)
+
+
+def _ytvis(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """What plans and what makes the export of whole clips."""
+    from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
+
+    if choices.pop("sound") is not None:
+        raise ConfigError("--sound goes with --format avsbench-s4 and avsbench-ms3")
+    options = ExportOptions(**choices)
+    return partial(plan_export, workspace, options), partial(export_ytvis, workspace, options)
+
+
+def _avsbench(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """What plans and what makes the export of clips of five seconds."""
+    from avis_data.pipelines.export_avsbench import AvsbenchOptions, export_avsbench, plan_avsbench
+
+    for name, usual in _YTVIS_ONLY.items():
+        if choices.pop(name) != usual:
+            option = "--without-features" if name == "features" else f"--{name}"
+            raise ConfigError(f"{option} goes with --format ytvis")
+    choices["sound"] = choices["sound"] or "wav"
+    options = AvsbenchOptions(**choices)
+    return partial(plan_avsbench, workspace, options), partial(export_avsbench, workspace, options)
 
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
@@ -88,7 +132,7 @@ def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
             refresh_current(workspace, ledger)
 
 
-def _show(plan: ExportPlan, result: dict[str, Any], headline: str, *, as_json: bool) -> None:
+def _show(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any], headline: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))
         return
@@ -96,27 +140,37 @@ def _show(plan: ExportPlan, result: dict[str, Any], headline: str, *, as_json: b
     click.echo(
         f"{headline} (split {division.request}" + (f", seed {division.seed})" if division.seed is not None else ")")
     )
-    names = [column.removesuffix("_seconds") for column in _COLUMNS]
-    click.echo(f"{'':8}" + "".join(f"{name:>10}" for name in names))
+    columns = [column for column in _COLUMNS if column in result["counts"]["total"]]
+    click.echo(f"{'':8}" + "".join(f"{column.removesuffix('_seconds'):>10}" for column in columns))
     for split, counts in result["counts"].items():
-        click.echo(f"{split:8}" + "".join(f"{counts[column]:>10}" for column in _COLUMNS))
+        click.echo(f"{split:8}" + "".join(f"{counts[column]:>10}" for column in columns))
     off = result["max_deviation_clips"]
     click.echo(f"balance: no category or number of sources is more than {off:.1f} clips off its share of a split")
-    size = (
-        f"{plan.bytes_linked / 1e6:.1f} MB of stills (linked), {plan.bytes_written / 1e6:.1f} MB of sound and features"
-    )
-    click.echo(size)
+    for line in _remarks(plan, result):
+        click.echo(line)
+
+
+def _remarks(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any]) -> Iterator[str]:
+    """How large it is, and which clips are there in another way than one may think, or not at all."""
+    if "bytes_linked" in result:
+        linked, written = result["bytes_linked"], result["bytes_written"]
+        yield f"{linked / 1e6:.1f} MB of stills (linked), {written / 1e6:.1f} MB of sound and features"
+    else:
+        yield f"at most {result['bytes_written'] / 1e6:.1f} MB"
+        if result["clips_without_window"]:
+            yield f"{result['clips_without_window']} clip(s) without 5 seconds that are fit: left out"
     left_out = len(plan.inputs.without_truth)
     if left_out:
         without = sum(not item.has_truth for item in plan.inputs.clips)
-        how = "exported without annotations" if without else "left out (--clips all takes them)"
-        click.echo(f"{left_out} clip(s) without accepted truth: {how}")
+        taken = " (--clips all takes them)" if "bytes_linked" in result else ""
+        how = "exported without annotations" if without else f"left out{taken}"
+        yield f"{left_out} clip(s) without accepted truth: {how}"
     if plan.inputs.dropped:
-        click.echo(f"{len(plan.inputs.dropped)} clip(s) dropped by a reviewer: never exported")
+        yield f"{len(plan.inputs.dropped)} clip(s) dropped by a reviewer: never exported"
     drafts = sum(item.labels is not None and item.labels.state == "draft" for item in plan.inputs.clips)
     if drafts:
-        click.echo(f"{drafts} clip(s) with labels that no reviewer accepted yet (--include draft)")
+        yield f"{drafts} clip(s) with labels that no reviewer accepted yet (--include draft)"
     unknown = plan.inputs.unknown_categories()
     if unknown:
         named = ", ".join(f"{name!r} {count}" for name, count in unknown.items())
-        click.echo(f"the list names categories that the set {plan.inputs.categories.name!r} lacks, in clip(s): {named}")
+        yield f"the list names categories that the set {plan.inputs.categories.name!r} lacks, in clip(s): {named}"

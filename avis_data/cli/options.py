@@ -19,8 +19,17 @@ if TYPE_CHECKING:
     from avis_data.pipelines.planner import Selection
     from avis_data.pipelines.runner import Policy
 
-__all__ = ["RunOptions", "available_cores", "current_workspace", "json_option", "run_options"]
+__all__ = [
+    "RunOptions",
+    "available_cores",
+    "clips_option",
+    "current_workspace",
+    "json_option",
+    "listed_clips",
+    "run_options",
+]
 
+clips_option = click.option("--clips", metavar="A,B|@FILE", help="Only these clips; @FILE: one id a line.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 
 
@@ -130,3 +139,24 @@ def current_workspace() -> Workspace:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def listed_clips(text: str | None) -> list[str] | None:
+    """What `--clips A,B|@FILE` names; None where it was not given.
+
+    Raises:
+        ConfigError: if there is no such file, or nothing in it.
+    """
+    if text is None:
+        return None
+    if text.startswith("@"):
+        path = Path(text[1:])
+        if not path.is_file():
+            raise ConfigError(f"--clips {text}: no such file")
+        names = path.read_text(encoding="utf-8").split()
+    else:
+        names = text.split(",")
+    found = [name.strip() for name in names if name.strip()]
+    if not found:
+        raise ConfigError(f"--clips {text}: names no clip")
+    return found

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from avis_data.cli.options import available_cores, json_option
 from avis_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from avis_data.recipe import Truth
 
 __all__ = ["command"]
 
@@ -28,6 +32,14 @@ def _size(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("world"), show_default=True, help="The folder.")
 @click.option("--size", callback=_size, default="320x180", show_default=True, help="Of the picture, even numbers.")
 @click.option("--fps", type=int, default=25, show_default=True, help="Pictures per second.")
+@click.option("--label-fps", type=float, default=1.0, show_default=True, help="Labelled stills per second.")
+@click.option(
+    "--truth",
+    type=click.Choice(["sounding", "visible"]),
+    default="sounding",
+    show_default=True,
+    help="Masks of what sounds, or of all that is seen, with flags.",
+)
 @click.option("--base-url", default=None, help="The list links to BASE_URL/media/...; default: relative paths.")
 @click.option("--workers", "-j", type=click.IntRange(1), default=None, help="Processes; default: all cores.")
 @json_option
@@ -38,6 +50,8 @@ def command(
     out: Path,
     size: tuple[int, int],
     fps: int,
+    label_fps: float,
+    truth: Truth,
     base_url: str | None,
     workers: int | None,
     as_json: bool,
@@ -58,13 +72,14 @@ def command(
     from avis_data.synth.scene import WorldOptions
     from avis_data.synth.world import make_world
 
-    options = WorldOptions(seed=seed, num_seconds=seconds, width=size[0], height=size[1], fps=fps)
+    options = WorldOptions(seed=seed, num_seconds=seconds, width=size[0], height=size[1], fps=fps, label_fps=label_fps)
     with Progress("synth", total=clips) as progress:
         summary = make_world(
             options,
             out,
             num_clips=clips,
             base_url=base_url,
+            truth=truth,
             workers=workers or available_cores(),
             on_clip=progress.step,
         )

@@ -12,6 +12,7 @@ from avis_data.cli.options import json_option
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
+    from avis_data.training.config import ValidationConfig
     from avis_data.training.loop import TrainingResult
 
 __all__ = ["command"]
@@ -68,12 +69,13 @@ def command(
         if as_json:
             click.echo(json.dumps({"out": str(folder), **asdict(result)}))
         else:
-            click.echo(f"{folder}: {_summary(config.validation.metric, result)}")
+            click.echo(f"{folder}: {_summary(config.validation, result)}")
     return int(ExitCode.OK if result.finished else ExitCode.INTERRUPTED)
 
 
-def _summary(metric: str, result: TrainingResult) -> str:
+def _summary(validation: ValidationConfig, result: TrainingResult) -> str:
     done = f"{result.iteration} iterations, {100 * result.data_wait_share:.0f} % of the time waiting for data"
     if result.best_score is not None:
-        done += f", best strict {metric} {100 * result.best_score:.1f} after {result.best_iteration}"
+        chosen = "" if validation.split == "val" else f", chosen on the split {validation.split}"
+        done += f", best strict {validation.metric} {100 * result.best_score:.1f} after {result.best_iteration}{chosen}"
     return done if result.finished else f"{done}; stopped and saved, go on with --resume"

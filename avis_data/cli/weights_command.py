@@ -99,22 +99,23 @@ def add_weights(file: Path, name: str | None, as_json: bool) -> None:
 @command.command("convert")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .safetensors file to write.")
-@click.option("--window", type=click.IntRange(min=1), default=None, help="Frames per window it was trained with [6].")
+@click.option("--window", type=click.IntRange(min=1), default=None, help="AVISM: frames per window in training [6].")
 @_JSON
 def convert_weights(file: Path, target: Path, window: int | None, as_json: bool) -> int:
-    """Make an official AVISM or VITA checkpoint one of ours; say what is missing in it or not known.
+    """Make an official checkpoint (AVISM, VITA, AVS-BG, AVSBench) one of ours; say what is missing in it or not known.
 
     Exit code 4 if the file did not hold exactly one whole model; what it held is written all the same.
 
     \b
     Example:
       avis-data weights convert avism_R50_COCO.pth --to avism.safetensors
+      avis-data weights convert S4_pvt_best.pth --to avs_bg.safetensors
     """
     from dataclasses import asdict
 
-    from avis_data.training.checkpoints.conversion import convert_avism
+    from avis_data.training.checkpoints.conversion import convert_checkpoint
 
-    report = convert_avism(file, target, window=window)
+    report = convert_checkpoint(file, target, window=window)
     if as_json:
         click.echo(json.dumps({"path": str(target), "complete": report.complete, **asdict(report)}))
     else:

@@ -6,6 +6,7 @@ Legend: N samples, T seconds, F frames of 25 ms every 10 ms, K frequency bins, M
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 __all__ = [
     "EXAMPLE_FRAMES",
     "EXAMPLE_S",
+    "EXAMPLE_SAMPLES",
     "NUM_BANDS",
     "SAMPLE_RATE_HZ",
+    "causal_examples",
     "log_mel",
     "mel_weights",
     "second_examples",
@@ -35,7 +38,7 @@ _LOG_OFFSET = 0.01
 _BLOCK_S = 60
 """Longer blocks fall out of the cache: the whole hour in one call costs 2.5 times as much, and 1.5 GiB."""
 
-_EXAMPLE_SAMPLES = _WINDOW + (EXAMPLE_FRAMES - 1) * _HOP
+EXAMPLE_SAMPLES = _WINDOW + (EXAMPLE_FRAMES - 1) * _HOP
 """15,600: a shorter piece has fewer than 96 frames."""
 
 
@@ -96,15 +99,37 @@ def second_examples(samples_N: NDArray[np.float32], num_seconds: int) -> NDArray
     Source: Guo et al., "Audio-Visual Instance Segmentation", CVPR 2025, its published feature extraction.
     """
     result_TFM = np.zeros((num_seconds, EXAMPLE_FRAMES, NUM_BANDS), dtype=np.float32)
-    num_heard = min(num_seconds, (len(samples_N) - _EXAMPLE_SAMPLES) // SAMPLE_RATE_HZ + 1)
+    num_heard = min(num_seconds, (len(samples_N) - EXAMPLE_SAMPLES) // SAMPLE_RATE_HZ + 1)
     for first in range(0, num_heard, _BLOCK_S):
         last = min(first + _BLOCK_S, num_heard)
         block_N = samples_N[first * SAMPLE_RATE_HZ : last * SAMPLE_RATE_HZ]
         missing = (last - first) * SAMPLE_RATE_HZ - len(block_N)
         pieces_TN = np.pad(block_N, (0, missing)).reshape(last - first, SAMPLE_RATE_HZ)
         # The FFT's zero-padded window reaches 112 samples past the last frame; it weighs them with 0.
-        result_TFM[first:last] = _log_mel_rows(pieces_TN[:, : _EXAMPLE_SAMPLES + _FFT - _WINDOW])
+        result_TFM[first:last] = _log_mel_rows(pieces_TN[:, : EXAMPLE_SAMPLES + _FFT - _WINDOW])
     return result_TFM
+
+
+def causal_examples(samples_N: NDArray[np.float32], ends: Sequence[int]) -> NDArray[np.float32]:
+    """One VGGish input for each instant, made from the 15,600 samples before it; zeros outside the recording.
+
+    Args:
+        samples_N: float32 at 16 kHz, mono, in [-1, 1).
+        ends: one past the last sample of each window; n of them.
+
+    Returns:
+        float32 (n, 96, 64).
+
+    Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion" gives each frame the most recent
+    audio; the length is that of VGGish's input (specs of RCF, §6).
+    """
+    pieces_TN = np.zeros((len(ends), EXAMPLE_SAMPLES + _FFT - _WINDOW), dtype=np.float32)
+    for piece_N, end in zip(pieces_TN, ends, strict=True):
+        first, last = max(end - EXAMPLE_SAMPLES, 0), min(end, len(samples_N))
+        if first < last:
+            begin = first - (end - EXAMPLE_SAMPLES)
+            piece_N[begin : begin + last - first] = samples_N[first:last]
+    return _log_mel_rows(pieces_TN) if len(ends) else np.zeros((0, EXAMPLE_FRAMES, NUM_BANDS), dtype=np.float32)
 
 
 def _log_mel_rows(rows_BN: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,9 @@ EMBEDDING_SCHEMA = pa.schema(
     ]
 )
 """A row is what the network made of [second, second + window_s) of a clip. `weights_sha256` is `untrained-<seed>` for
-a network with random weights; `front_end` names how the sound was cut (`official`: each second on its own)."""
+a network with random weights; `front_end` names how the sound was cut (`official`: each second on its own; `causal`, at
+other rates than one still per second: `second` is the number of the still, the sound is `window_s` before its
+instant)."""
 
 _SIZE = 128
 _GROUP_ROWS = 2048

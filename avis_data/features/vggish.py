@@ -20,9 +20,20 @@ from avis_data.checkpoints import check_sha256, read_tensors
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS
 
-__all__ = ["EMBEDDING_SIZE", "Vggish", "embed_examples", "load_vggish", "untrained_vggish", "vggish_state"]
+__all__ = [
+    "EMBEDDING_SIZE",
+    "HIDDEN_SIZE",
+    "Vggish",
+    "embed_examples",
+    "load_vggish",
+    "untrained_vggish",
+    "vggish_state",
+]
 
 EMBEDDING_SIZE = 128
+HIDDEN_SIZE = 4096
+_HIDDEN_LAYERS = 4
+"""Of `Vggish.embeddings`: two linear ones with their ReLUs."""
 DEFAULT_BATCH = 32
 """Between 16 and 64 the time per example is the same on a CPU; the memory is not."""
 
@@ -46,31 +57,37 @@ class Vggish(nn.Module):
         super().__init__()
         self.features = nn.Sequential(*_convolutions())
         self.embeddings = nn.Sequential(
-            nn.Linear(_FLAT, 4096),
+            nn.Linear(_FLAT, HIDDEN_SIZE),
             nn.ReLU(inplace=True),
-            nn.Linear(4096, 4096),
+            nn.Linear(HIDDEN_SIZE, HIDDEN_SIZE),
             nn.ReLU(inplace=True),
-            nn.Linear(4096, EMBEDDING_SIZE),
+            nn.Linear(HIDDEN_SIZE, EMBEDDING_SIZE),
             nn.ReLU(inplace=True),
         )
 
     def forward(self, examples_BFM: torch.Tensor) -> torch.Tensor:
         """Embed log-mel examples, float32 (B, 96, 64); gives float32 (B, 128), never negative."""
+        result: torch.Tensor = self.embeddings[_HIDDEN_LAYERS:](self.hidden(examples_BFM))
+        return result
+
+    def hidden(self, examples_BFM: torch.Tensor) -> torch.Tensor:
+        """The last hidden layer, of which the embedding is made: float32 (B, 4096), never negative."""
         maps_BCFM: torch.Tensor = self.features(examples_BFM[:, None].contiguous(memory_format=torch.channels_last))
         # The weights come from TensorFlow, where channels vary fastest: flatten in the order height, width, channel.
-        result: torch.Tensor = self.embeddings(maps_BCFM.permute(0, 2, 3, 1).flatten(1))
+        result: torch.Tensor = self.embeddings[:_HIDDEN_LAYERS](maps_BCFM.permute(0, 2, 3, 1).flatten(1))
         return result
 
 
 def embed_examples(
-    model: Vggish, examples_TFM: NDArray[np.float32], *, batch: int = DEFAULT_BATCH
+    model: Vggish, examples_TFM: NDArray[np.float32], *, batch: int = DEFAULT_BATCH, hidden: bool = False
 ) -> NDArray[np.float32]:
-    """Embeddings of T examples, float32 (T, 96, 64), as float32 (T, 128)."""
-    result_TD = np.empty((len(examples_TFM), EMBEDDING_SIZE), dtype=np.float32)
+    """Embeddings of T examples, float32 (T, 96, 64), as float32 (T, 128); or the last hidden layer, (T, 4096)."""
+    result_TD = np.empty((len(examples_TFM), HIDDEN_SIZE if hidden else EMBEDDING_SIZE), dtype=np.float32)
+    network = model.hidden if hidden else model
     with torch.inference_mode():
         for first in range(0, len(examples_TFM), batch):
             part = torch.from_numpy(examples_TFM[first : first + batch])
-            result_TD[first : first + batch] = model(part).numpy()
+            result_TD[first : first + batch] = network(part).numpy()
     return result_TD
 
 

@@ -10,6 +10,11 @@ outlines run along pixel borders, so COCO's rasteriser gives back exactly the sa
 (`masks.polygons.polygons_from_mask`). `form="rle"` writes compressed RLE dicts instead, often half the size; the
 official loader reads these, the official evaluation does not.
 
+**Other rates than one frame a second.** Videos then have `fps`, `frame_times` (the instant that each frame stands for,
+seconds after the start of the sound), `audio_file` and `source`. In a set of all that is seen, sounding or not,
+annotations have `sounding`: true or false for each mask where it is known, else null. Official programs take no notice
+of these keys. Source: specs of RCF, §11.
+
 Silent frames are null, never `[]`, as the official FSLA tests `is None`. Every annotation has bboxes (the loader drops
 a frame's object without one), areas, height and width (the evaluation needs them), and annotations are sorted by video
 and id with ascending ids from 1 (the official FSLA mixes up tracks otherwise).
@@ -92,14 +97,21 @@ def ytvis_json(dataset: YtvisDataset, *, form: MaskForm = "polygons") -> dict[st
 
 def video_json(video: YtvisVideo) -> dict[str, Any]:
     """One entry of `videos`."""
-    entry = {
+    entry: dict[str, Any] = {
         "id": video.video_id,
         "width": video.width,
         "height": video.height,
         "length": video.length,
         "file_names": list(video.file_names),
     }
-    return entry if video.license_id is None else entry | {"license": video.license_id}
+    if video.license_id is not None:
+        entry["license"] = video.license_id
+    if video.fps != 1:  # a file of one frame a second is written as the published one is
+        entry["fps"] = video.fps
+    for name, value in (("audio_file", video.audio_file), ("source", video.source)):
+        if value is not None:
+            entry[name] = value
+    return entry if video.frame_times is None else entry | {"frame_times": list(video.frame_times)}
 
 
 def _annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: MaskForm) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def _annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: Ma
             raise DataError(f"the mask of track {track.track_id} in second {second} has {found} (height x width)")
         if areas[second] == 0:
             raise DataError(f"the mask of track {track.track_id} of video {video.name!r} is empty in second {second}")
-    return {
+    entry = {
         "id": number,
         "video_id": track.video_id,
         "category_id": track.category_id,
@@ -126,6 +138,7 @@ def _annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: Ma
         "bboxes": [None if mask is None else list(box(mask)) for mask in track.masks],
         "areas": areas,
     }
+    return entry if track.sounding is None else entry | {"sounding": list(track.sounding)}
 
 
 def _segmentation(mask: Rle, form: MaskForm) -> list[list[int]] | dict[str, Any]:

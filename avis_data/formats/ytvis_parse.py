@@ -144,8 +144,43 @@ def _video(parsed: ParsedYtvis, where: str, entry: dict[str, Any]) -> tuple[str,
         length=len(names),
         file_names=tuple(names),
         license_id=entry["license"] if type(entry.get("license")) is int else None,
+        fps=_fps(parsed, where, entry),
+        frame_times=_frame_times(parsed, where, entry, len(names)),
+        audio_file=_audio_file(parsed, where, entry),
+        source=entry["source"] if isinstance(entry.get("source"), str) else None,
     )
     return where, number, video
+
+
+def _fps(parsed: ParsedYtvis, where: str, entry: dict[str, Any]) -> float:
+    fps = _number(entry.get("fps", 1.0))
+    if fps is None or fps <= 0:
+        parsed.problem(where, "fps", f"must be a number above 0 (found {entry['fps']!r:.40})")
+        return 1.0
+    return float(fps)
+
+
+def _frame_times(parsed: ParsedYtvis, where: str, entry: dict[str, Any], num_frames: int) -> tuple[float, ...] | None:
+    given = entry.get("frame_times")
+    if given is None:
+        return None
+    times = [_number(time) for time in given] if isinstance(given, list) else []
+    known = [float(time) for time in times if time is not None]
+    if len(known) != num_frames or len(times) != num_frames or known != sorted(set(known)) or known[0] < 0:
+        parsed.problem(where, "frame_times", f"must be {num_frames} ascending numbers of 0 or more, one for each frame")
+        return None
+    return tuple(known)
+
+
+def _audio_file(parsed: ParsedYtvis, where: str, entry: dict[str, Any]) -> str | None:
+    name = entry.get("audio_file")
+    if name is None:
+        return None
+    fault = _path_fault(name) if isinstance(name, str) else f"must be text (found {name!r:.40})"
+    if fault:
+        parsed.problem(where, "audio_file", fault)
+        return None
+    return str(name)
 
 
 def _file_names(parsed: ParsedYtvis, where: str, entry: dict[str, Any]) -> list[str] | None:
@@ -164,9 +199,13 @@ def _file_names(parsed: ParsedYtvis, where: str, entry: dict[str, Any]) -> list[
 
 
 def _name_fault(name: str) -> str | None:
-    parts = name.split("/")
-    if len(parts) < 2:
+    if "/" not in name:
         return f"must be <video>/<frame>.jpg (found {name!r:.60})"
+    return _path_fault(name)
+
+
+def _path_fault(name: str) -> str | None:
+    parts = name.split("/")
     if "\\" in name or "\0" in name or any(part in ("", ".", "..") for part in parts):
         return f"is unsafe, it could lead out of its folder (found {name!r:.60})"
     if PurePosixPath(name).is_absolute() or (len(parts[0]) == 2 and parts[0][1] == ":"):
@@ -214,6 +253,7 @@ def _track(
     if video is None and video_id is not None:
         parsed.problem(where, "video_id", f"no sound video has the id {video_id}")
     masks = _masks(parsed, where, entry, video) if video is not None else []
+    sounding = _sounding(parsed, where, entry, masks)
     if len(parsed.problems) > before or number is None or video_id is None or category_id is None or video is None:
         parsed.bad_video_ids.update([] if video_id is None else [video_id])
         return None
@@ -224,6 +264,7 @@ def _track(
         masks=tuple(masks),
         iscrowd=int(crowd),
         areas=_areas(entry, video),
+        sounding=sounding,
     )
     return where, number, track
 
@@ -249,6 +290,19 @@ def _masks(parsed: ParsedYtvis, where: str, entry: dict[str, Any], video: YtvisV
         for line in dropped:
             parsed.remarks.append(Problem(where, f"segmentations[{second}]", line))
     return masks
+
+
+def _sounding(
+    parsed: ParsedYtvis, where: str, entry: dict[str, Any], masks: list[Rle | None]
+) -> tuple[bool | None, ...] | None:
+    flags = entry.get("sounding")
+    if flags is None or not masks:
+        return None
+    fits = isinstance(flags, list) and len(flags) == len(masks)
+    if not fits or not all(flag is None or isinstance(flag, bool) for flag in flags):
+        parsed.problem(where, "sounding", f"must be {len(masks)} of true, false or null, one for each frame")
+        return None
+    return tuple(flags)
 
 
 def _areas(entry: dict[str, Any], video: YtvisVideo) -> tuple[float | None, ...] | None:

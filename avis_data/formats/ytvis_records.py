@@ -29,6 +29,14 @@ class YtvisVideo:
     """`<name>/<n>.jpg`, relative to the folder JPEGImages of the split."""
     license_id: int | None = None
     """Of an entry of `licenses`, where the file says so."""
+    fps: float = 1.0
+    """Frames in one second of the video; files that do not say so have one (AVISeg)."""
+    frame_times: tuple[float, ...] | None = None
+    """The instant that each frame stands for, seconds after the start of the sound, ascending; None: not said."""
+    audio_file: str | None = None
+    """Where the sound is, relative to the folder of the split; None: by the layout, `WAVAudios/<name>.wav`."""
+    source: str | None = None
+    """Videos of one source must not be divided among splits; None: not said."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +48,14 @@ class YtvisTrack:
     video_id: int
     category_id: int
     masks: tuple[Rle | None, ...]
-    """One for each frame; None where the object does not sound. An RLE of an empty mask is kept as it is."""
+    """One for each frame; None where the object does not sound (in files of all that is seen, where it is not seen). An
+    RLE of an empty mask is kept as it is."""
     iscrowd: int = 0
     areas: tuple[float | None, ...] | None = None
     """As the file says, one for each frame (the official mAP takes them as they are); None where it says nothing."""
+    sounding: tuple[bool | None, ...] | None = None
+    """Whether it is heard in each frame, in files of all that is seen, heard or not; None in it: that is not known (or
+    there is no mask). None: the file says nothing, every mask is of an object that sounds (AVISeg)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

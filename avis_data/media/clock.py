@@ -1,4 +1,8 @@
-"""The clock of a clip: how many seconds it has, and which picture stands for each of them."""
+"""The clock of a clip: how many seconds and stills it has, and which picture each still is.
+
+Still i of a clip with `fps` stills a second stands for the period [i / fps, (i + 1) / fps). Sound is whole seconds: as
+many as cover all periods. At one still per second, periods are seconds and T is the number of both.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,20 @@ from fractions import Fraction
 from avis_data.errors import ItemError, Reason
 from avis_data.records import FrameAt
 
-__all__ = ["INSTANT", "num_seconds", "on_display", "seconds", "ticks"]
+__all__ = [
+    "INSTANT",
+    "frame_instants",
+    "num_frames",
+    "on_display",
+    "rate",
+    "rate_facts",
+    "seconds",
+    "seconds_of_sound",
+    "ticks",
+]
 
 INSTANT: dict[FrameAt, Fraction] = {"start": Fraction(0), "mid": Fraction(1, 2), "end": Fraction(1)}
-"""The instant of second t that its still stands for, in seconds after t."""
+"""The instant of its period that a still shows, in periods after its begin."""
 
 _MICRO = 1_000_000
 
@@ -23,21 +37,42 @@ def seconds(value: float) -> Fraction:
     return Fraction(round(value * _MICRO), _MICRO)
 
 
-def num_seconds(duration_s: float) -> int:
-    """T: how many seconds a clip of that length has. A last partial second counts if half of it or more is there.
+def rate(fps: float) -> Fraction:
+    """A rate as an exact number of millionths: 29.97 is 2997/100."""
+    return Fraction(round(fps * _MICRO), _MICRO)
+
+
+def num_frames(duration_s: float, *, fps: float = 1.0) -> int:
+    """How many stills a clip of that length has. A last partial period counts if half of it or more is there.
 
     Raises:
-        ItemError: `span_outside_video` if there is less than half a second.
+        ItemError: `span_outside_video` if there is less than half a period.
 
-    Source: what ffmpeg's `fps=1` does (specs/environment.md §7).
+    Source: what ffmpeg's filter `fps` does (specs/environment.md §7).
     """
-    count = math.floor(seconds(duration_s) + Fraction(1, 2))
+    count = math.floor(seconds(duration_s) * rate(fps) + Fraction(1, 2))
     if count < 1:
+        least = "half a second" if fps == 1 else f"{0.5 / fps:.3g} s"
         raise ItemError(
-            f"only {duration_s:.3f} s of picture in the span; a clip needs at least half a second",
+            f"only {duration_s:.3f} s of picture in the span; a clip needs at least {least}",
             reason=Reason.SPAN_OUTSIDE_VIDEO,
         )
     return count
+
+
+def seconds_of_sound(frames: int, *, fps: float = 1.0) -> int:
+    """T: the whole seconds of sound that cover the periods of so many stills."""
+    return math.ceil(frames / rate(fps))
+
+
+def rate_facts(frames: int, fps: float) -> dict[str, float]:
+    """What a stage records of the stills besides T: nothing at one per second, where T says it all."""
+    return {} if fps == 1 else {"fps": fps, "num_frames": frames}
+
+
+def frame_instants(frames: int, *, fps: float, frame_at: FrameAt | None) -> list[Fraction]:
+    """The instant that each still shows, seconds on the clip's clock; `frame_at` None (not known): mid-period."""
+    return [(index + INSTANT[frame_at or "mid"]) / rate(fps) for index in range(frames)]
 
 
 def ticks(time: Fraction, time_base: Fraction) -> Fraction:
@@ -51,25 +86,26 @@ def ticks(time: Fraction, time_base: Fraction) -> Fraction:
 
 
 def on_display(
-    pts: Sequence[int], *, start: Fraction, time_base: Fraction, num_seconds: int, frame_at: FrameAt
+    pts: Sequence[int], *, start: Fraction, time_base: Fraction, num_frames: int, frame_at: FrameAt, fps: float = 1.0
 ) -> list[int]:
-    """Which picture stands for each second.
+    """Which picture each still is.
 
-    For `start` that is the last picture at or before the start of the second; for `mid` and `end` the last one before
+    For `start` that is the last picture at or before the start of the period; for `mid` and `end` the last one before
     its middle or its end. Where nothing is on display yet, it is the first picture.
 
     Args:
         pts: time stamps of the pictures, ascending, not empty.
-        start: start of second 0 in the same units, not necessarily whole.
+        start: start of the clip in the same units, not necessarily whole.
         time_base: seconds per unit.
-        num_seconds: T.
-        frame_at: which instant of a second its still stands for.
+        num_frames: how many stills.
+        frame_at: which instant of its period a still shows.
+        fps: stills a second.
 
     Returns:
-        T indices into `pts`.
+        One index into `pts` for each still.
 
-    Source: ffmpeg's `fps=1` with `round=up`, `near` and `down`, measured in specs/environment.md §7.
+    Source: ffmpeg's filter `fps` with `round=up`, `near` and `down`, measured at `fps=1` in specs/environment.md §7.
     """
     find = bisect_right if frame_at == "start" else bisect_left
-    instants = (start + (second + INSTANT[frame_at]) / time_base for second in range(num_seconds))
+    instants = (start + instant / time_base for instant in frame_instants(num_frames, fps=fps, frame_at=frame_at))
     return [max(find(pts, instant) - 1, 0) for instant in instants]

@@ -10,7 +10,7 @@ from typing import Any
 
 import ffmpeg
 
-from avis_data.media.clock import seconds
+from avis_data.media.clock import rate, seconds
 from avis_data.media.container import INPUT_OPTIONS
 from avis_data.media.ffmpeg import Ffmpeg, FfmpegLog, local_file, run_ffmpeg
 from avis_data.media.sound import SAMPLE_RATE_HZ
@@ -45,7 +45,8 @@ _INT32_MAX = 2**31 - 1
 class StillOptions:
     """How stills are taken."""
 
-    num_seconds: int
+    num_frames: int
+    fps: float
     frame_at: FrameAt
     jpeg_quality: int
     """ffmpeg's -q:v."""
@@ -173,9 +174,9 @@ def _stills(path: Path, media: VideoStream, span: SpanPackets, options: StillOpt
             own_time_base(span),
             f"metadata=mode=add:key=met:value=1,metadata=mode=print:file={_PICTURES_MET}",
             on_clip_clock(span),
-            # `pass`: the last picture is given out even where the pictures end within its second.
-            f"fps=fps=1:start_time=0:round={_ROUND[options.frame_at]}:eof_action=pass",
-            f"trim=end_frame={options.num_seconds}",
+            # `pass`: the last picture is given out even where the pictures end within its period.
+            f"fps=fps={rate(options.fps)}:start_time=0:round={_ROUND[options.frame_at]}:eof_action=pass",
+            f"trim=end_frame={options.num_frames}",
             # JPEG files are read as full-range BT.601, whatever the video's matrix was.
             f"scale=w={media.width}:h={media.height}:out_color_matrix=bt601:out_range=pc",
         ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO
 
 from avis_data.errors import ItemError, Reason, ToolError
 
-__all__ = ["FFMPEG_VARIABLE", "Ffmpeg", "FfmpegLog", "find_ffmpeg", "local_file", "run_ffmpeg"]
+__all__ = ["FFMPEG_VARIABLE", "Ffmpeg", "FfmpegLog", "find_ffmpeg", "local_file", "run_ffmpeg", "stream_ffmpeg"]
 
 FFMPEG_VARIABLE = "AVIS_DATA_FFMPEG"
 """Environment variable that names the program to use."""
@@ -89,6 +90,39 @@ def run_ffmpeg(arguments: Sequence[str], *, cwd: Path, timeout_s: float, source:
     return found
 
 
+def stream_ffmpeg(
+    arguments: Sequence[str], *, piece_bytes: int, cwd: Path, timeout_s: float, source: str
+) -> Generator[bytearray]:
+    """Run one ffmpeg command that writes to its standard output, and give that in pieces of equal size.
+
+    It runs as in `run_ffmpeg`, no faster than the pieces are taken, and is killed when the iterator is closed.
+
+    Args:
+        arguments: the command as `ffmpeg-python` compiles it, the program first, `pipe:1` as its output.
+        piece_bytes: size of a piece; what is left at the end and fills none is dropped.
+        cwd: folder that relative names refer to.
+        timeout_s: the longest wait for the next bytes, after which it is killed.
+        source: name of the input, for messages.
+
+    Raises:
+        ItemError: `timeout`, or `bad_media` with the last lines that ffmpeg wrote.
+        ToolError: if the program cannot be started.
+    """
+    command = [arguments[0], *_GLOBAL, *arguments[1:]]
+    with tempfile.TemporaryFile() as log:
+        process = _started(command, cwd=cwd, stdout=subprocess.PIPE, log=log)
+        assert process.stdout is not None
+        try:
+            while len(piece := _filled(process.stdout, piece_bytes, timeout_s, source)) == piece_bytes:
+                yield piece
+            code = process.wait(timeout_s)
+        finally:
+            _kill(process)
+            process.stdout.close()
+        if code != 0:
+            raise ItemError(f"{source}: ffmpeg ended with code {code}: {_read_log(log).tail}", reason=Reason.BAD_MEDIA)
+
+
 def local_file(path: Path) -> str:
     """The path as an ffmpeg input that is a file whatever its name looks like (`-x.mp4`, `a:b.mp4`)."""
     return f"file:{path.absolute()}"
@@ -116,26 +150,50 @@ def _identified(program: str) -> Ffmpeg:
 
 
 def _run_to_end(command: Sequence[str], *, cwd: Path, timeout_s: float, log: IO[bytes], source: str) -> int:
+    process = _started(command, cwd=cwd, stdout=subprocess.DEVNULL, log=log)
     try:
-        process = subprocess.Popen(
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        raise ItemError(f"{source}: ffmpeg was not done after {timeout_s:.0f} s", reason=Reason.TIMEOUT) from None
+    finally:
+        _kill(process)
+
+
+def _started(command: Sequence[str], *, cwd: Path, stdout: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
             command,
             cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=log,
             start_new_session=True,
             preexec_fn=_die_with_parent(),
         )
     except OSError as error:
         raise ToolError(f"{command[0]} cannot be started: {error}", hint="avis-data doctor") from None
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        raise ItemError(f"{source}: ffmpeg was not done after {timeout_s:.0f} s", reason=Reason.TIMEOUT) from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _filled(pipe: IO[bytes], size: int, timeout_s: float, source: str) -> bytearray:
+    """The next `size` bytes; fewer at the end."""
+    piece = bytearray(size)
+    view, number = memoryview(piece), 0
+    while number < size:
+        if not select.select([pipe], [], [], timeout_s)[0]:
+            raise ItemError(f"{source}: ffmpeg gave nothing for {timeout_s:.0f} s", reason=Reason.TIMEOUT)
+        read = os.readv(pipe.fileno(), [view[number:]])
+        if not read:
+            view.release()
+            return piece[:number]
+        number += read
+    view.release()
+    return piece
 
 
 def _die_with_parent() -> Callable[[], None] | None:

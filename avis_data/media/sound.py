@@ -29,13 +29,14 @@ class Sound:
     """Zeros appended to make T whole seconds."""
 
 
-def write_wav(raw: Path, wav: Path, *, num_seconds: int) -> Sound:
+def write_wav(raw: Path, wav: Path, *, num_seconds: int, picture_s: float | None = None) -> Sound:
     """Write exactly T seconds of 16 kHz mono 16 bit sound: what `raw` holds, cut or followed by silence.
 
     Args:
         raw: little-endian 16 bit samples; may be missing, which is a clip without sound.
         wav: the file to write.
         num_seconds: T.
+        picture_s: how long the stills go on, to tell sound that is short; None: T.
     """
     wanted = num_seconds * SAMPLE_RATE_HZ
     found, audible = 0, False
@@ -50,7 +51,8 @@ def write_wav(raw: Path, wav: Path, *, num_seconds: int) -> Sound:
                     found += len(samples)
         for begin in range(found, wanted, _BLOCK_SAMPLES):
             out.writeframesraw(bytes(min(_BLOCK_SAMPLES, wanted - begin) * _BYTES))
-    return Sound(state=_state(found, audible, wanted), num_samples=found, padded_samples=wanted - found)
+    covered = wanted if picture_s is None else min(round(picture_s * SAMPLE_RATE_HZ), wanted)
+    return Sound(state=_state(found, audible, covered), num_samples=found, padded_samples=wanted - found)
 
 
 def check_sound(sound: Sound, *, name: str, num_seconds: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from avis_data.media.clock import INSTANT, on_display, seconds
+from avis_data.media.clock import frame_instants, on_display, seconds, seconds_of_sound
 from avis_data.media.decode import Decoded, StillOptions
 from avis_data.media.ffmpeg import Ffmpeg
 from avis_data.media.sound import SAMPLE_RATE_HZ, Sound
@@ -34,7 +34,7 @@ def clip_times(
     sound: Sound,
     program: Ffmpeg,
 ) -> Times:
-    """The content of `times.json`; which picture stands for a second is worked out from what was really decoded."""
+    """The content of `times.json`; which picture each still is, is worked out from what was really decoded."""
     first_sound_s = None if media.audio_start_s is None else max(0.0, media.audio_start_s - found.start_s)
     return Times(
         clip_id=asked.clip_id,
@@ -43,7 +43,9 @@ def clip_times(
         asked_end_s=asked.end_s,
         found_start_s=found.start_s,
         found_duration_s=found.duration_s,
-        num_seconds=options.num_seconds,
+        num_seconds=seconds_of_sound(options.num_frames, fps=options.fps),
+        fps=options.fps,
+        num_frames=options.num_frames,
         frame_at=options.frame_at,
         time_base=str(span.time_base),
         stills=_still_times(options, span, decoded, origin=seconds(media.start_s)),
@@ -60,15 +62,17 @@ def _still_times(options: StillOptions, span: SpanPackets, decoded: Decoded, *, 
         decoded.picture_pts,
         start=span.start,
         time_base=span.time_base,
-        num_seconds=options.num_seconds,
+        num_frames=options.num_frames,
         frame_at=options.frame_at,
+        fps=options.fps,
     )
+    instants = frame_instants(options.num_frames, fps=options.fps, frame_at=options.frame_at)
     return [
         StillTime(
-            second=second,
-            asked_s=second + float(INSTANT[options.frame_at]),
+            second=number,
+            asked_s=float(instant),
             source_pts=decoded.picture_pts[index],
             source_s=float(decoded.picture_pts[index] * span.time_base - origin),
         )
-        for second, index in enumerate(chosen)
+        for number, (instant, index) in enumerate(zip(instants, chosen, strict=True))
     ]

@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["AvsClip", "AvsClipResult", "AvsReference", "AvsResult", "evaluate_avs"]
+__all__ = [
+    "AvsClip",
+    "AvsClipResult",
+    "AvsFrames",
+    "AvsReference",
+    "AvsResult",
+    "evaluate_avs",
+    "measure_avs",
+    "summarise_avs",
+]
 
 BETA2 = 0.3
 NUM_THRESHOLDS = 255
@@ -82,9 +91,10 @@ class AvsResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Frames:
+class AvsFrames:
     """Counts of the frames of one clip; float32 as the reference has them."""
 
+    name: str
     has_object_T: np.ndarray
     iou_T: np.ndarray
     exact_iou_T: np.ndarray
@@ -108,14 +118,12 @@ def evaluate_avs(clips: Iterable[AvsClip], *, clips_per_group: int | None = None
 
     Source: Zhou et al., "Audio-Visual Segmentation", ECCV 2022, and its code; specs/avs_bg.md §9.1 and 9.2.
     """
-    names: list[str] = []
-    frames: list[_Frames] = []
-    for clip in clips:
-        if clip.truth_THW.shape != clip.score_THW.shape or clip.truth_THW.ndim != 3:
-            shapes = f"truth is {clip.truth_THW.shape}, scores are {clip.score_THW.shape}"
-            raise ValueError(f"clip {clip.name!r}: {shapes}; both must be (T, H, W)")
-        names.append(clip.name)
-        frames.append(_measure(clip))
+    return summarise_avs([measure_avs(clip) for clip in clips], clips_per_group=clips_per_group)
+
+
+def summarise_avs(frames: Sequence[AvsFrames], *, clips_per_group: int | None = None) -> AvsResult:
+    """What `evaluate_avs` gives, of clips that were measured one by one (in several processes). Raises ValueError if
+    there are none."""
     if not frames:
         raise ValueError("there is no clip to evaluate")
     has_object = np.concatenate([item.has_object_T for item in frames])
@@ -130,7 +138,7 @@ def evaluate_avs(clips: Iterable[AvsClip], *, clips_per_group: int | None = None
         frames_object=int(has_object.sum()),
         frames_no_object=int((~has_object).sum()),
         reference=None if clips_per_group is None else _reference(frames, clips_per_group),
-        clips=[_clip_result(name, item) for name, item in zip(names, frames, strict=True)],
+        clips=[_clip_result(item) for item in frames],
     )
 
 
@@ -140,7 +148,11 @@ def _thresholds() -> np.ndarray:
     return grid
 
 
-def _measure(clip: AvsClip) -> _Frames:
+def measure_avs(clip: AvsClip) -> AvsFrames:
+    """The counts of one clip. Raises ValueError if truth and scores differ in shape."""
+    if clip.truth_THW.shape != clip.score_THW.shape or clip.truth_THW.ndim != 3:
+        shapes = f"truth is {clip.truth_THW.shape}, scores are {clip.score_THW.shape}"
+        raise ValueError(f"clip {clip.name!r}: {shapes}; both must be (T, H, W)")
     truth_THW = torch.from_numpy(np.ascontiguousarray(clip.truth_THW, dtype=np.float32))
     score_THW = torch.from_numpy(np.ascontiguousarray(clip.score_THW, dtype=np.float32))
     probability_THW = torch.sigmoid(score_THW) if clip.are_logits else score_THW
@@ -149,7 +161,8 @@ def _measure(clip: AvsClip) -> _Frames:
     shared_T, union_T = _overlap(truth_THW, probability_THW, has_object_T)
     exact_T = shared_T.astype(np.float64)
     f = [_f_curves(truth, probability) for truth, probability in zip(truth_THW, probability_THW, strict=True)]
-    return _Frames(
+    return AvsFrames(
+        name=clip.name,
         has_object_T=has_object_T,
         iou_T=shared_T / (union_T + _UNION_EPS),
         exact_iou_T=np.divide(exact_T, union_T, out=np.zeros(len(exact_T)), where=union_T > 0),
@@ -200,10 +213,10 @@ def _counts(truth_HW: torch.Tensor, probability_HW: torch.Tensor) -> tuple[np.nd
     return true_K, np.array([marked.sum().item() for marked in pairs], dtype=np.float32)
 
 
-def _clip_result(name: str, frames: _Frames) -> AvsClipResult:
+def _clip_result(frames: AvsFrames) -> AvsClipResult:
     iou, f_K = _group([frames])
     return AvsClipResult(
-        name=name,
+        name=frames.name,
         iou=iou,
         frame_iou=frames.iou_T.tolist(),
         fscore=float(f_K.max()),
@@ -212,7 +225,7 @@ def _clip_result(name: str, frames: _Frames) -> AvsClipResult:
     )
 
 
-def _reference(frames: Sequence[_Frames], clips_per_group: int) -> AvsReference:
+def _reference(frames: Sequence[AvsFrames], clips_per_group: int) -> AvsReference:
     groups = [_group(frames[start : start + clips_per_group]) for start in range(0, len(frames), clips_per_group)]
     iou, fscore = [iou for iou, _ in groups], [float(f_K.max()) for _, f_K in groups]
     return AvsReference(
@@ -224,7 +237,7 @@ def _reference(frames: Sequence[_Frames], clips_per_group: int) -> AvsReference:
     )
 
 
-def _group(frames: Sequence[_Frames]) -> tuple[float, np.ndarray]:
+def _group(frames: Sequence[AvsFrames]) -> tuple[float, np.ndarray]:
     """Mean IoU over the frames of a group, and mean F over those with an object (all 0 without any)."""
     iou_N = torch.from_numpy(np.concatenate([item.iou_T for item in frames]))
     total_K = np.zeros(NUM_THRESHOLDS, np.float32)

@@ -16,7 +16,7 @@ from avis_data.errors import DataError, Problem
 from avis_data.metrics.avs import AvsClip
 from avis_data.metrics.avss import AvssClip, classes_of_logits
 
-__all__ = ["AvsPair", "load_avs_clip", "load_avss_clip", "pair_clips"]
+__all__ = ["AvsPair", "classes_of_colours", "load_avs_clip", "load_avss_clip", "pair_clips", "voc_colours"]
 
 _LOG = logging.getLogger(__name__)
 _TRUTH_KEYS, _SCORE_KEYS = ("_gt", "_label"), ("_logits",)
@@ -107,11 +107,11 @@ def load_avss_clip(pair: AvsPair, *, num_classes: int) -> AvssClip:
     """
     label, predicted = _load(pair.truth, pair.name), _load(pair.predicted, pair.name)
     if label.ndim == 4:
-        label = _classes_of_colours(label, num_classes)
+        label = classes_of_colours(label, num_classes)
     if predicted.ndim == 4 and pair.predicted.files[0].suffix in (".npy", ".npz"):
         predicted = classes_of_logits(predicted)
     elif predicted.ndim == 4:
-        predicted = _classes_of_colours(predicted, num_classes)
+        predicted = classes_of_colours(predicted, num_classes)
     _check_shapes(pair, label, predicted)
     for source, array, lowest in ((pair.truth, label, -1), (pair.predicted, predicted, 0)):
         if array.size and (array.min() < lowest or array.max() >= num_classes):
@@ -193,18 +193,19 @@ def _check_shapes(pair: AvsPair, truth: np.ndarray, predicted: np.ndarray) -> No
         )
 
 
-def _classes_of_colours(colours_THW3: np.ndarray, num_classes: int) -> np.ndarray:
+def classes_of_colours(colours_THW3: np.ndarray, num_classes: int) -> np.ndarray:
+    """The class of each pixel, int (T, H, W), by PASCAL VOC's colours; an unknown colour is class 0."""
     if colours_THW3.shape[-1] != 3:
         return colours_THW3
     codes = colours_THW3.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
-    palette = _voc_colours(num_classes) @ np.array([1 << 16, 1 << 8, 1])
+    palette = voc_colours(num_classes) @ np.array([1 << 16, 1 << 8, 1])
     order = np.argsort(palette)
     place = np.minimum(np.searchsorted(palette[order], codes), num_classes - 1)
     classes: np.ndarray = np.where(palette[order][place] == codes, order[place], 0)
     return classes
 
 
-def _voc_colours(number: int) -> np.ndarray:
+def voc_colours(number: int) -> np.ndarray:
     """PASCAL VOC's colour map: the bits of a class, three at a time, go to red, green and blue from the top down."""
     classes = np.arange(number)
     bits = [[(classes >> (3 * place + channel) & 1) << (7 - place) for place in range(8)] for channel in range(3)]

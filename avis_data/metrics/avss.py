@@ -5,13 +5,23 @@ Shapes: T frames of a clip, H x W pixels, C classes (0 is the background).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["AvssClip", "AvssClipResult", "AvssFigures", "AvssResult", "classes_of_logits", "evaluate_avss"]
+__all__ = [
+    "AvssClip",
+    "AvssClipResult",
+    "AvssFigures",
+    "AvssResult",
+    "AvssSums",
+    "classes_of_logits",
+    "evaluate_avss",
+    "measure_avss",
+    "summarise_avss",
+]
 
 BETA2 = 0.3
 
@@ -37,6 +47,17 @@ class AvssClipResult:
     iou_sum: list[float]
     f_sum: list[float]
     frames: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AvssSums:
+    """Sums over the frames of one clip, (3, C): of IoU, of F, and how often the class is predicted or true."""
+
+    name: str
+    own: np.ndarray
+    """Over the frames that exist, in 64 bits."""
+    reference: np.ndarray
+    """Over all slots, in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,23 +104,37 @@ def evaluate_avss(clips: Iterable[AvssClip], *, num_classes: int) -> AvssResult:
 
     Source: Zhou et al., "Audio-Visual Segmentation with Semantics", IJCV 2024, and its code; specs/avs_bg.md §9.3.
     """
-    own = np.zeros((3, num_classes))
-    reference = np.zeros((3, num_classes))
+    return summarise_avss([measure_avss(clip, num_classes) for clip in clips])
+
+
+def measure_avss(clip: AvssClip, num_classes: int) -> AvssSums:
+    """The sums of one clip. Raises ValueError if shapes differ or a class is not in [0, C) (labels: -1 too)."""
+    _check(clip, num_classes)
+    exists_T = np.ones(len(clip.label_THW), dtype=bool) if clip.exists_T is None else clip.exists_T
+    return AvssSums(
+        name=clip.name,
+        own=_sums(clip, num_classes, np.flatnonzero(exists_T), np.dtype(np.float64)),
+        # The reference adds up a clip in 32 bits and the clips in 64.
+        reference=_sums(clip, num_classes, np.arange(len(clip.label_THW)), np.dtype(np.float32)),
+    )
+
+
+def summarise_avss(clips: Sequence[AvssSums]) -> AvssResult:
+    """What `evaluate_avss` gives, of clips that were measured one by one (in several processes). Raises ValueError if
+    there are none."""
+    if not clips:
+        raise ValueError("there is no clip to evaluate")
+    own, reference = (np.zeros(clips[0].own.shape) for _ in range(2))
     found = []
     for clip in clips:
-        _check(clip, num_classes)
-        exists_T = np.ones(len(clip.label_THW), dtype=bool) if clip.exists_T is None else clip.exists_T
-        own += _sums(clip, num_classes, np.flatnonzero(exists_T), np.dtype(np.float64))
-        # The reference adds up a clip in 32 bits and the clips in 64.
-        sums = _sums(clip, num_classes, np.arange(len(clip.label_THW)), np.dtype(np.float32))
-        reference += sums
+        own += clip.own
+        reference += clip.reference
+        iou, fscore, frames = clip.reference
         found.append(
             AvssClipResult(
-                name=clip.name, iou_sum=sums[0].tolist(), f_sum=sums[1].tolist(), frames=sums[2].astype(int).tolist()
+                name=clip.name, iou_sum=iou.tolist(), f_sum=fscore.tolist(), frames=frames.astype(int).tolist()
             )
         )
-    if not found:
-        raise ValueError("there is no clip to evaluate")
     return AvssResult(figures=_figures(own), reference=_figures(reference), clips=found)
 
 

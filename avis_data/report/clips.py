@@ -35,6 +35,8 @@ class ClipView:
     sound: Path | None
     """WAV; None where there is no such file."""
     tracks: tuple[TrackView, ...]
+    fps: float = 1.0
+    """Stills per second; where it is not 1, a still stands for its part of a second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +109,7 @@ def _clip_view(root: Path, split: str, dataset: YtvisDataset, place: int) -> Cli
         stills=stills,
         sound=sound if sound.is_file() else None,
         tracks=_track_views(dataset, video),
+        fps=video.fps,
     )
 
 

@@ -83,7 +83,7 @@ def _header(source: Path, total: SplitStats) -> str:
     used = sum(category.masks > 0 for category in total.categories.values())
     figures = (
         (f"{total.videos:,}", "clips"),
-        (f"{total.frames:,}", "labelled seconds"),
+        (f"{total.frames:,}", "labelled seconds" if total.mean_seconds == total.length_mean else "labelled stills"),
         (f"{total.tracks:,}", "tracks"),
         (f"{total.masks:,}", "masks"),
         (f"{used} of {len(total.categories)}", "categories"),

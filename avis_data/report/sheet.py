@@ -43,7 +43,7 @@ _STRIP_PX = 18
 _GUTTER_PX = 108
 _ROW_GAP_PX = 18
 _TAG_PX = 15
-_BARS_PER_SECOND = 48
+_BARS_PER_STILL = 48
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Rgb = tuple[int, int, int]
@@ -105,20 +105,22 @@ def contact_sheet(
         sheet.paste(_still(clip, second, layout), layout.corner(place))
     draw = ImageDraw.Draw(sheet)
     if clip.sound is not None:
-        peaks = loudness(clip.sound, num_seconds=len(clip.stills)).reshape(-1, _BARS_PER_SECOND)
+        length_s = len(clip.stills) / clip.fps
+        peaks = loudness(clip.sound, num_seconds=length_s, bars_per_second=_BARS_PER_STILL * clip.fps)
+        peaks = peaks.reshape(-1, _BARS_PER_STILL)
         _draw_sound(draw, peaks[seconds.start : seconds.stop] / max(float(peaks.max()), 0.02), layout)
     for start in range(0, len(seconds), layout.columns):
         _draw_tracks(draw, clip, seconds[start : start + layout.columns], layout, layout.corner(start))
     return sheet
 
 
-def loudness(path: Path, *, num_seconds: int, bars_per_second: int = _BARS_PER_SECOND) -> NDArray[np.float32]:
+def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArray[np.float32]:
     """The peaks of a sound file: float32 (num_seconds * bars_per_second,) in [0, 1]; zeros after its end.
 
     Raises:
         DataError: if it is no sound file.
     """
-    peaks = np.zeros(num_seconds * bars_per_second, np.float32)
+    peaks = np.zeros(round(num_seconds * bars_per_second), np.float32)
     try:
         with soundfile.SoundFile(path) as file:
             edges = np.round(np.arange(len(peaks) + 1) * file.samplerate / bars_per_second).astype(int)
@@ -160,7 +162,7 @@ def _still(clip: ClipView, second: int, layout: _Layout) -> Image.Image:
     _draw_names(picture, shapes)
     draw = ImageDraw.Draw(picture, "RGBA")
     font = _font(11)
-    text = f"{second} s"
+    text = f"{second} s" if clip.fps == 1 else f"{second / clip.fps:.2f} s"
     draw.rounded_rectangle((2, 2, 8 + draw.textlength(text, font=font), 17), 3, fill=(0, 0, 0, 130))
     draw.text((5, 3), text, font=font, fill=(255, 255, 255))
     return picture

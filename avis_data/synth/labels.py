@@ -1,5 +1,7 @@
 """The truth of a scene: for every track and second whether it is heard, whether it is seen, and its exact mask.
 
+With other rates of labels, "second" is the period of a labelled still, here and below.
+
 A track is seen in a second if, in the still of that second, at least `MIN_VISIBLE_SHARE` of the picture shows it. So a
 track is `sounding` (heard and seen; only this has a mask in the exported truth), `silent` (seen, not heard) or
 `hidden` (not seen, heard or not). Masks hold only what is visible: what lies behind another thing is left out.
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from avis_data.config import validated
 from avis_data.errors import DataError
@@ -20,7 +22,7 @@ from avis_data.io import read_json
 from avis_data.masks.rle import Rle, encode
 from avis_data.records import Record, SafeId, State
 from avis_data.synth.picture import Painter
-from avis_data.synth.scene import Interval, Scene, Thing, heard_seconds, still_index
+from avis_data.synth.scene import Interval, Scene, Thing, heard_stills, still_index
 from avis_data.video_list import clip_id_of
 
 __all__ = ["MIN_VISIBLE_SHARE", "LookAlikes", "SceneLabels", "TrackLabels", "label_scene", "read_scenes"]
@@ -62,9 +64,17 @@ class SceneLabels(Record):
     width: int
     height: int
     fps: int
+    label_fps: float = Field(default=1.0, gt=0, description="Labelled stills per second; left out where it is 1.")
     tracks: list[TrackLabels]
     look_alikes: list[LookAlikes]
     off_screen: dict[SafeId, list[int]] = Field(description="By track: the seconds in which it is heard and not seen.")
+
+    @model_serializer(mode="wrap")
+    def _without_usual_rate(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if self.label_fps == 1:
+            del values["label_fps"]
+        return values
 
     def mask(self, track: TrackLabels, second: int) -> Rle | None:
         """What is seen of a track in a second, sounding or silent; None where it is hidden."""
@@ -74,8 +84,7 @@ class SceneLabels(Record):
 
 def label_scene(scene: Scene, painter: Painter) -> SceneLabels:
     """The truth of a scene; `painter` is that of the same scene."""
-    seconds = range(scene.options.num_seconds)
-    seen = [painter.seen(still_index(scene, second)) for second in seconds]
+    seen = [painter.seen(still_index(scene, number)) for number in range(scene.options.num_stills)]
     tracks = [_label_track(scene, number, thing, seen) for number, thing in enumerate(scene.tracks)]
     end_s = round(scene.lead_s + scene.options.num_seconds, 3) if scene.lead_s or scene.tail_s else None
     return SceneLabels(
@@ -88,6 +97,7 @@ def label_scene(scene: Scene, painter: Painter) -> SceneLabels:
         width=scene.options.width,
         height=scene.options.height,
         fps=scene.options.fps,
+        label_fps=scene.options.label_fps,
         tracks=tracks,
         look_alikes=[LookAlikes(sounding=one, silent=other) for one, other in scene.look_alikes],
         off_screen={track.track_id: found for track in tracks if (found := _heard_unseen(track))},
@@ -108,7 +118,7 @@ def read_scenes(path: Path) -> list[SceneLabels]:
 
 
 def _label_track(scene: Scene, number: int, thing: Thing, seen: list[NDArray[np.int8]]) -> TrackLabels:
-    heard = heard_seconds(thing, len(seen))
+    heard = heard_stills(thing, scene.options)
     least = MIN_VISIBLE_SHARE * scene.options.width * scene.options.height
     masks = [encode(mask_HW).counts if (mask_HW := owner == number).sum() >= least else None for owner in seen]
     return TrackLabels(

@@ -7,7 +7,9 @@ limit: in each second a track sounds for at least `HEARD_SHARE` or at most `UNHE
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from avis_data.media.clock import num_frames
 
 __all__ = [
     "HEARD_SHARE",
@@ -18,6 +20,7 @@ __all__ = [
     "Thing",
     "WorldOptions",
     "heard_seconds",
+    "heard_stills",
     "share_of_second",
     "still_index",
 ]
@@ -43,6 +46,18 @@ class WorldOptions:
     """Even, at least 64."""
     fps: int = 25
     """Pictures per second of the media files; pictures are shown at k / fps."""
+    label_fps: float = 1.0
+    """Labelled stills per second; changes labels only, no picture and no sound."""
+
+    @property
+    def num_stills(self) -> int:
+        """Labelled stills of each clip."""
+        return num_frames(self.num_seconds, fps=self.label_fps)
+
+    def as_dict(self) -> dict[str, float]:
+        """As it is written and hashed: without the rate of labels where that is the usual one."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name != "label_fps" or value != 1}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,20 +135,32 @@ class Scene:
         return picture / self.options.fps - self.lead_s
 
 
-def still_index(scene: Scene, second: int) -> int:
-    """The picture of the media file that stands for a second: the last one shown before its middle.
+def still_index(scene: Scene, number: int) -> int:
+    """The picture of the media file that a labelled still is: the last one shown before the middle of its period.
 
     Source: the rule `frame_at: mid`, which is ffmpeg's `fps=1` (last frame with a time < t + 0.5).
     """
     # The tolerance is far below a frame; it keeps a time that is equal but for rounding from counting as before.
-    return math.ceil(round((scene.lead_s + second + 0.5) * scene.options.fps, 6)) - 1
+    instant_s = scene.lead_s + (number + 0.5) / scene.options.label_fps
+    return math.ceil(round(instant_s * scene.options.fps, 6)) - 1
 
 
 def share_of_second(sounds: tuple[Interval, ...], second: int) -> float:
     """Which part of [second, second + 1) is filled by the intervals; in [0, 1]."""
-    return sum(max(0.0, min(end, second + 1) - max(start, second)) for start, end in sounds)
+    return _covered_s(sounds, second, second + 1)
 
 
 def heard_seconds(thing: Thing, num_seconds: int) -> list[bool]:
     """For each second, whether the thing sounds in at least half of it."""
     return [share_of_second(thing.sounds, second) >= 0.5 for second in range(num_seconds)]
+
+
+def heard_stills(thing: Thing, options: WorldOptions) -> list[bool]:
+    """For each labelled still, whether the thing sounds in at least half of its period."""
+    period_s = 1 / options.label_fps
+    begins = (number * period_s for number in range(options.num_stills))
+    return [_covered_s(thing.sounds, begin, begin + period_s) >= period_s / 2 for begin in begins]
+
+
+def _covered_s(sounds: tuple[Interval, ...], start_s: float, end_s: float) -> float:
+    return sum(max(0.0, min(end, end_s) - max(start, start_s)) for start, end in sounds)

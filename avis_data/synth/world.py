@@ -3,7 +3,7 @@
 ```
 OUT/videos.csv             the list, for `avis-data fetch`
 OUT/media/<video_id>.mp4   one in four is longer than its clip: the list gives start and end
-OUT/truth.json             YouTube-VIS form: categories of aviseg-26, masks of the sounding seconds
+OUT/truth.json             YouTube-VIS form: categories of aviseg-26, masks of the sounding seconds (or all, with flags)
 OUT/scenes.json            everything else that is true: intervals of sound, silent and hidden seconds, look-alikes
 OUT/scenes/<video_id>.json the same of one clip and the hash of its media file; a clip that has it is finished
 ```
@@ -18,7 +18,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,7 +28,9 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis, ytvis_json
 from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, sha256_file, sha256_text, write_json, write_text
-from avis_data.records import Record, State
+from avis_data.media.clock import frame_instants
+from avis_data.recipe import Truth
+from avis_data.records import MAX_FPS, Record, State
 from avis_data.synth.encode import write_mp4
 from avis_data.synth.labels import SceneLabels, label_scene
 from avis_data.synth.picture import Painter
@@ -71,6 +73,7 @@ def make_world(
     *,
     num_clips: int,
     base_url: str | None = None,
+    truth: Truth = "sounding",
     workers: int = 1,
     on_clip: Callable[[], None] = lambda: None,
 ) -> WorldSummary:
@@ -81,6 +84,7 @@ def make_world(
         out: the folder; made if it is missing.
         num_clips: clips 0 to num_clips - 1; how many there are does not change any of them.
         base_url: the list holds `<base_url>/media/<video_id>.mp4`; None: paths relative to the list.
+        truth: whether `truth.json` has the masks of what sounds, or of all that is seen, with flags `sounding`.
         workers: processes.
         on_clip: called once for each clip, as it is finished or found to be there.
 
@@ -98,12 +102,13 @@ def make_world(
                 on_clip()
         for _ in _made(options, out, todo, workers):
             on_clip()
-        truth = _write_lists(out, [_labels(out, options, index) for index in range(num_clips)], options, base_url)
+        scenes = [_labels(out, options, index) for index in range(num_clips)]
+        written = _write_lists(out, scenes, options, base_url, truth)
     return WorldSummary(
         num_clips=num_clips,
         num_made=len(todo),
-        num_tracks=len(truth.tracks),
-        num_masks=sum(mask is not None for track in truth.tracks for mask in track.masks),
+        num_tracks=len(written.tracks),
+        num_masks=sum(mask is not None for track in written.tracks for mask in track.masks),
     )
 
 
@@ -119,6 +124,10 @@ def check_options(options: WorldOptions, *, num_clips: int, base_url: str | None
     ):
         if not low <= value <= high:
             raise ConfigError(f"{name} must be {low} to {high} (found {value})")
+    if not 0 < options.label_fps <= MAX_FPS or options.num_seconds * options.label_fps < 0.5:
+        raise ConfigError(
+            f"--label-fps must be above 0, at most {MAX_FPS}, and give a still (found {options.label_fps})"
+        )
     if options.width % 2 or options.height % 2:
         raise ConfigError(f"--size must be even, for H.264 (found {options.width}x{options.height})")
     if base_url is not None and not base_url.startswith(("http://", "https://")):
@@ -146,7 +155,7 @@ def _claimed(out: Path) -> Iterator[None]:
 
 
 def _key(options: WorldOptions, index: int) -> str:
-    return sha256_text(canonical_json([_VERSION, asdict(options), index]))
+    return sha256_text(canonical_json([_VERSION, options.as_dict(), index]))
 
 
 def _finished(out: Path, options: WorldOptions, index: int) -> _Made | None:
@@ -203,8 +212,10 @@ def _make_clip(options: WorldOptions, out: Path, index: int) -> int:
     return index
 
 
-def _write_lists(out: Path, scenes: list[SceneLabels], options: WorldOptions, base_url: str | None) -> YtvisDataset:
-    truth = _truth(scenes, options)
+def _write_lists(
+    out: Path, scenes: list[SceneLabels], options: WorldOptions, base_url: str | None, wanted: Truth
+) -> YtvisDataset:
+    truth = _truth(scenes, options, wanted)
     # First what tells that the folder is a synthetic world, so that a kill in between leaves one that can go on.
     write_json(out / "scenes.json", _scenes_json(scenes, options), indent=None)
     write_json(out / "truth.json", ytvis_json(truth), indent=None)
@@ -213,37 +224,46 @@ def _write_lists(out: Path, scenes: list[SceneLabels], options: WorldOptions, ba
     return truth
 
 
-def _truth(scenes: list[SceneLabels], options: WorldOptions) -> YtvisDataset:
+def _truth(scenes: list[SceneLabels], options: WorldOptions, wanted: Truth) -> YtvisDataset:
     categories = tuple(category_set(CATEGORY_SET).categories)
     id_of = {category.name: category.id for category in categories}
+    kinds = {State.SOUNDING} if wanted == "sounding" else {State.SOUNDING, State.SILENT}
     videos: list[YtvisVideo] = []
     tracks: list[YtvisTrack] = []
     for number, scene in enumerate(scenes, start=1):
-        names = tuple(f"{scene.clip_id}/{second}.jpg" for second in range(scene.num_seconds))
-        videos.append(
-            YtvisVideo(
-                video_id=number,
-                name=scene.clip_id,
-                width=scene.width,
-                height=scene.height,
-                length=scene.num_seconds,
-                file_names=names,
-            )
-        )
+        videos.append(_video(number, scene, options))
         for track in scene.tracks:
-            sounding = [state is State.SOUNDING for state in track.states]
-            if any(sounding):
-                masks = tuple(scene.mask(track, t) if sounds else None for t, sounds in enumerate(sounding))
-                category_id = id_of[track.category]
-                tracks.append(
-                    YtvisTrack(track_id=len(tracks) + 1, video_id=number, category_id=category_id, masks=masks)
+            shown = [state in kinds for state in track.states]
+            if any(shown):
+                flags = tuple(state is State.SOUNDING if state in kinds else None for state in track.states)
+                found = YtvisTrack(
+                    track_id=len(tracks) + 1,
+                    video_id=number,
+                    category_id=id_of[track.category],
+                    masks=tuple(scene.mask(track, t) if has_mask else None for t, has_mask in enumerate(shown)),
+                    sounding=flags if wanted == "visible" else None,
                 )
+                tracks.append(found)
     info = {"description": "Synthetic world of avis-data", "seed": options.seed, "version": str(_VERSION)}
     return YtvisDataset(videos=tuple(videos), tracks=tuple(tracks), categories=categories, info=info)
 
 
+def _video(number: int, scene: SceneLabels, options: WorldOptions) -> YtvisVideo:
+    instants = frame_instants(options.num_stills, fps=scene.label_fps, frame_at="mid")
+    return YtvisVideo(
+        video_id=number,
+        name=scene.clip_id,
+        width=scene.width,
+        height=scene.height,
+        length=options.num_stills,
+        file_names=tuple(f"{scene.clip_id}/{still}.jpg" for still in range(options.num_stills)),
+        fps=scene.label_fps,
+        frame_times=None if scene.label_fps == 1 else tuple(round(float(instant), 6) for instant in instants),
+    )
+
+
 def _scenes_json(scenes: list[SceneLabels], options: WorldOptions) -> dict[str, object]:
-    world = {**asdict(options), "num_clips": len(scenes), "version": _VERSION}
+    world = {**options.as_dict(), "num_clips": len(scenes), "version": _VERSION}
     return {"world": world, "scenes": [scene.model_dump(mode="json") for scene in scenes]}
 
 

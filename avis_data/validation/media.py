@@ -120,12 +120,15 @@ def _check_sound(split: _Split, video: YtvisVideo, *, deep: bool) -> None:
 
 
 def _check_sound_length(split: _Split, label: str, duration_s: float, video: YtvisVideo) -> None:
+    shown_s = video.length / video.fps
     text = f"lasts {duration_s:.3f} s, the video has {video.length} frames of one second"
-    if duration_s <= video.length - 1:
+    if video.fps != 1:
+        text = f"lasts {duration_s:.3f} s, the video {shown_s:.3f} s ({video.length} frames, {video.fps:g} a second)"
+    if duration_s <= shown_s - 1:
         split.add(_ERROR, "sound-short", label, f"{text}; the official feature script crashes on the missing second")
-    elif duration_s < video.length - 1e-4:
+    elif duration_s < shown_s - 1e-4:
         split.add(_WARNING, "sound-incomplete", label, text)
-    elif duration_s > video.length + 1:
+    elif duration_s > shown_s + 1:
         split.add(_WARNING, "sound-long", label, text)
 
 

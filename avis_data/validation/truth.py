@@ -19,6 +19,8 @@ __all__ = ["check_truth"]
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _BOX_TOLERANCE_PX = 2.0
 """Boxes of foreign sets come from polygons before rasterising, so they may be off by a pixel on each side."""
+_TIME_TOLERANCE = 1e-3
+"""Of a frame's period: times are written with six decimals."""
 
 
 def check_truth(raw: Any, parsed: ParsedYtvis, *, file: str, findings: Findings) -> None:
@@ -77,6 +79,10 @@ def _check_video(video: YtvisVideo, where: str, check: _Check) -> None:
     elif [int(stem) for stem in stems] != sorted({int(stem) for stem in stems}):
         text = "frames are not in ascending order of their numbers, as the loader reads them"
         check(_ERROR, "frame-order", text, where, "file_names")
+    for number, time_s in enumerate(video.frame_times or ()):
+        if not number - _TIME_TOLERANCE <= time_s * video.fps <= number + 1 + _TIME_TOLERANCE:
+            text = f"is {time_s:g} s, which is not in the period of this frame at {video.fps:g} frames a second"
+            check(_ERROR, "frame-time", text, where, f"frame_times[{number}]")
 
 
 def _check_annotation(entry: dict[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:

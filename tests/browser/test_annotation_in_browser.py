@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +22,14 @@ from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle, area, box, decode
 from avis_data.paths import Workspace
 from avis_data.records import Clip
-from support.label_studio import TestServer, free_port, link, new_user
+from support.label_studio import TestServer, link, new_user
 from support.labelling_page import LabellingPage, chromium, signed_in
+from support.sam_service import segmenter
 from support.shell import avis_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ANN, REV = "ann@example.com", "rev@example.com"
+ANN, REV = "ann.page@example.com", "rev.page@example.com"
 PASSWORD = "a-long-password"
 REAL = "statement_two_men"
 
@@ -115,32 +110,6 @@ def studio(label_studio: TestServer, shared_dir: Path, tmp_path_factory: pytest.
             identity=f"{names[track.category_id]}_1",
             pictures=tmp_path_factory.mktemp("pictures"),
         )
-
-
-@contextmanager
-def segmenter(workspace: Workspace, folder: Path) -> Iterator[tuple[str, str]]:
-    """The service in a process of its own, as `annotate serve` starts it; gives its address and token."""
-    token_file, port = folder / "token", free_port()
-    token_file.write_text("a-secret-of-the-segmenter\n")
-    command = [sys.executable, "-m", "avis_data.annotation.sam_backend", "--workspace", str(workspace.root)]
-    command += ["--port", str(port), "--token-file", str(token_file), "--engine", "grabcut"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            deadline = time.monotonic() + 60
-            while not _answers(f"http://127.0.0.1:{port}/health"):
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.2)
-            yield f"http://127.0.0.1:{port}", token_file.read_text().strip()
-        finally:
-            process.terminate()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def drawn_masks(page: LabellingPage) -> dict[tuple[str, int], np.ndarray]:

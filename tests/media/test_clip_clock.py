@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avis_data.errors import ItemError, Reason
-from avis_data.media.clock import num_seconds, on_display, ticks
+from avis_data.media.clock import num_frames, on_display, ticks
 
 OFFSET = {"start": 0.0, "mid": 0.5, "end": 1.0}
 
@@ -18,12 +18,12 @@ OFFSET = {"start": 0.0, "mid": 0.5, "end": 1.0}
     [(0.5, 1), (1.0, 1), (1.49, 1), (1.5, 2), (9.4999999999, 10), (9.499, 9), (9.5, 10), (10.01, 10), (12.012, 12)],
 )
 def test_last_partial_second_counts_from_half(duration_s: float, count: int) -> None:
-    assert num_seconds(duration_s) == count
+    assert num_frames(duration_s) == count
 
 
 def test_less_than_half_a_second_is_no_clip() -> None:
     with pytest.raises(ItemError, match=r"0\.499 s") as caught:
-        num_seconds(0.499)
+        num_frames(0.499)
     assert caught.value.reason is Reason.SPAN_OUTSIDE_VIDEO
 
 
@@ -32,7 +32,7 @@ def test_less_than_half_a_second_is_no_clip() -> None:
 def test_on_display_equals_a_walk_through_the_pictures(frame_at: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pts = np.unique(rng.integers(-3000, 10_000, size=40)).tolist()  # milliseconds
-    chosen = on_display(pts, start=Fraction(500), time_base=Fraction(1, 1000), num_seconds=9, frame_at=frame_at)
+    chosen = on_display(pts, start=Fraction(500), time_base=Fraction(1, 1000), num_frames=9, frame_at=frame_at)
     for second, index in enumerate(chosen):
         instant = 500 + 1000 * (second + OFFSET[frame_at])
         shown = [p for p in pts if (p <= instant if frame_at == "start" else p < instant)]
@@ -41,7 +41,7 @@ def test_on_display_equals_a_walk_through_the_pictures(frame_at: str, seed: int)
 
 def test_a_picture_exactly_on_the_instant() -> None:
     """At the start of a second the new picture is on display; a middle or an end belongs to what was shown before."""
-    grid = {"pts": [0, 500, 1000], "start": Fraction(0), "time_base": Fraction(1, 1000), "num_seconds": 1}
+    grid = {"pts": [0, 500, 1000], "start": Fraction(0), "time_base": Fraction(1, 1000), "num_frames": 1}
     assert on_display(frame_at="start", **grid) == [0]
     assert on_display(frame_at="mid", **grid) == [0]
     assert on_display(frame_at="end", **grid) == [1]

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from support.parity_avism import kind_of
+from support.parity_avs import avs_kind_of
 from support.parity_cases import Case
 
 
 def test_case(case: Case, record_property: Callable[[str, object], None]) -> None:
-    run = kind_of(case)
+    run = kind_of(case) or avs_kind_of(case)
     if run is None:
         pytest.skip(f"{case.about['name']} is a case of a model that is not here")
     run(case)

@@ -73,11 +73,17 @@ class LabellingPage:
 
     def choose_label(self, identity: str) -> None:
         """The label that the next region of the still gets."""
-        self._click(self._label(identity).last)
+        self._choose(self._label(identity).last)
 
     def choose_sound_label(self, identity: str) -> None:
         """The label that the next span of the timeline gets."""
-        self._click(self._label(identity).first)
+        self._choose(self._label(identity).first)
+
+    def _choose(self, label: Locator) -> None:
+        """Choose a label; one that is chosen would be dropped by a click, and one of a selected region be changed."""
+        self.page.keyboard.press("u")
+        if "lsf-label_selected" not in (label.get_attribute("class") or ""):
+            self._click(label)
 
     def draw_span(self, identity: str, first: int, last: int) -> None:
         """Mark an object as heard from second `first` to second `last`, both included, on the timeline."""
@@ -156,6 +162,15 @@ class LabellingPage:
         close = self.page.get_by_role("button", name="OK")
         if close.count():
             close.first.click()
+
+    def turn_to(self, second: int) -> None:
+        """The page of a second, by the keys that people use."""
+        number = self.page.locator(".lsf-pagination__page-indicator")
+        while (shown := int(number.inner_text().split()[0])) != second + 1:
+            self.page.keyboard.press("Control+ArrowRight" if shown < second + 1 else "Control+ArrowLeft")
+            self.clicks += 1
+            self.page.wait_for_timeout(600)
+        self._wait_for_still()
 
     def regions(self) -> list[dict[str, Any]]:
         """What the page would send now."""

@@ -18,7 +18,7 @@ from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.tracker import video_masks
 from avis_data.training.models.windows import padded_frames
 from avis_data.training.targets import clip_target, frame_targets
-from support.parity_cases import Case
+from support.parity_cases import Case, recorded
 
 
 def kind_of(case: Case) -> Callable[[Case], None] | None:
@@ -51,21 +51,6 @@ def loaded(case: Case, part: str, build: Callable[[AvismConfig], nn.Module]) -> 
     module = build(avism_config_of(renamed.tensors, base))
     module.load_state_dict({name.removeprefix(part): tensor for name, tensor in renamed.tensors.items()}, strict=True)
     return module.train(case.in_training)
-
-
-def recorded(modules: dict[str, nn.Module]) -> dict[str, Any]:
-    """A dictionary that gets each module's output, and under `NAME.args` its arguments, when it runs."""
-    seen: dict[str, Any] = {}
-
-    def hook(name: str) -> Callable[..., None]:
-        def record(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            seen[name], seen[f"{name}.args"] = output, args
-
-        return record
-
-    for name, module in modules.items():
-        module.register_forward_hook(hook(name))
-    return seen
 
 
 def run_backbone(case: Case) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass
@@ -44,10 +45,15 @@ class Case:
         return _upcast(self.folder / "outputs.safetensors")
 
     @cached_property
+    def local_weights(self) -> dict[str, Tensor]:
+        """The official state dict under the names that are local to the module."""
+        return _upcast(self.folder / "weights.safetensors")
+
+    @cached_property
     def weights(self) -> dict[str, Tensor]:
         """The official state dict, with the prefix of a full checkpoint."""
         prefix = (self.about["weights"]["prefix_in_a_full_checkpoint"] or "").split(" ")[0]
-        return {prefix + name: tensor for name, tensor in _upcast(self.folder / "weights.safetensors").items()}
+        return {prefix + name: tensor for name, tensor in self.local_weights.items()}
 
     def check(self, name: str, ours: Tensor) -> None:
         """Compare one output with what is stored: floats within the case's tolerance, integers exactly."""
@@ -84,6 +90,21 @@ class Case:
         """Every stored output was looked at, but for those that start with one of the given words."""
         left = [name for name in self.outputs if name not in self._seen and not name.startswith(but)]
         assert not left, f"never compared: {left}"
+
+
+def recorded(modules: dict[str, nn.Module]) -> dict[str, Any]:
+    """A dictionary that gets each module's output, and under `NAME.args` its arguments, when it runs."""
+    seen: dict[str, Any] = {}
+
+    def hook(name: str) -> Callable[..., None]:
+        def record(_module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            seen[name], seen[f"{name}.args"] = output, args
+
+        return record
+
+    for name, module in modules.items():
+        module.register_forward_hook(hook(name))
+    return seen
 
 
 def _upcast(path: Path) -> dict[str, Tensor]:

@@ -20,12 +20,13 @@ from avis_data.records import Span
 from avis_data.synth.scene import WorldOptions
 from avis_data.synth.world import make_world
 from avis_data.training.config import RunConfig, load_config
+from avis_data.training.frame_times import FrameTimes
 from avis_data.training.loop import Trainer, new_model
 from avis_data.training.processes import Processes
 from avis_data.training.run_folder import RunFolder
 from support.shell import Ran
 
-__all__ = ["TINY", "in_process", "started", "tiny_config", "write_export"]
+__all__ = ["TINY", "in_process", "one_a_second", "started", "tiny_config", "write_export"]
 
 TINY = (
     "data.batch=2",
@@ -93,6 +94,10 @@ def in_process(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ran:
     code = main([str(argument) for argument in arguments])
     said = capsys.readouterr()
     return Ran(code=code, out=said.out, err=said.err)
+
+
+def one_a_second(count: int) -> FrameTimes:
+    return FrameTimes(fps=1.0, instants_s=tuple(second + 0.5 for second in range(count)))
 
 
 def tiny_config(*settings: str) -> RunConfig:

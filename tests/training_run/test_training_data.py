@@ -15,13 +15,14 @@ from PIL import Image
 from avis_data.errors import DataError, ProblemsError
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.masks.rle import decode
-from avis_data.training.audio_features import AudioFeatures, log_mel_summary
+from avis_data.training.audio_features import AudioFeatures
+from avis_data.training.audio_summary import log_mel_summary
 from avis_data.training.data import open_split
 from avis_data.training.data_augment import AugmentConfig, change_mask, change_picture, draw_changes, resized
 from avis_data.training.data_loading import DataConfig, TrainingSamples
-from avis_data.training.data_sampling import ClipOrder, SampleNumbers, sample_frames
+from avis_data.training.data_sampling import AroundAFrame, ClipOrder, SampleNumbers, sample_frames
 from avis_data.training.data_source import SplitClipSource
-from support.tiny_training import TINY, in_process, started, tiny_config
+from support.tiny_training import TINY, in_process, one_a_second, started, tiny_config
 
 VGGISH, LOGMEL = AudioFeatures("vggish"), AudioFeatures("logmel")
 
@@ -48,7 +49,7 @@ def test_a_clip_as_it_is_predicted(world_export: Path) -> None:
 def test_a_sample_without_augmentation_is_the_files(world_export: Path) -> None:
     augment = AugmentConfig(crop_probability=0, short=(64,), long=1000, flip_probability=0)
     split = open_split(world_export, "train", num_classes=26, audio=VGGISH)
-    sample = TrainingSamples(split, DataConfig(frames=3, augment=augment), seed=0).sample(0)
+    sample = TrainingSamples(split, DataConfig(augment=augment), 0, AroundAFrame(count=3, reach=20)).sample(0)
     truth = read_ytvis(world_export / "train.json")
     video = next(video for video in truth.videos if video.name == sample.clip_id)
     frames = sorted(
@@ -70,7 +71,7 @@ def test_a_sample_without_augmentation_is_the_files(world_export: Path) -> None:
 
 def test_samples_depend_on_their_number_only(world_export: Path) -> None:
     split = open_split(world_export, "train", num_classes=26, audio=LOGMEL)
-    one, other = (TrainingSamples(split, DataConfig(), seed=3) for _ in range(2))
+    one, other = (TrainingSamples(split, DataConfig(), 3, AroundAFrame(count=5, reach=20)) for _ in range(2))
     other.sample(7)
     a, b, c = one.sample(4), other.sample(4), one.sample(5)
     assert a.clip_id == b.clip_id and a.seed == b.seed != c.seed
@@ -167,12 +168,12 @@ def test_log_mel_of_other_rates_and_of_short_sound(tmp_path: Path) -> None:
         time_s = np.arange(2 * rate) / rate
         tones = 0.3 * np.sin(2 * np.pi * np.where(time_s < 1, 440, 1500) * time_s)
         soundfile.write(tmp_path / f"{name}.wav", np.stack([tones] * channels, axis=1), rate, subtype="PCM_16")
-    found = LOGMEL.read(tmp_path / "a.wav", [1, 0, 2])
+    found = LOGMEL.read(tmp_path / "a.wav", [1, 0, 2], one_a_second(3))
     assert found[0, :64].argmax() > found[1, :64].argmax()
     assert not found[2].any()  # after the end
-    np.testing.assert_allclose(found[:2], LOGMEL.read(tmp_path / "b.wav", [1, 0]), atol=0.1)
-    assert LOGMEL.problem(tmp_path / "a.wav", 3) is None
-    assert "2.0 s of sound for 9 frames" in str(LOGMEL.problem(tmp_path / "a.wav", 9))
+    np.testing.assert_allclose(found[:2], LOGMEL.read(tmp_path / "b.wav", [1, 0], one_a_second(2)), atol=0.1)
+    assert LOGMEL.problem(tmp_path / "a.wav", one_a_second(3)) is None
+    assert "2.0 s of sound for 9 frames" in str(LOGMEL.problem(tmp_path / "a.wav", one_a_second(9)))
 
 
 def test_a_wrong_layout_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,7 +169,8 @@ def test_the_best_weights_are_those_of_the_highest_score(
 ) -> None:
     scores = iter([0.2, 0.7, 0.4])
     monkeypatch.setattr(
-        "avis_data.training.loop.validate_model", lambda *_: {"strict": {"mAP": next(scores), "HOTA": 0.0, "FSLA": 0.0}}
+        "avis_data.training.tasks.validate_model",
+        lambda *_: {"strict": {"mAP": next(scores), "HOTA": 0.0, "FSLA": 0.0}},
     )
     trainer = started(tiny_config("loop.iterations=3", "validation.every=1"), world_export, tmp_path / "run")
     ready = trainer._batches()

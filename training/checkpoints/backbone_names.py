@@ -1,4 +1,4 @@
-"""Names of backbone tensors: detectron2, Swin's own, torchvision; each to transformers' names."""
+"""Names of backbone tensors: detectron2, Swin's own, PVT's own, torchvision; each to transformers' names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avis_data.training.checkpoints.renaming import renamed, rules
 
-__all__ = ["from_published_backbone", "official_resnet_name", "official_swin_tensors"]
+__all__ = ["from_published_backbone", "official_pvt_tensors", "official_resnet_name", "official_swin_tensors"]
 
 _LEAF = r"(weight|bias|running_mean|running_var)"
 _STEM = re.compile(rf"stem\.conv1\.(norm\.)?{_LEAF}")
@@ -34,6 +34,21 @@ _SWIN = rules(
 _SWIN_QKV = re.compile(rf"{_SWIN_BLOCK}\.attn\.qkv\.(weight|bias)")
 _SWIN_OUT_NORM = re.compile(r"norm([0-3])\.(weight|bias)")
 
+_PVT_STAGE = re.compile(r"(patch_embed|block|norm)([1-4])\.(.+)")
+_PVT = rules(
+    (r"patch_embed\.proj\.(\w+)", r"patch_embedding.proj.\1"),
+    (r"patch_embed\.norm\.(\w+)", r"patch_embedding.layer_norm.\1"),
+    (r"norm\.(\w+)", r"layer_norm.\1"),
+    (r"block\.(\d+)\.norm([12])\.(\w+)", r"blocks.\1.layer_norm_\2.\3"),
+    (r"block\.(\d+)\.attn\.q\.(\w+)", r"blocks.\1.attention.query.\2"),
+    (r"block\.(\d+)\.attn\.proj\.(\w+)", r"blocks.\1.attention.proj.\2"),
+    (r"block\.(\d+)\.attn\.sr\.(\w+)", r"blocks.\1.attention.spatial_reduction.\2"),
+    (r"block\.(\d+)\.attn\.norm\.(\w+)", r"blocks.\1.attention.layer_norm.\2"),
+    (r"block\.(\d+)\.mlp\.fc([12])\.(\w+)", r"blocks.\1.mlp.dense\2.\3"),
+    (r"block\.(\d+)\.mlp\.dwconv\.dwconv\.(\w+)", r"blocks.\1.mlp.dwconv.dwconv.\2"),
+)
+_PVT_KEY_VALUE = re.compile(r"block\.(\d+)\.attn\.kv\.(weight|bias)")
+
 
 def official_resnet_name(name: str) -> str | None:
     """transformers' name of a detectron2 ResNet tensor (`res2.0.conv1.weight`); None if it is not one."""
@@ -56,13 +71,31 @@ def official_swin_tensors(name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {} if ours is None else {ours: tensor}
 
 
+def official_pvt_tensors(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """transformers' names of an official PVT-v2 tensor; the joined key and value gives two, a stranger none."""
+    match = _PVT_STAGE.fullmatch(name)
+    if match is None:
+        return {}
+    prefix, local = f"encoder.layers.{int(match[2]) - 1}.", f"{match[1]}.{match[3]}"
+    if joined := _PVT_KEY_VALUE.fullmatch(local):
+        parts = zip(("key", "value"), tensor.chunk(2), strict=True)
+        return {f"{prefix}blocks.{joined[1]}.attention.{part}.{joined[2]}": value for part, value in parts}
+    ours = renamed(local, _PVT)
+    return {} if ours is None else {prefix + ours: tensor}
+
+
 def from_published_backbone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a published classifier (torchvision ResNet, Swin) under transformers' names, without its head.
+    """The tensors of a published classifier (torchvision ResNet, Swin, PVT v2) under transformers' names, without its
+    head.
 
     Returns:
         Empty if no name is known.
     """
     found: dict[str, Tensor] = {}
+    if any(name.startswith("patch_embed1.") for name in tensors):  # Swin and PVT both have a `norm1`
+        for name, tensor in tensors.items():
+            found |= official_pvt_tensors(name, tensor)
+        return found
     for name, tensor in tensors.items():
         resnet = _torchvision_name(name)
         found |= {resnet: tensor} if resnet else official_swin_tensors(name, tensor)

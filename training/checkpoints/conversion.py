@@ -1,4 +1,4 @@
-"""Official AVISM checkpoints made into our weight files."""
+"""Official checkpoints made into our weight files."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from avis_data.checkpoints import read_tensors
 from avis_data.errors import ConfigError, DataError
 from avis_data.io import atomic_path
+from avis_data.training.checkpoints.avs_shapes import avs_config_of
 from avis_data.training.checkpoints.official_avism import Renamed, from_official_avism, is_official_avism
+from avis_data.training.checkpoints.official_avs import from_official_avs, is_official_avs
+from avis_data.training.checkpoints.refused import check_licence
 from avis_data.training.checkpoints.shapes import avism_config_of
-from avis_data.training.config import load_config
-from avis_data.training.models.avism import Avism
+from avis_data.training.config import RunConfig, load_config
 from avis_data.training.models.avism_config import AvismConfig
+from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.backbones import SwinSpec
-from avis_data.training.weights import weights_metadata
+from avis_data.training.weights import build_model, weights_metadata
 
-__all__ = ["ConversionReport", "convert_avism"]
+__all__ = ["ConversionReport", "convert_checkpoint"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionReport:
     """What was found in an official checkpoint, and what was not."""
 
-    config: AvismConfig
+    config: AvismConfig | AvsBgConfig
     """The architecture that its shapes tell."""
     tensors: int
     """Tensors written."""
@@ -47,34 +50,46 @@ class ConversionReport:
         return not self.missing and not self.unexpected
 
 
-def convert_avism(source: Path, target: Path, *, window: int | None = None) -> ConversionReport:
-    """Write an official AVISM or VITA checkpoint under our names, float32, with the config that it can be used with.
+def convert_checkpoint(source: Path, target: Path, *, window: int | None = None) -> ConversionReport:
+    """Write an official checkpoint under our names, float32, with the config that it can be used with.
 
     Args:
-        source: `.pth` (tensors only) or `.safetensors`.
+        source: of AVISM, VITA, AVS-BG or AVSBench, `.pth` (tensors only) or `.safetensors`.
         target: a `.safetensors` file; replaced if it exists, whole or not at all.
-        window: frames per window, which no tensor tells; None: the published 6.
+        window: frames per window of AVISM, which no tensor tells; None: the published 6.
 
     Raises:
-        ConfigError: if the target has another suffix.
-        DataError: if the source is missing, torn, holds code, or is no such checkpoint.
+        ConfigError: if the target has another suffix, or a window is given for another model.
+        DataError: if the source is missing, torn, holds code, may not be used by everybody, or is no such checkpoint.
     """
     if target.suffix != ".safetensors":
         raise ConfigError(f"--to {target}: must end in .safetensors")
     official = read_tensors(source)
-    if not is_official_avism(official):
-        raise DataError(
-            f"{source}: no AVISM or VITA checkpoint (its first tensor is {next(iter(official))!r})",
-            hint="backbones and folders of transformers need no conversion: avis-data train-baseline --init FILE",
-        )
-    renamed = from_official_avism(official)
-    base = AvismConfig() if window is None else replace(AvismConfig(), window=window)
-    config = avism_config_of(renamed.tensors, base)
+    check_licence(source, official)
+    renamed, config = _recognised(source, official, window)
     with torch.device("meta"):
-        model = Avism(config)
+        model = build_model(config)
     _check_shapes(source, renamed.tensors, model.state_dict())
     _save(target, renamed.tensors, config)
     return _report(renamed, model, config)
+
+
+def _recognised(source: Path, official: Mapping[str, Tensor], window: int | None) -> tuple[Renamed, RunConfig]:
+    if is_official_avism(official):
+        renamed = from_official_avism(official)
+        base = AvismConfig() if window is None else replace(AvismConfig(), window=window)
+        config = avism_config_of(renamed.tensors, base)
+        preset = "avism_swinl" if isinstance(config.backbone, SwinSpec) else "avism_r50"
+        return renamed, replace(load_config(preset), model=config)
+    if is_official_avs(official):
+        if window is not None:
+            raise ConfigError(f"--window is of AVISM, {source} is a checkpoint of AVS-BG or AVSBench")
+        renamed = from_official_avs(official)
+        return renamed, avs_config_of(renamed.tensors)
+    raise DataError(
+        f"{source}: no checkpoint of AVISM, VITA, AVS-BG or AVSBench (its first tensor is {next(iter(official))!r})",
+        hint="backbones and folders of transformers need no conversion: avis-data train-baseline --init FILE",
+    )
 
 
 def _check_shapes(source: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -84,20 +99,22 @@ def _check_shapes(source: Path, tensors: Mapping[str, Tensor], expected: Mapping
             raise DataError(f"{source}: its tensors do not fit each other: {name} is {found}, not {tuple(own.shape)}")
 
 
-def _save(target: Path, tensors: Mapping[str, Tensor], config: AvismConfig) -> None:
-    preset = "avism_swinl" if isinstance(config.backbone, SwinSpec) else "avism_r50"
-    metadata = weights_metadata(replace(load_config(preset), model=config))
+def _save(target: Path, tensors: Mapping[str, Tensor], config: RunConfig) -> None:
     # Copies: parts of one joined tensor share its memory, which safetensors refuses.
-    ready = {name: tensor.to(torch.float32, copy=True).contiguous() for name, tensor in tensors.items()}
+    ready = {name: _single(tensor) for name, tensor in tensors.items()}
     with atomic_path(target) as part:
-        save_file(ready, part, metadata=metadata)
+        save_file(ready, part, metadata=weights_metadata(config))
 
 
-def _report(renamed: Renamed, model: Avism, config: AvismConfig) -> ConversionReport:
+def _single(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True).contiguous()
+
+
+def _report(renamed: Renamed, model: nn.Module, config: RunConfig) -> ConversionReport:
     expected = model.state_dict()
     trainable = {name for name, _ in model.named_parameters()}
     return ConversionReport(
-        config=config,
+        config=config.model,
         tensors=len(renamed.tensors),
         parameters=sum(tensor.numel() for name, tensor in renamed.tensors.items() if name in trainable),
         missing=tuple(name for name in expected if name not in renamed.tensors),

@@ -1,4 +1,4 @@
-"""Folders as `save_pretrained` of transformers writes them: ResNet, Swin and Mask2Former, as start weights.
+"""Folders as `save_pretrained` of transformers writes them: ResNet, Swin, PVT v2 and Mask2Former, as start weights.
 
 Nothing is downloaded, and only safetensors are read.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, ResNetBackbone, SwinBackbone
+from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, PvtV2Backbone, ResNetBackbone, SwinBackbone
 
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.renaming import renamed, rules
@@ -18,7 +18,7 @@ from avis_data.training.checkpoints.renaming import renamed, rules
 __all__ = ["from_hugging_face"]
 
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
-_BACKBONES = {"resnet": ResNetBackbone, "swin": SwinBackbone}
+_BACKBONES = {"resnet": ResNetBackbone, "swin": SwinBackbone, "pvt_v2": PvtV2Backbone}
 
 _PIXEL_DECODER = r"pixel_level_module\.decoder"
 _DECODER_LAYER = r"transformer_module\.decoder\.layers\.(\d+)"
@@ -54,7 +54,7 @@ _RULES = rules(
 
 
 def from_hugging_face(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a ResNet, Swin or Mask2Former folder under our names (`backbone.body.…`, `pixel_decoder.…`).
+    """The tensors of a ResNet, Swin, PVT v2 or Mask2Former folder under our names (`backbone.body.…` and so on).
 
     Class heads are left out: their classes are others. Tensors that the folder does not hold are left out too.
 
@@ -68,7 +68,7 @@ def from_hugging_face(folder: Path) -> dict[str, Tensor]:
     if kind == "mask2former":
         return _mask2former(folder)
     if kind not in _BACKBONES:
-        raise DataError(f"{folder}: holds a {kind} model; start weights are taken from resnet, swin and mask2former")
+        raise DataError(f"{folder}: holds a {kind} model; start weights are taken from resnet, swin, pvt_v2, mask2former")
     tensors = _read(_BACKBONES[kind], folder, out_features=_STAGES)
     return {f"backbone.body.{name}": tensor for name, tensor in tensors.items() if not _is_unused(name)}
 

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from avis_data.errors import DataError
 from avis_data.training.models.avism_config import AvismConfig
-from avis_data.training.models.backbones import BackboneSpec, ResNetSpec, SwinSpec
+from avis_data.training.models.backbones import BackboneSpec, PvtSpec, ResNetSpec, SwinSpec
 
-__all__ = ["avism_config_of"]
+__all__ = ["avism_config_of", "backbone_of"]
 
 _RESNET = "backbone.body.encoder.stages."
 _SWIN = "backbone.body.swin.encoder.layers."
+_PVT = "backbone.body.encoder.layers."
 _OFFSETS_PER_HEAD = 3 * 4 * 2
 """Levels, points, and (x, y): what one head of the pixel decoder samples."""
 
@@ -62,11 +63,16 @@ def avism_config_of(tensors: Mapping[str, Tensor], base: AvismConfig) -> AvismCo
     for field, part in (("frame_fusion", "frame_decoder."), ("video_fusion", "tracker.")):
         if any(name.startswith(part) for name in tensors):
             found[field] = any(name.startswith(f"{part}fusion.") for name in tensors)
-    return replace(base, backbone=_backbone(tensors, base.backbone), **found)
+    return replace(base, backbone=backbone_of(tensors, base.backbone), **found)
 
 
-def _backbone(tensors: Mapping[str, Tensor], base: BackboneSpec) -> BackboneSpec:
-    for prefix, read in ((_SWIN, _swin), (_RESNET, _resnet)):
+def backbone_of(tensors: Mapping[str, Tensor], base: BackboneSpec) -> BackboneSpec:
+    """The backbone of a checkpoint under our names; `base` where it holds none. A PVT has the published heads.
+
+    Raises:
+        DataError: if it holds only a part of one.
+    """
+    for prefix, read in ((_SWIN, _swin), (_RESNET, _resnet), (_PVT, _pvt)):
         if any(name.startswith(prefix) for name in tensors):
             try:
                 return read(tensors)
@@ -95,6 +101,12 @@ def _swin(tensors: Mapping[str, Tensor]) -> SwinSpec:
         heads=(shapes[0][1], shapes[1][1], shapes[2][1], shapes[3][1]),
         window=(math.isqrt(shapes[0][0]) + 1) // 2,
     )
+
+
+def _pvt(tensors: Mapping[str, Tensor]) -> PvtSpec:
+    first, second, third, fourth = _depths(tensors, _PVT, "blocks")
+    out = [tensors[f"{_PVT}{stage}.patch_embedding.proj.weight"].shape[0] for stage in range(4)]
+    return PvtSpec(channels=(out[0], out[1], out[2], out[3]), depths=(first, second, third, fourth))
 
 
 def _depths(tensors: Mapping[str, Tensor], prefix: str, blocks: str) -> Iterator[int]:

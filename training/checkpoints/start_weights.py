@@ -13,6 +13,8 @@ from avis_data.errors import DataError
 from avis_data.training.checkpoints.backbone_names import from_published_backbone
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
 from avis_data.training.checkpoints.official_avism import from_official_avism, is_official_avism
+from avis_data.training.checkpoints.official_avs import from_official_avs, is_official_avs
+from avis_data.training.checkpoints.refused import check_licence
 
 __all__ = ["LoadReport", "load_into", "read_start_weights"]
 
@@ -37,22 +39,25 @@ def read_start_weights(path: Path) -> dict[str, Tensor]:
     """Tensors to start a model from, under our names, from whatever holds them.
 
     Args:
-        path: one of our files, an official AVISM or VITA checkpoint, a published ResNet or Swin classifier, or a folder
-            of transformers (ResNet, Swin, Mask2Former).
+        path: one of our files, an official checkpoint of AVISM, VITA, AVS-BG or AVSBench, a published ResNet, Swin or
+            PVT v2 classifier, or a folder of transformers (the same, and Mask2Former).
 
     Raises:
-        DataError: if it is none of these, missing or torn, or holds code.
+        DataError: if it is none of these, missing or torn, holds code, or may not be used by everybody.
     """
     if path.is_dir():
         return from_hugging_face(path)
     tensors = read_tensors(path)
+    check_licence(path, tensors)
     if is_official_avism(tensors):
         return from_official_avism(tensors).tensors
+    if is_official_avs(tensors):
+        return from_official_avs(tensors).tensors
     if any(name.startswith(_OUR_PARTS) for name in tensors):
         return tensors
     if backbone := from_published_backbone(tensors):
         return {f"backbone.body.{name}": tensor for name, tensor in backbone.items()}
-    known = "an AVISM or VITA checkpoint, a torchvision ResNet or a Swin classifier"
+    known = "a checkpoint of AVISM, VITA, AVS-BG or AVSBench; a torchvision ResNet, a Swin or a PVT v2 classifier"
     raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
 
 

@@ -21,11 +21,13 @@ class Attention(nn.Module):
     value one below the other), in which the published checkpoints are stored.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, dropout: float = 0.0) -> None:
+        """`dropout`: share of the attention weights that are dropped in training."""
         super().__init__()
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be split over {heads} heads")
         self.heads = heads
+        self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
         self.out_proj = nn.Linear(channels, channels)
@@ -47,7 +49,8 @@ class Attention(nn.Module):
             for x, weight, bias in zip((query_NQC, key_NSC, value_NSC), weights, biases, strict=True)
         )
         visible = None if visible_NQS is None else visible_NQS[:, None]
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        dropped = self.dropout if self.training else 0.0
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropped)
         out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return out
 
@@ -55,10 +58,12 @@ class Attention(nn.Module):
 class AttentionBlock(nn.Module):
     """Attention, residual, LayerNorm."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, dropout: float = 0.0) -> None:
+        """`dropout`: of attention weights, and of what is added to the residual."""
         super().__init__()
-        self.attention = Attention(channels, heads)
+        self.attention = Attention(channels, heads, dropout)
         self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -70,23 +75,27 @@ class AttentionBlock(nn.Module):
         visible_NQS: Tensor | None = None,
     ) -> Tensor:
         """LayerNorm(residual + attention(query, key, value)), shape (N, Q, C); the residual is broadcast."""
-        out: Tensor = self.norm(residual_NQC + self.attention(query_NQC, key_NSC, value_NSC, visible_NQS))
+        attended = self.attention(query_NQC, key_NSC, value_NSC, visible_NQS)
+        out: Tensor = self.norm(residual_NQC + self.dropout(attended))
         return out
 
 
 class FeedForwardBlock(nn.Module):
     """Linear, ReLU, linear, residual, LayerNorm."""
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, dropout: float = 0.0) -> None:
+        """`dropout`: of the hidden values, and of what is added to the residual."""
         super().__init__()
         self.linear1 = nn.Linear(channels, hidden)
         self.linear2 = nn.Linear(hidden, channels)
         self.norm = nn.LayerNorm(channels)
+        self.dropout = nn.Dropout(dropout)
         xavier_matrices(self)
 
     def forward(self, state_NQC: Tensor) -> Tensor:
         """LayerNorm(state + feed-forward(state)), same shape."""
-        out: Tensor = self.norm(state_NQC + self.linear2(functional.relu(self.linear1(state_NQC))))
+        hidden = self.dropout(functional.relu(self.linear1(state_NQC)))
+        out: Tensor = self.norm(state_NQC + self.dropout(self.linear2(hidden)))
         return out
 
 

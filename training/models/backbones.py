@@ -6,21 +6,22 @@ Shapes: N frames, H, W pixels (multiples of 32), h, w cells of a map.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
+from transformers import PvtV2Backbone, PvtV2Config, ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
 
-__all__ = ["Backbone", "BackboneSpec", "FrozenBatchNorm", "ResNetSpec", "SwinSpec", "build_backbone"]
+__all__ = ["Backbone", "BackboneSpec", "FrozenBatchNorm", "PvtSpec", "ResNetSpec", "SwinSpec", "build_backbone"]
 
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec:
-    """A bottleneck ResNet with the stride in its 3x3 convolutions (the torchvision flavour)."""
+    """A ResNet; one of bottlenecks has the stride in its 3x3 convolutions (the torchvision flavour)."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -30,6 +31,10 @@ class ResNetSpec:
     """Channels of the first convolution."""
     channels: tuple[int, int, int, int] = (256, 512, 1024, 2048)
     """Channels of the four maps; a bottleneck has a quarter of them."""
+    block: Literal["bottleneck", "basic"] = "bottleneck"
+    """`basic`: two 3x3 convolutions; (2, 2, 2, 2) of them with (64, 128, 256, 512) channels are R-18."""
+    frozen_norms: bool = True
+    """Batch norms keep their statistics and affine values, as is usual from trained weights; false: they learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +55,25 @@ class SwinSpec:
     """Largest share of blocks skipped in training (stochastic depth); rises from 0 in the first block."""
 
 
-BackboneSpec = ResNetSpec | SwinSpec
+@dataclass(frozen=True, kw_only=True)
+class PvtSpec:
+    """A pyramid vision transformer (PVT v2); the defaults are PVT-v2-b5."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    channels: tuple[int, int, int, int] = (64, 128, 320, 512)
+    """Channels of the four maps."""
+    depths: tuple[int, int, int, int] = (3, 6, 40, 3)
+    """Blocks per stage."""
+    heads: tuple[int, int, int, int] = (1, 2, 5, 8)
+    """Attention heads per stage."""
+    reductions: tuple[int, int, int, int] = (8, 4, 2, 1)
+    """How much smaller, per side, the map is that a stage attends to."""
+    drop_path: float = 0.1
+    """Largest share of blocks skipped in training (stochastic depth); rises from 0 in the first block."""
+
+
+BackboneSpec = ResNetSpec | SwinSpec | PvtSpec
 
 
 class FrozenBatchNorm(nn.Module):
@@ -96,7 +119,9 @@ class Backbone(nn.Module):
 
 def build_backbone(spec: BackboneSpec) -> Backbone:
     """The backbone of a spec with random weights (`training.checkpoints` loads trained ones)."""
-    return _resnet(spec) if isinstance(spec, ResNetSpec) else _swin(spec)
+    if isinstance(spec, ResNetSpec):
+        return _resnet(spec)
+    return _swin(spec) if isinstance(spec, SwinSpec) else _pvt(spec)
 
 
 def _resnet(spec: ResNetSpec) -> Backbone:
@@ -104,11 +129,12 @@ def _resnet(spec: ResNetSpec) -> Backbone:
         embedding_size=spec.stem_channels,
         hidden_sizes=list(spec.channels),
         depths=list(spec.depths),
-        layer_type="bottleneck",
+        layer_type=spec.block,
         out_features=_STAGES,
     )
     body = ResNetBackbone(config)
-    _freeze_batch_norms(body)
+    if spec.frozen_norms:
+        _freeze_batch_norms(body)
     return Backbone(body, spec.channels)
 
 
@@ -125,6 +151,25 @@ def _swin(spec: SwinSpec) -> Backbone:
     body = SwinBackbone(config)
     body.swin.layernorm = nn.Identity()  # normalises a last state that no map is made of; the published model has none
     return Backbone(body, tuple(spec.embed_channels * 2**stage for stage in range(4)))
+
+
+def _pvt(spec: PvtSpec) -> Backbone:
+    config = PvtV2Config(
+        hidden_sizes=list(spec.channels),
+        depths=list(spec.depths),
+        num_attention_heads=list(spec.heads),
+        sr_ratios=list(spec.reductions),
+        mlp_ratios=[4, 4, 4, 4],
+        drop_path_rate=spec.drop_path,
+        qkv_bias=True,
+        layer_norm_eps=1e-6,
+        out_features=_STAGES,
+    )
+    body = PvtV2Backbone(config)
+    for name, module in body.named_modules():
+        if name.endswith(("patch_embedding.layer_norm", "attention.layer_norm")):
+            module.eps = 1e-5  # the published network leaves these two kinds at PyTorch's default
+    return Backbone(body, spec.channels)
 
 
 def _freeze_batch_norms(module: nn.Module) -> None:

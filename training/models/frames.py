@@ -5,11 +5,15 @@ Shapes: N frames, h, w pixels of a frame, H, W pixels padded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FrameNormaliser", "padded_size"]
+from avis_data.training.clips import TrainingClip
+
+__all__ = ["FrameNormaliser", "common_size", "padded_size", "padded_to"]
 
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
@@ -33,6 +37,18 @@ class FrameNormaliser(nn.Module):
         padded_height, padded_width = padded_size((height, width))
         frames = (frames_N3hw.to(self.mean.dtype) - self.mean) / self.std
         return functional.pad(frames, (0, padded_width - width, 0, padded_height - height))
+
+
+def common_size(clips: Sequence[TrainingClip]) -> tuple[int, int]:
+    """The padded size that holds the frames of all clips."""
+    sizes = [padded_size((clip.frames_T3HW.shape[2], clip.frames_T3HW.shape[3])) for clip in clips]
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+
+def padded_to(images_N3HW: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Normalised frames with zeros at the bottom and right, up to a size."""
+    height, width = images_N3HW.shape[2:]
+    return functional.pad(images_N3HW, (0, size_hw[1] - width, 0, size_hw[0] - height))
 
 
 def padded_size(size_hw: tuple[int, int]) -> tuple[int, int]:

@@ -16,11 +16,17 @@ _TEMPERATURE = 10_000.0
 _EPSILON = 1e-6
 
 
-def sine_position(height: int, width: int, channels: int, *, device: torch.device | str = "cpu") -> Tensor:
+def sine_position(
+    height: int, width: int, channels: int, *, centred: bool = False, device: torch.device | str = "cpu"
+) -> Tensor:
     """Position of every cell, float32, shape (H * W, C), row by row.
 
     The first half of the channels is y, the second x; sine on even and cosine on odd channels. Coordinates are counted
     from 1 and normalised so that the last cell is at 2 pi.
+
+    Args:
+        centred: take the cells' centres instead, (i + 0.5) / n of 2 pi, so that maps of different sizes over the same
+            picture get positions that can be compared.
 
     Raises:
         ValueError: if the channels are no multiple of 4.
@@ -34,8 +40,11 @@ def sine_position(height: int, width: int, channels: int, *, device: torch.devic
     period = _TEMPERATURE**exponent
 
     def axis(cells: int) -> Tensor:
-        place = torch.arange(1, cells + 1, device=device, dtype=torch.float32) / (cells + _EPSILON) * 2 * math.pi
-        angle = place[:, None] / period
+        if centred:
+            place = (torch.arange(cells, device=device, dtype=torch.float32) + 0.5) / cells
+        else:
+            place = torch.arange(1, cells + 1, device=device, dtype=torch.float32) / (cells + _EPSILON)
+        angle = place[:, None] * 2 * math.pi / period
         return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
 
     y_HC = axis(height)[:, None].expand(height, width, half)

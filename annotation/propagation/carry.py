@@ -1,0 +1,155 @@
+"""Carry the drawn masks of a clip to its other stills, from both sides, and join what comes from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from avis_data.annotation.propagation.carrier import Carried, Carrier
+from avis_data.annotation.propagation.cuts import Look, is_cut, look_of
+from avis_data.annotation.propagation.footage import Shot
+from avis_data.masks.rle import Rle, coco_dict, decode, encode
+
+__all__ = ["Arrival", "CarriedClip", "Drawn", "Shots", "carry"]
+
+Drawn = Mapping[str, Mapping[int, Rle]]
+"""Identity to second to the mask that a person drew there (or a file holds)."""
+
+_SPECK_SHARE = 0.0003
+"""Of the picture: what is smaller is nothing that a person could see and judge."""
+
+
+class Shots(Protocol):
+    """What pictures are read from; `Footage` is one."""
+
+    def shots(self, first: int, last: int, *, backward: bool = False) -> Iterator[Shot]:
+        """From the still of one second to that of another, both included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """What was carried to one still, for one object."""
+
+    rle: Rle | None
+    """None: the object is not to be seen there any more."""
+    confidence: float
+    """In [0, 1]."""
+    from_second: int
+    """The drawn still that it comes from."""
+    agreement: float | None = None
+    """IoU of what came from both sides; None where only one side reached it."""
+
+
+@dataclass
+class CarriedClip:
+    """What became of the drawn masks of a clip."""
+
+    arrivals: dict[str, dict[int, Arrival]] = field(default_factory=dict)
+    """Identity to second; stills that nothing was carried to, behind a cut, are not there."""
+    cuts: set[int] = field(default_factory=set)
+    """Seconds whose still shows another scene than the one of the second before."""
+
+
+def carry(
+    carrier: Carrier,
+    footage: Shots,
+    drawn: Drawn,
+    *,
+    num_seconds: int,
+    on_still: Callable[[], None] = lambda: None,
+) -> CarriedClip:
+    """Carry every drawn mask forwards and backwards until a cut or the next drawn one of the same object.
+
+    Args:
+        carrier: the engine.
+        footage: the clip's pictures.
+        drawn: at least one mask; none is empty.
+        num_seconds: T.
+        on_still: called for every still of both ways.
+    """
+    seconds = [second for masks in drawn.values() for second in masks]
+    found = CarriedClip()
+    ahead = _way(carrier, footage.shots(min(seconds), num_seconds - 1), drawn, found.cuts, on_still)
+    back = _way(carrier, footage.shots(0, max(seconds), backward=True), drawn, found.cuts, on_still, backward=True)
+    for identity in drawn:
+        here, there = ahead.get(identity, {}), back.get(identity, {})
+        found.arrivals[identity] = {
+            second: _joined(here.get(second), there.get(second), second)
+            for second in sorted(here.keys() | there.keys())
+        }
+    return found
+
+
+def _way(
+    carrier: Carrier,
+    shots: Iterator[Shot],
+    drawn: Drawn,
+    cuts: set[int],
+    on_still: Callable[[], None],
+    *,
+    backward: bool = False,
+) -> dict[str, dict[int, Arrival]]:
+    """One way through the clip. A cut belongs to the later one of the two stills around it."""
+    run, before = carrier.start(), None
+    reached: dict[str, dict[int, Arrival]] = {}
+    origin: dict[str, int] = {}
+    cut_waits = False
+    last_still = -1
+    for shot in shots:
+        now = look_of(shot.picture_HW3)
+        if _is_cut(before, now):
+            run.cut()
+            origin.clear()
+            cut_waits = True
+        before = now
+        carried = run.step(shot.picture_HW3, is_still=shot.second is not None)
+        if shot.second is None:
+            continue
+        if cut_waits:
+            cuts.add(last_still if backward else shot.second)
+            cut_waits = False
+        here = {identity: decode(masks[shot.second]) for identity, masks in drawn.items() if shot.second in masks}
+        for identity in origin.keys() - here.keys():
+            reached.setdefault(identity, {})[shot.second] = _arrival(carried.get(identity), origin[identity])
+        run.put(here)
+        origin |= dict.fromkeys(here, shot.second)
+        last_still = shot.second
+        on_still()
+    return reached
+
+
+def _is_cut(before: Look | None, now: Look) -> bool:
+    return before is not None and is_cut(before, now)
+
+
+def _arrival(carried: Carried | None, from_second: int) -> Arrival:
+    if carried is None:
+        return Arrival(rle=None, confidence=0.0, from_second=from_second)
+    enough = carried.mask_HW.sum() >= max(1.0, _SPECK_SHARE * carried.mask_HW.size)
+    rle = encode(carried.mask_HW) if enough else None
+    return Arrival(rle=rle, confidence=float(np.clip(carried.confidence, 0, 1)), from_second=from_second)
+
+
+def _joined(ahead: Arrival | None, back: Arrival | None, second: int) -> Arrival:
+    """The better of two arrivals at a still: what is surer and comes from nearer."""
+    if ahead is None or back is None:
+        one = ahead or back
+        assert one is not None
+        return one
+    agreement = _iou(ahead.rle, back.rle)
+    best = max(ahead, back, key=lambda arrival: _worth(arrival, second))
+    return Arrival(rle=best.rle, confidence=best.confidence, from_second=best.from_second, agreement=agreement)
+
+
+def _worth(arrival: Arrival, second: int) -> float:
+    return arrival.confidence * 0.9 ** abs(arrival.from_second - second)
+
+
+def _iou(a: Rle | None, b: Rle | None) -> float:
+    if a is None or b is None:
+        return float(a is b)
+    return float(coco_mask.iou([coco_dict(a)], [coco_dict(b)], [0])[0, 0])

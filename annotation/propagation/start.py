@@ -1,0 +1,91 @@
+"""The masks that propagation starts from: what somebody drew, or a file holds. Carried masks never carry on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from avis_data.annotation.draft import imported_tracks
+from avis_data.annotation.records import LabelledClip, LabelledMask, LabelledTrack, MaskOrigin, Verdict
+from avis_data.annotation.store import read_labelled, read_prelabels
+from avis_data.errors import ItemError, Reason
+from avis_data.masks.rle import Rle
+from avis_data.paths import Workspace
+from avis_data.records import Clip
+
+__all__ = ["Start", "start_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What is drawn of one clip."""
+
+    tracks: tuple[LabelledTrack, ...]
+    """Without carried masks; some may have no mask at all."""
+    source: str
+    """Where it is from: `round draft, a@example.com`, `pre-labels` or `imported truth`."""
+
+    @property
+    def drawn(self) -> dict[str, dict[int, Rle]]:
+        """Identity to second to mask, of the tracks that have one."""
+        return {
+            track.identity: {mask.second: _rle(mask) for mask in track.masks} for track in self.tracks if track.masks
+        }
+
+
+def start_of(workspace: Workspace, clip: Clip, round_name: str | None) -> Start | None:
+    """What is drawn of a clip; None where nothing is.
+
+    Args:
+        workspace: only read.
+        clip: from the manifest.
+        round_name: what people said in that round counts, of several the one with the fewest problems; None: the
+            clip's pre-labels, else the truth that was imported.
+
+    Raises:
+        ItemError: `torn_input` if masks do not fit the clip.
+        DataError: if a file of them is damaged.
+    """
+    start = _of_round(workspace, clip, round_name) if round_name is not None else _known(workspace, clip)
+    if start is None:
+        return None
+    for track in start.tracks:
+        for mask in track.masks:
+            if mask.second >= clip.num_seconds or (mask.height, mask.width) != (clip.height, clip.width):
+                place = f"second {mask.second}, {mask.width}x{mask.height}"
+                wanted = f"{clip.num_seconds} seconds of {clip.width}x{clip.height}"
+                message = f"{clip.clip_id}: a mask of {track.identity} is of another clip ({place}; it has {wanted})"
+                raise ItemError(message, reason=Reason.TORN_INPUT)
+    return start if start.drawn else None
+
+
+def _of_round(workspace: Workspace, clip: Clip, round_name: str) -> Start | None:
+    labelled = [said for said in read_labelled(workspace, round_name, clip.clip_id) if said.verdict != Verdict.DROP]
+    if not labelled:
+        return None
+    best = min(labelled, key=_preference)
+    return Start(tracks=_without_carried(best.tracks), source=f"round {round_name}, {best.annotator}")
+
+
+def _preference(said: LabelledClip) -> tuple[int, str]:
+    return len(said.problems), said.annotator
+
+
+def _known(workspace: Workspace, clip: Clip) -> Start | None:
+    labels = read_prelabels(workspace, clip.clip_id)
+    if labels is not None:
+        return Start(tracks=_without_carried(labels.tracks), source="pre-labels")
+    return Start(tracks=imported_tracks(workspace, clip), source="imported truth")
+
+
+def _without_carried(tracks: Iterable[LabelledTrack]) -> tuple[LabelledTrack, ...]:
+    return tuple(
+        track.model_copy(
+            update={"masks": tuple(mask for mask in track.masks if mask.origin is not MaskOrigin.PROPAGATED)}
+        )
+        for track in tracks
+    )
+
+
+def _rle(mask: LabelledMask) -> Rle:
+    return Rle(mask.height, mask.width, mask.counts)

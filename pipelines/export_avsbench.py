@@ -1,0 +1,277 @@
+"""Publish clips of five seconds in AVSBench's layout: cut, divided, checked, read back, certified, and only then named.
+
+What differs from the export of whole clips is what is written; what makes it trustworthy is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from avis_data import __version__
+from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.formats.avsbench import (
+    NUM_FRAMES,
+    SIDE_PX,
+    AvsbenchName,
+    AvsbenchSound,
+    folder_of,
+    table,
+    table_rows,
+)
+from avis_data.io import canonical_json, sha256_file, sha256_text, write_text
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace, checked_id
+from avis_data.pipelines.avsbench_files import WindowFiles, check_windows, write_windows
+from avis_data.pipelines.avsbench_windows import Window, windows_of
+from avis_data.pipelines.certificate import clip_origin, common_parts
+from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, map_clips
+from avis_data.pipelines.export_division import Division, divide
+from avis_data.pipelines.export_inputs import ExportInputs, gather
+from avis_data.pipelines.lock import open_for_work
+from avis_data.pipelines.progress import Progress
+from avis_data.pipelines.publish import ExportReport, finish, publish
+from avis_data.recipe import load_recipe
+from avis_data.splits import Assignment, balance_report
+
+__all__ = ["AvsbenchOptions", "AvsbenchPlan", "export_avsbench", "plan_avsbench"]
+
+_LAYOUT = 1
+"""Raised when the same inputs would give other files."""
+
+_BYTES_OF_WINDOW = NUM_FRAMES * (4 * SIDE_PX * SIDE_PX + 2 * SAMPLE_RATE_HZ)
+"""Of pictures that do not compress, so more than it takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvsbenchOptions:
+    """What is to be published."""
+
+    format: AvsbenchName
+    name: str
+    """Folder below `exports/`."""
+    split: str | None = None
+    """`70/15/15`, percentages or numbers of five-second clips; None: as the list says, else the recipe's default."""
+    split_file: Path | None = None
+    seed: int = 0
+    include: Literal["draft"] | None = None
+    """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
+    sound: AvsbenchSound = "wav"
+    workers: int = 4
+    """Threads; the result does not depend on it."""
+    force: bool = False
+    """Replace an export of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvsbenchPlan:
+    """All that an export will hold, before anything is written."""
+
+    inputs: ExportInputs
+    """Clips that give at least one window."""
+    without_window: tuple[str, ...]
+    """Clips with truth that give none."""
+    splits: Mapping[str, Sequence[Window]]
+    assignment: Assignment
+    key: str
+    bytes_written: int
+    """At most."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        balance = balance_report(self.assignment)
+        return {
+            "key": self.key,
+            "counts": self.counts(),
+            "split": {"request": self.assignment.request, "seed": self.assignment.seed},
+            "max_deviation_clips": round(balance.max_deviation_clips, 6),
+            "mean_deviation": round(balance.mean_deviation, 6),
+            "bytes_written": self.bytes_written,
+            "clips_without_truth": len(self.inputs.without_truth),
+            "clips_without_window": len(self.without_window),
+            "clips_dropped": len(self.inputs.dropped),
+        }
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Per split and in total: five-second clips, sources (groups), frames, silent / single / multi seconds."""
+        every = [window for windows in self.splits.values() for window in windows]
+        return {name: _count(windows) for name, windows in [*self.splits.items(), ("total", every)]}
+
+
+def plan_avsbench(workspace: Workspace, options: AvsbenchOptions) -> AvsbenchPlan:
+    """Gather, check, cut and divide; touches nothing.
+
+    Raises:
+        AvisError: for everything that keeps the export from being made, apart from damaged stills and sound.
+    """
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        return _planned(workspace, ledger, options)
+
+
+def export_avsbench(workspace: Workspace, options: AvsbenchOptions) -> ExportReport[AvsbenchPlan]:
+    """Write `exports/<name>/`: the folders of `formats.avsbench`, the list of files and the certificate.
+
+    The same workspace, options and seed give the same bytes. A kill at any moment leaves nothing under the final
+    name that is not complete.
+
+    Raises:
+        ConfigError: if the folder is no workspace, the split cannot be, or another export has this name.
+        BusyError: if another command is at work in the workspace.
+        DataError: if inputs are missing or damaged, nothing is fit, the disk is full, or what was read back differs.
+    """
+    load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
+    with open_for_work(workspace, "avis-data export") as ledger:
+        plan = _planned(workspace, ledger, options)
+        return publish(
+            workspace,
+            ledger,
+            options.name,
+            plan,
+            force=options.force,
+            write=lambda folder: _write(workspace, plan, options, folder),
+        )
+
+
+def _planned(workspace: Workspace, ledger: Ledger, options: AvsbenchOptions) -> AvsbenchPlan:
+    checked_id(options.name)
+    fps = load_recipe(workspace).extract.fps
+    if fps != 1:
+        message = f"AVSBench has one still and one label a second, this dataset {fps:g} (extract.fps in recipe.yaml)"
+        raise ConfigError(message, hint="avis-data export --format ytvis")
+    inputs = gather(
+        workspace,
+        ledger,
+        selection="accepted",
+        with_features=False,
+        include_draft=options.include == "draft",
+        truth="sounding",
+    )
+    found = {item.clip.clip_id: list(windows_of(item, options.format)) for item in inputs.clips}
+    windows = [window for of_clip in found.values() for window in of_clip]
+    if not windows:
+        what = "one category sounds, from the first on" if options.format == "avsbench-s4" else "something sounds"
+        raise DataError(f"none of {len(inputs.clips)} clip(s) has {NUM_FRAMES} seconds in which {what}")
+    without = tuple(clip_id for clip_id, of_clip in found.items() if not of_clip)
+    assignment = divide(
+        [window.for_split() for window in windows],
+        {window.name: window.item.clip for window in windows},
+        inputs.recipe,
+        Division(split=options.split, split_file=options.split_file, seed=options.seed),
+        left_out=frozenset(without),
+    )
+    by_name = {window.name: window for window in windows}
+    used = replace(inputs, clips=tuple(item for item in inputs.clips if found[item.clip.clip_id]))
+    return AvsbenchPlan(
+        inputs=used,
+        without_window=without,
+        splits={name: [by_name[unit] for unit in assignment.clip_ids(name)] for name in assignment.names},
+        assignment=assignment,
+        key=_key(used, windows, assignment, options),
+        bytes_written=len(windows) * _BYTES_OF_WINDOW,
+    )
+
+
+def _key(inputs: ExportInputs, windows: Sequence[Window], assignment: Assignment, options: AvsbenchOptions) -> str:
+    clips = [
+        [
+            item.clip.model_dump(mode="json"),
+            [item.video.sha256, item.video.url, item.license, item.group],
+            [
+                [track.track.category, [mask and [mask.height, mask.width, mask.counts] for mask in track.masks]]
+                for track in item.tracks
+            ],
+        ]
+        for item in inputs.clips
+    ]
+    division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
+    chosen = [options.format, options.include, options.sound, [window.name for window in windows]]
+    return sha256_text(canonical_json([_LAYOUT, __version__, inputs.recipe_text, chosen, division, clips]))
+
+
+def _count(windows: Sequence[Window]) -> dict[str, int]:
+    profiles = [window.for_split().seconds for window in windows]
+    silent, single, multi = (sum(profile[kind] for profile in profiles) for kind in range(3))
+    return {
+        "clips": len(windows),
+        "sources": len({window.item.group for window in windows}),
+        "seconds": NUM_FRAMES * len(windows),
+        "silent_seconds": silent,
+        "single_seconds": single,
+        "multi_seconds": multi,
+    }
+
+
+def _write(workspace: Workspace, plan: AvsbenchPlan, options: AvsbenchOptions, folder: Path) -> dict[str, str]:
+    """Write everything into `folder`, read it back, and write list and certificate; gives path -> sha256."""
+    by_clip: dict[str, list[Window]] = {item.clip.clip_id: [] for item in plan.inputs.clips}
+    for windows in plan.splits.values():
+        for window in windows:
+            by_clip[window.item.clip.clip_id].append(window)
+    split_of = plan.assignment.split_of
+    how = WindowFiles(
+        dataset=options.format, sound=options.sound, folder=folder, split_of=lambda window: split_of[window.name]
+    )
+    with Progress("export", total=2 * len(by_clip)) as progress:
+        written, problems = map_clips(
+            lambda item: write_windows(workspace, by_clip[item.clip.clip_id], how),
+            plan.inputs.clips,
+            workers=options.workers,
+            step=progress.step,
+        )
+        if problems:
+            raise ProblemsError(
+                f"{len(problems)} of {len(by_clip)} clips are damaged or missing, so nothing was exported",
+                problems,
+                hint="make the damaged clips again as each line says, then export again",
+            )
+        found, problems = map_clips(
+            lambda item: check_windows(workspace, by_clip[item.clip.clip_id], how, written[item.clip.clip_id]),
+            plan.inputs.clips,
+            workers=options.workers,
+            step=progress.step,
+        )
+    if problems:
+        hint = "run the same command again; if this stays, check the disk"
+        raise DataError(f"read back, {problems[0]}; nothing was published", hint=hint)
+    files = {path: digest for hashes in found.values() for path, digest in hashes.items()}
+    files |= _write_table(plan, options, folder)
+    finish(folder, files, _certificate(plan, options, folder, files))
+    return files
+
+
+def _write_table(plan: AvsbenchPlan, options: AvsbenchOptions, folder: Path) -> dict[str, str]:
+    rows = [window.row(options.format, split) for split, windows in plan.splits.items() for window in windows]
+    path, text = table(options.format, rows)
+    write_text(folder / path, text)
+    read = table_rows((folder / path).read_text(encoding="utf-8"))
+    if [(row[0], row[-1]) for row in read] != [(row.name, row.split) for row in rows]:
+        raise DataError(f"read back, {path} is not what was written; nothing was published")
+    return {path: sha256_file(folder / path)}
+
+
+def _certificate(
+    plan: AvsbenchPlan, options: AvsbenchOptions, folder: Path, files: Mapping[str, str]
+) -> dict[str, Any]:
+    said = common_parts(
+        plan.inputs,
+        plan.assignment,
+        key=plan.key,
+        selection="accepted, draft" if options.include else "accepted",
+        dataset_format=options.format,
+        files=files,
+        size_bytes=sum((folder / name).stat().st_size for name in files),
+    )
+    clips = [_clip_entry(window, split, options) for split, windows in plan.splits.items() for window in windows]
+    heard = "audio_wav: 16 kHz, 16-bit PCM, mono" if options.sound == "wav" else "audio_log_mel: float32 (5, 1, 96, 64)"
+    said["sound"]["files"] = heard
+    pictures = f"stills and masks resized to {SIDE_PX} x {SIDE_PX}, aspect lost; masks: all that sounds, 255, else 0"
+    return said | {"counts": plan.counts(), "pictures": pictures, "clips": clips}
+
+
+def _clip_entry(window: Window, split: str, options: AvsbenchOptions) -> dict[str, Any]:
+    row = window.row(options.format, split)
+    category = {"category": folder_of(row.category)} if row.category else {}
+    of_clip = {"clip_id": window.item.clip.clip_id, "from_second": window.start, **category}
+    return {"name": window.name, "split": split, **of_clip, **clip_origin(window.item)}
