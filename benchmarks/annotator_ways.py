@@ -8,8 +8,8 @@ those of the machine, and the clicks those of a person.
 
 1. every still by hand: a box on each still;
 2. click and propagate: one box, which the segmenter carries to the other stills;
-3. propagated before, listen only: the masks are there when the page opens (here from a file, as `avis-data propagate`
-   or an import leave them); only the timeline and the verdict are left.
+3. propagated before, listen only: masks of second 0 alone were known, `avis-data propagate` (optical flow) carried them
+   through the clip before the page opens; the timeline and the verdict are left.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 from avis_data.annotation.client import LabelStudio
 from avis_data.annotation.store import read_labelled, read_round
 from avis_data.formats.ytvis import read_ytvis
+from avis_data.io import read_json, write_json
 from avis_data.masks.rle import Rle, box, decode
 from avis_data.paths import Workspace
 from support.label_studio import TestServer, link, new_user, shared_server
@@ -112,6 +113,17 @@ def quality(workspace: Workspace, clip: Clip) -> tuple[int, float]:
     return len(shares), float(np.mean(shares))
 
 
+def first_second_only(world: Path) -> Path:
+    """The truth without any mask but those of second 0."""
+    truth = read_json(world / "truth.json")
+    for annotation in truth["annotations"]:
+        for key in ("segmentations", "bboxes", "areas"):
+            annotation[key] = [annotation[key][0], *[None] * (len(annotation[key]) - 1)]
+    truth["annotations"] = [item for item in truth["annotations"] if item["segmentations"][0]]
+    write_json(world / "first.json", truth)
+    return world / "first.json"
+
+
 def prepared(world: Path, server: TestServer, clips: list[Clip], name: str, *, with_masks: bool) -> Workspace:
     """A workspace of its own for one way."""
     workspace = Workspace(server.folder(name))
@@ -120,7 +132,8 @@ def prepared(world: Path, server: TestServer, clips: list[Clip], name: str, *, w
         ("extract",),
     ]
     if with_masks:
-        steps.append(("import", "--format", "ytvis", world / "truth.json"))
+        steps.append(("import", "--format", "ytvis", first_second_only(world)))
+        steps.append(("propagate", "--clips", ",".join(clip.clip_id for clip in clips)))
     for step in steps:
         ran = avis_data("-C", workspace.root, *step)
         assert ran.code == 0, ran.err

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ FORMS: dict[str, dict[str, tuple[str, ...]]] = {
         "frame-fusion": ("model.video_fusion=false",),
     },
     "afcv": {"full": (), "no-audio": ("model.audio=false",), "no-crossover": ("loss.crossover=false",)},
+    "rcf": {"full": (), "no-audio": ("model.audio=false",), "no-references": ("model.references=0",)},
 }
 """By model: what is changed."""
 METRICS = ("FSLA", "HOTA", "AP_all", "AP50")
@@ -63,6 +64,14 @@ def measure(weights: Path, data: Path, out: Path, device: str) -> Mapping[str, s
     return shown
 
 
+def trained_run(data: Path, run: Path, config_name: str, settings: Sequence[str], device: str) -> Path:
+    """The folder of a finished run; it is trained, or gone on with, where it is not."""
+    config = load_config(config_name, settings)
+    if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
+        train_baseline(data, config, run, resume=(run / "config.yaml").exists(), device_name=device)
+    return run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -80,11 +89,9 @@ def main() -> None:
     print("|---|---|---|" + "---|" * len(METRICS))
     for form in arguments.forms or forms:
         for seed in arguments.seeds:
+            settings = [*arguments.settings, *forms[form], f"loop.seed={seed}"]
             run = arguments.out / f"{form}-{seed}"
-            config = load_config(arguments.config, [*arguments.settings, *forms[form], f"loop.seed={seed}"])
-            if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
-                begun = (run / "config.yaml").exists()
-                train_baseline(arguments.data, config, run, resume=begun, device_name=arguments.device)
+            trained_run(arguments.data, run, arguments.config, settings, arguments.device)
             tests = {"its own": arguments.data}
             if form == "full":
                 tests |= {"silenced": silent, "of another clip": other}

@@ -69,7 +69,7 @@ class AvsSamples(Dataset[AvsTrainingClip | AvisError]):
         exists, labelled = np.zeros(clip.slots, dtype=bool), np.zeros(clip.slots, dtype=bool)
         for place, (path, mask) in enumerate(zip(clip.frames, clip.masks, strict=True)):
             frames[place], exists[place] = read_frame(path, side, crop=crop), True
-            if mask is not None and clip.counts[place]:
+            if mask is not None:
                 stored = label_of(mask, self._split.layout, self._config.model.num_classes)
                 labels[place], labelled[place] = square_label(stored, side, crop=crop), True
         audio_TA = self._split.audio(clip)

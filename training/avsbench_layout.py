@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from avis_data.errors import DataError
+from avis_data.formats.avsbench import NUM_FRAMES, AvsbenchClip, AvsbenchName, clip_paths, folder_of
 
 __all__ = ["AvsFiles", "AvsLayout", "LayoutName", "open_layout"]
 
 LayoutName = Literal["s4", "ms3", "avss"]
 
-_FRAMES = 5
 _AVSS_SLOTS = 10
 _AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
 _HINT = (
@@ -36,8 +36,6 @@ class AvsFiles:
     """One picture per frame."""
     masks: tuple[Path | None, ...]
     """One per frame; None where this split has no label."""
-    counts: tuple[bool, ...]
-    """Frames whose label counts in training; at validation all count."""
     slots: int
     """Frames that a training clip is filled up to; at least those there are."""
     sounds: tuple[Path, ...]
@@ -68,7 +66,7 @@ def open_layout(root: Path) -> AvsLayout:
         DataError: if there is none, there are two, or its table cannot be read.
     """
     folders = [root, root / "Single-source", root / "Multi-sources"]
-    found = [opened for folder in folders for opened in (_s4(folder), _ms3(folder), _avss(folder)) if opened]
+    found = [opened for folder in folders for opened in _opened(folder)]
     if not found:
         raise DataError(f"{root}: is no AVSBench dataset", hint=_HINT)
     if len(found) > 1:
@@ -77,55 +75,47 @@ def open_layout(root: Path) -> AvsLayout:
     return found[0]
 
 
-def _s4(root: Path) -> AvsLayout | None:
-    table, data = root / "s4_meta_data.csv", root / "s4_data"
+def _opened(root: Path) -> Iterator[AvsLayout]:
+    for opened in (_object(root, "avsbench-s4"), _object(root, "avsbench-ms3"), _avss(root)):
+        if opened is not None:
+            yield opened
+
+
+def _object(root: Path, dataset: AvsbenchName) -> AvsLayout | None:
+    """S4 or MS3, which differ in the columns of their table and in their folders."""
+    name: LayoutName = "s4" if dataset == "avsbench-s4" else "ms3"
+    table = root / f"{name}_meta_data.csv"
     if not table.is_file():
         return None
+    named = ("category", "split") if name == "s4" else ()
 
     def clips(split: str) -> Iterator[AvsFiles]:
-        for row in _rows(table, ("category", "split")):
-            if row["split"] != split:
-                continue
-            name, place = row["0"], f"{split}/{row['category']}/{row['0']}"
-            masks = [data / "gt_masks" / place / f"{name}_{number}.png" for number in range(1, _FRAMES + 1)]
-            first_only = split == "train"
-            yield AvsFiles(
-                clip_id=f"{row['category']}/{name}",
-                frames=tuple(data / "visual_frames" / place / mask.name for mask in masks),
-                masks=(masks[0], *(None,) * (_FRAMES - 1)) if first_only else tuple(masks),
-                counts=(True, *(not first_only,) * (_FRAMES - 1)),
-                slots=_FRAMES,
-                sounds=_sounds(data, place),
-                result=f"{row['category']}/{name}",
-                result_names=tuple(mask.name for mask in masks),
-            )
+        for row in _rows(table, named):
+            if row["split" if named else "1"] == split:
+                category = row["category"] if named else ""
+                clip = AvsbenchClip(name=_checked(table, row["0"]), start_s=0.0, category=category, split=split)
+                yield _object_files(root, dataset, clip)
 
-    return AvsLayout(name="s4", table=table, categories={1: "sounding"}, clips=clips)
+    return AvsLayout(name=name, table=table, categories={1: "sounding"}, clips=clips)
 
 
-def _ms3(root: Path) -> AvsLayout | None:
-    table, data = root / "ms3_meta_data.csv", root / "ms3_data"
-    if not table.is_file():
-        return None
+def _object_files(root: Path, dataset: AvsbenchName, clip: AvsbenchClip) -> AvsFiles:
+    wav, log_mel = clip_paths(dataset, clip, "wav"), _below(root, clip_paths(dataset, clip, "logmel").sound)
+    place = f"{folder_of(clip.category)}/{clip.name}" if dataset == "avsbench-s4" else clip.name
+    return AvsFiles(
+        clip_id=place,
+        frames=tuple(_below(root, path) for path in wav.frames),
+        masks=tuple(None if path is None else _below(root, path) for path in wav.masks),
+        slots=NUM_FRAMES,
+        sounds=(log_mel, _below(root, wav.sound), log_mel.with_suffix(".pkl")),
+        result=place,
+        result_names=tuple(f"{clip.name}_{number}.png" for number in range(1, NUM_FRAMES + 1)),
+    )
 
-    def clips(split: str) -> Iterator[AvsFiles]:
-        for row in _rows(table, ()):
-            name, of_split = row["0"], row["1"]
-            if of_split != split:
-                continue
-            numbers = range(1, _FRAMES + 1)
-            yield AvsFiles(
-                clip_id=name,
-                frames=tuple(data / "visual_frames" / name / f"{name}.mp4_{number}.png" for number in numbers),
-                masks=tuple(data / "gt_masks" / split / name / f"{name}_{number}.png" for number in numbers),
-                counts=(True,) * _FRAMES,
-                slots=_FRAMES,
-                sounds=_sounds(data, f"{split}/{name}"),
-                result=name,
-                result_names=tuple(f"{name}_{number}.png" for number in numbers),
-            )
 
-    return AvsLayout(name="ms3", table=table, categories={1: "sounding"}, clips=clips)
+def _below(root: Path, path: str) -> Path:
+    """A path of the whole dataset, below the folder of S4 or MS3 whatever that is called."""
+    return root / path.partition("/")[2]
 
 
 def _avss(root: Path) -> AvsLayout | None:
@@ -139,14 +129,13 @@ def _avss(root: Path) -> AvsLayout | None:
                 continue
             if row["label"] not in _AVSS_FRAMES:
                 raise DataError(f"{table}: clip {row['uid']}: label {row['label']!r} is none of v1s, v1m, v2")
-            folder, frames = root / row["label"] / row["uid"], _AVSS_FRAMES[row["label"]]
+            folder, frames = root / row["label"] / _checked(table, row["uid"]), _AVSS_FRAMES[row["label"]]
             first_only = row["label"] == "v1s" and split == "train"
             labels = tuple(folder / "labels_rgb" / f"{number}.png" for number in range(frames))
             yield AvsFiles(
                 clip_id=f"{row['label']}/{row['uid']}",
                 frames=tuple(folder / "frames" / f"{number}.jpg" for number in range(frames)),
                 masks=(labels[0], *(None,) * (frames - 1)) if first_only else labels,
-                counts=(True, *(not first_only,) * (frames - 1)),
                 slots=_AVSS_SLOTS,
                 sounds=(folder / "audio.wav",),
                 result=f"{row['label']}/{row['uid']}/labels_rgb",
@@ -156,9 +145,11 @@ def _avss(root: Path) -> AvsLayout | None:
     return AvsLayout(name="avss", table=table, categories=_class_names(names), clips=clips)
 
 
-def _sounds(data: Path, place: str) -> tuple[Path, ...]:
-    log_mel = data / "audio_log_mel"
-    return (log_mel / f"{place}.npy", data / "audio_wav" / f"{place}.wav", log_mel / f"{place}.pkl")
+def _checked(table: Path, name: str) -> str:
+    """Predictions are written under the names of clips: no name may lead out of their folder."""
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise DataError(f"{table}: {name!r} cannot be the name of a clip")
+    return name
 
 
 def _rows(table: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:

@@ -114,9 +114,7 @@ def predict(
                 yield clip, tracks
 
         write_results(out, counted())
-        return PredictionSummary(
-            out=str(out), clips=len(ready.split.clips), tracks=counts[1], silent_clips=counts[0]
-        )
+        return PredictionSummary(out=str(out), clips=len(ready.split.clips), tracks=counts[1], silent_clips=counts[0])
 
 
 def stream(request: PredictRequest) -> Iterator[SeenFrame]:

@@ -28,6 +28,12 @@ _SMALLEST_PX = 24
 _SAME_COLOUR = 12.0
 """Distance in Lab (8 bit) at which a pixel counts half as that of the reference."""
 _FEWEST_PX = 12
+_MOST_GROWTH = 3.0
+"""In length, against the drawn mask: a fit that says more follows something else."""
+_HOPELESS = 0.2
+"""Below that confidence what is followed is hidden, or another thing."""
+_PATIENCE = 9
+"""So many pictures in a row an object may be hidden (1.5 s at 6 a second); then it has gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,15 @@ class _Object:
     seen_hw: NDArray[np.float32]
     """In the box, in [0, 1]."""
     confidence: float = 1.0
+    hopeless_steps: int = 0
+
+    @property
+    def growth(self) -> float:
+        """How much longer it is than when it was drawn, from the map's derivative; at most that of either axis."""
+        along_x = np.median(np.diff(self.map_hw2, axis=1), axis=(0, 1))
+        along_y = np.median(np.diff(self.map_hw2, axis=0), axis=(0, 1))
+        shrunk = sorted(np.linalg.svd(np.stack([along_x, along_y]), compute_uv=False))
+        return float(max(1 / max(shrunk[0], 1e-6), shrunk[1]))
 
 
 class OpticalFlow:
@@ -88,7 +103,8 @@ class _FlowRun:
         flow_HW2 = self._flow.calc(self._now.grey, before.grey, None)
         claims = {}
         for identity, thing in list(self._objects.items()):
-            if self._follow(thing, flow_HW2, rounds=2 if is_still else 1):
+            is_lost = thing.hopeless_steps > _PATIENCE
+            if not is_lost and self._follow(thing, flow_HW2, rounds=2 if is_still else 1):
                 claims[identity] = _claim(thing, self._now)
             else:
                 del self._objects[identity]
@@ -97,6 +113,7 @@ class _FlowRun:
             thing = self._objects[identity]
             others = [other for name, other in claims.items() if name != identity]
             thing.seen_hw, thing.confidence = seen_of(claim, others, self._now.rgb)
+            thing.hopeless_steps = thing.hopeless_steps + 1 if thing.confidence < _HOPELESS else 0
             carried[identity] = Carried(mask_HW=self._whole(thing), confidence=thing.confidence)
         return carried
 
@@ -144,7 +161,7 @@ class _FlowRun:
         for _ in range(rounds):
             if not self._correct(thing):
                 return False
-        return True
+        return thing.growth < _MOST_GROWTH
 
     def _correct(self, thing: _Object) -> bool:
         """Compare with the reference and correct the map; False if the object has left the picture."""

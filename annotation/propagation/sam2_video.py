@@ -144,6 +144,7 @@ def load_sam2_video(path: Path, *, weights_sha256: str, device: torch.device) ->
     Raises:
         DataError: if it is none, or tensors are missing.
     """
+    from safetensors import SafetensorError
     from transformers import Sam2VideoModel
 
     hint = "download facebook/sam2.1-hiera-... as a folder"
@@ -153,7 +154,7 @@ def load_sam2_video(path: Path, *, weights_sha256: str, device: torch.device) ->
         model, report = Sam2VideoModel.from_pretrained(
             path, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         message = f"{path}: no folder of SAM 2 ({str(error).splitlines()[0][:200]})"
         raise DataError(message, hint=hint) from None
     if missing := report["missing_keys"]:

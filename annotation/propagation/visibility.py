@@ -32,6 +32,8 @@ _SURE_INSIDE, _SURE_OUTSIDE = 1.0, 4.0
 _EVIDENCE = 0.5
 """Weight of the colours: neighbouring pixels are no independent witnesses."""
 _LIMIT = 6.0
+_THIN = 0.02
+"""Half the thickness of what is too thin to hide something, as a part of the root of the object's area."""
 _EDGE_RADIUS_PX = 4
 _EDGE_NOISE = 60.0
 
@@ -79,7 +81,7 @@ def seen_of(claim: Claim, others: Sequence[Claim], rgb_HW3: NDArray[np.uint8]) -
     evidence = np.clip(own - other, -_LIMIT, _LIMIT)
     prior = _prior(claim.amodal_hw)
     odds = prior + _EVIDENCE * _edge_aware(evidence, rgb)
-    seen = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    seen = _without_shreds(odds > 0, claim.amodal_hw)
     return seen, _confidence(claim, seen)
 
 
@@ -138,6 +140,18 @@ def _edge_aware(values_hw: NDArray[np.float32], rgb_hw3: NDArray[np.uint8]) -> N
     variance = cv2.blur(guide * guide, side) - mean_guide**2
     slope = (cv2.blur(guide * values_hw, side) - mean_guide * mean_value) / (variance + _EDGE_NOISE)
     return cv2.blur(slope, side) * guide + cv2.blur(mean_value - slope * mean_guide, side)
+
+
+def _without_shreds(seen_hw: NDArray[np.bool_], amodal_hw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without holes and fringes that are thin for the object: a screen that flickers, noise along the outline."""
+    expected = (amodal_hw > 0.5).astype(np.uint8)
+    radius = max(1, round(_THIN * float(np.sqrt(expected.sum()))))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    seen = seen_hw.astype(np.uint8)
+    hidden = cv2.morphologyEx(expected & (1 - seen), cv2.MORPH_OPEN, kernel)
+    beyond = cv2.morphologyEx((1 - expected) & seen, cv2.MORPH_OPEN, kernel)
+    # Where nothing is changed the outline stays as soft as it came.
+    return np.where(hidden > 0, 0.0, np.where(beyond > 0, 1.0, amodal_hw)).astype(np.float32)
 
 
 def _confidence(claim: Claim, seen_hw: NDArray[np.float32]) -> float:

@@ -57,7 +57,7 @@ def task(folder: Path, samples_N: np.ndarray, record: EmbedRequest) -> Task:
     return Task(item_id="clip", record=record, inputs=inputs, out=folder / "out", scratch=folder)
 
 
-@pytest.mark.parametrize(("fps", "num_frames", "seconds"), [(0.5, 33, 66), (6, 9, 2)])
+@pytest.mark.parametrize(("fps", "num_frames", "seconds"), [(0.312, 12, 39), (6, 9, 2)])
 def test_a_row_for_every_still(tmp_path: Path, fps: float, num_frames: int, seconds: int) -> None:
     samples_N = sound(seconds * RATE)
     record = EmbedStillsRequest(clip_id="clip", num_seconds=seconds, fps=fps, num_frames=num_frames, frame_at="end")

@@ -83,7 +83,7 @@ def write_ms3(root: Path, clips_per_split: int = 2, side: int = SIDE) -> Path:
 
 
 def write_avss(root: Path) -> Path:
-    """A dataset in the layout of AVSS: one clip of each kind per split, class 1 for red, class 2 for green, 3 classes."""
+    """A dataset in the layout of AVSS: one clip of each kind per split; class 1 is red, class 2 green."""
     lines = ["vid,uid,label,split"]
     for place, split in enumerate(SPLITS):
         for kind, frames in (("v1s", 5), ("v1m", 5), ("v2", 10)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from avis_data.training.processes import Processes
 from avis_data.training.run_folder import RunFolder
 from support.shell import Ran
 
-__all__ = ["TINY", "in_process", "one_a_second", "started", "tiny_config", "write_export"]
+__all__ = ["TINY", "assert_resumes", "in_process", "one_a_second", "started", "tiny_config", "write_export"]
 
 TINY = (
     "data.batch=2",
@@ -124,3 +125,20 @@ def started(
         run.mkdir(parents=True, exist_ok=True)
         trainer.folder.write_config(config)
     return trainer
+
+
+def assert_resumes(config: RunConfig, export: Path, folder: Path) -> None:
+    """A run of four iterations that stops after two and goes on has the losses of one that does not stop."""
+    started(config, export, folder / "whole").run()
+    first = started(config, export, folder / "parts")
+    ready = first._batches()
+    for _ in range(2):
+        first.iterate(ready)
+    first._save()
+    torch.manual_seed(9)
+    started(config, export, folder / "parts", resume=True).run()
+    whole, rest = (
+        [json.loads(line)["losses"] for line in (folder / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "parts")
+    )
+    assert len(whole) == 4 and whole[2:] == rest

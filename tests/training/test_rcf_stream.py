@@ -181,7 +181,9 @@ def in_order(model: Rcf, clip: TensorClip) -> list[SlotOutput]:
     return found
 
 
-@pytest.mark.parametrize("changes", [{"references": 0}, {"references": 1, "audio": True}, {"references": 3, "audio": True}])
+@pytest.mark.parametrize(
+    "changes", [{"references": 0}, {"references": 1, "audio": True}, {"references": 3, "audio": True}]
+)
 def test_a_stream_says_what_training_would_say(changes: dict[str, Any]) -> None:
     model = tiny_model(**changes).eval()
     one = sample(3, frames=6, tracks=0, size=(60, 90), audio=True)

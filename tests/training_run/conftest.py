@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
+from avis_data.io import write_json
 from support.shell import avis_data
 from support.tiny_training import TINY, write_export
 
@@ -33,3 +35,20 @@ def trained(world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     ran = avis_data("train-baseline", "--data", world_export, "--config", "avism_tiny", "--out", run, *options)
     assert ran.code == 0, ran.err
     return run
+
+
+@pytest.fixture(scope="session")
+def one_clip(world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One clip, as training and as validation split."""
+    root = tmp_path_factory.mktemp("one") / "export"
+    shutil.copytree(world_export / "train", root / "train")
+    (root / "val").symlink_to(root / "train")
+    truth = read_ytvis(world_export / "train.json")
+    video = max(truth.videos, key=lambda video: sum(track.video_id == video.video_id for track in truth.tracks))
+    tracks = tuple(track for track in truth.tracks if track.video_id == video.video_id)
+    for split in ("train", "val"):
+        write_json(
+            root / f"{split}.json",
+            ytvis_json(YtvisDataset(videos=(video,), tracks=tracks, categories=truth.categories)),
+        )
+    return root

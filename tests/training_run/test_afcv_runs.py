@@ -31,7 +31,7 @@ from avis_data.training.tasks import samples_of
 from avis_data.training.train import fitted_config, train_baseline
 from avis_data.training.weights import build_model, config_of_weights
 from support.tiny_afcv import TINY_RUN
-from support.tiny_training import in_process, started
+from support.tiny_training import assert_resumes, in_process
 
 SLICES = AudioFeatures("slices")
 
@@ -283,20 +283,7 @@ def test_a_clip_of_one_second_trains_and_is_predicted(export_copy: Path, tmp_pat
 
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(world_export: Path, tmp_path: Path) -> None:
     config = fitted_config(afcv_config("loop.iterations=4", "loop.checkpoint_every=2"), train_split(world_export))
-    whole = started(config, world_export, tmp_path / "whole")
-    whole.run()
-    first = started(config, world_export, tmp_path / "parts")
-    ready = first._batches()
-    for _ in range(2):
-        first.iterate(ready)
-    first._save()
-    torch.manual_seed(9)
-    started(config, world_export, tmp_path / "parts", resume=True).run()
-    lines = [
-        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
-        for name in ("whole", "parts")
-    ]
-    assert [line["losses"] for line in lines[0][2:]] == [line["losses"] for line in lines[1]]
+    assert_resumes(config, world_export, tmp_path)
 
 
 ADELAIDET = ("proposal_generator.fcos_head.cls_tower.0.weight", "controller.weight")
@@ -333,23 +320,6 @@ def test_afcv_starts_from_a_crossvis_of_ours(world_export: Path, tmp_path: Path)
     for name, tensor in known.items():
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(found[name], tensor, msg=name)
-
-
-@pytest.fixture(scope="module")
-def one_clip(world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One clip, as training and as validation split."""
-    root = tmp_path_factory.mktemp("one") / "export"
-    shutil.copytree(world_export / "train", root / "train")
-    (root / "val").symlink_to(root / "train")
-    truth = read_ytvis(world_export / "train.json")
-    video = max(truth.videos, key=lambda video: sum(track.video_id == video.video_id for track in truth.tracks))
-    tracks = tuple(track for track in truth.tracks if track.video_id == video.video_id)
-    for split in ("train", "val"):
-        write_json(
-            root / f"{split}.json",
-            ytvis_json(YtvisDataset(videos=(video,), tracks=tracks, categories=truth.categories)),
-        )
-    return root
 
 
 @pytest.mark.slow

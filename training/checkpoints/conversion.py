@@ -36,7 +36,7 @@ class ConversionReport:
     tensors: int
     """Tensors written."""
     parameters: int
-    """Trainable values among them (frozen batch norms are not counted)."""
+    """Values of parameters among them (frozen batch norms are not counted)."""
     missing: tuple[str, ...]
     """Our names of tensors that such a model has and the file does not."""
     unexpected: tuple[str, ...]

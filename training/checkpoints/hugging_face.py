@@ -68,7 +68,8 @@ def from_hugging_face(folder: Path) -> dict[str, Tensor]:
     if kind == "mask2former":
         return _mask2former(folder)
     if kind not in _BACKBONES:
-        raise DataError(f"{folder}: holds a {kind} model; start weights are taken from resnet, swin, pvt_v2, mask2former")
+        known = ", ".join((*_BACKBONES, "mask2former"))
+        raise DataError(f"{folder}: holds a {kind} model; start weights are taken from {known}")
     tensors = _read(_BACKBONES[kind], folder, out_features=_STAGES)
     return {f"backbone.body.{name}": tensor for name, tensor in tensors.items() if not _is_unused(name)}
 
