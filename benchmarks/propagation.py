@@ -119,11 +119,15 @@ def measure(dataset: Path, engine: str, weights: Path | None, fps: int, drawn: i
     flagged = flagged_stills(flags_of(carried, chosen), carried)
     return [
         still_of(
-            scene, name, second, truth[name].get(second), second in chosen[name], arrival, (name, second) in flagged
+            scene,
+            name,
+            truth=truth[name].get(second),
+            is_drawn=second in chosen[name],
+            arrival=carried.arrivals[name].get(second),
+            is_flagged=(name, second) in flagged,
         )
         for name in truth
         for second in range(clip.num_seconds)
-        for arrival in [carried.arrivals[name].get(second)]
     ]
 
 
@@ -160,7 +164,7 @@ def flagged_stills(flags: Iterable[Flag], carried: CarriedClip) -> set[tuple[str
 def still_of(
     scene: SceneLabels,
     name: str,
-    second: int,
+    *,
     truth: Rle | None,
     is_drawn: bool,
     arrival: Arrival | None,

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from avis_data import __version__
 from avis_data.errors import ProblemsError
 from avis_data.formats.ytvis import MaskForm
-from avis_data.io import canonical_json, sha256_file, sha256_text
+from avis_data.io import sha256_file
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.certificate import certificate, count_splits, embedding_origins
@@ -21,7 +20,7 @@ from avis_data.pipelines.export_inputs import ExportClip, ExportInputs, Selectio
 from avis_data.pipelines.export_verify import check_clips
 from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.progress import Progress
-from avis_data.pipelines.publish import ExportReport, finish, publish
+from avis_data.pipelines.publish import ExportReport, export_key, finish, publish
 from avis_data.recipe import Truth, load_recipe
 from avis_data.splits import Assignment, balance_report
 
@@ -116,11 +115,12 @@ def _planned(workspace: Workspace, ledger: Ledger, options: ExportOptions) -> Ex
     splits = {name: [by_id[clip_id] for clip_id in assignment.clip_ids(name)] for name in assignment.names}
     samples = sum(item.clip.num_seconds for item in inputs.clips) * SAMPLE_RATE_HZ
     embeddings = sum(item.clip.num_frames for item in inputs.clips) if options.features else 0
+    chosen = [_LAYOUT, options.format, options.clips, options.include, inputs.truth, options.features, options.masks]
     return ExportPlan(
         inputs=inputs,
         assignment=assignment,
         splits=splits,
-        key=_key(inputs, assignment, options),
+        key=export_key(inputs, assignment, chosen),
         bytes_linked=sum(_size_of_stills(workspace, item) for item in inputs.clips),
         bytes_written=samples * 4 + embeddings * 512,
     )
@@ -159,28 +159,6 @@ def _divide(inputs: ExportInputs, options: ExportOptions) -> Assignment:
         inputs.recipe,
         Division(split=options.split, split_file=options.split_file, seed=options.seed),
     )
-
-
-def _key(inputs: ExportInputs, assignment: Assignment, options: ExportOptions) -> str:
-    clips = [
-        [
-            item.clip.model_dump(mode="json"),
-            [item.video.sha256, item.video.url, item.license, item.group, item.has_truth, item.features_sha256],
-            [
-                [
-                    track.track.model_dump(mode="json"),
-                    [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
-                    track.sounding,
-                ]
-                for track in item.tracks
-            ],
-        ]
-        for item in inputs.clips
-    ]
-    division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
-    categories = inputs.categories.model_dump(mode="json")
-    chosen = [options.format, options.clips, options.include, inputs.truth, options.features, options.masks]
-    return sha256_text(canonical_json([_LAYOUT, __version__, inputs.recipe_text, categories, chosen, division, clips]))
 
 
 def _size_of_stills(workspace: Workspace, item: ExportClip) -> int:

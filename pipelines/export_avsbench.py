@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from avis_data import __version__
 from avis_data.errors import ConfigError, DataError, ProblemsError
 from avis_data.formats.avsbench import (
     NUM_FRAMES,
@@ -21,7 +20,7 @@ from avis_data.formats.avsbench import (
     table,
     table_rows,
 )
-from avis_data.io import canonical_json, sha256_file, sha256_text, write_text
+from avis_data.io import sha256_file, write_text
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.avsbench_files import WindowFiles, check_windows, write_windows
@@ -32,7 +31,7 @@ from avis_data.pipelines.export_division import Division, divide
 from avis_data.pipelines.export_inputs import ExportInputs, gather
 from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.progress import Progress
-from avis_data.pipelines.publish import ExportReport, finish, publish
+from avis_data.pipelines.publish import ExportReport, export_key, finish, publish
 from avis_data.recipe import load_recipe
 from avis_data.splits import Assignment, balance_report
 
@@ -163,31 +162,15 @@ def _planned(workspace: Workspace, ledger: Ledger, options: AvsbenchOptions) -> 
     )
     by_name = {window.name: window for window in windows}
     used = replace(inputs, clips=tuple(item for item in inputs.clips if found[item.clip.clip_id]))
+    chosen = [_LAYOUT, options.format, options.include, options.sound, sorted(by_name)]
     return AvsbenchPlan(
         inputs=used,
         without_window=without,
         splits={name: [by_name[unit] for unit in assignment.clip_ids(name)] for name in assignment.names},
         assignment=assignment,
-        key=_key(used, windows, assignment, options),
+        key=export_key(used, assignment, chosen),
         bytes_written=len(windows) * _BYTES_OF_WINDOW,
     )
-
-
-def _key(inputs: ExportInputs, windows: Sequence[Window], assignment: Assignment, options: AvsbenchOptions) -> str:
-    clips = [
-        [
-            item.clip.model_dump(mode="json"),
-            [item.video.sha256, item.video.url, item.license, item.group],
-            [
-                [track.track.category, [mask and [mask.height, mask.width, mask.counts] for mask in track.masks]]
-                for track in item.tracks
-            ],
-        ]
-        for item in inputs.clips
-    ]
-    division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
-    chosen = [options.format, options.include, options.sound, [window.name for window in windows]]
-    return sha256_text(canonical_json([_LAYOUT, __version__, inputs.recipe_text, chosen, division, clips]))
 
 
 def _count(windows: Sequence[Window]) -> dict[str, int]:

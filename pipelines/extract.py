@@ -15,7 +15,7 @@ from avis_data.media.clock import num_frames, rate_facts, seconds_of_sound
 from avis_data.media.damage import check_damage, measure_damage
 from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
 from avis_data.media.ffmpeg import find_ffmpeg
-from avis_data.media.sound import check_sound, write_wav
+from avis_data.media.sound import Sound, check_sound, write_wav
 from avis_data.media.span import read_span
 from avis_data.media.times import FoundSpan, clip_times
 from avis_data.pipelines.stage import Facts, Task
@@ -78,7 +78,6 @@ class ExtractStage:
             frame_at=self.params.frame_at,
             jpeg_quality=self.params.jpeg_quality,
         )
-        num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
         span = read_span(source, request.media, start_s=found.start_s, end_s=found.start_s + found.duration_s)
         if not span.picture_pts:
             message = f"{source.name}: no picture is shown in the {found.duration_s:.2f} s after {found.start_s:.2f} s"
@@ -91,10 +90,7 @@ class ExtractStage:
             damage = measure_damage(span, decoded)
             if self.params.corrupt_media == "fail":
                 check_damage(damage, span, name=source.name)
-            picture_s = None if options.fps == 1 else found.duration_s
-            sound = write_wav(folder / SOUND, out / "audio.wav", num_seconds=num_seconds, picture_s=picture_s)
-            if self.params.missing_sound == "fail":
-                check_sound(sound, name=source.name, num_seconds=num_seconds)
+            sound = self._sound(folder / SOUND, out / "audio.wav", options, found, source.name)
             _keep_stills(folder / FRAMES, out / FRAMES, options, source.name)
         times = clip_times(
             request.span,
@@ -110,7 +106,7 @@ class ExtractStage:
         width, height = _size(out / FRAMES / "00000.jpg")
         return {
             "start_s": found.start_s,
-            "num_seconds": num_seconds,
+            "num_seconds": times.num_seconds,
             **rate_facts(options.num_frames, options.fps),
             "width": width,
             "height": height,
@@ -120,6 +116,14 @@ class ExtractStage:
             "missing_pictures": damage.missing_pictures,
             "concealed_pictures": damage.concealed_pictures,
         }
+
+    def _sound(self, raw: Path, wav: Path, options: StillOptions, found: FoundSpan, name: str) -> Sound:
+        num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
+        picture_s = None if options.fps == 1 else found.duration_s
+        sound = write_wav(raw, wav, num_seconds=num_seconds, picture_s=picture_s)
+        if self.params.missing_sound == "fail":
+            check_sound(sound, name=name, num_seconds=num_seconds)
+        return sound
 
 
 def found_span(span: Span, media: VideoStream) -> FoundSpan:

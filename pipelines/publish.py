@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from avis_data import __version__
 from avis_data.errors import ConfigError, DataError
-from avis_data.io import TEMPORARY_PREFIX, atomic_dir, read_json, remove, sha256_text, write_json, write_text
+from avis_data.io import (
+    TEMPORARY_PREFIX,
+    atomic_dir,
+    canonical_json,
+    read_json,
+    remove,
+    sha256_text,
+    write_json,
+    write_text,
+)
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.certificate import file_list
 from avis_data.pipelines.export_inputs import ExportInputs
+from avis_data.splits import Assignment
 from avis_data.validation.published import CERTIFICATE, FILE_LIST
 
-__all__ = ["ExportReport", "PlannedExport", "finish", "publish"]
+__all__ = ["ExportReport", "PlannedExport", "export_key", "finish", "publish"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -67,6 +78,34 @@ class ExportReport(Generic[Plan]):
             "files_sha256": self.files_sha256,
             **self.plan.as_dict(),
         }
+
+
+def export_key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[object]) -> str:
+    """Hash of all that an export depends on.
+
+    Args:
+        inputs: what is exported.
+        assignment: its division.
+        chosen: the options that change its files, and the version of their layout.
+    """
+    clips = [
+        [
+            item.clip.model_dump(mode="json"),
+            [item.video.sha256, item.video.url, item.license, item.group, item.has_truth, item.features_sha256],
+            [
+                [
+                    track.track.model_dump(mode="json"),
+                    [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
+                    track.sounding,
+                ]
+                for track in item.tracks
+            ],
+        ]
+        for item in inputs.clips
+    ]
+    division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
+    categories = inputs.categories.model_dump(mode="json")
+    return sha256_text(canonical_json([__version__, inputs.recipe_text, categories, list(chosen), division, clips]))
 
 
 def publish(

@@ -34,7 +34,7 @@ from avis_data.training.avsbench_layout import AvsFiles
 from avis_data.training.config import RunConfig
 from avis_data.training.data_sampling import ClipOrder
 from avis_data.training.processes import Processes
-from avis_data.training.validation import Figures
+from avis_data.training.validation import Figures, evaluating
 
 __all__ = ["AvsSamples", "AvsTask", "predict_avs_clip"]
 
@@ -105,30 +105,21 @@ class AvsTask:
         Masks are measured at the size of their files, which for S4 and MS3 is the network's.
         """
         clips = split.clips[: config.validation.clips]
-        was_training = model.training
-        model.eval()
-        mine = {
-            number: _measured(model, split, clips[number], config, device)
-            for number in range(processes.rank, len(clips), processes.world_size)
-        }
-        model.train(was_training)
-        found = {number: item for part in processes.gathered(mine) for number, item in part.items()}
-        return _figures([found[number] for number in range(len(clips))])
+        with evaluating(model):
+            return _figures(processes.spread(len(clips), lambda n: _measured(model, split, clips[n], config, device)))
 
     def draw(
         self, model: nn.Module, split: AvsSplit, config: RunConfig, device: torch.device, folder: Path, iteration: int
     ) -> Sequence[Path]:
         """The first clips: frames, true masks and predicted ones below each other, `<iteration>-<clip>.png`."""
-        was_training = model.training
-        model.eval()
         paths = []
         for clip in split.clips[: config.validation.draw_clips]:
-            predicted = predict_avs_clip(model, split, clip, config, device)
+            with evaluating(model):
+                predicted = predict_avs_clip(model, split, clip, config, device)
             path = folder / f"{iteration:07d}-{clip.clip_id.replace('/', '-')}.png"
             with atomic_path(path) as part:
                 _sheet(split, clip, predicted, config).save(part, format="PNG")
             paths.append(path)
-        model.train(was_training)
         return paths
 
 
@@ -158,8 +149,12 @@ def _measured(
         raise DataError(f"clip {clip.clip_id}: masks of {truth.shape[1:]} pixels, frames of {predicted.shape[1:]}")
     if num_classes == 1:
         return measure_avs(AvsClip(name=clip.clip_id, truth_THW=truth, score_THW=predicted[known]))
-    semantic = AvssClip(name=clip.clip_id, label_THW=truth.astype(int), predicted_THW=predicted[known].astype(int))
-    return measure_avss(semantic, num_classes)
+    filling = ((0, clip.slots - len(known)), (0, 0), (0, 0))  # the published code measures it too, as right background
+    label, classes = (np.pad(values.astype(int), filling) for values in (truth, predicted[known]))
+    exists = np.arange(clip.slots) < len(known)
+    return measure_avss(
+        AvssClip(name=clip.clip_id, label_THW=label, predicted_THW=classes, exists_T=exists), num_classes
+    )
 
 
 def _figures(measured: Sequence[Any]) -> Figures:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -17,6 +17,7 @@ from avis_data.errors import ConfigError, ToolError
 
 __all__ = ["Processes", "choose_device", "joined_processes"]
 
+_Result = TypeVar("_Result")
 _PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: one may still be predicting a long clip."""
 
@@ -54,6 +55,12 @@ class Processes:
         found: list[Any] = [None] * self.world_size
         distributed.all_gather_object(found, value)
         return found
+
+    def spread(self, count: int, work: Callable[[int], _Result]) -> list[_Result]:
+        """The results of `work` for 0 ... count - 1, in order, in every process; each process does its share."""
+        mine = {number: work(number) for number in range(self.rank, count, self.world_size)}
+        found = {number: result for part in self.gathered(mine) for number, result in part.items()}
+        return [found[number] for number in range(count)]
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from avis_data.training.data_source import SplitClipSource
 from avis_data.training.drawing import predicted_view, true_view, write_sheet
 from avis_data.training.processes import Processes
 
-__all__ = ["Figures", "draw_samples", "figures_of", "predict_clip", "validate_model"]
+__all__ = ["Figures", "draw_samples", "evaluating", "figures_of", "predict_clip", "validate_model"]
 
 _DRAWN_SECONDS = 20
 
@@ -26,10 +26,13 @@ Figures = dict[str, dict[str, float | None]]
 """Mode -> metric -> fraction; None where there is nothing to measure."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Predicted:
-    clip: int
-    tracks: list[PredictedTrack]
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards as it was."""
+    was_training = model.training
+    model.eval()
+    yield
+    model.train(was_training)
 
 
 def predict_clip(
@@ -51,15 +54,9 @@ def validate_model(
 ) -> Figures:
     """The figures of the model on the clips of a split, which the processes share; the same in every process."""
     clips = split.clips[: config.validation.clips]
-    was_training = model.training
-    model.eval()
-    mine = [
-        _Predicted(clip=number, tracks=predict_clip(model, split, clips[number], config, device))
-        for number in range(processes.rank, len(clips), processes.world_size)
-    ]
-    model.train(was_training)
-    found = {item.clip: item.tracks for part in processes.gathered(mine) for item in part}
-    return figures_of(split, clips, [found[number] for number in range(len(clips))])
+    with evaluating(model):
+        found = processes.spread(len(clips), lambda n: predict_clip(model, split, clips[n], config, device))
+    return figures_of(split, clips, found)
 
 
 def figures_of(split: SplitData, clips: Sequence[DatasetClip], tracks: Sequence[Sequence[PredictedTrack]]) -> Figures:
@@ -76,16 +73,14 @@ def draw_samples(
     model: nn.Module, split: SplitData, config: RunConfig, device: torch.device, folder: Path, iteration: int
 ) -> list[Path]:
     """Draw the first clips of a split, truth above prediction: `<iteration>-<clip>.png`."""
-    was_training = model.training
-    model.eval()
     paths = []
     for clip in split.clips[: config.validation.draw_clips]:
-        tracks = predict_clip(model, split, clip, config, device)
+        with evaluating(model):
+            tracks = predict_clip(model, split, clip, config, device)
         path = folder / f"{iteration:07d}-{clip.clip_id}.png"
         views = [true_view(split, clip), predicted_view(split, clip, tracks)]
         write_sheet(path, views, seconds=range(min(clip.num_frames, _DRAWN_SECONDS)))
         paths.append(path)
-    model.train(was_training)
     return paths
 
 

@@ -28,7 +28,7 @@ _SMALLEST_PX = 24
 _SAME_COLOUR = 12.0
 """Distance in Lab (8 bit) at which a pixel counts half as that of the reference."""
 _FEWEST_PX = 12
-_MOST_GROWTH = 3.0
+_MOST_GROWTH = 6.0
 """In length, against the drawn mask: a fit that says more follows something else."""
 _HOPELESS = 0.2
 """Below that confidence what is followed is hidden, or another thing."""

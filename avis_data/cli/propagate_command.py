@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,7 @@ def _run(workspace: Workspace, carrier: Carrier, request: PropagateRequest) -> P
         def on_clip(result: ClipResult) -> None:
             bar.update()
             if result.state == "failed":
-                tqdm.write(f"{result.clip_id}: {result.message}", file=bar.fp)
+                tqdm.write(f"{result.clip_id}: {result.message}", file=sys.stderr)
 
         return propagate(workspace, ledger, carrier, request, on_clip=on_clip, on_total=bar.reset)
 

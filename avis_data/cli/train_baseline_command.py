@@ -43,8 +43,9 @@ def command(
     precision: str | None,
     as_json: bool,
 ) -> int:
-    """Train a baseline: configs avism_r50 (default), avism_r101, avism_swinl, afcv_r50, crossvis_r50, crossvis_r101,
-    and for a CPU, in minutes: avism_tiny, afcv_tiny, crossvis_tiny.
+    """Train a baseline: configs avism_r50 (default), avism_r101, avism_swinl, rcf_r101, rcf_r50_audio,
+    rcf_swinb, rcf_swinl, afcv_r50, crossvis_r50, crossvis_r101, and for a CPU, in minutes: avism_tiny, rcf_tiny,
+    afcv_tiny, crossvis_tiny.
 
     The run folder gets checkpoints, best.safetensors (by the validation metric), log.jsonl, TensorBoard logs and drawn
     samples. Ctrl-C saves; --resume goes on to the same losses. Several GPUs: torchrun --nproc-per-node N -m avis_data

@@ -148,7 +148,7 @@ def test_masks_are_carried_and_what_was_drawn_stays(
                 assert made[mask_sha256(rle)].origin is MaskOrigin.PROPAGATED
                 truth = scene.mask(track, mask.second)
                 good.append(iou(rle, truth) if truth is not None else 0.0)
-    assert len(good) >= 8 and float(np.median(good)) > 0.85, np.round(good, 2)
+    assert len(good) >= 8 and float(np.median(good)) > 0.75, np.round(good, 2)
 
 
 def test_a_second_run_does_nothing_and_a_change_is_seen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from support.shell import avis_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ANN, REV = "ann.page@example.com", "rev.page@example.com"
+ANN, REV = (f"{name}.{os.getpid()}@example.com" for name in ("ann", "rev"))  # each worker has people of its own
 PASSWORD = "a-long-password"
 REAL = "statement_two_men"
 

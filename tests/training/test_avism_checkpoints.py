@@ -171,7 +171,7 @@ def test_code_in_a_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("tensors", "target", "code", "said"),
     [
-        ({"features.0.weight": torch.zeros(2)}, "x.safetensors", 3, "no AVISM or VITA checkpoint"),
+        ({"features.0.weight": torch.zeros(2)}, "x.safetensors", 3, "no checkpoint of AVISM, VITA"),
         ({"vita_module.fq_pos.weight": torch.zeros(2, 2)}, "x.pth", 2, "must end in .safetensors"),
         ({"vita_module.fq_pos.weight": torch.zeros(2, 2)}, "x.safetensors", 3, "do not fit each other"),
         (

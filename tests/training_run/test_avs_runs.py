@@ -359,7 +359,7 @@ def test_drawings_show_frames_truth_and_prediction(worlds: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "iterations"), [("avs_bg_tiny", 50), ("tpavi_tiny", 75)])
+@pytest.mark.parametrize(("name", "iterations"), [("avs_bg_tiny", 40), ("tpavi_tiny", 75)])
 def test_one_clip_is_learnt_by_heart(tmp_path: Path, name: str, iterations: int) -> None:
     """Seconds differ in what sounds, so that a picture alone does not tell the mask."""
     root = write_ms3(tmp_path / "ms3", 1)

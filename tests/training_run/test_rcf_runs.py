@@ -32,6 +32,7 @@ from avis_data.training.results import read_results
 from avis_data.training.tasks import samples_of
 from avis_data.training.train import train_baseline
 from avis_data.training.weights import build_model
+from support.media_files import ffmpeg
 from support.tiny_rcf import TINY_RUN, sample, tiny_model
 from support.tiny_training import assert_resumes, in_process, one_a_second
 
@@ -350,3 +351,24 @@ def test_one_clip_is_learnt_by_heart(one_clip: Path, tmp_path: Path) -> None:
 
 def test_the_model_is_the_one_of_the_registry() -> None:
     assert isinstance(build_model(rcf_config()), Rcf)
+
+
+def test_bf16_and_several_sizes_train(world_export: Path, tmp_path: Path) -> None:
+    config = rcf_config("loop.precision=bf16", "data.augment.short=[32, 64]", "model.checkpointing=true")
+    assert train_baseline(world_export, config, tmp_path / "run", device_name="cpu").finished
+
+
+def test_a_video_is_predicted_frame_by_frame(
+    trained_rcf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a stream would have heard by then is taken from its sound."""
+    ffmpeg(
+        tmp_path, "-f", "lavfi", "-i", "testsrc=size=96x64:rate=8:duration=3",
+        "-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-shortest", "a.mp4",
+    )  # fmt: skip
+    ran = in_process(
+        capsys, "predict", "--weights", trained_rcf, "--video", tmp_path / "a.mp4", "--stream", "--device", "cpu",
+        "--set", "data.audio=logmel-window", *ANY,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert [json.loads(line)["frame"] for line in ran.out.splitlines()] == [0, 1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import soundfile
 from PIL import Image
 
 from avis_data.errors import DataError, ProblemsError
-from avis_data.formats.ytvis import read_ytvis
+from avis_data.formats.ytvis import read_ytvis, ytvis_json
+from avis_data.io import write_json
 from avis_data.masks.rle import decode
 from avis_data.training.audio_features import AudioFeatures
 from avis_data.training.audio_summary import log_mel_summary
@@ -259,3 +261,15 @@ def test_bad_keys_are_all_told(world_export: Path, tmp_path: Path, capsys: pytes
         "optimizer: unknown key",
     ):
         assert key in ran.err
+
+
+def test_frame_times_are_those_of_the_truth_file_else_the_middle_of_each_period(export_copy: Path) -> None:
+    path = export_copy / "train.json"
+    truth = read_ytvis(path)
+    first, second = truth.videos
+    videos = (replace(first, fps=2.0), replace(second, fps=2.0, frame_times=(0.1, 0.6, 1.1, 1.6)))
+    write_json(path, ytvis_json(replace(truth, videos=videos)))
+    clips = open_split(export_copy, "train", num_classes=26, audio=None).clips
+    assert [clip.times.fps for clip in clips] == [2.0, 2.0]
+    assert [clip.times.instants_s for clip in clips] == [(0.25, 0.75, 1.25, 1.75), (0.1, 0.6, 1.1, 1.6)]
+    assert clips[0].times.duration_s == 2.0

@@ -45,7 +45,7 @@ class SlotIdentities:
         given = self._followed(masks)
         for slot in sorted(masks.keys() - given.keys()):
             own = self._of_slot.get(slot)
-            if own is None or own in given.values():
+            if own is None:
                 own, self._next = self._next, self._next + 1
             given[slot] = own
         self._of_slot |= given

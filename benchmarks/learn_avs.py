@@ -1,0 +1,86 @@
+"""What sound, motion gate and bidirectional generation add, on a synthetic dataset in the layout of S4 or MS3.
+
+    avis-data synth --clips 240 --seconds 5 --seed 2 --size 128x72 --fps 8 --out world      # then the chain, and
+    avis-data -C ds export --format avsbench-ms3 --split 160/20/60 --seed 1 --name ms3
+    python benchmarks/learn_avs.py --data ds/exports/ms3 --out runs/avs --seeds 0
+    python benchmarks/learn_avs.py --data ds/exports/ms3 --out runs/tpavi --config tpavi_tiny --seeds 0
+
+Prints figures on the split `test`, in percent: mIoU over all frames, over those with an object and those without, and
+F, which do not depend on the order of the clips; and mIoU and F as the published code has them, for groups of one clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from avis_data.training.avs_task import AvsTask
+from avis_data.training.avsbench_layout import open_layout
+from avis_data.training.config import load_config
+from avis_data.training.processes import Processes, choose_device
+from avis_data.training.train import train_baseline
+from avis_data.training.weights import load_trained
+
+DEAF = ("model.fusion=none", "model.motion=false", "model.generation=false", "loss.kl_weight=0")
+FORMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "av_corr": {
+        "full": (),
+        "no-motion": ("model.motion=false",),
+        "no-generation": ("model.generation=false",),
+        "sound-only": ("model.motion=false", "model.generation=false"),
+        "no-audio": DEAF,
+    },
+    "tpavi": {"full": (), "generation": ("model.generation=true",), "no-audio": DEAF},
+}
+"""By fusion: what is changed."""
+FIRST_LABELS = ("loss.kl_weight=0", "loss.generation_mask=logits")
+"""Of a dataset that labels first frames only (S4)."""
+COLUMNS = ("mIoU", "mIoU_object", "mIoU_no_object", "F")
+
+
+def measure(run: Path, data: Path, device: str) -> dict[str, Any]:
+    """The figures of a run's best weights on the split `test`."""
+    chosen = choose_device(device)
+    model, config = load_trained(run, None, ["validation.clips=null"])
+    task = AvsTask()
+    return dict(task.validate(model.to(chosen), task.open(data, "test", config), config, Processes(), chosen))
+
+
+def row(figures: dict[str, Any]) -> str:
+    """Cells of the table."""
+    strict, reference = figures["strict"], figures["reference"]
+    values = [*(strict[name] for name in COLUMNS), reference["mIoU"], reference["F"]]
+    return " | ".join("" if value is None else f"{100 * value:.1f}" for value in values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", default="avs_bg_tiny")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--forms", nargs="+", default=None, help="Default: all that the model has.")
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    of_data = FIRST_LABELS if open_layout(arguments.data).name == "s4" else ()
+    settings = [*of_data, *arguments.settings]
+    forms = FORMS[load_config(arguments.config, settings).model.fusion]
+    print(f"| form | seed | {' | '.join(COLUMNS)} | mIoU, reference | F, reference |")
+    print("|---|---|" + "---|" * (len(COLUMNS) + 2))
+    for form in arguments.forms or forms:
+        for seed in arguments.seeds:
+            run = arguments.out / f"{form}-{seed}"
+            config = load_config(arguments.config, [*settings, *forms[form], f"loop.seed={seed}"])
+            if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
+                begun = (run / "config.yaml").exists()
+                train_baseline(arguments.data, config, run, resume=begun, device_name=arguments.device)
+            figures = measure(run, arguments.data, arguments.device)
+            print(f"| {form} | {seed} | {row(figures)} |", flush=True)
+            (run / "figures.json").write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
