@@ -42,7 +42,7 @@ class StayingRun:
         self._masks |= {name: (mask, 0) for name, mask in masks.items()}
 
     def cut(self) -> None:
-        self._masks = {}
+        self._masks, self.cuts = {}, self.cuts + 1
 
 
 class Staying:
@@ -50,9 +50,11 @@ class Staying:
 
     def __init__(self, **confidences: float) -> None:
         self._confidences = confidences
+        self.runs: list[StayingRun] = []
 
     def start(self) -> StayingRun:
-        return StayingRun(self._confidences)
+        self.runs.append(StayingRun(self._confidences))
+        return self.runs[-1]
 
 
 class Scenes:
@@ -104,7 +106,9 @@ def test_nothing_goes_over_a_cut_from_either_side() -> None:
         "cat_1": {5: encode(rectangle(30))},
         "car_1": {1: encode(rectangle(20))},
     }
-    found = carry(Staying(), Scenes(8, cuts=[3, 7]), drawn, num_seconds=8)
+    carrier = Staying()
+    found = carry(carrier, Scenes(8, cuts=[3, 7]), drawn, num_seconds=8)
+    assert [run.cuts for run in carrier.runs] == [2, 1]  # the way back begins at the last drawn still, second 5
     assert found.cuts == {3, 7}
     assert sorted(found.arrivals["dog_1"]) == sorted(found.arrivals["car_1"]) == [0, 2]
     assert sorted(found.arrivals["cat_1"]) == [3, 4, 6]

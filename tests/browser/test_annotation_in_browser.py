@@ -90,6 +90,7 @@ def studio(label_studio: TestServer, shared_dir: Path, tmp_path_factory: pytest.
         ("fetch", "--list", listed, "--allow-local", "--sleep", 0),
         ("extract",),
         ("embed", "--untrained"),
+        ("preview",),
     ):
         ran = avis_data("-C", workspace.root, *command)
         assert ran.code == 0, ran.err

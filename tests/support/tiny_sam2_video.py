@@ -46,4 +46,10 @@ def tiny_sam2_video(seed: int = 0) -> Any:
         memory_fuser_embed_dim=128,
         memory_fuser_intermediate_dim=128,
     )
-    return Sam2VideoModel(config).eval()
+    model = Sam2VideoModel(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(3)  # else what is remembered hardly changes what is seen
+        model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(5.0)  # the object is always there
+    return model
