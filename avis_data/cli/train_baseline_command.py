@@ -21,7 +21,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("train-baseline")
-@click.option("--data", type=_PATH, required=True, help="A dataset in the AVISeg layout (an export).")
+@click.option("--data", type=_PATH, required=True, help="An export in AVISeg's layout, for avs-bg in AVSBench's.")
 @click.option("--model", default=None, help="Which model; default: avism, or what the config says.")
 @click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="Default: the published recipe.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated.")
@@ -44,8 +44,8 @@ def command(
     as_json: bool,
 ) -> int:
     """Train a baseline: configs avism_r50 (default), avism_r101, avism_swinl, rcf_r101, rcf_r50_audio,
-    rcf_swinb, rcf_swinl, afcv_r50, crossvis_r50, crossvis_r101, and for a CPU, in minutes: avism_tiny, rcf_tiny,
-    afcv_tiny, crossvis_tiny.
+    rcf_swinb, rcf_swinl, afcv_r50, crossvis_r50, crossvis_r101, avs_bg_pvt_s4, avsbench_pvt_s4 (and r50, ms3, avss),
+    and for a CPU, in minutes: avism_tiny, rcf_tiny, afcv_tiny, crossvis_tiny, avs_bg_tiny, tpavi_tiny.
 
     The run folder gets checkpoints, best.safetensors (by the validation metric), log.jsonl, TensorBoard logs and drawn
     samples. Ctrl-C saves; --resume goes on to the same losses. Several GPUs: torchrun --nproc-per-node N -m avis_data

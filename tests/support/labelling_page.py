@@ -157,11 +157,10 @@ class LabellingPage:
     def submit_expecting(self, message: str) -> None:
         """Press Submit where the page refuses it, and close its message."""
         self._click(self.page.locator("[data-testid=bottombar-submit-button]"))
-        self.page.get_by_text(message).first.wait_for()
-        self.page.keyboard.press("Escape")
-        close = self.page.get_by_role("button", name="OK")
-        if close.count():
-            close.first.click()
+        told = self.page.get_by_text(message).first
+        told.wait_for()
+        self.page.get_by_role("button", name="OK").first.click()
+        told.wait_for(state="hidden")  # while the message fades it still catches clicks
 
     def turn_to(self, second: int) -> None:
         """The page of a second, by the keys that people use."""
