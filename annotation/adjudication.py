@@ -7,52 +7,35 @@ would drop the clip) is what the reviewer finds in the page; what the other one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations
 
 from avis_data.annotation.agreement import ClipAgreement, compare_clips
-from avis_data.annotation.answers import Answer, labels_of, read_answers
-from avis_data.annotation.records import ClipProblem, Interval, LabelledClip, RoundKind, Verdict
+from avis_data.annotation.answers import Answer, labels_of
+from avis_data.annotation.compared import is_blind, label_pairs
+from avis_data.annotation.records import ClipProblem, Interval, LabelledClip, Verdict
 from avis_data.annotation.rounds import round_names
 from avis_data.errors import DataError
 from avis_data.paths import Workspace
 
-__all__ = ["adjudication_queue", "compare_rounds", "doubly_labelled", "problem_text", "summary_of_others"]
-
-
-def doubly_labelled(workspace: Workspace, round_name: str) -> dict[str, list[Answer]]:
-    """The finished answers of every clip that two people or more labelled in a draft round."""
-    if not round_name.startswith(RoundKind.DRAFT):
-        return {}
-    finished = {
-        clip_id: [answer for answer in answers if answer.is_finished]
-        for clip_id, answers in read_answers(workspace, round_name).items()
-    }
-    return {clip_id: answers for clip_id, answers in sorted(finished.items()) if len(answers) > 1}
+__all__ = ["adjudication_queue", "compare_rounds", "problem_text", "summary_of_others"]
 
 
 def compare_rounds(workspace: Workspace, round_name: str | None = None) -> Iterator[ClipAgreement]:
-    """Compare every two people's labels of a clip in a draft round; one clip at a time is held.
+    """Compare the labels of a round, as `label_pairs` gives them; one clip at a time is held.
 
     Args:
         workspace: only read.
-        round_name: None: all draft rounds.
+        round_name: None: all draft rounds, in which people label without knowing of each other.
 
     Raises:
-        DataError: if there is no such round, it is not one in which people label independently, or a file of it is
-            damaged.
+        DataError: if there is no such round, or a file of it is damaged.
     """
     names = round_names(workspace)
     if round_name is not None and round_name not in names:
         known = ", ".join(names) or "none"
         raise DataError(f"no round {round_name!r}; there are: {known}", hint="avis-data review status")
-    if round_name is not None and not round_name.startswith(RoundKind.DRAFT):
-        message = f"{round_name!r}: people label independently of each other in draft rounds only"
-        raise DataError(message, hint="avis-data agreement --round draft")
-    for name in names if round_name is None else [round_name]:
-        for answers in doubly_labelled(workspace, name).values():
-            labels = [labels_of(workspace, answer) for answer in answers]
-            for a, b in combinations(labels, 2):
-                yield compare_clips(a, b)
+    for name in filter(is_blind, names) if round_name is None else [round_name]:
+        for a, b in label_pairs(workspace, name):
+            yield compare_clips(a, b)
 
 
 def adjudication_queue(agreements: Iterable[ClipAgreement]) -> list[ClipAgreement]:

@@ -40,10 +40,15 @@ class AgreementReport:
     annotators: Mapping[str, AgreementFigures]
     queue: Sequence[ClipAgreement]
     """Every comparison, the one in which people differ most first."""
+    is_blind: bool
+    """Whether it is of people who labelled without knowing of each other."""
+    states: Mapping[str, str]
+    """Where each clip stands now: what is `to review` or in `review` is still to be decided."""
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         return {
+            "blind": self.is_blind,
             "total": self.total.as_dict(),
             "rounds": {name: figures.as_dict() for name, figures in self.rounds.items()},
             "annotators": {name: figures.as_dict() for name, figures in self.annotators.items()},
@@ -57,14 +62,23 @@ class AgreementReport:
                     "seconds_sounding": item.seconds_sounding,
                     "tracks_of_one": item.num_only_a + item.num_only_b,
                     "verdicts": list(item.verdicts),
+                    "state": self.states.get(item.clip_id),
                 }
                 for item in self.queue
             ],
         }
 
 
-def agreement_report(items: Iterable[ClipAgreement]) -> AgreementReport:
-    """The figures over all comparisons, by round and by person, and the queue for adjudication."""
+def agreement_report(
+    items: Iterable[ClipAgreement], *, is_blind: bool = True, states: Mapping[str, str] | None = None
+) -> AgreementReport:
+    """The figures over all comparisons, by round and by person, and the queue for adjudication.
+
+    Args:
+        items: comparisons.
+        is_blind: whether they are of drafts; else of what people were given with what they left.
+        states: where the clips stand.
+    """
     every = list(items)
     names = list(dict.fromkeys(item.round for item in every))
     return AgreementReport(
@@ -72,6 +86,8 @@ def agreement_report(items: Iterable[ClipAgreement]) -> AgreementReport:
         rounds={name: agreement_figures([item for item in every if item.round == name]) for name in names},
         annotators=annotator_figures(every),
         queue=adjudication_queue(every),
+        is_blind=is_blind,
+        states=dict(states or {}),
     )
 
 
@@ -101,7 +117,7 @@ def write_agreement_page(workspace: Workspace, report: AgreementReport, out: Pat
 def _header(report: AgreementReport) -> str:
     total = report.total
     figures = (
-        (f"{total.num_clips:,}", "clips labelled twice"),
+        (f"{total.num_clips:,}", "clips labelled twice" if report.is_blind else "clips"),
         (f"{len(report.annotators)}", "annotators"),
         (_number(total.mask_iou.value), "mask IoU"),
         (_number(total.hota.value), "HOTA"),
@@ -109,9 +125,15 @@ def _header(report: AgreementReport) -> str:
         (_percent(total.disagreement), "sounding seconds that differ"),
     )
     items = "".join(f"<li><b>{text(value)}</b><span>{text(name)}</span></li>" for value, name in figures)
+    what = (
+        "Clips that two people labelled without knowing of each other."
+        if report.is_blind
+        else "What people found in these rounds and what they left. They had seen it, so this is how much was changed,"
+        " and not how far people agree who label on their own. Clips that were sent back are left out."
+    )
     return (
         "<header><h1>Agreement between annotators</h1>"
-        "<p class='soft'>Clips that two people labelled without knowing of each other.</p>"
+        f"<p class='soft'>{what}</p>"
         f"<ul class='figures'>{items}</ul></header>"
     )
 
@@ -205,17 +227,19 @@ def _queue(report: AgreementReport) -> str:
     rows = [
         (
             item.clip_id,
-            item.round,
-            f"{item.a} / {item.b}",
+            _percent(item.disagreement),
+            report.states.get(item.clip_id, ""),
             f"{item.seconds_differing} of {item.seconds_sounding}",
             item.num_only_a + item.num_only_b,
-            _percent(item.disagreement),
+            f"{item.a} / {item.b}",
+            item.round,
         )
         for item in report.queue[:_ROWS]
     ]
     if not rows:
-        return "<h2>Clips</h2><p>No clip was labelled by two people yet.</p>"
-    head = ("clip", "round", "annotators", "sounding track-seconds that differ", "objects of one only", "disagreement")
+        missing = "labelled by two people" if report.is_blind else "finished in this round"
+        return f"<h2>Clips</h2><p>No clip was {missing} yet.</p>"
+    head = ("clip", "disagreement", "now", "sounding seconds", "objects of one", "annotators", "round")
     more = len(report.queue) - len(rows)
     rest = f"<p class='soft'>and {more} more; all of them with --json.</p>" if more else ""
     return f"<h2>Clips, most disagreement first</h2>{table(head, rows)}{rest}"

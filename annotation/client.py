@@ -125,7 +125,11 @@ class LabelStudio:
         stores = self._read("api/storages/localfiles/", {"project": project_id})
         if not any(store["path"] == folder for store in stores):
             body = {"project": project_id, "path": folder, "title": "clips", "use_blob_urls": False}
-            self._write("POST", "api/storages/localfiles/", body)
+            try:
+                self._write("POST", "api/storages/localfiles/", body)
+            except DataError as error:
+                hint = "avis-data annotate serve; of a server elsewhere: --clips-folder, as that machine sees it"
+                raise DataError(f"{folder} cannot be shown: {error.args[0]}", hint=hint) from None
 
     def ensure_backend(self, project_id: int, url: str, token: str) -> None:
         """Connect a project with the segmenter; one connection, whatever there was before.
@@ -251,15 +255,25 @@ class LabelStudio:
             answer: _Answer = self._http.request(path, method=method, **given, request_options={"max_retries": 0})
         except (httpx.HTTPError, ApiError) as error:
             said = f"{type(error).__name__}" + (f": {error}" if str(error) else "")
-            hint = "avis-data annotate serve"
+            hint = "avis-data annotate serve; where it runs elsewhere: is it up, and is that its address?"
             raise ServerFault(f"Label Studio at {self.url} does not answer ({said:.200})", hint=hint) from None
         if answer.status_code in good:
             return answer
         raise _refusal(self.url, method, path, answer)
 
 
+def _words(answer: _Answer) -> str:
+    """What a refusal says to people; all of it where it is not in the server's usual form."""
+    try:
+        found = answer.json()
+        faults = found.get("validation_errors") or {}
+        return "; ".join([str(found["detail"]), *(str(fault) for group in faults.values() for fault in group)])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return answer.text
+
+
 def _refusal(url: str, method: str, path: str, answer: _Answer) -> Exception:
-    said = f"Label Studio at {url} answers {answer.status_code} to {method} {path}: {answer.text:.300}"
+    said = f"Label Studio at {url} answers {answer.status_code} to {method} {path}: {_words(answer):.400}"
     if answer.status_code >= 500:
         return ServerFault(said, hint="look at label-studio/server.log in the workspace, then run it again")
     if answer.status_code in (401, 403):

@@ -50,7 +50,8 @@ class Child:
         """Raise ToolError, with the end of its log, if it has ended."""
         code = self.process.poll()
         if code is not None:
-            raise ToolError(f"{self.name} ended (exit {code}); the end of {self.log}:\n{_tail(self.log)}")
+            message = f"{self.name} ended (exit {code}); the end of {self.log}:\n{_tail(self.log)}"
+            raise ToolError(message, hint="avis-data annotate serve starts it again; what people did is kept")
 
     def end(self) -> None:
         """Ask it to end, then kill it and all that it started; it is gone when this returns."""

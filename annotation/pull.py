@@ -89,7 +89,8 @@ def pull_rounds(
     known = {info.name: info for info in rounds(workspace)}
     missing = [name for name in names if name not in known]
     if missing or not known:
-        what = f"no round {missing[0]!r}" if missing else "no round was started yet"
+        there = f"; there are: {', '.join(known)}" if known else ""
+        what = f"no round {missing[0]!r}{there}" if missing else "no round was started yet"
         raise ConfigError(f"{workspace.root}: {what}", hint="avis-data annotate push --round draft")
     report = PullReport()
     puller = _Puller(workspace, client, report, force=force, on_task=on_task)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from tqdm import tqdm
 
 from avis_data.annotation.assignments import Assignment, add_assignments
 from avis_data.annotation.client import LabelStudio
 from avis_data.annotation.current import refresh_current
-from avis_data.annotation.draft import DRAFT, chosen_clips, first_labels, plan_draft
+from avis_data.annotation.draft import chosen_clips, current_draft, first_labels, num_twice, plan_draft
 from avis_data.annotation.projects import drop_empty_project
 from avis_data.annotation.push import push_round
 from avis_data.annotation.pushed import ClipTask, read_pushed
@@ -48,9 +47,17 @@ class DraftRequest:
 class DraftReport:
     """What became of it."""
 
+    round: str
+    """`draft`; after it was closed `draft-2`, and so on."""
     parts: list[dict[str, object]] = field(default_factory=list)
     """One for each person."""
     num_double: int = 0
+    num_double_short: int = 0
+    """So many fewer than were asked for: there is nobody to take them, or they are past their draft."""
+    num_labelled: int = 0
+    """Clips that were labelled in an earlier draft round, and are left alone."""
+    without_clips: list[str] = field(default_factory=list)
+    """Annotators who were named and have no clip: all belong to others."""
     without_preview: list[str] = field(default_factory=list)
     """Clips that were left out: there is nothing to play."""
     without_account: list[str] = field(default_factory=list)
@@ -59,7 +66,7 @@ class DraftReport:
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
-        return {**self.__dict__, "round": DRAFT}
+        return dict(self.__dict__)
 
 
 def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
@@ -71,21 +78,18 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
         ToolError: if the server does not answer.
     """
     clips = chosen_clips(workspace, request.clip_ids)
-    report = DraftReport()
+    report = DraftReport(current_draft(workspace))
     if request.dry_run:
-        plan = _planned(workspace, clips, request)
-        counts = Counter(item.annotator for item in plan)
+        counts = Counter(item.annotator for item in _planned(workspace, clips, request, report))
         report.parts = [{"annotator": name, "clips": counts[name]} for name in sorted(counts, key=str)]
-        report.num_double = _num_double(plan)
         return report
     client, settings = connect(workspace)
     _make_previews(workspace, clips, request.workers)
     report.without_preview = [name for name in clips if not _preview(workspace, name)]
     ready = {name: clip for name, clip in clips.items() if _preview(workspace, name)}
     with open_for_work(workspace, "avis-data annotate push") as ledger:
-        plan = _planned(workspace, ready, request)
-        add_assignments(workspace, DRAFT, plan)
-        report.num_double = _num_double(plan)
+        plan = _planned(workspace, ready, request, report)
+        add_assignments(workspace, report.round, plan)
         _push_all(workspace, client, settings, ready, plan, report)
         refresh_current(workspace, ledger)
     known = client.emails()
@@ -110,25 +114,34 @@ def _push_all(
                 workspace,
                 client,
                 settings,
-                round_name=DRAFT,
+                round_name=report.round,
                 annotator=annotator,
                 clips=own,
-                complete=partial(_start, workspace, clips, annotator),
+                complete=partial(_start, workspace, clips, report.round, annotator),
                 on_clip=lambda _: bar.update() and None,
             )
             report.parts.append(part.as_dict())
     if all(item.annotator is not None for item in plan):
-        drop_empty_project(workspace, client, DRAFT, None)
+        drop_empty_project(workspace, client, report.round, None)
 
 
-def _start(workspace: Workspace, clips: dict[str, Clip], annotator: str | None, task: ClipTask) -> ClipTask:
+def _start(workspace: Workspace, clips: dict[str, Clip], name: str, annotator: str | None, task: ClipTask) -> ClipTask:
     """What a page is filled with; as it was kept, where a run was killed before the server had it."""
-    return read_pushed(workspace, DRAFT, task.clip_id, annotator) or first_labels(workspace, clips[task.clip_id])
+    return read_pushed(workspace, name, task.clip_id, annotator) or first_labels(workspace, clips[task.clip_id])
 
 
-def _planned(workspace: Workspace, clips: dict[str, Clip], request: DraftRequest) -> list[Assignment]:
+def _planned(
+    workspace: Workspace, clips: dict[str, Clip], request: DraftRequest, report: DraftReport
+) -> list[Assignment]:
+    """Who gets what, and in the report what of the request could not be."""
     people = list(request.annotators)
-    return plan_draft(workspace, list(clips), annotators=people, double=request.double, seed=request.seed)
+    plan = plan_draft(workspace, list(clips), annotators=people, double=request.double, seed=request.seed)
+    by_clip = Counter(item.clip_id for item in plan)
+    report.num_labelled = len(clips) - len(by_clip)
+    report.num_double = sum(count > 1 for count in by_clip.values())
+    report.num_double_short = max(0, num_twice(request.double, len(by_clip)) - report.num_double)
+    report.without_clips = sorted(set(people) - {item.annotator for item in plan})
+    return plan
 
 
 def _make_previews(workspace: Workspace, clips: dict[str, Clip], workers: int) -> None:
@@ -148,7 +161,3 @@ def _make_previews(workspace: Workspace, clips: dict[str, Clip], workers: int) -
 
 def _preview(workspace: Workspace, clip_id: str) -> bool:
     return (workspace.clip_dir(clip_id) / "preview.mp4").is_file()
-
-
-def _num_double(plan: Sequence[Any]) -> int:
-    return sum(count > 1 for count in Counter(item.clip_id for item in plan).values())

@@ -22,7 +22,17 @@ from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
 from avis_data.records import Clip
 
-__all__ = ["ANYONE", "ClipState", "Passage", "Place", "clip_passages", "clip_place", "places", "round_names"]
+__all__ = [
+    "ANYONE",
+    "ClipState",
+    "Passage",
+    "Place",
+    "clip_passages",
+    "clip_place",
+    "places",
+    "round_names",
+    "round_passages",
+]
 
 ANYONE = "anyone"
 """For whom a task waits that was given to nobody in particular."""
@@ -148,7 +158,7 @@ def places(workspace: Workspace) -> list[Place]:
         clip.clip_id: [] for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)
     }
     for name in round_names(workspace):
-        for clip_id, passage in _passages(workspace, name):
+        for clip_id, passage in round_passages(workspace, name):
             if clip_id in passages:
                 passages[clip_id].append(passage)
     return [clip_place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
@@ -158,7 +168,7 @@ def clip_passages(workspace: Workspace, clip_id: str) -> list[Passage]:
     """The way of one clip through the rounds, also of one that the manifest does not have any more."""
     found = []
     for name in round_names(workspace):
-        found += [passage for _, passage in _passages(workspace, name, clip_id)]
+        found += [passage for _, passage in round_passages(workspace, name, clip_id)]
     return found
 
 
@@ -170,7 +180,8 @@ def clip_place(clip_id: str, passages: Iterable[Passage]) -> Place:
     return place
 
 
-def _passages(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
+def round_passages(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
+    """Clip by clip who was given it in a round and what they said; of one clip or of all."""
     info = _info(workspace, name)
     given: dict[str, list[Assignment]] = {}
     for item in read_assignments(workspace, name):

@@ -19,6 +19,7 @@ from avis_data.config import validated
 from avis_data.errors import DataError, ProblemsError, ToolError
 from avis_data.io import read_json, write_text
 from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
 from avis_data.records import Record
 
 __all__ = [
@@ -52,8 +53,14 @@ class Secrets(Record):
 
     username: str | None = Field(default=None, description="E-mail of the first account; null: a server that exists.")
     password: str | None = None
-    token: str = Field(min_length=1, description="Of the account that makes the projects.")
+    token: str = Field(min_length=1, description="Of that first account, which makes the projects.")
+    existing_token: str | None = Field(default=None, description="On a server that exists, while one is in use.")
     backend_token: str = Field(min_length=1, description="The segmenter answers to nobody else.")
+
+    @property
+    def token_in_use(self) -> str:
+        """What the server that the workspace works with now lets in."""
+        return self.existing_token or self.token
 
 
 def server_dir(workspace: Workspace) -> Path:
@@ -65,10 +72,12 @@ def connect(workspace: Workspace) -> tuple[LabelStudio, ServerSettings]:
     """The server of a workspace, asked once whether it is there and lets us in.
 
     Raises:
+        ConfigError: if the folder is no workspace.
         ToolError: if there is none yet, or it does not answer, or not to us.
     """
+    load_recipe(workspace)
     settings = read_settings(workspace)
-    client = LabelStudio(settings.url, read_secrets(workspace).token)
+    client = LabelStudio(settings.url, read_secrets(workspace).token_in_use)
     client.whoami()
     return client, settings
 
@@ -78,7 +87,7 @@ def read_settings(workspace: Workspace) -> ServerSettings:
     path = server_dir(workspace) / "server.json"
     if not path.is_file():
         raise ToolError(f"{workspace.root}: no Label Studio was started or named for this workspace yet", hint=_HINT)
-    return _parsed(path, ServerSettings)
+    return _parsed(path, ServerSettings, hint=f"remove {path}, then {_HINT}")
 
 
 def write_settings(workspace: Workspace, settings: ServerSettings) -> None:
@@ -86,17 +95,16 @@ def write_settings(workspace: Workspace, settings: ServerSettings) -> None:
     write_text(server_dir(workspace) / "server.json", settings.model_dump_json(indent=2) + "\n")
 
 
-def new_secrets(*, username: str | None = None, token: str | None = None) -> Secrets:
+def new_secrets(*, username: str | None = None) -> Secrets:
     """Fresh secrets.
 
     Args:
-        username: e-mail of an account to be made, with a password.
-        token: of an account that exists; None: a new one, as the server takes it for a first account.
+        username: e-mail of an account to be made, with a password; None: none is made.
     """
     return Secrets(
         username=username,
         password=secrets.token_urlsafe(12) if username else None,
-        token=token or secrets.token_hex(20),
+        token=secrets.token_hex(20),
         backend_token=secrets.token_hex(20),
     )
 
@@ -113,7 +121,7 @@ def read_secrets(workspace: Workspace) -> Secrets:
         raise ToolError(f"{path}: no such file", hint=_HINT)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise DataError(f"{path}: others may read this file", hint=f"chmod 600 {path}")
-    return _parsed(path, Secrets)
+    return _parsed(path, Secrets, hint="bring it back from a copy: it holds the only token of the first account")
 
 
 def write_secrets(workspace: Workspace, found: Secrets) -> None:
@@ -130,8 +138,8 @@ def write_private(path: Path, text: str) -> None:
         os.umask(before)
 
 
-def _parsed(path: Path, record: type[AnyRecord]) -> AnyRecord:
+def _parsed(path: Path, record: type[AnyRecord], *, hint: str) -> AnyRecord:
     try:
         return validated(record, read_json(path), where=str(path))
-    except ProblemsError as error:
-        raise DataError(error.args[0], hint=f"remove {path}, then {_HINT}") from None
+    except (DataError, ProblemsError) as error:
+        raise DataError(error.args[0], hint=hint) from None

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from avis_data.annotation.client import LabelStudio
+from avis_data.annotation.draft import check_rate
 from avis_data.annotation.label_studio_env import default_environment, program, quiet_environment, template_database
 from avis_data.annotation.processes import Child, check_port, end_left_over, keep_children, start, wait_until_up
 from avis_data.annotation.projects import refresh_projects
@@ -32,7 +33,6 @@ from avis_data.annotation.server_settings import (
 from avis_data.errors import BusyError, ConfigError, ToolError
 from avis_data.io import atomic_path
 from avis_data.paths import Workspace
-from avis_data.recipe import load_recipe
 
 __all__ = ["BACKEND_PORT", "PORT", "ServeOptions", "Serving", "label_studio_only", "label_studio_variables", "serve"]
 
@@ -95,10 +95,10 @@ def serve(
 
     Raises:
         BusyError: if this workspace is served already.
-        ConfigError: if options contradict each other, or the folder is no workspace.
+        ConfigError: if options contradict each other, the folder is no workspace, or has not one still a second.
         ToolError: if a port is in use, something is not installed, or a server does not come up.
     """
-    load_recipe(workspace)
+    check_rate(workspace)
     _check(options)
     if options.clips_folder is None:  # the server refuses a folder that is not there (yet)
         (workspace.root / "clips").mkdir(exist_ok=True)
@@ -129,11 +129,12 @@ def _running(
             keep_children(folder / "processes.json", children)
             wait_until_up(health, timeout_s=_FIRST_START_S, on_wait=lambda names: say(f"waiting for {names} ..."))
             settings = _settings(workspace, options, with_backend=with_backend)
-            client = LabelStudio(settings.url, found.token)
+            client = LabelStudio(settings.url, found.token_in_use)
             client.whoami()
             write_settings(workspace, settings)
+            username = found.username if options.url is None else None
             password = found.password if is_new else None
-            yield client, settings, Serving(settings.url, found.username, password, [], children, left_over)
+            yield client, settings, Serving(settings.url, username, password, [], children, left_over)
         finally:
             for child in reversed(children):
                 child.end()
@@ -163,6 +164,9 @@ def _check(options: ServeOptions) -> None:
         raise ConfigError("--token-file, --clips-folder and --media-prefix go with --label-studio-url")
     if options.url is not None and options.token_file is None:
         raise ConfigError("--label-studio-url needs --token-file: a file with the token of an account there")
+    for option, url in (("--label-studio-url", options.url), ("--backend-url", options.backend_url)):
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ConfigError(f"{option}: {url!r} is no address, as http://127.0.0.1:8080")
     if (options.backend_url is None) != (options.backend_token_file is None):
         raise ConfigError("--backend-url and --backend-token-file go together")
     if options.engine not in ENGINES:
@@ -185,22 +189,31 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _secrets(workspace: Workspace, options: ServeOptions) -> tuple[Secrets, bool]:
-    """Those that are there, else new ones; and whether there is a new password to be told."""
+    """Those that are there, else new ones; and whether there is a new password to be told.
+
+    The token for a server that exists stands beside the account of our own, which is never forgotten, and a token that
+    the server does not take is not kept.
+    """
     given = _token(options.token_file) if options.token_file is not None else None
     backend = _token(options.backend_token_file) if options.backend_token_file is not None else None
-    is_new = not (server_dir(workspace) / "secrets.json").exists()
-    if is_new:
-        found = new_secrets(username=None if given else _LOGIN, token=given)
-    else:
-        found = read_secrets(workspace)
-    wanted = found
-    if given is not None and given != found.token:
-        wanted = wanted.model_copy(update={"token": given, "username": None, "password": None})
-    if backend is not None:
-        wanted = wanted.model_copy(update={"backend_token": backend})
+    path = server_dir(workspace) / "secrets.json"
+    is_new = not path.exists()
+    if is_new and given is None and _database(workspace).exists():
+        hint = "bring it back from a copy, or move label-studio/data away: what was pulled stays"
+        raise ToolError(f"{path}: is gone, and the server's first account was made with it", hint=hint)
+    found = new_secrets(username=None if given else _LOGIN) if is_new else read_secrets(workspace)
+    if given is None and found.username is None:
+        raise ToolError(f"{path}: is for a server that exists", hint="name it again with --label-studio-url")
+    if given is not None and options.url is not None:
+        LabelStudio(options.url, given).whoami()
+    wanted = found.model_copy(update={"existing_token": given, "backend_token": backend or found.backend_token})
     if is_new or wanted != found:
         write_secrets(workspace, wanted)
     return wanted, is_new and given is None
+
+
+def _database(workspace: Workspace) -> Path:
+    return server_dir(workspace) / "data" / "label_studio.sqlite3"
 
 
 def _token(path: Path) -> str:
@@ -235,12 +248,8 @@ def _start_all(
 def _start_label_studio(workspace: Workspace, options: ServeOptions, found: Secrets) -> Child:
     environment = options.environment or default_environment()
     executable = program(environment)
-    if found.username is None:
-        path = server_dir(workspace) / "secrets.json"
-        raise ToolError(f"{path}: is for a server that exists", hint="name it again with --label-studio-url")
-    data = server_dir(workspace) / "data"
-    data.mkdir(mode=0o700, exist_ok=True)  # the database holds hashes of passwords, and tokens
-    database, template = data / "label_studio.sqlite3", template_database(environment)
+    database, template = _database(workspace), template_database(environment)
+    database.parent.mkdir(mode=0o700, exist_ok=True)  # it holds hashes of passwords, and tokens
     if not database.exists() and template.is_file():
         with atomic_path(database) as part:
             shutil.copyfile(template, part)

@@ -40,6 +40,7 @@ __all__ = [
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
+_ROUNDS_HINT = "avis-data annotate push --round draft begins the first, avis-data review start the others"
 _ORDER = [RoundKind.DRAFT, RoundKind.REVIEW, RoundKind.FIX]
 
 
@@ -69,7 +70,8 @@ def read_round(workspace: Workspace, name: str) -> RoundInfo:
     """A round. Raises DataError if it was not started or its file is damaged."""
     path = round_dir(workspace, name) / "round.json"
     if not path.is_file():
-        raise DataError(f"no round {name!r} in {workspace.root}", hint="avis-data annotate push --round draft")
+        known = ", ".join(info.name for info in rounds(workspace)) or "none"
+        raise DataError(f"no round {name!r} in {workspace.root}; there are: {known}", hint=_ROUNDS_HINT)
     return _read(path, RoundInfo)
 
 

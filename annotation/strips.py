@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from avis_data.annotation.agreement import SAME_IOU, ClipAgreement
+from avis_data.annotation.compared import label_pairs
 from avis_data.annotation.matching import Matching, match_tracks
 from avis_data.annotation.records import LabelledClip
-from avis_data.annotation.store import read_labelled
 from avis_data.paths import Workspace
 from avis_data.report.html import text
 
@@ -38,8 +38,8 @@ def clip_strips(workspace: Workspace, item: ClipAgreement) -> str:
     Raises:
         DataError: if a file of the labels is damaged.
     """
-    said = {labels.annotator: labels for labels in read_labelled(workspace, item.round, item.clip_id)}
-    a, b = said[item.a], said[item.b]
+    pairs = label_pairs(workspace, item.round, item.clip_id)
+    a, b = next((a, b) for a, b in pairs if (a.annotator, b.annotator) == (item.a, item.b))
     found = match_tracks(a, b)
     nothing = np.zeros(a.num_seconds, dtype=bool)
     groups: list[tuple[_Row, _Row, np.ndarray]] = []

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from avis_data.annotation.flag_notes import flags_note
 from avis_data.annotation.pushed import ClipTask
+from avis_data.annotation.records import RoundKind
 from avis_data.annotation.results import regions_from_tracks, split_identity
 from avis_data.records import Clip
 
@@ -90,7 +91,8 @@ def _label(identity: str, index: int, categories: Sequence[str]) -> dict[str, st
 
 
 def _headline(clip: Clip, start: ClipTask, round_name: str) -> str:
-    by = f" · labelled by {start.previous_annotator}" if start.previous_annotator else ""
+    what = "sent back" if round_name.startswith(RoundKind.FIX) else "labelled"
+    by = f" · {what} by {start.previous_annotator}" if start.previous_annotator else ""
     return f"{round_name} · clip {clip.clip_id} · {clip.num_seconds} s{by}"
 
 
@@ -100,8 +102,12 @@ def _hint(start: ClipTask) -> str:
         lines.append(flags_note(start.flags))
     if start.note:
         lines.append(f"Note: {start.note}")
-    if not lines:
-        lines.append("Nothing was flagged." if start.tracks else "Nothing is known yet: click each object that sounds.")
+    if any(track.masks for track in start.tracks):
+        lines = lines or ["Nothing was flagged."]
+    elif start.tracks and not lines:
+        lines.append("Spans of sound are guesses from loudness: check them, and outline who sounds.")
+    elif not lines:
+        lines.append("Nothing is known yet: click each object that sounds.")
     return "\n".join(lines)
 
 

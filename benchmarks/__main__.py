@@ -28,6 +28,7 @@ SECTIONS = {
     "ledger": "Ledger and planning",
     "evaluate": "The evaluator, on a set of the size of AVISeg's test split",
     "brush_rle": "Label Studio's brush coding, ours against the SDK's",
+    "models": "The models, with random weights, on one CPU thread",
     "sam_clicks": "A click in the segmenter's service, with the embedding in the cache",
 }
 _NEEDS_FOLDER = {"extract", "evaluate"}

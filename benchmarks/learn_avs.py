@@ -2,8 +2,8 @@
 
     avis-data synth --clips 240 --seconds 5 --seed 2 --size 128x72 --fps 8 --out world      # then the chain, and
     avis-data -C ds export --format avsbench-ms3 --split 160/20/60 --seed 1 --name ms3
-    python benchmarks/learn_avs.py --data ds/exports/ms3 --out runs/avs --seeds 0
-    python benchmarks/learn_avs.py --data ds/exports/ms3 --out runs/tpavi --config tpavi_tiny --seeds 0
+    python -m benchmarks.learn_avs --data ds/exports/ms3 --out runs/avs --seeds 0
+    python -m benchmarks.learn_avs --data ds/exports/ms3 --out runs/tpavi --config tpavi_tiny --seeds 0
 
 Prints figures on the split `test`, in percent: mIoU over all frames, over those with an object and those without, and
 F, which do not depend on the order of the clips; and mIoU and F as the published code has them, for groups of one clip.
@@ -20,8 +20,8 @@ from avis_data.training.avs_task import AvsTask
 from avis_data.training.avsbench_layout import open_layout
 from avis_data.training.config import load_config
 from avis_data.training.processes import Processes, choose_device
-from avis_data.training.train import train_baseline
 from avis_data.training.weights import load_trained
+from benchmarks.audio_needed import trained_run
 
 DEAF = ("model.fusion=none", "model.motion=false", "model.generation=false", "loss.kl_weight=0")
 FORMS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -73,10 +73,8 @@ def main() -> None:
     for form in arguments.forms or forms:
         for seed in arguments.seeds:
             run = arguments.out / f"{form}-{seed}"
-            config = load_config(arguments.config, [*settings, *forms[form], f"loop.seed={seed}"])
-            if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
-                begun = (run / "config.yaml").exists()
-                train_baseline(arguments.data, config, run, resume=begun, device_name=arguments.device)
+            changed = [*settings, *forms[form], f"loop.seed={seed}"]
+            trained_run(arguments.data, run, arguments.config, changed, arguments.device)
             figures = measure(run, arguments.data, arguments.device)
             print(f"| {form} | {seed} | {row(figures)} |", flush=True)
             (run / "figures.json").write_text(json.dumps(figures))

@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from avis_data.errors import ProblemsError
 from avis_data.formats.ytvis import MaskForm
 from avis_data.io import sha256_file
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.certificate import certificate, count_splits, embedding_origins
-from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, map_clips, write_clip, write_features
+from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, write_clip, write_features, written_clips
 from avis_data.pipelines.export_dataset import build_dataset, check_dataset, write_dataset
 from avis_data.pipelines.export_division import Division, divide
 from avis_data.pipelines.export_inputs import ExportClip, ExportInputs, Selection, gather
 from avis_data.pipelines.export_verify import check_clips
-from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.progress import Progress
-from avis_data.pipelines.publish import ExportReport, export_key, finish, publish
-from avis_data.recipe import Truth, load_recipe
-from avis_data.splits import Assignment, balance_report
+from avis_data.pipelines.publish import ExportReport, PublishOptions, division_facts, export_key, finish, publish
+from avis_data.recipe import Truth
+from avis_data.splits import Assignment
 
 __all__ = ["ExportOptions", "ExportPlan", "export_ytvis", "plan_export"]
 
@@ -31,31 +29,19 @@ _LAYOUT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """What is to be published."""
+class ExportOptions(PublishOptions):
+    """What is to be published in the AVISeg layout."""
 
     name: str = "ytvis"
     """Folder below `exports/`."""
     format: Literal["ytvis"] = "ytvis"
-    split: str | None = None
-    """`616/105/205` or `75/25`; None: that of the list or of the imported sets, else the recipe's default."""
-    split_file: Path | None = None
-    """A written division, in place of `split`."""
-    seed: int = 0
-    """Of the division; nothing else is left to chance."""
     clips: Selection = "accepted"
-    include: Literal["draft"] | None = None
-    """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
     truth: Truth | None = None
     """Whether masks are of what sounds, or of all that is seen; None: as the recipe says."""
     features: bool = True
     """Whether to write FEATAudios."""
     masks: MaskForm = "polygons"
     """`polygons`: all official programs read them; `rle`: much smaller, the official evaluation does not read it."""
-    workers: int = 4
-    """Threads; the result does not depend on it."""
-    force: bool = False
-    """Replace an export of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +60,10 @@ class ExportPlan:
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        balance = balance_report(self.assignment)
         return {
             "key": self.key,
             "counts": count_splits(self.splits),
-            "split": {"request": self.assignment.request, "seed": self.assignment.seed},
-            "max_deviation_clips": round(balance.max_deviation_clips, 6),
-            "mean_deviation": round(balance.mean_deviation, 6),
+            **division_facts(self.assignment),
             "bytes_linked": self.bytes_linked,
             "bytes_written": self.bytes_written,
             "clips_without_truth": len(self.inputs.without_truth),
@@ -139,17 +122,12 @@ def export_ytvis(workspace: Workspace, options: ExportOptions) -> ExportReport[E
 
     Source: layout of the AVISeg data as the official loaders read it (specs of AVISM, §1.2, §1.3).
     """
-    load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
-    with open_for_work(workspace, "avis-data export") as ledger:
-        plan = _planned(workspace, ledger, options)
-        return publish(
-            workspace,
-            ledger,
-            options.name,
-            plan,
-            force=options.force,
-            write=lambda folder: _write(workspace, plan, options, folder),
-        )
+    return publish(
+        workspace,
+        options,
+        lambda ledger: _planned(workspace, ledger, options),
+        write=lambda plan, folder: _write(workspace, plan, options, folder),
+    )
 
 
 def _divide(inputs: ExportInputs, options: ExportOptions) -> Assignment:
@@ -174,18 +152,12 @@ def _write(workspace: Workspace, plan: ExportPlan, options: ExportOptions, folde
         for kind in kinds:
             (folder / split / kind).mkdir(parents=True)
     with Progress("export", total=3 * len(plan.inputs.clips)) as progress:
-        written, problems = map_clips(
+        written = written_clips(
             lambda item: write_clip(workspace, item, folder, split_of[item.clip.clip_id]),
             plan.inputs.clips,
             workers=options.workers,
             step=progress.step,
         )
-        if problems:
-            raise ProblemsError(
-                f"{len(problems)} of {len(plan.inputs.clips)} clips are damaged or missing, so nothing was exported",
-                problems,
-                hint="make the damaged clips again as each line says, then export again",
-            )
         if options.features:
             write_features(workspace, [(split_of[item.clip.clip_id], item) for item in plan.inputs.clips], folder)
         files = _write_datasets(plan, options, folder, progress.step)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.errors import ConfigError, DataError
 from avis_data.formats.avsbench import (
     NUM_FRAMES,
     SIDE_PX,
@@ -26,14 +26,13 @@ from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.avsbench_files import WindowFiles, check_windows, write_windows
 from avis_data.pipelines.avsbench_windows import Window, windows_of
 from avis_data.pipelines.certificate import clip_origin, common_parts
-from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, map_clips
+from avis_data.pipelines.export_clips import SAMPLE_RATE_HZ, read_back_clips, written_clips
 from avis_data.pipelines.export_division import Division, divide
 from avis_data.pipelines.export_inputs import ExportInputs, gather
-from avis_data.pipelines.lock import open_for_work
 from avis_data.pipelines.progress import Progress
-from avis_data.pipelines.publish import ExportReport, export_key, finish, publish
+from avis_data.pipelines.publish import ExportReport, PublishOptions, division_facts, export_key, finish, publish
 from avis_data.recipe import load_recipe
-from avis_data.splits import Assignment, balance_report
+from avis_data.splits import Assignment
 
 __all__ = ["AvsbenchOptions", "AvsbenchPlan", "export_avsbench", "plan_avsbench"]
 
@@ -45,23 +44,11 @@ _BYTES_OF_WINDOW = NUM_FRAMES * (4 * SIDE_PX * SIDE_PX + 2 * SAMPLE_RATE_HZ)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AvsbenchOptions:
-    """What is to be published."""
+class AvsbenchOptions(PublishOptions):
+    """What is to be published in AVSBench's layout; the numbers of a split are those of five-second clips."""
 
     format: AvsbenchName
-    name: str
-    """Folder below `exports/`."""
-    split: str | None = None
-    """`70/15/15`, percentages or numbers of five-second clips; None: as the list says, else the recipe's default."""
-    split_file: Path | None = None
-    seed: int = 0
-    include: Literal["draft"] | None = None
-    """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
     sound: AvsbenchSound = "wav"
-    workers: int = 4
-    """Threads; the result does not depend on it."""
-    force: bool = False
-    """Replace an export of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +67,10 @@ class AvsbenchPlan:
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        balance = balance_report(self.assignment)
         return {
             "key": self.key,
             "counts": self.counts(),
-            "split": {"request": self.assignment.request, "seed": self.assignment.seed},
-            "max_deviation_clips": round(balance.max_deviation_clips, 6),
-            "mean_deviation": round(balance.mean_deviation, 6),
+            **division_facts(self.assignment),
             "bytes_written": self.bytes_written,
             "clips_without_truth": len(self.inputs.without_truth),
             "clips_without_window": len(self.without_window),
@@ -120,17 +104,12 @@ def export_avsbench(workspace: Workspace, options: AvsbenchOptions) -> ExportRep
         BusyError: if another command is at work in the workspace.
         DataError: if inputs are missing or damaged, nothing is fit, the disk is full, or what was read back differs.
     """
-    load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
-    with open_for_work(workspace, "avis-data export") as ledger:
-        plan = _planned(workspace, ledger, options)
-        return publish(
-            workspace,
-            ledger,
-            options.name,
-            plan,
-            force=options.force,
-            write=lambda folder: _write(workspace, plan, options, folder),
-        )
+    return publish(
+        workspace,
+        options,
+        lambda ledger: _planned(workspace, ledger, options),
+        write=lambda plan, folder: _write(workspace, plan, options, folder),
+    )
 
 
 def _planned(workspace: Workspace, ledger: Ledger, options: AvsbenchOptions) -> AvsbenchPlan:
@@ -197,28 +176,18 @@ def _write(workspace: Workspace, plan: AvsbenchPlan, options: AvsbenchOptions, f
         dataset=options.format, sound=options.sound, folder=folder, split_of=lambda window: split_of[window.name]
     )
     with Progress("export", total=2 * len(by_clip)) as progress:
-        written, problems = map_clips(
+        written = written_clips(
             lambda item: write_windows(workspace, by_clip[item.clip.clip_id], how),
             plan.inputs.clips,
             workers=options.workers,
             step=progress.step,
         )
-        if problems:
-            raise ProblemsError(
-                f"{len(problems)} of {len(by_clip)} clips are damaged or missing, so nothing was exported",
-                problems,
-                hint="make the damaged clips again as each line says, then export again",
-            )
-        found, problems = map_clips(
+        files = read_back_clips(
             lambda item: check_windows(workspace, by_clip[item.clip.clip_id], how, written[item.clip.clip_id]),
             plan.inputs.clips,
             workers=options.workers,
             step=progress.step,
         )
-    if problems:
-        hint = "run the same command again; if this stays, check the disk"
-        raise DataError(f"read back, {problems[0]}; nothing was published", hint=hint)
-    files = {path: digest for hashes in found.values() for path, digest in hashes.items()}
     files |= _write_table(plan, options, folder)
     finish(folder, files, _certificate(plan, options, folder, files))
     return files

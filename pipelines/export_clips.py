@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from avis_data.errors import ItemError, Problem, Reason
+from avis_data.errors import DataError, ItemError, Problem, ProblemsError, Reason
 from avis_data.features.store import read_embeddings
 from avis_data.io import sha256_file, sha256_tree
 from avis_data.paths import Workspace
@@ -27,11 +27,12 @@ __all__ = [
     "features_path",
     "frame_name",
     "frames_dir",
-    "map_clips",
     "mono_samples",
+    "read_back_clips",
     "sound_path",
     "write_clip",
     "write_features",
+    "written_clips",
 ]
 
 SAMPLE_RATE_HZ = 16_000
@@ -61,7 +62,44 @@ def features_path(folder: Path, split: str, clip_id: str) -> Path:
     return folder / split / "FEATAudios" / f"{clip_id}.npy"
 
 
-def map_clips(
+def written_clips(
+    write: Callable[[ExportClip], Result], clips: Sequence[ExportClip], *, workers: int, step: Callable[[], None]
+) -> dict[str, Result]:
+    """Write all clips in threads; what each gave, by clip id.
+
+    Raises:
+        ProblemsError: with every clip that is damaged or missing in the workspace.
+    """
+    written, problems = _map_clips(write, clips, workers=workers, step=step)
+    if problems:
+        raise ProblemsError(
+            f"{len(problems)} of {len(clips)} clips are damaged or missing, so nothing was exported",
+            problems,
+            hint="make the damaged clips again as each line says, then export again",
+        )
+    return written
+
+
+def read_back_clips(
+    check: Callable[[ExportClip], dict[str, str]],
+    clips: Sequence[ExportClip],
+    *,
+    workers: int,
+    step: Callable[[], None],
+) -> dict[str, str]:
+    """Check all clips in threads after they were written; relative path -> sha256 of all their files.
+
+    Raises:
+        DataError: at the first clip that is not what it should be.
+    """
+    found, problems = _map_clips(check, clips, workers=workers, step=step)
+    if problems:
+        hint = "run the same command again; if this stays, check the disk"
+        raise DataError(f"read back, {problems[0]}; nothing was published", hint=hint)
+    return {path: digest for hashes in found.values() for path, digest in hashes.items()}
+
+
+def _map_clips(
     work: Callable[[ExportClip], Result], clips: Sequence[ExportClip], *, workers: int, step: Callable[[], None]
 ) -> tuple[dict[str, Result], list[Problem]]:
     """Do all clips in threads; results by clip id and the problems, both in the order of `clips`.

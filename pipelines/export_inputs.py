@@ -197,9 +197,16 @@ def _choose_clips(
     if not chosen:
         raise DataError(
             f"{workspace.root}: none of {len(clips)} clips has accepted truth",
-            hint="avis-data import --format ytvis truth.json, or avis-data export --clips all",
+            hint=_without_truth_hint(workspace),
         )
     return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
+
+
+def _without_truth_hint(workspace: Workspace) -> str:
+    num_drafts = sum(entry.state == "draft" for entry in labelled_truth(workspace).values())
+    if num_drafts:
+        return f"avis-data review start; or avis-data export --include draft: {num_drafts} clip(s) have labels"
+    return "avis-data import --format ytvis truth.json, or avis-data export --clips all"
 
 
 def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | LabelledTruth]) -> dict[str, list[Track]]:

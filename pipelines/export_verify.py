@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from avis_data.errors import DataError, ItemError, Reason
+from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_file
 from avis_data.paths import Workspace
 from avis_data.pipelines.export_clips import (
@@ -17,8 +17,8 @@ from avis_data.pipelines.export_clips import (
     features_path,
     frame_name,
     frames_dir,
-    map_clips,
     mono_samples,
+    read_back_clips,
     sound_path,
 )
 from avis_data.pipelines.export_inputs import ExportClip
@@ -58,13 +58,7 @@ def check_clips(
         return _check_clip(workspace, folder, split_of[clip_id], item, written[clip_id])
 
     items = [item for of_split in splits.values() for item in of_split]
-    results, problems = map_clips(check, items, workers=workers, step=step)
-    if problems:
-        raise DataError(
-            f"read back, {problems[0]}; nothing was published",
-            hint="run the same command again; if this stays, check the disk",
-        )
-    return {path: digest for hashes in results.values() for path, digest in hashes.items()}
+    return read_back_clips(check, items, workers=workers, step=step)
 
 
 def _check_clip(

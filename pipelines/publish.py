@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from avis_data import __version__
 from avis_data.errors import ConfigError, DataError
@@ -26,12 +26,34 @@ from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.certificate import file_list
 from avis_data.pipelines.export_inputs import ExportInputs
-from avis_data.splits import Assignment
+from avis_data.pipelines.lock import open_for_work
+from avis_data.recipe import load_recipe
+from avis_data.splits import Assignment, balance_report
 from avis_data.validation.published import CERTIFICATE, FILE_LIST
 
-__all__ = ["ExportReport", "PlannedExport", "export_key", "finish", "publish"]
+__all__ = ["ExportReport", "PlannedExport", "PublishOptions", "division_facts", "export_key", "finish", "publish"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions:
+    """What can be asked of an export in any format."""
+
+    name: str
+    """Folder below `exports/`."""
+    split: str | None = None
+    """`616/105/205` or `75/25`; None: that of the list or of the imported sets, else the recipe's default."""
+    split_file: Path | None = None
+    """A written division, in place of `split`."""
+    seed: int = 0
+    """Of the division; nothing else is left to chance."""
+    include: Literal["draft"] | None = None
+    """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
+    workers: int = 4
+    """Threads; the result does not depend on it."""
+    force: bool = False
+    """Replace an export of the same name."""
 
 
 class PlannedExport(Protocol):
@@ -108,37 +130,47 @@ def export_key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[ob
     return sha256_text(canonical_json([__version__, inputs.recipe_text, categories, list(chosen), division, clips]))
 
 
+def division_facts(assignment: Assignment) -> dict[str, Any]:
+    """What every plan says of its division, for `--json`."""
+    balance = balance_report(assignment)
+    return {
+        "split": {"request": assignment.request, "seed": assignment.seed},
+        "max_deviation_clips": round(balance.max_deviation_clips, 6),
+        "mean_deviation": round(balance.mean_deviation, 6),
+    }
+
+
 def publish(
     workspace: Workspace,
-    ledger: Ledger,
-    name: str,
-    plan: Plan,
+    options: PublishOptions,
+    planned: Callable[[Ledger], Plan],
     *,
-    force: bool,
-    write: Callable[[Path], Mapping[str, str]],
+    write: Callable[[Plan, Path], Mapping[str, str]],
 ) -> ExportReport[Plan]:
-    """Write an export, give it its name, and record it; the caller holds the workspace's lock.
+    """Plan an export, write it, give it its name, and record it, under the workspace's lock.
 
     Args:
         workspace: gets `exports/<name>/`.
-        ledger: of the workspace.
-        name: of the export.
-        plan: what it will hold.
-        force: replace another export of this name.
-        write: writes all files into a folder, reads them back, calls `finish`, and gives path -> sha256.
+        options: its name, and whether to replace another one of this name.
+        planned: says what it will hold.
+        write: writes all files of a plan into a folder, reads them back, calls `finish`, and gives path -> sha256.
 
     Raises:
-        ConfigError: if another export has this name, and not `force`.
-        DataError: if the disk is full or fails; nothing is published then. All that `write` raises.
+        ConfigError: if the folder is no workspace; if another export has this name, and it may not be replaced.
+        BusyError: if another command is at work in the workspace.
+        DataError: if the disk is full or fails; nothing is published then. All that `planned` and `write` raise.
     """
-    target = workspace.exports / name
-    if target.exists() and not force:
-        return _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
-    with _publishing(workspace, target, needed_bytes=plan.bytes_written) as part:
-        files = write(part)
-    report = _report(workspace, target, plan, files, already_done=False)
-    ledger.commit_done("export", _entry(workspace, target, report))
-    return report
+    load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
+    with open_for_work(workspace, "avis-data export") as ledger:
+        plan = planned(ledger)
+        target = workspace.exports / options.name
+        if target.exists() and not options.force:
+            return _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
+        with _publishing(workspace, target, needed_bytes=plan.bytes_written) as part:
+            files = write(plan, part)
+        report = _report(workspace, target, plan, files, already_done=False)
+        ledger.commit_done("export", _entry(workspace, target, report))
+        return report
 
 
 def finish(folder: Path, files: Mapping[str, str], statement: Mapping[str, Any]) -> None:

@@ -74,6 +74,8 @@ class AudioFeatures:
     """Which kind."""
     optional: bool = False
     """Whether clips may have no such file."""
+    dispensable: bool = False
+    """Whether the model could do without it, where a clip has none."""
 
     @property
     def reader(self) -> AudioReader:
@@ -84,6 +86,13 @@ class AudioFeatures:
     def shape(self) -> tuple[int, ...]:
         """Of what is heard in one frame."""
         return self.reader.shape
+
+    @property
+    def hint(self) -> str:
+        """What to do where files are missing or bad."""
+        if self.dispensable and not self.optional:
+            return f"{self.reader.hint}; if some clips have no sound: --set data.audio_optional=true"
+        return self.reader.hint
 
     def existing(self, folder: Path, clip_id: str) -> Path | None:
         """The file of a clip in the folder of its split; None where it has none and need not have one."""

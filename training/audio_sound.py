@@ -27,7 +27,7 @@ class SoundFile:
     @property
     def hint(self) -> str:
         """What to do where files are missing or bad."""
-        return "avis-data validate DATASET; if some clips have no sound: --set data.audio_optional=true"
+        return "avis-data validate DATASET"
 
     def path(self, folder: Path, clip_id: str) -> Path:
         """The file of a clip in the folder of its split."""

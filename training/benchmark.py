@@ -34,6 +34,8 @@ __all__ = ["BenchmarkRequest", "BenchmarkResult", "benchmark_model", "latency_s"
 class BenchmarkRequest:
     """What to measure, and how."""
 
+    model_name: str | None = None
+    """Which model; without config and weights, by its published recipe."""
     config_name: str | None = None
     """A shipped config or a YAML file; its weights are random, which find little to make masks of. Or:"""
     weights: Path | None = None
@@ -76,7 +78,7 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
     """Predict clips of noise, and measure.
 
     Raises:
-        ConfigError: if not exactly one of config and weights is given, or the config is bad.
+        ConfigError: if not exactly one of config and weights is given, or it is of another model or bad.
         DataError: if the weights are not in order.
         ToolError: if the device is missing, or its memory runs out.
     """
@@ -123,12 +125,15 @@ def latency_s(stream_fps: float, model_fps: float, *, clip_frames: int | None = 
 
 
 def _model(request: BenchmarkRequest, device: torch.device) -> tuple[nn.Module, RunConfig]:
-    if (request.config_name is None) == (request.weights is None):
-        raise ConfigError("give either --config NAME or --weights RUN")
+    named, name = request.config_name, request.model_name
+    if name is not None and named is None and request.weights is None:
+        named = model_entry(name).default_config
+    if (named is None) == (request.weights is None):
+        raise ConfigError("give either --config NAME (or --model NAME) or --weights RUN")
     if request.weights is not None:
-        model, config = load_trained(request.weights, None, request.settings)
+        model, config = load_trained(request.weights, None, request.settings, model_name=name)
         return model.to(device), config
-    config = load_config(request.config_name or "", request.settings)
+    config = load_config(named or "", request.settings, model=name)
     return new_model(config, device).eval(), config
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -121,7 +121,7 @@ def load_config(name: str | Path, settings: Iterable[str] = (), *, model: str | 
         model: what the config must be for; None: any.
 
     Raises:
-        ConfigError: if there is no such config or file, or it is for another model.
+        ConfigError: if there is no such config or file, it is for another model, or its length is given twice.
         ProblemsError: with every unknown key and every bad value.
     """
     where, text = _text_of(str(name))
@@ -131,7 +131,10 @@ def load_config(name: str | Path, settings: Iterable[str] = (), *, model: str | 
         raise ConfigError(f"{where}: not YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: must be a mapping of keys to values, is {type(values).__name__}")
-    config = config_from_values(apply_settings(values, settings), where=where)
+    settings = tuple(settings)
+    values = apply_settings(values, settings)
+    _check_length(values, {setting.partition("=")[0] for setting in settings}, where)
+    config = config_from_values(values, where=where)
     if model is not None and config.model_name != model:
         raise ConfigError(f"{where}: is a config of {config.model_name}, not of {model}")
     return config
@@ -197,6 +200,18 @@ def _text_of(name: str) -> tuple[str, str]:
         return name, path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+
+
+def _check_length(values: Mapping[str, Any], asked: Container[str], where: str) -> None:
+    """Rounds count and not iterations, so nobody may ask for iterations in vain."""
+    loop = values.get("loop")
+    if not isinstance(loop, dict) or loop.get("rounds") is None or loop.get("iterations") is None:
+        return
+    if "loop.iterations" in asked or "loop.rounds" not in asked:
+        raise ConfigError(
+            f"{where}: loop.rounds is {loop['rounds']}, so loop.iterations={loop['iterations']} would not count",
+            hint="--set loop.rounds=null",
+        )
 
 
 def _check_clips(config: RunConfig, where: str) -> None:

@@ -204,7 +204,7 @@ def _check_stills(truth: Path, folder: Path, dataset: YtvisDataset) -> None:
                 problems.append(Problem(f"clip {video.name}", "", f"no still {folder.name}/{name}"))
     if problems:
         raise ProblemsError(
-            f"{truth}: {len(problems)} still(s) are missing", problems, hint="avis-data validate DATASET"
+            f"{truth}: {len(problems)} still(s) are missing", problems, hint=f"avis-data validate {truth.parent}"
         )
 
 
@@ -216,6 +216,4 @@ def _check_audio(folder: Path, dataset: YtvisDataset, audio: AudioFeatures) -> N
         if path is not None and problem:
             problems.append(Problem(f"clip {video.name}", path.relative_to(folder.parent).as_posix(), problem))
     if problems:
-        raise ProblemsError(
-            f"{folder}: the audio of {len(problems)} clip(s) cannot be used", problems, hint=audio.reader.hint
-        )
+        raise ProblemsError(f"{folder}: the audio of {len(problems)} clip(s) cannot be used", problems, hint=audio.hint)

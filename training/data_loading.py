@@ -175,4 +175,5 @@ def _collated(items: list[TrainingClip | AvisError]) -> TrainingBatch | AvisErro
 
 
 def _leave_interrupts(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training process's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group they are the training process's to handle
+        signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, area
@@ -17,6 +17,7 @@ from avis_data.training.data import DatasetClip, SplitData
 __all__ = ["predicted_view", "sound_of", "true_view", "write_sheet"]
 
 _GAP_PX = 12
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 
 def sound_of(split: SplitData, clip: DatasetClip) -> Path | None:
@@ -41,18 +42,26 @@ def predicted_view(split: SplitData, clip: DatasetClip, tracks: Sequence[Predict
     return _view(split, clip, labels, masks)
 
 
-def write_sheet(path: Path, views: Sequence[ClipView], *, seconds: range | None = None) -> None:
+def write_sheet(
+    path: Path, views: Sequence[ClipView], *, seconds: range | None = None, titles: Sequence[str] = ()
+) -> None:
     """Write contact sheets of the same clip below each other, as PNG on white.
+
+    Args:
+        seconds: the part to show; None for the whole clip.
+        titles: what each sheet is called, left of its first still; empty: they have no names.
 
     Raises:
         DataError: if a still is no picture, or the sound no sound file.
     """
     sheets = [contact_sheet(view, seconds=seconds) for view in views]
     height = sum(sheet.height + _GAP_PX for sheet in sheets)
-    page = Image.new("RGB", (max(sheet.width for sheet in sheets), height), (255, 255, 255))
+    page = Image.new("RGB", (max(sheet.width for sheet in sheets), height), _PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
     top = 0
-    for sheet in sheets:
+    for sheet, title in zip(sheets, titles or [""] * len(sheets), strict=True):
         page.paste(sheet, (0, top), sheet)
+        draw.text((2, top + 4), title, font=font, fill=_INK)
         top += sheet.height + _GAP_PX
     with atomic_path(path) as part:
         page.save(part, format="PNG")
@@ -67,4 +76,5 @@ def _view(
         stills=tuple(clip.folder / name for name in clip.file_names),
         sound=sound_of(split, clip),
         tracks=tuple(TrackView(label=label, masks=row) for label, row in zip(labels, masks, strict=True)),
+        fps=clip.times.fps,
     )

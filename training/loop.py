@@ -82,6 +82,8 @@ class Trainer:
         self.optimiser = build_optimiser(model, config.optimiser)
         self.parallel = processes.wrapped(model)
         self.state = RunState(iteration=0, train_sha256=sha256_file(train.truth))
+        self._saved_at: int | None = None
+        self._changing = False
 
     def resume(self) -> None:
         """Go on from the last checkpoint of the folder. Raises DataError if it is of another model or other data."""
@@ -95,15 +97,18 @@ class Trainer:
         if found.state.iteration:
             restore_optimiser(self.optimiser, found.optimiser, where=self.folder.root)
         self.state = found.state
+        self._saved_at = found.state.iteration
         if self.processes.is_first:
             self.folder.cut_log(found.state.iteration)
         self.processes.wait()
 
     def run(self) -> TrainingResult:
-        """Train to the last iteration, or until Ctrl-C; a checkpoint is written in both cases.
+        """Train to the last iteration, or until Ctrl-C; a checkpoint is written in both cases, and before errors.
+
+        A run that begins writes one too: it can be gone on with from the first moment, start weights included.
 
         Raises:
-            DataError: if a file is bad, or the loss is no number; a checkpoint is written before.
+            DataError: if a file is bad, or the loss or its gradient is no number.
             ToolError: if memory runs out.
         """
         loop = self.config.loop
@@ -118,12 +123,18 @@ class Trainer:
                 device=self.device,
             ) as log,
         ):
-            ready = self._batches()
-            while self.state.iteration < loop.iterations and not stopped:
-                record = self.iterate(ready, stop)
-                stopped = record.stop_requested
-                log.add(record, every=loop.log_every)
-                self._after(log, stopped)
+            try:
+                self._keep()
+                ready = self._batches()
+                while self.state.iteration < loop.iterations and not stopped:
+                    record = self.iterate(ready, stop)
+                    stopped = record.stop_requested
+                    log.add(record, every=loop.log_every)
+                    self._after(log, stopped)
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(error, self.config) from None
+            finally:
+                self._keep()
             share = log.data_wait_share
         return TrainingResult(
             iteration=self.state.iteration,
@@ -141,10 +152,12 @@ class Trainer:
         passes = self.config.loop.accumulate
         total: dict[str, Tensor] = {}
         waited = 0.0
+        clips: list[str] = []
         for number in range(passes):
             before = time.perf_counter()
             batch = next(ready).to(self.device)
             waited += time.perf_counter() - before
+            clips += [clip.clip_id for clip in batch.clips]
             self._seed_pass(number)
             losses = self._losses(batch, synchronised=number == passes - 1)
             for name, loss in losses.items():
@@ -153,8 +166,13 @@ class Trainer:
         rate = rate_factor(self.config.schedule, self.state.iteration, self.config.loop.iterations)
         set_rate(self.optimiser, rate)
         norm = self._clipped_norm()
+        if not math.isfinite(norm.item()):
+            shared = {name for part in self.processes.gathered(clips) for name in part}
+            raise self._no_number("the gradient is not a number", sorted(shared))
+        self._changing = True
         self.optimiser.step()
         self.state = replace(self.state, iteration=self.state.iteration + 1)
+        self._changing = False
         return StepRecord(
             iteration=self.state.iteration,
             losses=total,
@@ -190,16 +208,13 @@ class Trainer:
 
     def _losses(self, batch: TrainingBatch, *, synchronised: bool) -> dict[str, Tensor]:
         """Forward and backward; gradients are added up, and averaged over the processes if `synchronised`."""
-        try:
-            with (
-                _unsynchronised(self.parallel, not synchronised),
-                torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16"),
-            ):
-                losses: dict[str, Tensor] = self.parallel(batch)
-                total = torch.stack(list(losses.values())).sum() / self.config.loop.accumulate
-                total.backward()
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(error, self.config) from None
+        with (
+            _unsynchronised(self.parallel, not synchronised),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16"),
+        ):
+            losses: dict[str, Tensor] = self.parallel(batch)
+            total = torch.stack(list(losses.values())).sum() / self.config.loop.accumulate
+            total.backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _check(self, losses: dict[str, Tensor], batch: TrainingBatch, stop: StopRequest | None) -> bool:
@@ -212,11 +227,14 @@ class Trainer:
         guilty = [clip.clip_id for clip in batch.clips if not self._is_finite(TrainingBatch(clips=(clip,)))]
         names = sorted({name for part in self.processes.gathered(guilty) for name in part})
         bad = sorted(name for name, loss in losses.items() if not math.isfinite(loss.item()))
-        self._save()
-        raise DataError(
-            f"iteration {self.state.iteration + 1}: the loss is not a number ({', '.join(bad[:4]) or 'elsewhere'}), "
-            f"at clip {', '.join(names) or ' or '.join(clip.clip_id for clip in batch.clips)}; "
-            f"the weights before it are kept in {self.folder.last()}",
+        what = f"the loss is not a number ({', '.join(bad[:4]) or 'elsewhere'})"
+        raise self._no_number(what, names or [clip.clip_id for clip in batch.clips])
+
+    def _no_number(self, what: str, clips: list[str]) -> DataError:
+        """The error of an iteration that would spoil the weights; those before it are saved on the way out."""
+        return DataError(
+            f"iteration {self.state.iteration + 1}: {what}, at clip {' or '.join(clips)}; "
+            f"the weights before it are kept in {self.folder.checkpoint(self.state.iteration)}",
             hint="--resume with a lower rate (--set optimiser.rate=...), fp32, or without that clip",
         )
 
@@ -252,9 +270,17 @@ class Trainer:
         return figures
 
     def _save(self) -> None:
-        if self.processes.is_first:
-            self.folder.save(self.model, self.optimiser, self.state, self.metadata)
+        self._keep()
         self.processes.wait()
+
+    def _keep(self) -> None:
+        """Write a checkpoint, unless there is one of this iteration, or the weights are half changed.
+
+        It waits for no other process: one that met an error is alone with it.
+        """
+        if self.processes.is_first and not self._changing and self._saved_at != self.state.iteration:
+            self.folder.save(self.model, self.optimiser, self.state, self.metadata)
+            self._saved_at = self.state.iteration
 
 
 def new_model(config: RunConfig, device: torch.device) -> nn.Module:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from avis_data.training.losses import Ratio, class_loss, mask_losses, similarity_loss
 from avis_data.training.matcher import Matches, match_cost, matched
-from avis_data.training.models.avism_config import AvismLossConfig
-from avis_data.training.models.frame_decoder import FrameHead
-from avis_data.training.models.tracker import TrackerOutput, video_masks
+from avis_data.training.models.avism.config import AvismLossConfig
+from avis_data.training.models.avism.frame_decoder import FrameHead
+from avis_data.training.models.avism.tracker import TrackerOutput, video_masks
 from avis_data.training.points import PointSource, uncertain_points
 from avis_data.training.precision import at_least_float32
 from avis_data.training.targets import ClipTarget, frame_targets

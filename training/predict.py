@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from avis_data.errors import ConfigError, DataError, ToolError
+from avis_data.errors import ConfigError, DataError
 from avis_data.training.clips import PredictedTrack
 from avis_data.training.config import RunConfig
 from avis_data.training.data import DatasetClip, SplitData, open_split
@@ -22,7 +22,7 @@ from avis_data.training.processes import choose_device
 from avis_data.training.registry import MODELS, model_entry
 from avis_data.training.results import write_results
 from avis_data.training.tasks import audio_of
-from avis_data.training.validation import predict_clip
+from avis_data.training.validation import predict_clip, telling_memory
 from avis_data.training.video_dataset import make_video_dataset
 from avis_data.training.weights import categories_of_weights, load_trained, weights_file
 
@@ -37,6 +37,8 @@ class PredictRequest:
 
     weights: Path
     """A weight file, or the folder of a run."""
+    model_name: str | None = None
+    """Which model the weights must be of; None: any."""
     config_name: str | None = None
     """A shipped config or a YAML file, for weights that do not say theirs."""
     settings: Sequence[str] = ()
@@ -45,6 +47,8 @@ class PredictRequest:
     """A dataset in the AVISeg layout; or:"""
     video: Path | None = None
     """A video file."""
+    fps: float | None = None
+    """Frames of the video that are looked at in a second; None: one."""
     keep: Path | None = None
     """Folder in which the stills, sound and features of the video stay, as a dataset; None: they are not kept."""
     vggish: Path | None = None
@@ -125,18 +129,19 @@ def stream(request: PredictRequest) -> Iterator[SeenFrame]:
         DataError: if the weights, the dataset or the video are not in order.
         ToolError: if the device is missing, or memory runs out.
     """
-    with _opened(request, _load(request)) as ready:
-        if not model_entry(ready.config.model_name).online:
-            online = ", ".join(name for name, entry in MODELS.items() if entry.online)
-            raise ConfigError(
-                f"{ready.config.model_name} predicts whole clips; frame by frame predict: {online}",
-                hint="avis-data predict without --stream",
-            )
+    loaded = _load(request)
+    if not model_entry(loaded.config.model_name).online:
+        online = ", ".join(name for name, entry in MODELS.items() if entry.online)
+        raise ConfigError(
+            f"{loaded.config.model_name} predicts whole clips; frame by frame predict: {online}",
+            hint="avis-data predict without --stream",
+        )
+    with _opened(request, loaded) as ready:
         for clip in ready.split.clips:
             source = SplitClipSource(
                 ready.split, clip, short=ready.config.data.test_short, long=ready.config.data.test_long
             )
-            with _memory_of(clip, ready.config):
+            with telling_memory(clip, ready.config):
                 objects = watch(ready.model, source)  # type: ignore[arg-type]  # an online.OnlineModel, as was checked
                 for frame in range(clip.num_frames):
                     with torch.autocast(
@@ -165,7 +170,7 @@ class _Ready(_Loaded):
 def _load(request: PredictRequest) -> _Loaded:
     _check(request)
     device = choose_device(request.device_name)
-    model, config = load_trained(request.weights, request.config_name, request.settings)
+    model, config = load_trained(request.weights, request.config_name, request.settings, model_name=request.model_name)
     if request.precision is not None:
         config = replace(config, loop=replace(config.loop, precision=request.precision))
     return _Loaded(model=model.to(device), config=config, device=device)
@@ -181,7 +186,13 @@ def _opened(request: PredictRequest, loaded: _Loaded) -> Iterator[_Ready]:
             names = categories_of_weights(weights_file(request.weights))
             names = names or {number: f"class {number}" for number in range(1, config.model.num_classes + 1)}
             make_video_dataset(
-                request.video, root, _VIDEO_SPLIT, categories=names, audio=audio_of(config), vggish=request.vggish
+                request.video,
+                root,
+                _VIDEO_SPLIT,
+                categories=names,
+                audio=audio_of(config),
+                vggish=request.vggish,
+                fps=request.fps or 1.0,
             )
         assert root is not None
         split = open_split(root, request.split, num_classes=config.model.num_classes, audio=audio_of(config))
@@ -190,30 +201,17 @@ def _opened(request: PredictRequest, loaded: _Loaded) -> Iterator[_Ready]:
 
 def _predictions(ready: _Ready) -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
     for clip in ready.split.clips:
-        with _memory_of(clip, ready.config):
-            tracks = predict_clip(ready.model, ready.split, clip, ready.config, ready.device)
-        yield clip, tracks
-
-
-@contextmanager
-def _memory_of(clip: DatasetClip, config: RunConfig) -> Iterator[None]:
-    """Says what to lower if memory runs out at a clip."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        now = config.predict.frames_per_pass
-        raise ToolError(
-            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})",
-            hint=f"--set predict.frames_per_pass={max(1, now // 2)} (now {now}), --set predict.kept_frames=0, "
-            "--precision bf16, or --set data.test_short=...",
-        ) from None
+        yield clip, predict_clip(ready.model, ready.split, clip, ready.config, ready.device)
 
 
 def _check(request: PredictRequest) -> None:
+    if request.model_name is not None:
+        model_entry(request.model_name)
     if (request.data is None) == (request.video is None):
         raise ConfigError("give either --data EXPORT or --video FILE")
-    if request.video is None and (request.keep is not None or request.vggish is not None):
-        raise ConfigError("--keep and --vggish go with --video")
+    of_video = (request.keep, request.vggish, request.fps)
+    if request.video is None and any(option is not None for option in of_video):
+        raise ConfigError("--keep, --vggish and --fps go with --video")
     if request.video is not None and request.split != _VIDEO_SPLIT:
         raise ConfigError("--split goes with --data")
     if request.keep is not None and request.keep.exists() and any(request.keep.iterdir()):

@@ -19,8 +19,8 @@ from avis_data.training.inference import PredictOptions
 from avis_data.training.models.afcv.config import AfcvConfig, AfcvLossConfig
 from avis_data.training.models.afcv.fitting import fitted_to
 from avis_data.training.models.afcv.model import Afcv
-from avis_data.training.models.avism import Avism
-from avis_data.training.models.avism_config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
 from avis_data.training.models.avs_bg.model import AvsBg
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig

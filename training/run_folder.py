@@ -106,13 +106,17 @@ class RunFolder:
             raise BusyError(f"{self.root}: another training is writing here; wait for it, or end it") from None
 
     def check_new(self) -> None:
-        """Raises ConfigError if the folder holds a run already."""
-        if self.config.exists() or self.last() is not None:
+        """Raises ConfigError if the folder holds a run that can be gone on with."""
+        if self.config.exists() and self.last() is not None:
             raise ConfigError(f"{self.root}: holds a run already", hint="go on with --resume, or choose another --out")
 
     def write_config(self, config: RunConfig) -> None:
         """Keep the resolved config."""
         write_text(self.config, yaml.safe_dump(config_values(config), sort_keys=False))
+
+    def checkpoint(self, iteration: int) -> Path:
+        """Where the checkpoint of an iteration is, or would be."""
+        return self.root / "checkpoints" / f"{iteration:07d}"
 
     def last(self) -> Path | None:
         """The folder of the newest whole checkpoint."""
@@ -123,7 +127,7 @@ class RunFolder:
         self, model: nn.Module, optimiser: torch.optim.Optimizer, state: RunState, metadata: dict[str, str]
     ) -> Path:
         """Write a checkpoint, then remove older ones; `metadata` is what the weight file says of itself."""
-        target = self.root / "checkpoints" / f"{state.iteration:07d}"
+        target = self.checkpoint(state.iteration)
         with atomic_dir(target) as part:
             save_file(_stored(model), part / _MODEL, metadata=metadata)
             save_file(_optimiser_tensors(optimiser), part / _OPTIMISER)
@@ -147,7 +151,8 @@ class RunFolder:
             state = RunState(**read_json(folder / _STATE))
         except TypeError as error:
             raise DataError(f"{folder / _STATE}: is not the state of a run ({error})") from None
-        return Checkpoint(model=read_tensors(folder / _MODEL), optimiser=read_tensors(folder / _OPTIMISER), state=state)
+        optimiser = read_tensors(folder / _OPTIMISER) if state.iteration else {}  # nothing is in it before a step
+        return Checkpoint(model=read_tensors(folder / _MODEL), optimiser=optimiser, state=state)
 
     def append_log(self, entry: dict[str, Any]) -> None:
         """Add a line to the log."""

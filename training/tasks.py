@@ -98,4 +98,5 @@ def audio_of(config: RunConfig) -> AudioFeatures | None:
     """Which audio a config's model needs; None for a model without audio."""
     if not config.model.needs_audio:
         return None
-    return AudioFeatures(config.data.audio, optional=config.data.audio_optional)
+    dispensable = model_entry(config.model_name).does_without_audio
+    return AudioFeatures(config.data.audio, optional=config.data.audio_optional, dispensable=dispensable)

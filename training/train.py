@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,6 +19,8 @@ from avis_data.training.tasks import Split, samples_of, task_of
 from avis_data.training.weights import load_initial
 
 __all__ = ["fitted_config", "resolved_config", "train_baseline"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def train_baseline(
@@ -56,6 +59,9 @@ def train_baseline(
         model = new_model(config, device)
         if init is not None:
             load_initial(model, init)
+        elif not resume and processes.is_first and config.optimiser.backbone_factor < 1:
+            # Only recipes that start from a trained backbone let it learn more slowly than the rest.
+            _LOG.warning("init=random: the published recipe starts from a trained backbone, --init resnet50.pth")
         if not resume:
             folder.check_new()
         trainer = Trainer(config, data, model, folder, device=device, processes=processes, train=train)

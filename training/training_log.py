@@ -7,6 +7,7 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -134,6 +135,7 @@ class TrainingLog:
             "s/it": f"{entry['seconds_per_iteration']:.2f}",
             "data": f"{100 * entry['data_wait_share']:.0f}%",
             "mem": f"{entry['memory_mb']:.0f}M",
+            **{kind: f"{value:.2f}" for kind, value in _by_kind(entry["losses"]).items()},
         }
         self._bar.set_postfix(parts, refresh=False)
         now = time.monotonic()
@@ -148,6 +150,15 @@ class TrainingLog:
 
     def _say(self, text: str) -> None:
         tqdm.write(f"train: {text}", file=sys.stderr)
+
+
+def _by_kind(losses: Mapping[str, float]) -> dict[str, float]:
+    """Sums of the losses of all layers: the last part of a name says of which kind it is (`frame.0.mask`: mask)."""
+    sums: dict[str, float] = {}
+    for name, value in losses.items():
+        kind = name.rpartition(".")[2]
+        sums[kind] = sums.get(kind, 0.0) + value
+    return sums
 
 
 def _board(folder: RunFolder) -> SummaryWriter | None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from avis_data.errors import ToolError
 from avis_data.metrics import Mode, ModeResult, TrackInput, VideoInput, evaluate_avis
 from avis_data.training.clips import PredictedTrack
 from avis_data.training.config import RunConfig
@@ -18,7 +19,7 @@ from avis_data.training.data_source import SplitClipSource
 from avis_data.training.drawing import predicted_view, true_view, write_sheet
 from avis_data.training.processes import Processes
 
-__all__ = ["Figures", "draw_samples", "evaluating", "figures_of", "predict_clip", "validate_model"]
+__all__ = ["Figures", "draw_samples", "evaluating", "figures_of", "predict_clip", "telling_memory", "validate_model"]
 
 _DRAWN_SECONDS = 20
 
@@ -35,6 +36,20 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     model.train(was_training)
 
 
+@contextmanager
+def telling_memory(clip: DatasetClip, config: RunConfig) -> Iterator[None]:
+    """Turns the end of memory at a clip into a ToolError that says what to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        now = config.predict.frames_per_pass
+        raise ToolError(
+            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})",
+            hint=f"--set predict.frames_per_pass={max(1, now // 2)} (now {now}), --set predict.kept_frames=0, "
+            "--precision bf16, or --set data.test_short=...",
+        ) from None
+
+
 def predict_clip(
     model: nn.Module, split: SplitData, clip: DatasetClip, config: RunConfig, device: torch.device
 ) -> list[PredictedTrack]:
@@ -42,9 +57,11 @@ def predict_clip(
 
     Raises:
         DataError: if a file of the clip is bad.
+        ToolError: if memory runs out.
     """
     source = SplitClipSource(split, clip, short=config.data.test_short, long=config.data.test_long)
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
+    with telling_memory(clip, config), autocast:
         tracks: list[PredictedTrack] = model.predict(source, config.predict)  # type: ignore[operator]  # registry.BaselineModel
     return tracks
 
@@ -79,7 +96,8 @@ def draw_samples(
             tracks = predict_clip(model, split, clip, config, device)
         path = folder / f"{iteration:07d}-{clip.clip_id}.png"
         views = [true_view(split, clip), predicted_view(split, clip, tracks)]
-        write_sheet(path, views, seconds=range(min(clip.num_frames, _DRAWN_SECONDS)))
+        shown = range(min(clip.num_frames, _DRAWN_SECONDS))
+        write_sheet(path, views, seconds=shown, titles=("truth", "prediction"))
         paths.append(path)
     return paths
 

@@ -1,7 +1,7 @@
 """Show predictions: a video with the original sound, and a contact sheet.
 
-Every second of the video is its labelled still with the predicted masks in the colour of their identity; below it the
-waveform, for each identity a bar where it sounds, and a line that moves with the sound.
+A labelled still is shown for the time that it stands for (a second, usually) with the predicted masks in the colour of
+their identity; below it the waveform, for each identity a bar where it sounds, and a line that moves with the sound.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from avis_data.training.results import read_results
 __all__ = ["render_video", "visualize"]
 
 _FPS = 5
-"""Pictures of the video per second: the line moves in fifths of a second."""
+"""Pictures of the video per second, about: the line moves in fifths of a second. A still is shown a whole number of
+times."""
 _LEAST_WIDTH, _MOST_WIDTH = 640, 1280
 _FILL = 0.45
 _ROW_PX, _WAVE_PX, _MARGIN_PX = 22, 44, 6
@@ -85,28 +86,28 @@ def render_video(view: ClipView, target: Path) -> None:
         DataError: if a still or the sound cannot be read, or the video cannot be encoded.
         ToolError: if ffmpeg is missing.
     """
-    seconds = len(view.stills)
+    repeats = max(1, round(_FPS / view.fps))
+    rate = view.fps * repeats
     with tempfile.TemporaryDirectory() as scratch, atomic_path(target) as part:
         strip: _Strip | None = None
-        for second in range(seconds):
-            picture = _overlay(view, second)
+        for frame in range(len(view.stills)):
+            picture = _overlay(view, frame)
             strip = strip or _Strip(view, picture.width)
-            for step in range(_FPS):
-                page = strip.below(picture, second + step / _FPS)
-                page.save(Path(scratch) / f"{second * _FPS + step:06d}.png", compress_level=1)
-        _encode(view, Path(scratch), part, seconds)
+            for number in range(frame * repeats, (frame + 1) * repeats):
+                strip.below(picture, number / rate).save(Path(scratch) / f"{number:06d}.png", compress_level=1)
+        _encode(view, Path(scratch), part, rate)
 
 
 class _Strip:
-    """Waveform and sounding seconds of a whole clip."""
+    """Waveform and sounding periods of a whole clip."""
 
     def __init__(self, view: ClipView, width: int) -> None:
-        self._seconds = len(view.stills)
+        self._seconds = len(view.stills) / view.fps
         self._width = width
         height = _WAVE_PX + _ROW_PX * len(view.tracks) + 2 * _MARGIN_PX
         self._picture = Image.new("RGB", (width, height), _PAPER)
         draw = ImageDraw.Draw(self._picture)
-        for second in range(self._seconds + 1):
+        for second in range(int(self._seconds) + 1):
             draw.line((self._x(second), 0, self._x(second), height), fill=_GRID)
         if view.sound is not None:
             self._draw_wave(draw, loudness(view.sound, num_seconds=self._seconds, bars_per_second=20))
@@ -138,18 +139,19 @@ class _Strip:
         for number, track in enumerate(view.tracks):
             top = _MARGIN_PX + _WAVE_PX + number * _ROW_PX
             draw.text((_MARGIN_PX, top + 3), track.label[:20], font=font, fill=colour_of(number))
-            for second, mask in enumerate(track.masks):
+            for frame, mask in enumerate(track.masks):
                 if mask is not None:
-                    box = (self._x(second), top + 4, self._x(second + 1) - 1, top + _ROW_PX - 4)
+                    ends = self._x(frame / view.fps), self._x((frame + 1) / view.fps)
+                    box = (ends[0], top + 4, max(ends[0], ends[1] - 1), top + _ROW_PX - 4)
                     draw.rectangle(box, fill=colour_of(number))
 
 
-def _overlay(view: ClipView, second: int) -> Image.Image:
-    """The still of a second with the masks that sound, at a width at which names can be read."""
-    picture = open_picture(view.stills[second])
+def _overlay(view: ClipView, frame: int) -> Image.Image:
+    """A still with the masks that sound, at a width at which names can be read."""
+    picture = open_picture(view.stills[frame])
     pixels = np.asarray(picture, dtype=np.float32).copy()
     for number, track in enumerate(view.tracks):
-        rle = track.masks[second]
+        rle = track.masks[frame]
         if rle is not None:
             inside = decode(rle)
             pixels[inside] = (1 - _FILL) * pixels[inside] + _FILL * np.asarray(colour_of(number))
@@ -167,8 +169,9 @@ def _border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return inside & ~core
 
 
-def _encode(view: ClipView, folder: Path, target: Path, seconds: int) -> None:
-    streams = [ffmpeg.input("%06d.png", framerate=_FPS, f="image2")]
+def _encode(view: ClipView, folder: Path, target: Path, rate: float) -> None:
+    seconds = len(view.stills) / view.fps
+    streams = [ffmpeg.input("%06d.png", framerate=rate, f="image2")]
     options = {"c:v": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "crf": 20, "movflags": "+faststart"}
     if view.sound is not None:
         streams.append(ffmpeg.input(local_file(view.sound)))

@@ -89,28 +89,34 @@ def build_model(config: RunConfig) -> nn.Module:
         raise ConfigError(f"this {config.model_name} cannot be built: {error}") from None
 
 
-def load_trained(path: Path, config_name: str | None, settings: Sequence[str] = ()) -> tuple[nn.Module, RunConfig]:
+def load_trained(
+    path: Path, config_name: str | None, settings: Sequence[str] = (), *, model_name: str | None = None
+) -> tuple[nn.Module, RunConfig]:
     """A trained model in evaluation mode, and its config.
 
     Args:
         path: weights, or the folder of a run.
-        config_name: a shipped config or a YAML file; None: what the weights say.
+        config_name: a shipped config or a YAML file; None: what the weights say, else the model's published recipe.
         settings: changes of the config, `key.sub=value`.
+        model_name: which model it must be; None: any.
 
     Raises:
-        ConfigError: if nothing says what the config is.
+        ConfigError: if nothing says what the config is, or it is of another model.
         DataError: if the file cannot be read.
         ProblemsError: if the weights are of another model.
     """
     file = weights_file(path)
     own = config_of_weights(file)
-    if config_name is not None:
-        config = load_config(config_name, settings)
-    else:
-        if own is None:
-            hint = "--config avism_r50, or another of `avis-data train-baseline --help`"
-            raise ConfigError(f"{file}: does not say which config it was trained with", hint=hint)
+    if own is not None and model_name not in (None, own.model_name):
+        raise ConfigError(f"{file}: holds the weights of {own.model_name}, not of {model_name}")
+    if config_name is None and own is not None:
         config = _changed(own, settings, file)
+    elif config_name is None and model_name is None:
+        hint = "--config avism_r50, or another of `avis-data train-baseline --help`"
+        raise ConfigError(f"{file}: does not say which config it was trained with", hint=hint)
+    else:
+        named = config_name or model_entry(model_name or "").default_config
+        config = load_config(named, settings, model=model_name)
     if own is not None:
         _check_tied(own, config, file)
     model = build_model(config)
@@ -122,13 +128,16 @@ def _check_tied(own: RunConfig, config: RunConfig, file: Path) -> None:
     """Raises ConfigError if the weights were trained with another value of what they cannot do without."""
     if own.model_name != config.model_name:
         return
-    for name in model_entry(config.model_name).tied:
-        trained, wanted = getattr(own.model, name), getattr(config.model, name)
+    tied = [("model", name) for name in model_entry(config.model_name).tied]
+    if own.model.needs_audio and config.model.needs_audio:
+        tied.append(("data", "audio"))  # another kind may have the same width: it would fit, and mean nothing
+    for section, name in tied:
+        trained, wanted = (getattr(getattr(one, section), name) for one in (own, config))
         if trained != wanted:
+            key = f"{section}.{name}"
             raise ConfigError(
-                f"{file}: was trained with model.{name}={trained}; it cannot be used with {wanted}",
-                hint=f"--set model.{name}={trained}, or train another: avis-data train-baseline --set "
-                f"model.{name}={wanted}",
+                f"{file}: was trained with {key}={trained}; it cannot be used with {wanted}",
+                hint=f"--set {key}={trained}, or train another: avis-data train-baseline --set {key}={wanted}",
             )
 
 
@@ -162,7 +171,7 @@ def load_initial(model: nn.Module, path: Path) -> LoadReport:
         DataError: if the file cannot be read, or nothing in it fits.
     """
     is_run = path.is_dir() and (path / "checkpoints").is_dir()
-    report = load_into(model, read_start_weights(weights_file(path) if is_run else path))
+    report = load_into(model, read_start_weights(weights_file(path) if is_run else path), where=str(path))
     if report.missing or report.misshapen or report.unexpected:
         _LOG.warning(
             "init=%s loaded=%d random=%d first=%s other_shape=%d unused=%d",

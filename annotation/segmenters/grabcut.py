@@ -13,12 +13,13 @@ from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 
 __all__ = ["GrabCut"]
 
-_ROUNDS = 5
+_ROUNDS = 2
+"""More take longer and find no better outline (docs/benchmarks.md, "A mask from one box")."""
 _LONG_PX = 320
-"""Larger pictures are made smaller: the time grows with the pixels, the outline hardly gets better."""
-_LEAST_BOX_PX = 160
-"""A box is enlarged to that, so that a small object has enough pixels for its colours."""
-_MARGIN = 0.3
+"""What is looked at is brought to this size, the small made larger too: OpenCV's weight of a smooth outline against the
+colours is fixed, so in fewer pixels thin parts are cut off, and in more of them it only takes longer."""
+_MOST_ENLARGED = 6.0
+_MARGIN = 0.15
 """How much around the box is looked at, as a part of its sides: the colours of what is not the object."""
 _REACH = 0.08
 """How far from a point alone the object is looked for, as a part of the picture's shorter side."""
@@ -26,6 +27,7 @@ _AROUND = 3.0
 """How much more than that is looked at."""
 _ALIKE_LAB = (24.0, 16.0, 16.0)
 _DOT_PX = 3
+"""Radius of a point at the size that is looked at, where it is no smaller than two pixels of the picture."""
 _LEAST_PART = 0.05
 """Pieces smaller than this part of the mask are specks."""
 
@@ -54,7 +56,8 @@ class GrabCut:
         inside = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
         inside = _without_specks(inside, _scaled(prompt.inside, view, scale))
         whole = np.zeros((height, width), dtype=np.bool_)
-        part = cv2.resize(inside.astype(np.float32), (cut.shape[1], cut.shape[0]), interpolation=cv2.INTER_LINEAR)
+        way = cv2.INTER_LINEAR if scale < 1 else cv2.INTER_AREA
+        part = cv2.resize(inside.astype(np.float32), (cut.shape[1], cut.shape[0]), interpolation=way)
         whole[view[1] : view[3], view[0] : view[2]] = part > 0.5
         return Found(mask_HW=whole, confidence=_contrast(small, inside))
 
@@ -77,13 +80,13 @@ def _view(prompt: Prompt, height: int, width: int) -> tuple[int, int, int, int]:
 
 def _scale(view: tuple[int, int, int, int]) -> float:
     long = max(view[2] - view[0], view[3] - view[1])
-    return _LONG_PX / long if long > _LONG_PX else max(1.0, min(4.0, _LEAST_BOX_PX / long))
+    return min(_LONG_PX / long, _MOST_ENLARGED)
 
 
 def _scaled(
     points: tuple[tuple[float, float], ...], view: tuple[int, int, int, int], scale: float
 ) -> list[tuple[int, int]]:
-    return [(int((x - view[0]) * scale), int((y - view[1]) * scale)) for x, y in points]
+    return [(round((x - view[0]) * scale), round((y - view[1]) * scale)) for x, y in points]
 
 
 def _seeds(
@@ -93,7 +96,7 @@ def _seeds(
     seeds = np.full(small.shape[:2], cv2.GC_BGD, dtype=np.uint8)
     if prompt.box is not None:
         (x0, y0), (x1, y1) = _scaled(((prompt.box[0], prompt.box[1]), (prompt.box[2], prompt.box[3])), view, scale)
-        seeds[max(0, y0) : y1 + 1, max(0, x0) : x1 + 1] = cv2.GC_PR_FGD
+        seeds[max(0, y0) : max(y0, y1 - 1) + 1, max(0, x0) : max(x0, x1 - 1) + 1] = cv2.GC_PR_FGD
     else:
         seeds[:] = cv2.GC_PR_BGD
         for x, y in _scaled(prompt.inside, view, scale):
@@ -105,7 +108,7 @@ def _seeds(
         seeds[part > 0] = cv2.GC_PR_FGD
     for points, kind in ((prompt.inside, cv2.GC_FGD), (prompt.outside, cv2.GC_BGD)):
         for x, y in _scaled(points, view, scale):
-            cv2.circle(seeds, (x, y), _DOT_PX, kind, -1)
+            cv2.circle(seeds, (x, y), max(_DOT_PX, round(2 * scale)), kind, -1)
     return seeds
 
 

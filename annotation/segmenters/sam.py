@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avis_data.annotation.segmenters.official_sam import read_official, renamed, vision_shape
-from avis_data.annotation.segmenters.pictures import Frame, box_of, points_of, refined
-from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
+from avis_data.annotation.segmenters.pictures import Frame, FromLogits, box_of, points_of, refined
+from avis_data.annotation.segmenters.segmenter import Embedding, Prompt
 from avis_data.errors import DataError
 
 __all__ = ["TransformersSam", "load_sam", "load_sam2"]
 
 
-class TransformersSam:
+class TransformersSam(FromLogits):
     """A SAM or SAM 2 of transformers. Answering changes nothing in it, so threads may share it."""
 
     embeds = True
@@ -39,11 +39,6 @@ class TransformersSam:
         maps = self._model.get_image_embeddings(frame.network_input(picture_HW3).to(self._device))
         maps = maps if isinstance(maps, list | tuple) else [maps]
         return {f"map{k}": _fp16(feature) for k, feature in enumerate(maps)}
-
-    def segment(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> Found:
-        """The best of three answers to a single point, else the one answer."""
-        logits_HW, confidence = self.logits(picture_HW3, embedding, prompt)
-        return Found(mask_HW=(logits_HW > 0).numpy(), confidence=confidence)
 
     @torch.inference_mode()
     def logits(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> tuple[Tensor, float]:

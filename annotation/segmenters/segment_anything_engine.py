@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avis_data.annotation.segmenters.official_sam import read_official, vision_shape
-from avis_data.annotation.segmenters.pictures import Frame, box_of, points_of, refined
-from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
+from avis_data.annotation.segmenters.pictures import Frame, FromLogits, box_of, points_of, refined
+from avis_data.annotation.segmenters.segmenter import Embedding, Prompt
 from avis_data.errors import DataError, ToolError
 
 __all__ = ["SegmentAnything", "load_segment_anything"]
@@ -36,7 +36,7 @@ _STAND_INS = {
 }
 
 
-class SegmentAnything:
+class SegmentAnything(FromLogits):
     """A `Sam` of the package. Answering changes nothing in it, so threads may share it."""
 
     name = "segment-anything"
@@ -53,11 +53,6 @@ class SegmentAnything:
         """The feature map of the image encoder, `map0`."""
         pixels = self._frame(picture_HW3).network_input(picture_HW3).to(self._device)
         return {"map0": self._model.image_encoder(pixels).cpu().numpy().astype(np.float16)}
-
-    def segment(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> Found:
-        """The best of three answers to a single point, else the one answer."""
-        logits_HW, confidence = self.logits(picture_HW3, embedding, prompt)
-        return Found(mask_HW=(logits_HW > 0).numpy(), confidence=confidence)
 
     @torch.inference_mode()
     def logits(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> tuple[Tensor, float]:

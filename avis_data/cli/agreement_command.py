@@ -20,26 +20,31 @@ _SHOWN = 10
 
 
 @click.command("agreement")
-@click.option("--round", "round_name", metavar="ROUND", help="One draft round. Default: all of them.")
+@click.option("--round", "round_name", metavar="ROUND", help="One round. Default: all draft rounds.")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page to open.")
 @json_option
 def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
     """Compare what two people said of the same clips: masks, identities, who sounds when.
 
-    Clips are labelled twice with `avis-data annotate push --double 5%`. The definitions are in docs/review.md.
+    Clips are labelled twice with `avis-data annotate push --double 5%`. Of a review or fix round, by its name, what
+    people left is compared with what they found. The definitions are in docs/review.md.
 
     \b
     Example:
       avis-data agreement --html agreement.html
-      avis-data agreement --round draft --json
+      avis-data agreement --round review --json
     """
     from avis_data.annotation.adjudication import compare_rounds
     from avis_data.annotation.agreement_page import agreement_report, write_agreement_page
+    from avis_data.annotation.compared import is_blind
+    from avis_data.annotation.rounds import places
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     load_recipe(workspace)
-    report = agreement_report(compare_rounds(workspace, round_name))
+    blind = round_name is None or is_blind(round_name)
+    states = {place.clip_id: place.state.value for place in places(workspace)}
+    report = agreement_report(compare_rounds(workspace, round_name), is_blind=blind, states=states)
     if html is not None:
         write_agreement_page(workspace, report, html)
     if as_json:
@@ -52,8 +57,11 @@ def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
 
 def _print(report: AgreementReport) -> None:
     total = report.total
-    click.echo(f"{total.num_clips} clip(s) labelled by two or more, {total.num_comparisons} comparison(s)")
+    what = "labelled by two or more" if report.is_blind else "as people found them and left them, so not blind"
+    click.echo(f"{total.num_clips} clip(s) {what}, {total.num_comparisons} comparison(s)")
     if not total.num_comparisons:
+        twice = "avis-data annotate push --round draft --annotators A,B --double 5%, then avis-data annotate pull"
+        click.echo(f"  hint: {twice if report.is_blind else 'avis-data annotate pull'}", err=True)
         return
     for name, found in (("all", total), *report.rounds.items(), *report.annotators.items()):
         click.echo(f"{name}: {_line(found)}")
@@ -62,7 +70,8 @@ def _print(report: AgreementReport) -> None:
     click.echo("most disagreement:")
     for item in report.queue[:_SHOWN]:
         differ = f"{item.seconds_differing} of {item.seconds_sounding} sounding track-seconds"
-        click.echo(f"  {item.clip_id} ({item.a}, {item.b}): {100 * item.disagreement:.1f} %, {differ}")
+        state = report.states.get(item.clip_id, "not in the manifest")
+        click.echo(f"  {item.clip_id} ({item.a}, {item.b}): {100 * item.disagreement:.1f} %, {differ}; {state}")
 
 
 def _line(found: AgreementFigures) -> str:

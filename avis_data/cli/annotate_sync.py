@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -143,13 +144,31 @@ def _say_push(report: DraftReport, *, dry_run: bool) -> None:
         click.echo(f"{who}: {part['num_added']} added, {part['num_there']} there already{removed}")
     if report.num_double:
         click.echo(f"{report.num_double} clip(s) are labelled by two people")
+    for line in _left_undone(report):
+        click.echo(line, err=True)
     for clip_id in report.without_preview[:_SHOWN_PROBLEMS]:
         click.echo(f"{clip_id}: no preview, so not pushed (avis-data status --failed)", err=True)
-    for email in report.without_account:
-        click.echo(f"{email}: no account on the server yet; they make it at {report.invitation}", err=True)
+    if report.without_account:
+        who = ", ".join(report.without_account)
+        click.echo(f"no account on the server yet: {who}; they make it at {report.invitation}", err=True)
+
+
+def _left_undone(report: DraftReport) -> Iterator[str]:
+    """What was asked for and cannot be, with the reason."""
+    if report.round != "draft":
+        yield f"these are in {report.round}: the draft round before it is closed"
+    if report.num_labelled:
+        yield f"{report.num_labelled} clip(s) were labelled in an earlier draft round and are left alone"
+    if report.num_double_short:
+        short = f"{report.num_double_short} fewer are labelled twice than asked for"
+        yield f"{short}: the others were given to anyone, or are past their draft"
+    if report.without_clips:
+        yield f"no clip for {', '.join(report.without_clips)}: all were given to others before, and stay with them"
 
 
 def _say_pull(report: PullReport) -> None:
+    from avis_data.annotation.adjudication import problem_text
+
     click.echo(
         f"{report.num_tasks} task(s), {report.num_unchanged} unchanged, {report.num_received} annotation(s) received,"
         f" {len(report.labelled)} labelled, {len(report.problems)} problem(s)"
@@ -157,8 +176,7 @@ def _say_pull(report: PullReport) -> None:
     for name, clip_id, annotator in report.withdrawn:
         click.echo(f"{name}/{clip_id}: {annotator} deleted their annotation; it does not count any more")
     for name, clip_id, problem in report.problems[:_SHOWN_PROBLEMS]:
-        place = " ".join(str(part) for part in (problem.identity, problem.second) if part is not None)
-        click.echo(f"{name}/{clip_id}: {place + ': ' if place else ''}{problem.message}")
+        click.echo(f"{name}/{clip_id}: {problem_text(problem)}")
     if len(report.problems) > _SHOWN_PROBLEMS:
         click.echo(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more: --json lists all")
     for warning in report.warnings:

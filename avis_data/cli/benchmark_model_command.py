@@ -22,7 +22,8 @@ def _size(context: click.Context, parameter: click.Parameter, value: str) -> tup
 
 
 @click.command("benchmark-model")
-@click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="A model with random weights; or:")
+@click.option("--model", "model_name", default=None, help="A model with random weights, as published; or:")
+@click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="Another config, random weights; or:")
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="Trained weights, or a run's folder.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated.")
 @click.option("--frames", "num_frames", type=click.IntRange(min=1), default=10, show_default=True, help="Of the clip.")
@@ -46,7 +47,7 @@ def command(as_json: bool, **options: Any) -> None:
 
     \b
     Example:
-      avis-data benchmark-model --config rcf_r101
+      avis-data benchmark-model --model rcf
       avis-data benchmark-model --weights runs/rcf_tiny --stream-fps 1 --json
     """
     from dataclasses import asdict

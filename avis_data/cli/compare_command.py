@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avis_data.cli.options import mode_option
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,13 +27,7 @@ _FILE = click.Path(path_type=Path)
 @click.argument("a", type=_FILE)
 @click.argument("b", type=_FILE)
 @click.option("--gt", "truth", type=_FILE, required=True, help="Truth: a JSON file.")
-@click.option(
-    "--mode",
-    type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
-    default="both",
-    show_default=True,
-    help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
-)
+@mode_option
 @click.option("--bootstrap", type=click.IntRange(10, 100_000), default=1000, show_default=True, metavar="N")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avis_data.cli.options import mode_option
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,13 +29,7 @@ _VARIANTS = ["official_ids_from_one", "empty_as_null", "official_literal_constan
 @click.option("--task", type=click.Choice(["avis", "avs"]), default="avis", show_default=True, help="avs: AVSBench.")
 @click.option("--gt", "truth", type=_FILE, required=True, help="Truth: a JSON file (avs: a folder or .npz).")
 @click.option("--pred", "predictions", type=_FILE, required=True, help="Predictions, of the same kind.")
-@click.option(
-    "--mode",
-    type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
-    default="both",
-    show_default=True,
-    help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
-)
+@mode_option
 @click.option("--variant", "variants", multiple=True, type=click.Choice(_VARIANTS), help="Deviation of aviseg_compat.")
 @click.option("--json", "json_path", metavar="FILE|-", help="Write one JSON object; `-`: to stdout, without the table.")
 @click.option("--per-video", type=_FILE, metavar="FILE.parquet", help="Write the figures of each video.")

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from avis_data.cli.options import RunOptions, current_workspace, run_options
 from avis_data.errors import ExitCode
 
-__all__ = ["command", "list_options"]
+if TYPE_CHECKING:
+    from avis_data.pipelines.steps import FetchChoices
+
+__all__ = ["ListedVideos", "command", "list_options"]
 
 
-def list_options(function: click.decorators.FC) -> click.decorators.FC:
-    """Give a command the options about the list and the download."""
-    for option in reversed(
-        [
-            click.option(
-                "--list",
-                "list_path",
-                type=click.Path(path_type=Path),
-                default=None,
-                help="CSV of videos; kept as videos.csv.",
-            ),
-            click.option("--allow-local", is_flag=True, help="Let the list name files of this machine."),
-            click.option(
-                "--skip-bad-rows", is_flag=True, help="Go on without the rows that have problems, from now on."
-            ),
-            click.option(
-                "--cookies", type=click.Path(path_type=Path), default=None, help="Netscape cookie file for the sites."
-            ),
-            click.option(
-                "--sleep", "sleep_s", type=click.FloatRange(0), default=None, help="Seconds before each download."
-            ),
-        ]
-    ):
-        function = option(function)
-    return function
+@dataclass(frozen=True, kw_only=True)
+class ListedVideos:
+    """The options about the list and the download."""
+
+    list_path: Path | None
+    allow_local: bool
+    skip_bad_rows: bool
+    cookies: Path | None
+    sleep_s: float | None
+
+    def choices(self) -> FetchChoices:
+        """What the step is told."""
+        from avis_data.pipelines.steps import FetchChoices
+        from avis_data.pipelines.wanted import ListOptions
+
+        wanted = ListOptions(path=self.list_path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
+        return FetchChoices(list=wanted, cookies=self.cookies, sleep_s=self.sleep_s)
+
+
+_PATH = click.Path(path_type=Path)
+_LIST_OPTIONS = [
+    click.option("--list", "list_path", type=_PATH, default=None, help="CSV of videos; kept as videos.csv."),
+    click.option("--allow-local", is_flag=True, help="Let the list name files of this machine."),
+    click.option("--skip-bad-rows", is_flag=True, help="Go on without the rows that have problems, from now on."),
+    click.option("--cookies", type=_PATH, default=None, help="Netscape cookie file for the sites."),
+    click.option("--sleep", "sleep_s", type=click.FloatRange(0), default=None, help="Seconds before each download."),
+]
+
+
+def list_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `ListedVideos`, as its argument `listed`."""
+
+    @functools.wraps(function)
+    def command(**values: Any) -> Any:
+        listed = ListedVideos(**{field.name: values.pop(field.name) for field in fields(ListedVideos)})
+        return function(listed=listed, **values)
+
+    for option in reversed(_LIST_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command("fetch")
 @list_options
 @run_options(default_workers=4)
-def command(
-    run: RunOptions,
-    list_path: Path | None,
-    allow_local: bool,
-    skip_bad_rows: bool,
-    cookies: Path | None,
-    sleep_s: float | None,
-) -> ExitCode:
+def command(run: RunOptions, listed: ListedVideos) -> ExitCode:
     """Download the source videos of a list. Run again to resume; partial files go on where they broke off.
 
     The folder becomes a workspace with the recipe aviseg if it has none. The list has the columns url and, if you
@@ -60,12 +75,5 @@ def command(
       avis-data -C my-dataset fetch --list videos.csv --jobs 4
     """
     from avis_data.cli.run_steps import run_steps
-    from avis_data.pipelines.steps import FetchChoices
-    from avis_data.pipelines.wanted import ListOptions
 
-    choices = FetchChoices(
-        list=ListOptions(path=list_path, allow_local=allow_local, skip_bad_rows=skip_bad_rows),
-        cookies=cookies,
-        sleep_s=sleep_s,
-    )
-    return run_steps(current_workspace(), ["fetch"], run, fetch=choices, make_workspace=True)
+    return run_steps(current_workspace(), ["fetch"], run, fetch=listed.choices(), make_workspace=True)

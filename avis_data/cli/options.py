@@ -26,11 +26,20 @@ __all__ = [
     "current_workspace",
     "json_option",
     "listed_clips",
+    "mode_option",
     "run_options",
 ]
 
 clips_option = click.option("--clips", metavar="A,B|@FILE", help="Only these clips; @FILE: one id a line.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
+    default="both",
+    show_default=True,
+    help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,16 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("predict")
+@click.option("--model", "model_name", default=None, help="Which model; default: what the weights say.")
 @click.option("--weights", type=_PATH, required=True, help="A weight file, or the folder of a run (its best ones).")
 @click.option("--data", type=_PATH, default=None, help="A dataset: AVISeg's layout (an export), or AVSBench's.")
 @click.option("--video", type=_PATH, default=None, help="A video file instead; extracted and embedded by itself.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, 30, min_open=True),
+    default=None,
+    help="With --video: frames that are looked at in a second, as in the training data; default: 1.",
+)
 @click.option("--split", default="test", show_default=True, help="Of the dataset.")
 @click.option("--out", type=_PATH, default=None, help="Default: results.json; masks: predictions.")
 @click.option("--stream", "as_stream", is_flag=True, help="Print each frame as it is predicted, a line of JSON each.")
@@ -44,7 +51,7 @@ def command(out: Path | None, as_stream: bool, as_json: bool, **options: Any) ->
     Example:
       avis-data predict --weights runs/tiny --data exports/ytvis --out results.json
       avis-data predict --weights avism.safetensors --video concert.mp4 --keep concert --out concert.json
-      avis-data predict --weights runs/afcv --video concert.mp4 --stream
+      avis-data predict --model rcf --weights runs/rcf --video concert.mp4 --fps 6 --stream
     """
     import sys
     from dataclasses import asdict

@@ -111,3 +111,5 @@ def _print(report: PropagateReport) -> None:
     states = [clip.state for clip in report.clips]
     said = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     click.echo(f"{report.engine}: {said}")
+    if states and set(states) == {"nothing drawn"}:
+        click.echo("  hint: draw some stills first: avis-data annotate push --round draft, then pull", err=True)

@@ -124,6 +124,9 @@ def close(round_name: str, force: bool, reason: str | None, as_json: bool) -> No
     with open_for_work(workspace, "avis-data review close") as ledger:
         info = close_round(workspace, round_name, now=datetime.now(UTC), reason=reason)
         refresh_current(workspace, ledger)
+    if info.close_reason:
+        again = "annotate push --round draft" if info.kind == "draft" else "review start"
+        click.echo(f"what was open in it is given out anew by: avis-data {again}", err=True)
     if as_json:
         click.echo(info.model_dump_json())
     else:
@@ -141,8 +144,11 @@ def history(clip_id: str, as_json: bool) -> None:
       avis-data review history dog_park_1
     """
     from avis_data.annotation.history import clip_history
+    from avis_data.recipe import load_recipe
 
-    found = clip_history(current_workspace(), clip_id)
+    workspace = current_workspace()
+    load_recipe(workspace)
+    found = clip_history(workspace, clip_id)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
@@ -192,8 +198,9 @@ def _print_start(report: StartReport) -> None:
             click.echo(f"project {pushed.project_id} ({pushed.round}, {person}): {pushed.num_added} new task(s)")
     for clip_id, reason in sorted(report.plan.without_reviewer.items()):
         click.echo(f"{clip_id} waits for a reviewer: {reason}", err=True)
-    for email in report.without_account:
-        click.echo(f"{email}: no account on the server yet; they make it at {report.invitation}", err=True)
+    if report.without_account:
+        who = ", ".join(report.without_account)
+        click.echo(f"no account on the server yet: {who}; they make it at {report.invitation}", err=True)
     if report.plan.without_reviewer:
         click.echo("  hint: avis-data review start --reviewers SOMEBODY.ELSE@EXAMPLE.COM", err=True)
 

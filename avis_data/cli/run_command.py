@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from avis_data.cli.embed_command import weights_options
-from avis_data.cli.fetch_command import list_options
+from avis_data.cli.fetch_command import ListedVideos, list_options
 from avis_data.cli.options import RunOptions, current_workspace, run_options
 from avis_data.errors import ExitCode
 
@@ -21,11 +21,7 @@ __all__ = ["command"]
 @run_options(default_workers=4)
 def command(
     run: RunOptions,
-    list_path: Path | None,
-    allow_local: bool,
-    skip_bad_rows: bool,
-    cookies: Path | None,
-    sleep_s: float | None,
+    listed: ListedVideos,
     weights: Path | None,
     untrained: bool,
     with_preview: bool,
@@ -37,20 +33,14 @@ def command(
       avis-data -C my-dataset run --list videos.csv --weights vggish-10086976.pth
     """
     from avis_data.cli.run_steps import run_steps
-    from avis_data.pipelines.steps import EmbedChoices, FetchChoices
-    from avis_data.pipelines.wanted import ListOptions
+    from avis_data.pipelines.steps import EmbedChoices
 
     steps = ["fetch", "extract", *(["preview"] if with_preview else []), "embed"]
-    choices = FetchChoices(
-        list=ListOptions(path=list_path, allow_local=allow_local, skip_bad_rows=skip_bad_rows),
-        cookies=cookies,
-        sleep_s=sleep_s,
-    )
     return run_steps(
         current_workspace(),
         steps,
         run,
-        fetch=choices,
+        fetch=listed.choices(),
         embed=EmbedChoices(weights=weights, untrained=untrained),
-        make_workspace=list_path is not None,
+        make_workspace=listed.list_path is not None,
     )

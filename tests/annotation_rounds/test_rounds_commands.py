@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from avis_data.annotation.adjudication import compare_rounds
+from avis_data.annotation.assignments import Assignment, add_assignments
+from avis_data.annotation.pushed import ClipTask, write_pushed
 from avis_data.annotation.records import Verdict
 from avis_data.annotation.review_plan import plan_next
 from avis_data.cli.main import main
-from avis_data.errors import DataError
 from avis_data.io import read_json
 from avis_data.paths import Workspace
 from support.rounds_world import clips_only, labels, open_round, say, square, track
@@ -106,13 +107,44 @@ def test_agreement_in_figures(workspace: Workspace, capsys: pytest.CaptureFixtur
     assert run(capsys, "agreement", "--round", "draft") == found
     assert main(["agreement", "--round", "review"]) == 3 and main(["agreement", "--round", "drft"]) == 3
     assert main(["agreement"]) == 0
-    assert "a (ann@example.com, bob@example.com): 33.3 %, 2 of 6 sounding track-seconds" in capsys.readouterr().out
+    told = "a (ann@example.com, bob@example.com): 33.3 %, 2 of 6 sounding track-seconds; to review"
+    assert told in capsys.readouterr().out and found["queue"][0]["state"] == "to review"
 
 
-def test_reviews_are_no_independent_labels(workspace: Workspace) -> None:
-    open_round(workspace, "review", {"a": [REV]})
-    with pytest.raises(DataError, match="draft rounds only"):
-        list(compare_rounds(workspace, "review"))
+def test_a_review_is_compared_with_what_the_reviewer_found(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"prev_round": "draft", "prev_by": ANN}
+    clips = {"a": [DOG], "b": [DOG], "c": []}
+    add_assignments(workspace, "review", [Assignment(clip_id=name, annotator=REV, **given) for name in clips])
+    for name, tracks in clips.items():
+        write_pushed(workspace, "review", ClipTask(clip_id=name, tracks=tuple(tracks)), REV)
+    open_round(workspace, "review", {})
+    assert main(["agreement", "--round", "review"]) == 0
+    assert "0 clip(s) as people found them" in capsys.readouterr().out
+    say(workspace, labels("a", "review", REV, [LATE], Verdict.FIXED))
+    say(workspace, labels("b", "review", REV, [DOG], Verdict.SEND_BACK, reasons=("mask",)))
+    assert main(["agreement", "--round", "review-2"]) == 3
+    assert not run(capsys, "agreement")["queue"][0]["round"].startswith("review"), "not of itself: it is not blind"
+    found = run(capsys, "agreement", "--round", "review")
+    assert [(item["clip_id"], item["annotators"]) for item in found["queue"]] == [("a", [ANN, REV])]
+    assert found["queue"][0]["disagreement"] == pytest.approx(1 / 3) and found["blind"] is False
+    assert found["annotators"][REV]["spans"]["onset_bias_s"] == 2.0
+    say(workspace, labels("c", "review", REV, [DOG], Verdict.FIXED))  # found empty, though its author said unsure
+    assert run(capsys, "agreement", "--round", "review")["queue"][0]["clip_id"] == "c"
+    assert main(["agreement", "--round", "review", "--html", "page.html"]) == 0
+    assert "so not blind" in capsys.readouterr().out
+    text = Path("page.html").read_text(encoding="utf-8")
+    assert "They had seen it" in text and text.count("<figure>") == 2
+
+
+def test_a_reviewer_who_drops_what_its_author_would_drop_agrees(workspace: Workspace) -> None:
+    say(workspace, labels("c", "draft", ANN, [DOG], Verdict.DROP, project_id=1))
+    item = Assignment(clip_id="c", annotator=REV, prev_round="draft", prev_by=ANN)
+    add_assignments(workspace, "review", [item])
+    write_pushed(workspace, "review", ClipTask(clip_id="c", tracks=(DOG,)), REV)
+    say(workspace, labels("c", "review", REV, [DOG], Verdict.DROP))
+    assert [item.disagreement for item in compare_rounds(workspace, "review")] == [0.0]
 
 
 class Page(HTMLParser):

@@ -11,9 +11,9 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.extract import ExtractRequest, ExtractStage
 from avis_data.pipelines.stage import Task
 from avis_data.recipe import ExtractOptions
-from avis_data.records import Span
 from avis_data.synth.scene import WorldOptions
 from avis_data.synth.world import make_world
+from avis_data.video_list.reading import read_video_list
 
 
 @pytest.fixture(scope="session")
@@ -21,11 +21,11 @@ def labelled_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`truth.json`, and `stills/<clip>/00000.jpg` taken out by the pipeline's own stage; 480 x 270, 3 seconds."""
     root = tmp_path_factory.mktemp("sam-world")
     make_world(WorldOptions(seed=7, num_seconds=3, width=480, height=270, fps=8), root, num_clips=9)
-    for source in sorted((root / "media").iterdir()):
-        name = source.stem
+    for row in read_video_list(root / "videos.csv", allow_local=True).clips:
+        name, source = row.span.clip_id, root / "media" / f"{row.span.video_id}.mp4"
         out = root / "work" / name
         (out / "scratch").mkdir(parents=True)
-        request = ExtractRequest(span=Span(clip_id=name, video_id=name), media=probe(source))
+        request = ExtractRequest(span=row.span, media=probe(source))
         task = Task(item_id=name, record=request, inputs={"source": source}, out=out, scratch=out / "scratch")
         ExtractStage(ExtractOptions()).run(task)
         (root / "stills").mkdir(exist_ok=True)

@@ -24,6 +24,7 @@ from avis_data.annotation.tasks import task_labels
 from avis_data.cli.main import main
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.paths import Workspace
+from avis_data.recipe import create_workspace
 from support.flaky_proxy import flaky_proxy
 from support.label_studio import TestServer
 from support.labelling_world import ask, push, start_world, submit, task_ids
@@ -99,6 +100,15 @@ def test_a_project_that_vanished_is_made_again_and_a_lost_note_of_it_is_not(labe
     label_studio.client().delete_project(int(str(part["project_id"])))
     (again,) = push(workspace).parts
     assert again["num_added"] == 3 and again["project_id"] != part["project_id"]
+
+
+def test_a_folder_that_the_server_may_not_show_is_told(label_studio: TestServer, tmp_path: Path) -> None:
+    workspace = start_world(label_studio, "elsewhere", num_clips=1)
+    (tmp_path / "clips").mkdir()
+    write_settings(workspace, read_settings(workspace).model_copy(update={"clips_folder": str(tmp_path / "clips")}))
+    with pytest.raises(DataError, match=r"clips cannot be shown: .*must be a subdirectory") as told:
+        push(workspace)
+    assert "--clips-folder" in str(told.value) and "exc_info" not in str(told.value)
 
 
 def test_two_workspaces_of_one_name_do_not_mix(label_studio: TestServer) -> None:
@@ -185,15 +195,24 @@ def test_the_command(label_studio: TestServer, capsys: pytest.CaptureFixture[str
     assert main(["annotate", "push", "--round", "draft", "--clips", "@ids.txt", "--annotators", "eve@example.com"]) == 0
     said = capsys.readouterr()
     assert "eve@example.com: 2 added" in said.out
-    assert "no account on the server yet" in said.err and "/user/signup" in said.err
+    assert "no account on the server yet: eve@example.com;" in said.err and said.err.count("/user/signup") == 1
+    again = ["annotate", "push", "--round", "draft", "--clips", "c0", "--annotators", "dan@example.com,flo@example.com"]
+    assert main(again) == 0
+    said = capsys.readouterr()
+    assert "eve@example.com: 0 added, 1 there already" in said.out
+    assert "no clip for dan@example.com, flo@example.com: all were given to others before" in said.err
     (workspace.clip_dir("c1") / "preview.mp4").unlink()  # and there is no source to make it of
     assert main(["annotate", "push", "--round", "draft", "--clips", "c1"]) == 4
     assert "c1: no preview" in capsys.readouterr().err
 
 
 def test_without_a_server_the_error_says_what_to_do(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with pytest.raises(ConfigError, match="no workspace"):
+        connect(workspace)
+    create_workspace(workspace, "aviseg")
     with pytest.raises(ToolError, match="annotate serve"):
-        connect(Workspace(tmp_path))
+        connect(workspace)
 
 
 def test_assignment_is_even_seeded_and_lasting() -> None:
@@ -243,6 +262,10 @@ def test_silence_is_marked_and_flags_come_first(label_studio: TestServer) -> Non
         "Look first at: page 2 (scene cut); page 3 dog_1 (area x 3)",
         "Note: see the dog",
     ]
+    again = start.model_copy(update={"previous_annotator": "rev@example.com"})
+    for name, words in (("fix-2", "sent back by rev@example.com"), ("review", "labelled by rev@example.com")):
+        page = task_of(clip, again, round_name=name, categories=["dog"], media_prefix="")
+        assert page["data"]["headline"] == f"{name} · clip c0 · 3 s · {words}"
     (region,) = task["predictions"][0]["result"]
     assert region["value"] == {"ranges": [{"start": 2, "end": 2}], "timelinelabels": ["silence"]}
     assert task["data"]["frames"][0] == "/data/local-files/?d=a/clips/c0/frames/00000.jpg"

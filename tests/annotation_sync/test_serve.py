@@ -19,13 +19,21 @@ import pytest
 
 from avis_data.annotation.label_studio_env import default_environment, install, is_installed
 from avis_data.annotation.processes import check_port, end_left_over, keep_children, start
-from avis_data.annotation.server_settings import connect, read_secrets, read_settings
+from avis_data.annotation.server_settings import (
+    connect,
+    new_secrets,
+    read_secrets,
+    read_settings,
+    server_dir,
+    write_secrets,
+)
+from avis_data.annotation.serving import ServeOptions, label_studio_only
 from avis_data.annotation.sync import pull_workspace
 from avis_data.cli.main import main
 from avis_data.errors import DataError, ToolError
 from avis_data.paths import Workspace
 from avis_data.recipe import create_workspace
-from support.label_studio import free_port, is_available
+from support.label_studio import TestServer, free_port, is_available
 from support.labelling_world import labelled, push, start_world, submit, task_ids
 
 needs_label_studio = pytest.mark.skipif(not is_available(), reason="needs avis-data annotate install")
@@ -177,6 +185,7 @@ def test_a_busy_port_is_an_error_and_not_another_port(workspace: Workspace, caps
         (["--label-studio-url", "http://127.0.0.1:9"], "--token-file"),
         (["--clips-folder", "x"], "--label-studio-url"),
         (["--backend-url", "http://127.0.0.1:9"], "--backend-token-file"),
+        (["--label-studio-url", "localhost:8080", "--token-file", "{token}"], "'localhost:8080' is no address"),
         (["--engine", "magic"], "there are: grabcut"),
         (["--engine", "sam"], "--weights"),
     ],
@@ -184,14 +193,27 @@ def test_a_busy_port_is_an_error_and_not_another_port(workspace: Workspace, caps
 def test_options_that_do_not_go_together(
     workspace: Workspace, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    token = workspace.root / "token.txt"
+    token.write_text("x")
+    options = [option.format(token=token) for option in options]
     assert main(["-C", str(workspace.root), "annotate", "serve", *options]) == 2
     assert words in capsys.readouterr().err
 
 
-def test_a_server_that_exists_is_used(label_studio: object, capsys: pytest.CaptureFixture[str]) -> None:
-    from support.label_studio import TestServer
+def test_a_dataset_of_two_stills_a_second_is_refused_before_anything_starts(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = workspace.recipe.read_text()
+    workspace.recipe.write_text(
+        text.replace("\nextract:\n", "\nembed:\n  front_end: causal\n\nextract:\n  fps: 2\n", 1)
+    )
+    nowhere = str(workspace.root / "env")  # where it is not refused, it must not start either
+    assert main(["-C", str(workspace.root), "annotate", "serve", "--env", nowhere]) == 2
+    assert "this dataset has 2 stills a second (extract.fps in recipe.yaml)" in capsys.readouterr().err
+    assert not server_dir(workspace).exists()
 
-    assert isinstance(label_studio, TestServer)
+
+def test_a_server_that_exists_is_used(label_studio: TestServer, capsys: pytest.CaptureFixture[str]) -> None:
     workspace = start_world(label_studio, "existing")
     folder = workspace.root / "label-studio"
     prefix = read_settings(workspace).media_prefix
@@ -209,9 +231,47 @@ def test_a_server_that_exists_is_used(label_studio: object, capsys: pytest.Captu
         submit(label_studio.client(), task_ids(label_studio.client(), workspace)["c1"], [])
         pull_workspace(workspace)
     assert len(labelled(workspace)) == 1
-    token.write_text("0" * 40)
-    assert main([*command, "--backend-url", url, "--backend-token-file", str(token)]) == 5
+    before = read_secrets(workspace)
+    wrong = workspace.root.parent / "wrong.txt"
+    wrong.write_text("0" * 40)
+    command[command.index(str(token))] = str(wrong)
+    assert main([*command, "--backend-url", url, "--backend-token-file", str(wrong)]) == 5
     assert "401" in capsys.readouterr().err
+    assert read_secrets(workspace) == before  # and one can still pull
+    assert pull_workspace(workspace).num_tasks > 0
+    assert main(["-C", str(workspace.root), "annotate", "serve"]) == 5  # not a second server by mistake
+    assert "name it again with --label-studio-url" in capsys.readouterr().err
+
+
+def test_another_server_does_not_cost_our_own_its_account(
+    label_studio: TestServer, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = new_secrets(username="lead@example.com")
+    server_dir(workspace).mkdir()
+    write_secrets(workspace, own)
+    token = workspace.root / "token.txt"
+    token.write_text("0" * 40)
+    command = ["-C", str(workspace.root), "annotate", "serve", "--label-studio-url", label_studio.url]
+    command += ["--token-file", str(token)]
+    assert main([*command, "--backend-port", str(free_port())]) == 5
+    assert read_secrets(workspace) == own
+    token.write_text(label_studio.token)
+    with label_studio_only(workspace, ServeOptions(url=label_studio.url, token_file=token)) as serving:
+        assert serving.username is None  # that is the login of our own
+    kept = read_secrets(workspace)
+    assert kept.token_in_use == label_studio.token
+    assert (kept.username, kept.password, kept.token) == (own.username, own.password, own.token)
+
+
+def test_without_the_secrets_of_its_accounts_a_server_is_not_started(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = server_dir(workspace) / "data"
+    data.mkdir(parents=True)
+    (data / "label_studio.sqlite3").write_bytes(b"")
+    assert main(["-C", str(workspace.root), "annotate", "serve"]) == 5
+    assert "bring it back from a copy" in capsys.readouterr().err
+    assert not (server_dir(workspace) / "secrets.json").exists()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from avis_data.masks.table import read_masks, write_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
 from avis_data.pipelines.export_verify import check_clips
+from avis_data.pipelines.labelled_truth import LabelledTruth, write_labelled_truth
 from avis_data.records import Clip, Track
 from support.fake_workspace import FakeClip, FakeTrack, embeddings_of, make_workspace
 
@@ -48,6 +49,21 @@ def drafts_only(workspace: Workspace) -> None:
     remove(workspace.annotations)
     path = workspace.manifest / "tracks.jsonl"
     write_manifest(path, [track.model_copy(update={"round": "draft"}) for track in list(read_manifest(path, Track))])
+
+
+def one_draft(workspace: Workspace) -> None:
+    no_truth(workspace)
+    draft = LabelledTruth(
+        state="draft",
+        round="draft",
+        labelled_by=("ann@example.com",),
+        reviewed_by=(),
+        labels_sha256="0" * 64,
+        num_tracks=1,
+        frames_sha256="0" * 64,
+        audio_sha256="0" * 64,
+    )
+    write_labelled_truth(workspace, {"clip0": draft})
 
 
 def no_videos(workspace: Workspace) -> None:
@@ -112,6 +128,7 @@ def mask_of_another_size(workspace: Workspace) -> None:
         (no_truth, ["none of 6 clips has accepted truth", "avis-data import", "--clips all"]),
         (no_tracks, ["clip clip0: truth: manifest/tracks.jsonl has 0 of its 1 track(s)", "avis-data import"]),
         (drafts_only, ["none of 6 clips has accepted truth"]),
+        (one_draft, ["avis-data review start", "--include draft: 1 clip(s) have labels"]),
         (no_videos, ["clip clip0: video_id: source 'v0' is not in manifest/videos.jsonl; avis-data fetch"]),
         (torn_manifest, ["clips.jsonl:6", "not a Clip record"]),
         (no_embeddings, ["no embeddings", "avis-data embed", "--without-features"]),

@@ -113,6 +113,7 @@ class LabellingPage:
         """Auto-annotation on, and its answers accepted as they come; labels stay chosen after a region is made."""
         self._switch_on("bottombar-auto-annotation-toggle")
         self._switch_on("bottombar-auto-accept-toggle")
+        self.page.evaluate("() => document.activeElement.blur()")  # a switch keeps the keys that turn pages
 
     def smart_point(self, identity: str, x: float, y: float, *, background: bool = False) -> None:
         """Click on the still with the smart point; x and y are pixels of the still. Waits for the answer."""

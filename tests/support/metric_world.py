@@ -46,14 +46,18 @@ def blocks(mask_THW: np.ndarray, *, category: int = 1, score: float = 1.0, track
 
 
 def video(
-    truth: Sequence[TrackInput], predictions: Sequence[TrackInput], *, name: str = "a", video_id: int = 1
+    truth: Sequence[TrackInput],
+    predictions: Sequence[TrackInput],
+    *,
+    name: str = "a",
+    video_id: int = 1,
+    frames: int | None = None,
 ) -> VideoInput:
-    """A video of the size of the blocks."""
-    frames = len([*truth, *predictions][0].masks)
+    """A video of the size of the blocks; as many frames as the tracks have."""
     return VideoInput(
         name=name,
         video_id=video_id,
-        num_frames=frames,
+        num_frames=len([*truth, *predictions][0].masks) if frames is None else frames,
         height=HEIGHT,
         width=WIDTH,
         truth=truth,
@@ -70,17 +74,7 @@ def random_world(rng: np.random.Generator, *, videos: int = 4, frames: int = 6) 
         predictions += [_noisy(rng, track) for track in truth if rng.random() < 0.3]
         predictions += [_random_track(rng, frames) for _ in range(rng.integers(0, 3))]
         scored = [replace(track, score=float(rng.random())) for track in predictions]
-        found.append(
-            VideoInput(
-                name=f"v{index:02d}",
-                video_id=index + 1,
-                num_frames=frames,
-                height=HEIGHT,
-                width=WIDTH,
-                truth=truth,
-                predictions=scored,
-            )
-        )
+        found.append(video(truth, scored, name=f"v{index:02d}", video_id=index + 1, frames=frames))
     return found
 
 
@@ -94,17 +88,7 @@ def tied_world(rng: np.random.Generator, *, videos: int = 6, frames: int = 5) ->
             for _ in range(2)
         )
         scored = [replace(track, score=0.5) for track in predictions]
-        found.append(
-            VideoInput(
-                name=f"v{index:02d}",
-                video_id=videos - index,
-                num_frames=frames,
-                height=HEIGHT,
-                width=WIDTH,
-                truth=truth,
-                predictions=scored,
-            )
-        )
+        found.append(video(truth, scored, name=f"v{index:02d}", video_id=videos - index, frames=frames))
     return found
 
 

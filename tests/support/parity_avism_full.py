@@ -12,8 +12,8 @@ from avis_data.training.checkpoints.shapes import avism_config_of
 from avis_data.training.clips import TensorClip, TrainingBatch, TrainingClip
 from avis_data.training.inference import PredictOptions
 from avis_data.training.losses_avism import match_heads, set_heads
-from avis_data.training.models.avism import Avism
-from avis_data.training.models.avism_config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.frames import padded_size
 from avis_data.training.targets import clip_target
 from support.parity_avism import masks_of, true_labels

@@ -19,9 +19,9 @@ from avis_data.training.losses_avism import (
     set_heads,
     weighted,
 )
-from avis_data.training.models.avism_config import AvismLossConfig
-from avis_data.training.models.frame_decoder import FrameHead
-from avis_data.training.models.tracker import TrackerOutput, VideoHead
+from avis_data.training.models.avism.config import AvismLossConfig
+from avis_data.training.models.avism.frame_decoder import FrameHead
+from avis_data.training.models.avism.tracker import TrackerOutput, VideoHead
 from avis_data.training.targets import ClipTarget
 from support.parity_cases import Case
 

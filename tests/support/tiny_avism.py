@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from avis_data.training.clips import TensorClip, TrainingClip
-from avis_data.training.models.avism import Avism
-from avis_data.training.models.avism_config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import ResNetSpec
 
 AUDIO = 128

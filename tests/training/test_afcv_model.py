@@ -332,6 +332,17 @@ def test_the_score_of_a_track_is_the_mean_of_its_detections_so_far() -> None:
     assert seen[0][0].score == pytest.approx(first) and seen[2][0].score == pytest.approx((first + third) / 2)
 
 
+def test_what_a_stream_remembers_does_not_grow() -> None:
+    """Nothing is ever linked, so that every detection starts a track."""
+    heads = heads_saying((13, 2, 2.0, 2.0, (1.0,) * 4), (40, 1, 2.0, 2.0, (1.0,) * 4))
+    options = DetectionOptions(link=3.0, remembered_tracks=3)
+    stream = AfcvStream(lambda frame, audio: (heads, torch.zeros(1, 8, 8, 12)), (64, 96), options)
+    frame = torch.zeros(3, 64, 96, dtype=torch.uint8)
+    identities = [thing.identity for _ in range(20) for thing in stream.step(frame, None)]
+    assert sorted(identities) == list(range(40))
+    assert stream._tracker.known == set(stream._scores) == {37, 38, 39}
+
+
 def test_frames_in_which_nothing_is_found_give_no_track() -> None:
     model = tiny_model().eval()  # says 0.01 everywhere
     assert list(watch(model, clip_of(2))) == [[], []]

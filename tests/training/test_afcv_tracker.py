@@ -30,33 +30,33 @@ def at_angle(cosine: float) -> tuple[float, float]:
 
 
 def test_new_tracks_are_numbered_by_score() -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     assert tracker.step(found((0, 0.3, HERE, EAST), (0, 0.9, FAR, NORTH), (1, 0.5, HERE, EAST))) == [2, 0, 1]
     assert tracker.step(found((1, 0.5, HERE, EAST), (0, 0.2, FAR, NORTH))) == [1, 0]
 
 
 def test_the_class_is_a_gate() -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     assert tracker.step(found((0, 0.9, HERE, EAST))) == [0]
     assert tracker.step(found((1, 0.9, HERE, EAST))) == [1]
 
 
 @pytest.mark.parametrize(("cosine", "track"), [(0.41, 0), (0.39, 1)])
 def test_a_detection_goes_on_from_a_similarity_of_four_tenths(cosine: float, track: int) -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     tracker.step(found((0, 0.9, HERE, EAST)))
     assert tracker.step(found((0, 0.9, FAR, at_angle(cosine)))) == [track]
 
 
 @pytest.mark.parametrize(("cosine", "track"), [(-0.05, 0), (-0.2, 1)])
 def test_the_similarity_is_the_cosine_plus_the_overlap(cosine: float, track: int) -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     tracker.step(found((0, 0.9, HERE, EAST)))
     assert tracker.step(found((0, 0.9, THERE, at_angle(cosine)))) == [track]  # the boxes' IoU is 0.5
 
 
 def test_of_several_detections_of_one_track_the_most_similar_stays_and_the_others_are_dropped() -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     tracker.step(found((0, 0.9, HERE, EAST)))
     rows = ((0, 0.9, THERE, EAST), (0, 0.5, HERE, EAST), (0, 0.4, FAR, EAST))
     assert tracker.step(found(*rows)) == [None, 0, None]  # not the one of the highest score
@@ -64,14 +64,14 @@ def test_of_several_detections_of_one_track_the_most_similar_stays_and_the_other
 
 
 def test_a_dropped_detection_gets_no_second_choice() -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     tracker.step(found((0, 0.9, HERE, EAST), (0, 0.8, FAR, at_angle(0.8))))
     both_like_the_first = found((0, 0.9, HERE, EAST), (0, 0.8, HERE, at_angle(0.99)))
     assert tracker.step(both_like_the_first) == [0, None]
 
 
 def test_a_track_is_compared_with_its_last_detection_however_old() -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     tracker.step(found((0, 0.9, HERE, EAST)))
     for _ in range(50):
         assert tracker.step(found()) == []
@@ -80,8 +80,26 @@ def test_a_track_is_compared_with_its_last_detection_however_old() -> None:
 
 
 def test_tracks_of_one_frame_do_not_link_with_each_other() -> None:
-    tracker = SimilarityTracker(0.4)
+    tracker = SimilarityTracker(0.4, remembered=9)
     assert tracker.step(found((0, 0.9, HERE, EAST), (0, 0.8, HERE, EAST))) == [0, 1]
+
+
+def test_beyond_the_limit_what_was_not_seen_for_longest_is_forgotten() -> None:
+    tracker = SimilarityTracker(0.4, remembered=2)
+    assert tracker.step(found((0, 0.9, HERE, EAST))) == [0]
+    assert tracker.step(found((1, 0.9, HERE, EAST))) == [1]
+    assert tracker.step(found((0, 0.9, HERE, EAST))) == [0]  # seen again: now 1 is the one to go
+    assert tracker.step(found((2, 0.9, HERE, EAST))) == [2]
+    assert tracker.known == {0, 2}
+    assert tracker.step(found((0, 0.9, HERE, EAST), (1, 0.8, HERE, EAST))) == [0, 3]
+    assert tracker.known == {0, 3}
+
+
+def test_of_equal_tracks_the_oldest_goes_on_whenever_it_was_seen() -> None:
+    tracker = SimilarityTracker(0.4, remembered=9)
+    assert tracker.step(found((0, 0.9, HERE, EAST), (0, 0.8, HERE, EAST))) == [0, 1]
+    assert tracker.step(found((0, 0.9, HERE, EAST))) == [0]
+    assert tracker.step(found((0, 0.9, HERE, EAST))) == [0]  # 1 lies before it by now
 
 
 def test_boxes_without_area_overlap_nothing() -> None:

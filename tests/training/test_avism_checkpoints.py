@@ -17,8 +17,8 @@ from avis_data.errors import DataError
 from avis_data.training.checkpoints.official_avism import from_official_avism
 from avis_data.training.checkpoints.shapes import avism_config_of
 from avis_data.training.checkpoints.start_weights import load_into, read_start_weights
-from avis_data.training.models.avism import Avism
-from avis_data.training.models.avism_config import AvismConfig
+from avis_data.training.models.avism.config import AvismConfig
+from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import ResNetSpec, SwinSpec
 from avis_data.training.weights import config_of_weights, load_exactly
 from support.tiny_avism import tiny_config, tiny_model, training_clip, whole_clip

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from avis_data.training.models.avism import Avism
-from avis_data.training.models.avism_config import AvismConfig
+from avis_data.training.models.avism.config import AvismConfig
+from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import FrozenBatchNorm, ResNetSpec, SwinSpec
 
 R50 = AvismConfig()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from avis_data.training.models import tracker as tracker_module
-from avis_data.training.models.avism import build_tracker
-from avis_data.training.models.tracker import Tracker, VideoFusion
-from avis_data.training.models.windows import padded_frames, window_layout
+from avis_data.training.models.avism import tracker as tracker_module
+from avis_data.training.models.avism.model import build_tracker
+from avis_data.training.models.avism.tracker import Tracker, VideoFusion
+from avis_data.training.models.avism.windows import padded_frames, window_layout
 from support.tiny_avism import AUDIO, tiny_config
 
 LENGTHS = [1, 2, 3, 5, 6, 7, 11, 12, 13]

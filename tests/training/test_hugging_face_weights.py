@@ -23,7 +23,7 @@ from transformers import (
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
 from avis_data.training.checkpoints.start_weights import load_into, read_start_weights
-from avis_data.training.models.avism import Avism
+from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import SwinSpec
 from support.tiny_avism import tiny_config
 

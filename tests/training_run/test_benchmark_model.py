@@ -54,7 +54,7 @@ def test_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_of_config_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="--config NAME or --weights RUN"):
+    with pytest.raises(ConfigError, match=r"--config NAME .or --model NAME. or --weights RUN"):
         benchmark_model(BenchmarkRequest())
     ran = in_process(capsys, "benchmark-model", "--config", "rcf_tiny", "--size", "640")
     assert ran.code == 2 and "WIDTHxHEIGHT" in ran.err

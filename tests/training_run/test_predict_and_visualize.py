@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from avis_data.errors import ProblemsError, ToolError
+from avis_data.errors import ProblemsError
 from avis_data.masks.rle import Rle, encode
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.report.sheet import colour_of
@@ -115,6 +115,23 @@ def test_weights_that_say_nothing_need_a_config(
     assert in_process(capsys, *arguments, "--config", "avism_tiny", *options).code == 0
 
 
+def test_weights_must_be_of_the_model_that_is_asked_for(
+    trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "--weights", trained, "--data", world_export, "--out", tmp_path / "r.json"]
+    ran = in_process(capsys, *arguments, "--model", "rcf")
+    assert ran.code == 2 and "holds the weights of avism, not of rcf" in ran.err
+    ran = in_process(capsys, *arguments, "--model", "rfc")
+    assert ran.code == 2 and "there are: avism, afcv, rcf, avs-bg" in ran.err
+    ran = in_process(capsys, *arguments, "--model", "avism", "--config", "rcf_tiny")
+    assert ran.code == 2 and "is a config of rcf, not of avism" in ran.err
+    assert not (tmp_path / "r.json").exists()
+    assert in_process(capsys, *arguments, "--model", "avism").code == 0
+    save_file(load_file(trained / "best.safetensors"), tmp_path / "bare.safetensors")
+    ran = in_process(capsys, "predict", "--model", "avism", "--weights", tmp_path / "bare.safetensors", *arguments[3:])
+    assert ran.code == 3 and "another model" in ran.err  # the published recipe is not that of these weights
+
+
 def test_a_video_file_is_predicted_and_kept_as_a_dataset(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +161,19 @@ def test_a_video_that_is_none_is_told(trained: Path, tmp_path: Path, capsys: pyt
     assert in_process(capsys, *arguments, tmp_path / "a.mp4", "--data", tmp_path).code == 2
 
 
+def test_a_video_without_sound_is_told_and_the_advice_is_good(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ffmpeg(tmp_path, "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=8:duration=2", "-pix_fmt", "yuv420p", "a.mp4")
+    arguments = ["predict", "--weights", trained, "--out", tmp_path / "r.json", "--video"]
+    ran = in_process(capsys, *arguments, tmp_path / "a.mp4")
+    assert ran.code == 3 and "this model hears" in ran.err and "recipe" not in ran.err
+    advice = ran.err.split(": ffmpeg ")[1].split()
+    ffmpeg(tmp_path, *advice)
+    ran = in_process(capsys, *arguments, tmp_path / "with_silence.mp4")
+    assert ran.code == 0, ran.err
+
+
 def test_vggish_without_weights_is_told(
     world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +191,8 @@ def test_vggish_without_weights_is_told(
         "--out",
         tmp_path / "r",
     )
-    assert ran.code == 5 and "VGGish" in ran.err and "weights" in ran.err
+    assert ran.code == 5 and "no VGGish weights" in ran.err
+    assert "--vggish FILE" in ran.err and "--untrained" not in ran.err  # what this command has, and has not
 
 
 def test_visualize_writes_a_video_with_the_sound_and_a_sheet(
@@ -211,6 +242,25 @@ def test_masks_are_coloured_by_identity_and_the_strip_shows_who_sounds(tmp_path:
         assert bars == [second == 0, second == 1]
 
 
+def test_other_rates_than_one_still_a_second_are_shown_at_their_own_pace(
+    results: Path, export_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = json.loads((export_copy / "test.json").read_text())
+    truth["videos"][0]["fps"] = 2.0
+    (export_copy / "test.json").write_text(json.dumps(truth))
+    name = truth["videos"][0]["file_names"][0].split("/")[0]
+    ran = in_process(
+        capsys, "visualize", "--data", export_copy, "--pred", results, "--out", tmp_path / "v", "--clip", name
+    )
+    assert ran.code == 0, ran.err
+    with av.open(str(tmp_path / "v" / f"{name}.mp4")) as video:
+        assert float(video.streams.video[0].average_rate) == 4.0  # each still twice: as near as can be to 5
+        assert abs(float(video.duration) / av.time_base - 2.0) < 0.2  # four stills
+        pictures = [frame.to_ndarray(format="rgb24")[:300].astype(int) for frame in video.decode(video=0)]
+    change = [np.abs(after - before).mean() for before, after in pairwise(pictures)]
+    assert len(pictures) == 8 and min(change[1::2]) > 2 * max(change[::2])
+
+
 def test_visualize_refuses_clips_that_are_not_there(
     results: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,47 +268,6 @@ def test_visualize_refuses_clips_that_are_not_there(
         capsys, "visualize", "--data", world_export, "--pred", results, "--out", tmp_path, "--clip", "nobody"
     )
     assert ran.code == 3 and "nobody" in ran.err
-
-
-def test_a_loss_that_is_no_number_stops_saves_and_names_the_clip(world_export: Path, tmp_path: Path) -> None:
-    trainer = started(tiny_config("loop.iterations=5"), world_export, tmp_path / "run")
-    guilty = trainer.samples.sample(4).clip_id  # one of the two clips of the third iteration
-    before = trainer.samples.sample
-
-    def spoilt(number: int) -> Any:
-        clip = before(number)
-        if number >= 4 and clip.clip_id == guilty:
-            clip.audio_TA[0, 0] = float("nan")  # type: ignore[index]
-        return clip
-
-    trainer.samples.sample = spoilt  # type: ignore[method-assign]
-    with pytest.raises(Exception, match=rf"iteration 3: the loss is not a number.*at clip {guilty};") as caught:
-        trainer.run()
-    assert type(caught.value).__name__ == "DataError"
-    saved = trainer.folder.read_last()
-    assert saved.state.iteration == 2
-    assert all(torch.isfinite(tensor).all() for tensor in saved.model.values())
-
-
-@pytest.mark.parametrize("where", ["training", "prediction"])
-def test_out_of_memory_says_what_to_lower(
-    where: str, trained: Path, world_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-
-    if where == "training":
-        trainer = started(tiny_config(), world_export, tmp_path / "run")
-        monkeypatch.setattr(trainer.model, "forward", full)
-        with pytest.raises(ToolError, match=r"data\.batch.*data\.frames") as caught:
-            trainer.run()
-    else:
-        monkeypatch.setattr("avis_data.training.predict.predict_clip", full)
-        request = PredictRequest(weights=trained, data=world_export, device_name="cpu")
-        with pytest.raises(ToolError, match="frames_per_pass") as caught:
-            predict(request, tmp_path / "results.json")
-        assert not (tmp_path / "results.json").exists()
-    assert "out of memory" in str(caught.value)
 
 
 def test_a_run_is_not_written_over(trained: Path, world_export: Path, capsys: pytest.CaptureFixture[str]) -> None:

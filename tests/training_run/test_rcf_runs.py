@@ -12,10 +12,10 @@ import soundfile
 import torch
 
 from avis_data.errors import ConfigError, DataError, ProblemsError
-from avis_data.features.logmel import EXAMPLE_SAMPLES, log_mel, second_examples
+from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples, log_mel, second_examples
+from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.formats.ytvis import read_ytvis, ytvis_json
 from avis_data.io import write_json
-from avis_data.masks.rle import area
 from avis_data.training.audio_features import AudioFeatures
 from avis_data.training.audio_summary import log_mel_summary, window_ends
 from avis_data.training.audio_windows import write_windows
@@ -31,6 +31,7 @@ from avis_data.training.predict import PredictRequest, predict, stream
 from avis_data.training.results import read_results
 from avis_data.training.tasks import samples_of
 from avis_data.training.train import train_baseline
+from avis_data.training.video_dataset import make_video_dataset
 from avis_data.training.weights import build_model
 from support.media_files import ffmpeg
 from support.tiny_rcf import TINY_RUN, sample, tiny_model
@@ -46,7 +47,8 @@ def rcf_config(*settings: str, name: str = "rcf_tiny") -> RunConfig:
 @pytest.fixture(scope="module")
 def trained_rcf(world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("rcf") / "run"
-    train_baseline(world_export, rcf_config("validation.every=2"), run, device_name="cpu")
+    config = rcf_config("validation.every=2", "data.audio=logmel-window")
+    train_baseline(world_export, config, run, device_name="cpu")
     return run
 
 
@@ -151,8 +153,9 @@ def test_a_run_is_predicted_streamed_and_evaluated(
     ran = in_process(capsys, "evaluate", "--gt", world_export / "test.json", "--pred", results, "--json", "-")
     assert ran.code == 0 and ran.json["meta"]["num_predicted_tracks"] > 0
     ran = in_process(
-        capsys, "predict", "--weights", trained_rcf, "--data", world_export, "--stream", "--device", "cpu", *ANY
-    )
+        capsys, "predict", "--model", "rcf", "--stream", "--weights", trained_rcf, "--data", world_export,
+        "--device", "cpu", *ANY,
+    )  # fmt: skip
     assert ran.code == 0, ran.err
     lines = [json.loads(line) for line in ran.out.splitlines()]
     assert [line["frame"] for line in lines] == [0, 1, 2, 3] * 2
@@ -164,7 +167,7 @@ def test_a_run_is_predicted_streamed_and_evaluated(
 
 def test_frames_that_come_later_change_nothing_before(trained_rcf: Path, export_copy: Path) -> None:
     """Causal: the last still and, with windows, the sound after the third frame may be anything."""
-    settings = ("model.slots.least_score=0", "data.audio=logmel-window")
+    settings = ["model.slots.least_score=0"]
     request = PredictRequest(weights=trained_rcf, data=export_copy, device_name="cpu", settings=settings)
     before = list(stream(request))
     for video in read_ytvis(export_copy / "test.json").videos:
@@ -321,34 +324,6 @@ def test_four_clips_are_learnt_by_heart() -> None:
             assert int(output.logits_LBQK[0, 0, slot].argmax()) == int(target.labels_G[place])
 
 
-@pytest.mark.slow
-def test_one_clip_is_learnt_by_heart(one_clip: Path, tmp_path: Path) -> None:
-    """At least 95 % of AP50; identities are kept, and tracks are silent when they do not sound."""
-    config = load_config(
-        "rcf_tiny",
-        [
-            "data.batch=4", "data.workers=0", "data.augment.short=[96]", "data.augment.flip_probability=0",
-            "loop.iterations=250", "loop.log_every=10", "schedule.warmup=30", "validation.every=250",
-            "validation.draw_every=0",
-        ],
-    )  # fmt: skip
-    run = tmp_path / "run"
-    train_baseline(one_clip, config, run, device_name="cpu")
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    last = [line["losses"] for line in lines if "losses" in line][-3:]
-    assert max(losses["2.dice"] for losses in last) < 0.05  # at the size at which masks are learnt
-    (figures,) = [line["validation"]["strict"] for line in lines if "validation" in line]
-    assert figures["AP50"] >= 0.95 and figures["HOTA"] >= 0.8, figures
-    clip = open_split(one_clip, "val", num_classes=26, audio=None).clips[0]
-    predict(PredictRequest(weights=run, data=one_clip, split="val", device_name="cpu"), tmp_path / "results.json")
-    (tracks,) = read_results(
-        tmp_path / "results.json", open_split(one_clip, "val", num_classes=26, audio=None)
-    ).values()
-    said = {track.label: [area(mask) > 0 for mask in track.masks] for track in reversed(tracks)}
-    for track in clip.tracks:
-        assert said[track.label] == [mask is not None for mask in track.masks]
-
-
 def test_the_model_is_the_one_of_the_registry() -> None:
     assert isinstance(build_model(rcf_config()), Rcf)
 
@@ -368,7 +343,47 @@ def test_a_video_is_predicted_frame_by_frame(
     )  # fmt: skip
     ran = in_process(
         capsys, "predict", "--weights", trained_rcf, "--video", tmp_path / "a.mp4", "--stream", "--device", "cpu",
-        "--set", "data.audio=logmel-window", *ANY,
+        *ANY,
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert [json.loads(line)["frame"] for line in ran.out.splitlines()] == [0, 1, 2]
+
+
+def test_a_video_is_looked_at_as_often_as_asked(
+    trained_rcf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ffmpeg(
+        tmp_path, "-f", "lavfi", "-i", "testsrc=size=96x64:rate=12:duration=2",
+        "-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-shortest", "a.mp4",
+    )  # fmt: skip
+    arguments = ["predict", "--weights", trained_rcf, "--device", "cpu"]
+    kept = tmp_path / "kept"
+    ran = in_process(
+        capsys, *arguments, "--video", tmp_path / "a.mp4", "--fps", 6, "--keep", kept, "--out", tmp_path / "r.json"
+    )
+    assert ran.code == 0, ran.err
+    (video,) = read_ytvis(kept / "test.json").videos
+    assert (video.length, video.fps) == (12, 6.0)
+    assert video.frame_times == pytest.approx([(number + 0.5) / 6 for number in range(12)], abs=1e-6)
+    assert len(list((kept / "test" / "JPEGImages" / "a").iterdir())) == 12
+    ran = in_process(capsys, *arguments, "--data", kept, "--fps", 6)
+    assert ran.code == 2 and "--fps go with --video" in ran.err
+
+
+def test_vggish_of_a_video_follows_its_stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At other rates than one a second: the sound before each still."""
+    rate, seconds = 4.0, 3
+    ffmpeg(
+        tmp_path, "-f", "lavfi", "-i", f"testsrc=size=96x64:rate=8:duration={seconds}",
+        "-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}", "-shortest", "a.mp4",
+    )  # fmt: skip
+    monkeypatch.setattr("avis_data.training.video_dataset.resolve_vggish", lambda *_, **__: (None, "untrained-0"))
+    make_video_dataset(
+        tmp_path / "a.mp4", tmp_path / "d", "test", categories={1: "a"}, audio=AudioFeatures("vggish"), vggish=None,
+        fps=rate,
+    )  # fmt: skip
+    found = np.load(tmp_path / "d" / "test" / "FEATAudios" / "a.npy")
+    samples, _ = soundfile.read(tmp_path / "d" / "test" / "WAVAudios" / "a.wav", dtype="float32")
+    ends = [round((number + 0.5) / rate * 16_000) for number in range(round(rate * seconds))]
+    wanted = embed_examples(untrained_vggish(0), causal_examples(samples, ends))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)

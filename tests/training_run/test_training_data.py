@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +14,19 @@ import pytest
 import soundfile
 from PIL import Image
 
-from avis_data.errors import DataError, ProblemsError
+from avis_data.errors import ConfigError, DataError, ProblemsError
 from avis_data.formats.ytvis import read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.masks.rle import decode
 from avis_data.training.audio_features import AudioFeatures
 from avis_data.training.audio_summary import log_mel_summary
+from avis_data.training.config import load_config
 from avis_data.training.data import open_split
 from avis_data.training.data_augment import AugmentConfig, change_mask, change_picture, draw_changes, resized
 from avis_data.training.data_loading import DataConfig, TrainingSamples
 from avis_data.training.data_sampling import AroundAFrame, ClipOrder, SampleNumbers, sample_frames
 from avis_data.training.data_source import SplitClipSource
+from avis_data.training.train import train_baseline
 from support.tiny_training import TINY, in_process, one_a_second, started, tiny_config
 
 VGGISH, LOGMEL = AudioFeatures("vggish"), AudioFeatures("logmel")
@@ -209,6 +212,15 @@ def test_missing_features_name_the_command_that_makes_them(
     assert ran.code == 3 and "no such file" in ran.err and "avis-data embed" in ran.err
 
 
+def test_a_model_that_needs_sound_is_not_told_to_do_without(export_copy: Path, tmp_path: Path) -> None:
+    (export_copy / "train" / "WAVAudios" / sorted(os.listdir(export_copy / "train" / "WAVAudios"))[0]).unlink()
+    for name, can in (("avism_tiny", False), ("rcf_tiny", True)):
+        with pytest.raises(ProblemsError, match=r"the audio of 1 clip\(s\) cannot be used") as caught:
+            train_baseline(export_copy, load_config(name), tmp_path / "run", device_name="cpu")
+        assert "no such file" in str(caught.value)
+        assert ("data.audio_optional=true" in str(caught.value)) == can
+
+
 def test_features_of_another_length_are_told(export_copy: Path) -> None:
     path = next((export_copy / "train" / "FEATAudios").iterdir())
     np.save(path, np.zeros((5, 128), dtype=np.float32))
@@ -243,6 +255,18 @@ def test_clips_without_masks_are_not_trained_on(export_copy: Path, tmp_path: Pat
     edit_truth(export_copy, "train", lambda truth: truth.update(annotations=[]))
     with pytest.raises(DataError, match="nothing to learn from"):
         started(tiny_config(), export_copy, tmp_path / "run")
+
+
+def test_iterations_are_not_asked_for_in_vain(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"loop.rounds is 6, so loop.iterations=100 would not count") as caught:
+        load_config("afcv_r50", ["loop.iterations=100"])
+    assert caught.value.hint == "--set loop.rounds=null"
+    assert load_config("afcv_r50", ["loop.iterations=100", "loop.rounds=null"]).loop.iterations == 100
+    assert load_config("crossvis_r50", ["loop.rounds=6"]).loop.rounds == 6  # over the iterations of the file
+    both = tmp_path / "both.yaml"
+    both.write_text("model_name: rcf\nloop: {rounds: 2, iterations: 9}\n")
+    with pytest.raises(ConfigError, match=r"loop.rounds is 2, so loop.iterations=9"):
+        load_config(both)
 
 
 def test_bad_keys_are_all_told(world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

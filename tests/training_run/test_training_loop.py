@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -164,6 +166,28 @@ def test_what_a_run_leaves(trained: Path) -> None:
     assert config_values(config)["model"]["frame_queries"] == 4 and config.loop.iterations == 3
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_shows_losses_speed_waiting_and_memory(
+    world_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = started(tiny_config("loop.iterations=2", "loop.log_every=1"), world_export, tmp_path / "run")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "250")
+    trainer.run()
+    last = re.split(r"[\r\n]+", terminal.getvalue().strip())[-1]
+    shown = dict(part.split("=") for part in re.findall(r"[\w/]+=\s*[\d.]+", last.replace("= ", "=")))
+    assert set(shown) == {"loss", "s/it", "data", "mem", "class", "mask", "dice", "similarity"} and "2/2" in last
+    losses = losses_of(tmp_path / "run")[2]
+    for kind in ("class", "mask", "dice", "similarity"):
+        of_kind = sum(value for name, value in losses.items() if name.split(".")[-1] == kind)
+        assert float(shown[kind]) == pytest.approx(of_kind, abs=0.006)
+
+
 def test_the_best_weights_are_those_of_the_highest_score(
     world_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,19 +210,22 @@ def test_the_best_weights_are_those_of_the_highest_score(
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_resume_goes_on(world_export: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_saves_and_resume_goes_on(world_export: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, and what `timeout` or a batch system sends: to the whole group, so to the processes that decode too."""
     run = tmp_path / "run"
-    options = [part for setting in [*TINY, "loop.iterations=100000"] for part in ("--set", setting)]
+    settings = [*TINY, "loop.iterations=100000", "data.workers=2"]
+    options = [part for setting in settings for part in ("--set", setting)]
     arguments = ["train-baseline", "--data", world_export, "--config", "avism_tiny", "--out", run, *options]
     command = [sys.executable, "-m", "avis_data", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (run / "log.jsonl").is_file() and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)
     told, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "--resume" in told and "Traceback" not in said
     (saved,) = (run / "checkpoints").iterdir()

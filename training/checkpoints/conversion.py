@@ -19,7 +19,7 @@ from avis_data.training.checkpoints.official_avs import from_official_avs, is_of
 from avis_data.training.checkpoints.refused import check_licence
 from avis_data.training.checkpoints.shapes import avism_config_of
 from avis_data.training.config import RunConfig, load_config
-from avis_data.training.models.avism_config import AvismConfig
+from avis_data.training.models.avism.config import AvismConfig
 from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.backbones import SwinSpec
 from avis_data.training.weights import build_model, weights_metadata

@@ -5,12 +5,14 @@ Nothing is downloaded, and only safetensors are read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, PvtV2Backbone, ResNetBackbone, SwinBackbone
+from transformers.utils import logging
 
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.renaming import renamed, rules
@@ -82,13 +84,28 @@ def _mask2former(folder: Path) -> dict[str, Tensor]:
 
 def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> dict[str, Tensor]:
     try:
-        loaded, report = model.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
-        )
+        with _quiet():
+            loaded, report = model.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{folder}: cannot be read ({_first_line(error)})", hint="it needs model.safetensors") from None
     missing = set(report["missing_keys"])
     return {name: tensor for name, tensor in loaded.state_dict().items() if name not in missing}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own bar and table of unused class heads: what fitted is told by whoever loads."""
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _joined_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

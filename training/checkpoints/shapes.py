@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from avis_data.errors import DataError
-from avis_data.training.models.avism_config import AvismConfig
+from avis_data.training.models.avism.config import AvismConfig
 from avis_data.training.models.backbones import BackboneSpec, PvtSpec, ResNetSpec, SwinSpec
 
 __all__ = ["avism_config_of", "backbone_of"]

@@ -61,8 +61,11 @@ def read_start_weights(path: Path) -> dict[str, Tensor]:
     raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
 
 
-def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> LoadReport:
+def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, where: str = "start weights") -> LoadReport:
     """Copy every tensor whose name and shape fit into a model, and say what did not fit.
+
+    Args:
+        where: what an error says about where they come from.
 
     Raises:
         DataError: if nothing fits.
@@ -70,7 +73,10 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> LoadReport:
     own = model.state_dict()
     fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
     if not fitting:
-        raise DataError(f"none of {len(tensors)} tensors fits the model: these are weights of another one")
+        raise DataError(
+            f"{where}: none of {len(tensors)} tensors fits the model: these are weights of another one",
+            hint="choose the --config, or --set model.backbone=..., that they are for",
+        )
     model.load_state_dict(fitting, strict=False)
     return LoadReport(
         loaded=len(fitting),

@@ -31,6 +31,9 @@ class DetectionOptions:
     """Detections that are kept."""
     link: float = 0.4
     """Least similarity (cosine of embeddings plus IoU of boxes) by which a detection goes on with a track."""
+    remembered_tracks: _Count = 10_000
+    """Tracks of a clip that detections can go on with; beyond that, the one that was not seen for longest is forgotten.
+    The published tracker forgets none, and so needs more memory the longer a stream is."""
 
 
 @dataclass(frozen=True, kw_only=True)

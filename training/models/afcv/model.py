@@ -6,6 +6,14 @@ pairs of frames of one clip: filters of one frame must also cut out their object
 embeddings must tell all tracks of the training set apart. At test nothing of that is left but the embeddings, by which
 detections are linked. Without sound it is CrossVIS.
 
+    pyramid.py, sound.py     five maps of a frame, and the sound mixed into them
+    fcos_head.py             class, box, centre-ness, embedding, filters of every cell
+    mask_head.py             mask features, and what filters make of them
+    targets.py               which cell learns which object;  training/losses_afcv.py  the losses
+    detections.py, boxes.py  from the heads to the objects of a frame
+    tracker.py, stream.py    which of them are the same as before
+    config.py, fitting.py    what all of it is made of, and what follows from the training set
+
 Source: the report of Audio Fusion CrossVIS; Yang et al., "Crossover Learning for Fast Online Video Instance
 Segmentation" (ICCV 2021, arXiv 2104.05970); written from the papers.
 

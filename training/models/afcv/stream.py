@@ -30,9 +30,9 @@ class AfcvStream:
         self._look = look
         self._size = size_hw
         self._options = options
-        self._tracker = SimilarityTracker(options.link)
+        self._tracker = SimilarityTracker(options.link, options.remembered_tracks)
         self._scores: dict[int, tuple[float, int]] = {}
-        """Sum and number of the detections of each track."""
+        """Sum and number of the detections of each track that is remembered."""
 
     def step(self, frame_3HW: Tensor, audio: Tensor | None) -> list[SeenObject]:
         """The objects of the next frame.
@@ -55,6 +55,7 @@ class AfcvStream:
             score = self._mean_score(track, float(found.detections.score_D[place]))
             label = int(found.detections.label_D[place])
             seen.append(SeenObject(identity=track, label=label, score=score, mask=mask))
+        self._scores = {track: self._scores[track] for track in self._tracker.known}
         return seen
 
     def _mean_score(self, track: int, score: float) -> float:

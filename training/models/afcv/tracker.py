@@ -40,14 +40,24 @@ class SimilarityTracker:
 
     A detection takes the track of its class that it resembles most, if that is enough, else it starts a new one. Of
     several that take the same track the most similar stays and the others are dropped: they get no second choice.
-    Tracks never end.
+    Tracks never end, but only so many are remembered.
 
-    Source: CrossVIS (2021), as its code does it.
+    Source: CrossVIS (2021), as its code does it; the limit is ours.
     """
 
-    def __init__(self, least_similarity: float) -> None:
+    def __init__(self, least_similarity: float, remembered: int) -> None:
+        """`remembered`: at most so many tracks; those that were not seen for longest are forgotten."""
         self._least = least_similarity
+        self._remembered = remembered
         self._last: Detections | None = None
+        self._tracks: list[int] = []
+        """Of the remembered detections; they lie in the order in which they were seen."""
+        self._next = 0
+
+    @property
+    def known(self) -> frozenset[int]:
+        """Tracks that are remembered; the others never come back."""
+        return frozenset(self._tracks)
 
     def step(self, found: Detections) -> list[int | None]:
         """The track of every detection of the next frame, in their order; None: dropped.
@@ -55,23 +65,26 @@ class SimilarityTracker:
         New tracks are numbered on from 0, by descending score of the detections that start them.
         """
         similarity = self._similarity(found).tolist()
-        known = 0 if self._last is None else len(self._last.label_D)
         tracks: list[int | None] = [None] * len(similarity)
         holders: dict[int, int] = {}
         started: list[int] = []
         for detection in found.score_D.sort(descending=True, stable=True).indices.tolist():
             row = similarity[detection]
-            track = max(range(known), key=row.__getitem__, default=None)
-            if track is None or row[track] < self._least:
-                tracks[detection] = known + len(started)
+            place = self._most_similar(row)
+            if place is None or row[place] < self._least:
+                tracks[detection] = self._next + len(started)
                 started.append(detection)
-            elif track not in holders or row[track] > similarity[holders[track]][track]:
-                if track in holders:
-                    tracks[holders[track]] = None
-                tracks[detection] = track
-                holders[track] = detection
+            elif place not in holders or row[place] > similarity[holders[place]][place]:
+                if place in holders:
+                    tracks[holders[place]] = None
+                tracks[detection] = self._tracks[place]
+                holders[place] = detection
         self._remember(found, holders, started)
         return tracks
+
+    def _most_similar(self, row_K: list[float]) -> int | None:
+        """The remembered track of the highest similarity, of equal ones the oldest; None where there is no track."""
+        return max(range(len(row_K)), key=lambda place: (row_K[place], -self._tracks[place]), default=None)
 
     def _similarity(self, found: Detections) -> Tensor:
         """(D, K)."""
@@ -83,13 +96,14 @@ class SimilarityTracker:
         return torch.where(same_DK, cosine_DK + box_iou(found.box_D4, last.box_D4), _OTHER_CLASS)
 
     def _remember(self, found: Detections, holders: dict[int, int], started: list[int]) -> None:
-        values = {}
-        for name in _PARTS:
-            new = getattr(found, name)
-            if self._last is not None:
-                old = getattr(self._last, name).clone()
-                old[list(holders)] = new[list(holders.values())]
-                values[name] = torch.cat((old, new[started]))
-            else:
-                values[name] = new[started]
-        self._last = Detections(**values)
+        """`holders`: place of a remembered detection -> the one of this frame that goes on with its track."""
+        unseen = [place for place in range(len(self._tracks)) if place not in holders]
+        new = [*range(self._next, self._next + len(started))]
+        tracks = [self._tracks[place] for place in (*unseen, *holders)] + new
+        rows = [*holders.values(), *started]
+        values = {name: getattr(found, name)[rows] for name in _PARTS}
+        if self._last is not None:
+            values = {name: torch.cat((getattr(self._last, name)[unseen], values[name])) for name in _PARTS}
+        self._last = Detections(**{name: value[-self._remembered :] for name, value in values.items()})
+        self._tracks = tracks[-self._remembered :]
+        self._next += len(started)

@@ -1,5 +1,10 @@
 """AVS-BG, and with other parts the AVSBench baseline: one mask per frame of what sounds, or one class per pixel.
 
+    head.py                 everything after the encoder: neck.py, fusion.py (sound), motion.py, decoder.py
+    generation.py           the sound made again from the masked picture, in training
+    frames.py               which frames of a batch are one clip's
+    training/losses_avs.py  the losses;  config.py  what all of it is made of
+
 Sources: Hao et al., "Improving Audio-Visual Segmentation with Bidirectional Generation" (2023), and Zhou et al.,
 "Audio-Visual Segmentation" (2022); their code where it differs from the text.
 

@@ -5,10 +5,10 @@ keeps its object from frame to frame, so there is no tracking loss and no matchi
 successive frames overlap in different slots does the identity follow the mask. The sound of each of these frames is one
 token more.
 
-    training/models/rcf/context.py    tokens of the target, of its references, of the sound
-    training/models/rcf/network.py    encoder, decoder, pyramid, dynamic filters
-    training/models/rcf/stream.py     what is remembered of a clip;  identities.py  the rule
-    training/losses_rcf.py            matching and losses
+    context.py              tokens of the target, of its references, of the sound
+    network.py              encoder and decoder (transformer.py), pyramid, dynamic filters
+    stream.py               what is remembered of a clip;  identities.py  the rule
+    training/losses_rcf.py  matching and losses;  config.py  what all of it is made of
 
 Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion" (arXiv 2207.05580); written from the
 paper, which has no published code.

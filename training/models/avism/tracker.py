@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
-from avis_data.training.models.windows import WindowLayout, padded_frames, window_layout
+from avis_data.training.models.avism.windows import WindowLayout, padded_frames, window_layout
 
 __all__ = ["ObjectDecoder", "ObjectEncoder", "Tracker", "TrackerOutput", "VideoFusion", "VideoHead", "video_masks"]
 

@@ -1,5 +1,9 @@
 """AVISM: a frame-level localizer and a video-level tracker, both hearing the sound.
 
+    frame_decoder.py          what is in each frame: queries that heard its sound
+    tracker.py                what goes on through the clip, over windows of frames (windows.py)
+    training/losses_avism.py  the objective;  config.py  what all of it is made of
+
 Source: "Audio-Visual Instance Segmentation" (CVPR 2025, arXiv 2310.18709); its code where the two differ.
 
 Shapes: B clips, T frames, N frames of several clips or a piece of one, Q frame queries, C channels, A audio channels,
@@ -19,12 +23,12 @@ from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch, 
 from avis_data.training.inference import MaskSizes, PredictOptions, gated_tracks, tracks_of
 from avis_data.training.losses import Ratio, joined, means
 from avis_data.training.losses_avism import AvismPredictions, avism_losses, weighted
-from avis_data.training.models.avism_config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.frame_decoder import FrameDecoder
+from avis_data.training.models.avism.tracker import Tracker
 from avis_data.training.models.backbones import build_backbone
-from avis_data.training.models.frame_decoder import FrameDecoder
 from avis_data.training.models.frames import FrameNormaliser, padded_size
 from avis_data.training.models.pixel_decoder import PixelDecoder, PixelMaps
-from avis_data.training.models.tracker import Tracker
 from avis_data.training.points import PointSource, SeededPoints
 from avis_data.training.precision import at_least_float32
 from avis_data.training.targets import ClipTarget, clip_target
