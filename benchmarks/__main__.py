@@ -29,6 +29,7 @@ SECTIONS = {
     "evaluate": "The evaluator, on a set of the size of AVISeg's test split",
     "brush_rle": "Label Studio's brush coding, ours against the SDK's",
     "models": "The models, with random weights, on one CPU thread",
+    "one_box": "A mask from one box",
     "sam_clicks": "A click in the segmenter's service, with the embedding in the cache",
 }
 _NEEDS_FOLDER = {"extract", "evaluate"}

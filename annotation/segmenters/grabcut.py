@@ -1,5 +1,7 @@
 """The engine without weights: GrabCut, colours of inside and outside the box, cut where the picture has edges.
 
+With a box, `box_cues` first says what is surely object and surely not; the last cut decides the rest.
+
 Source: Rother, Kolmogorov, Blake, "GrabCut", SIGGRAPH 2004, as OpenCV implements it.
 """
 
@@ -9,17 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avis_data.annotation.segmenters.box_cues import cut, seeds_from_box
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 
 __all__ = ["GrabCut"]
 
 _ROUNDS = 2
 """More take longer and find no better outline (docs/benchmarks.md, "A mask from one box")."""
-_LONG_PX = 320
+_LONG_PX = 288
 """What is looked at is brought to this size, the small made larger too: OpenCV's weight of a smooth outline against the
 colours is fixed, so in fewer pixels thin parts are cut off, and in more of them it only takes longer."""
 _MOST_ENLARGED = 6.0
-_MARGIN = 0.15
+_MARGIN = 0.2
 """How much around the box is looked at, as a part of its sides: the colours of what is not the object."""
 _REACH = 0.08
 """How far from a point alone the object is looked for, as a part of the picture's shorter side."""
@@ -48,16 +51,21 @@ class GrabCut:
         height, width = picture_HW3.shape[:2]
         view = _view(prompt, height, width)
         scale = _scale(view)
-        cut = np.ascontiguousarray(picture_HW3[view[1] : view[3], view[0] : view[2]])
-        size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
-        small = cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        seen = np.ascontiguousarray(picture_HW3[view[1] : view[3], view[0] : view[2]])
+        size = (max(1, round(seen.shape[1] * scale)), max(1, round(seen.shape[0] * scale)))
+        small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
         seeds = _seeds(prompt, view, scale, small, reach=_REACH * min(height, width) * scale)
-        _cut(small, seeds)
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+        if prompt.box is not None and prompt.mask_HW is None:
+            seeds = seeds_from_box(lab, seeds)
+            cut(lab, seeds, 1)
+        else:
+            cut(lab, seeds, _ROUNDS)
         inside = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
         inside = _without_specks(inside, _scaled(prompt.inside, view, scale))
         whole = np.zeros((height, width), dtype=np.bool_)
         way = cv2.INTER_LINEAR if scale < 1 else cv2.INTER_AREA
-        part = cv2.resize(inside.astype(np.float32), (cut.shape[1], cut.shape[0]), interpolation=way)
+        part = cv2.resize(inside.astype(np.float32), (seen.shape[1], seen.shape[0]), interpolation=way)
         whole[view[1] : view[3], view[0] : view[2]] = part > 0.5
         return Found(mask_HW=whole, confidence=_contrast(small, inside))
 
@@ -121,16 +129,6 @@ def _alike(small: NDArray[np.uint8], x: int, y: int) -> NDArray[np.bool_]:
     flags = 4 | cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | (1 << 8)
     cv2.floodFill(smooth, filled, point, (0, 0, 0), _ALIKE_LAB, _ALIKE_LAB, flags)
     return filled[1:-1, 1:-1] > 0
-
-
-def _cut(small: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> None:
-    """Improve the seeds in place; nothing to do where all of them are on one side."""
-    inside = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if inside.all() or not inside.any():
-        return
-    cv2.setRNGSeed(0)  # its colour clusters begin at random: the same question must have the same answer
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), seeds, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
 
 
 def _without_specks(inside: NDArray[np.bool_], points: list[tuple[int, int]]) -> NDArray[np.bool_]:

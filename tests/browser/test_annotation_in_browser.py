@@ -263,7 +263,8 @@ def test_every_configuration_opens(studio: Studio, browser: Browser, kind: Round
 def test_only_clips_are_served(studio: Studio, browser: Browser, tmp_path: Path) -> None:
     """Whatever path a page asks for, nothing outside the folder of the clips comes back."""
     client = LabelStudio(studio.server.url, studio.server.token)
-    project = client.ensure_project("served", label_config=label_config(RoundKind.DRAFT), instructions="<b>x</b>", key="served")
+    config = label_config(RoundKind.DRAFT)
+    project = client.ensure_project("served", label_config=config, instructions="<b>x</b>", key="served")
     client.ensure_media(project, str(studio.workspace.root.resolve() / "clips"))
     place = studio.workspace.root.resolve().relative_to(Path(studio.server.root).resolve()).as_posix()
     secret = studio.workspace.root / "label-studio" / "secrets.json"

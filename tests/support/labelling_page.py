@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
 __all__ = ["LabellingPage", "chromium", "signed_in"]
 
@@ -128,10 +128,11 @@ class LabellingPage:
         self.choose_label(identity)
         self._choose_smart_tool("rectangle-tool")
         x, y, width, height = box
+        start, end = self._on_page(x, y), self._on_page(x + width, y + height)
         with self._answer():
-            self.page.mouse.move(*self._on_page(x, y))
+            self.page.mouse.move(*start)
             self.page.mouse.down()
-            self.page.mouse.move(*self._on_page(x + width, y + height), steps=6)
+            self.page.mouse.move(*end, steps=6)
             self.page.mouse.up()
             self.clicks += 1
 
@@ -243,12 +244,21 @@ class LabellingPage:
 
     def _on_page(self, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the still is in the window."""
-        still = self.page.locator("img[src^='blob:'], img[src*='local-files']").last
-        still.scroll_into_view_if_needed()
-        box = still.bounding_box()
-        width, height = still.evaluate("i => [i.naturalWidth, i.naturalHeight]")
-        assert box is not None
-        return box["x"] + x * box["width"] / width, box["y"] + y * box["height"] / height
+        still = self._place(self.page.locator("img[src^='blob:'], img[src*='local-files']").last)
+        canvas = self._place(self.page.locator(".konvajs-content").last)  # the page cuts off the margins of a still
+        width, height = self.still_size()
+        left, top = still["x"] + x * still["width"] / width, still["y"] + y * still["height"] / height
+        right, bottom = canvas["x"] + canvas["width"] - 1, canvas["y"] + canvas["height"] - 1
+        return min(max(left, canvas["x"] + 1), right), min(max(top, canvas["y"] + 1), bottom)
+
+    def _place(self, element: Locator) -> FloatRect:
+        """Where it is, once it stays there: the page moves things while a still loads or a tool opens."""
+        element.scroll_into_view_if_needed()
+        before = None
+        while (now := element.bounding_box()) is None or now != before:
+            before = now
+            self.page.wait_for_timeout(100)
+        return now
 
     def _wait_for_still(self) -> None:
         self.page.wait_for_function(
