@@ -7,18 +7,27 @@
 
 Prints figures on the split `test`, in percent: mIoU over all frames, over those with an object and those without, and
 F, which do not depend on the order of the clips; and mIoU and F as the published code has them, for groups of one clip.
+Then, for each two forms of a seed, the difference of the IoU of frames with an object, with its interval over the same
+draws of clips.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from avis_data.training.avs_task import AvsTask
 from avis_data.training.avsbench_layout import open_layout
 from avis_data.training.config import load_config
+from avis_data.training.predict_avs import predict_masks
 from avis_data.training.processes import Processes, choose_device
 from avis_data.training.weights import load_trained
 from benchmarks.audio_needed import trained_run
@@ -48,6 +57,32 @@ def measure(run: Path, data: Path, device: str) -> dict[str, Any]:
     return dict(task.validate(model.to(chosen), task.open(data, "test", config), config, Processes(), chosen))
 
 
+def object_ious(run: Path, data: Path, device: str) -> NDArray[np.float64]:
+    """Sum of the IoU of a test clip's frames with an object, and the number of these: (clips, 2)."""
+    chosen, masks = choose_device(device), run / "masks"
+    model, config = load_trained(run, None, [])
+    shutil.rmtree(masks, ignore_errors=True)
+    predict_masks(model.to(chosen), config, data, "test", masks, chosen)
+    sums = []
+    for clip in open_layout(data).clips("test"):
+        ious = []
+        for true, name in zip(clip.masks, clip.result_names, strict=True):
+            inside = None if true is None else np.asarray(Image.open(true)) > 0
+            if inside is not None and inside.any():
+                found = np.asarray(Image.open(masks / clip.result / name)) > 127
+                ious.append((found & inside).sum() / (found | inside).sum())
+        sums.append((sum(ious), len(ious)))
+    return np.asarray(sums, dtype=np.float64)
+
+
+def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> str:
+    """In percent, with the 95 % interval of 1000 draws of clips."""
+    drawn = np.random.default_rng(0).integers(0, len(first), (1000, len(first)))
+    changed, frames = first[:, 0] - second[:, 0], first[:, 1]
+    low, high = np.percentile(changed[drawn].sum(1) / np.maximum(frames[drawn].sum(1), 1), [2.5, 97.5])
+    return f"{100 * changed.sum() / frames.sum():+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
 def row(figures: dict[str, Any]) -> str:
     """Cells of the table."""
     strict, reference = figures["strict"], figures["reference"]
@@ -70,6 +105,7 @@ def main() -> None:
     forms = FORMS[load_config(arguments.config, settings).model.fusion]
     print(f"| form | seed | {' | '.join(COLUMNS)} | mIoU, reference | F, reference |")
     print("|---|---|" + "---|" * (len(COLUMNS) + 2))
+    ious: dict[tuple[int, str], NDArray[np.float64]] = {}
     for form in arguments.forms or forms:
         for seed in arguments.seeds:
             run = arguments.out / f"{form}-{seed}"
@@ -78,6 +114,11 @@ def main() -> None:
             figures = measure(run, arguments.data, arguments.device)
             print(f"| {form} | {seed} | {row(figures)} |", flush=True)
             (run / "figures.json").write_text(json.dumps(figures))
+            ious[seed, form] = object_ious(run, arguments.data, arguments.device)
+    print("\n| forms | seed | difference in IoU, frames with an object |\n|---|---|---|")
+    for (seed, first), (other, second) in combinations(ious, 2):
+        if seed == other:
+            print(f"| {first} - {second} | {seed} | {difference(ious[seed, first], ious[other, second])} |")
 
 
 if __name__ == "__main__":
