@@ -7,7 +7,7 @@ their identity; below it the waveform, for each identity a bar where it sounds, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import ffmpeg
@@ -25,7 +25,7 @@ from avis_data.training.data import open_picture, open_split
 from avis_data.training.drawing import predicted_view, write_sheet
 from avis_data.training.results import read_results
 
-__all__ = ["render_video", "visualize"]
+__all__ = ["render_video", "visualize", "write_views"]
 
 _FPS = 5
 """Pictures of the video per second, about: the line moves in fifths of a second. A still is shown a whole number of
@@ -68,14 +68,23 @@ def visualize(
     if unknown:
         raise DataError(f"{split.truth}: has no clip {', '.join(unknown)}")
     clips = [clip for clip in split.clips if not clip_ids or clip.clip_id in clip_ids]
+    views = (predicted_view(split, clip, tracks[clip.clip_id]) for clip in clips)
+    return write_views(views, out, on_clip=lambda: on_clip(len(clips)))
+
+
+def write_views(views: Iterable[ClipView], out: Path, *, on_clip: Callable[[], None]) -> list[Path]:
+    """Video and contact sheet of each clip, `<name>.mp4` and `<name>.png`; what was written, in this order.
+
+    Raises:
+        DataError, ToolError: as `render_video`.
+    """
     written = []
-    for clip in clips:
-        view = predicted_view(split, clip, tracks[clip.clip_id])
-        video, sheet = out / f"{clip.clip_id}.mp4", out / f"{clip.clip_id}.png"
+    for view in views:
+        video, sheet = out / f"{view.name}.mp4", out / f"{view.name}.png"
         render_video(view, video)
         write_sheet(sheet, [view])
         written += [video, sheet]
-        on_clip(len(clips))
+        on_clip()
     return written
 
 

@@ -15,8 +15,7 @@ from avis_data.metrics.avs_files import classes_of_colours
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.training.avsbench_layout import AvsFiles, open_layout
 from avis_data.training.data import open_picture
-from avis_data.training.drawing import write_sheet
-from avis_data.training.visualize import render_video
+from avis_data.training.visualize import write_views
 
 __all__ = ["masks_view", "visualize_masks"]
 
@@ -52,16 +51,9 @@ def visualize_masks(
     unknown = sorted(set(clip_ids) - set(of_split))
     if unknown:
         raise DataError(f"{layout.table}: has no clip {', '.join(unknown)} in {split_name!r}")
-    written: list[Path] = []
     chosen = clip_ids or list(of_split)
-    for clip_id in chosen:
-        view = masks_view(of_split[clip_id], masks, split_name, layout.categories)
-        video, sheet = out / f"{clip_id}.mp4", out / f"{clip_id}.png"
-        render_video(view, video)
-        write_sheet(sheet, [view])
-        written += [video, sheet]
-        on_clip(len(chosen))
-    return written
+    views = (masks_view(of_split[clip_id], masks, split_name, layout.categories) for clip_id in chosen)
+    return write_views(views, out, on_clip=lambda: on_clip(len(chosen)))
 
 
 def masks_view(clip: AvsFiles, masks: Path, split_name: str, categories: dict[int, str]) -> ClipView:
