@@ -4,7 +4,7 @@ annotator asks changes what another one gets."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from avis_data.annotation.sam_backend.embedding_cache import EmbeddingCache
 from avis_data.annotation.sam_backend.following import moved_box
 from avis_data.annotation.sam_backend.requests import Click
 from avis_data.annotation.sam_backend.stills import Still, Stills
+from avis_data.annotation.sam_backend.through_video import Footages, boxes_through_video
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, Segmenter
 from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, encode
@@ -27,6 +28,10 @@ from avis_data.paths import Workspace
 __all__ = ["Answerer"]
 
 logger = logging.getLogger(__name__)
+
+_REACH_S = 20
+"""Seconds before and after a click that are followed through the video; farther ones from still to still, which is
+quicker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,7 @@ class Answerer:
     def __init__(self, workspace: Workspace, segmenter: Segmenter, cache: EmbeddingCache) -> None:
         self._workspace, self._segmenter, self._cache = workspace, segmenter, cache
         self._stills = Stills(workspace)
+        self._footages = Footages(workspace)
 
     @property
     def version(self) -> str:
@@ -85,14 +91,40 @@ class Answerer:
         if not first.mask_HW.any():
             return []
         wanted = click.seconds()
-        later = self._followed(click, still, first, [second for second in wanted if second > click.second])
-        earlier = self._followed(click, still, first, [second for second in wanted if second < click.second][::-1])
+        near, (begin, end) = self._through_video(click, first, wanted)
+        known = {click.second: first} | {mask.second: found for mask, found in near}
+        later = self._followed(click, known, max(known), [second for second in wanted if second > end])
+        earlier = self._followed(click, known, min(known), [second for second in wanted if second < begin][::-1])
         clicked = _answered(click.second, first, MaskOrigin.CLICKED)
-        return sorted([clicked, *later, *earlier], key=lambda mask: mask.second)
+        return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.second)
 
-    def _followed(self, click: Click, still: Still, found: Found, seconds: Sequence[int]) -> Iterable[_Answered]:
-        """The object on these stills, each from the one before; ends where it is lost."""
-        answered, at = [], click.second
+    def _through_video(
+        self, click: Click, first: Found, wanted: Sequence[int]
+    ) -> tuple[list[tuple[_Answered, Found]], tuple[int, int]]:
+        """The object on stills near the click, and the seconds that were looked at, both ends included."""
+        begin, end = max(wanted[0], click.second - _REACH_S), min(wanted[-1], click.second + _REACH_S)
+        footage = self._footages.of(click.clip_id) if begin < end else None
+        boxes = (
+            boxes_through_video(footage, click.second, first.mask_HW, first=begin, last=end)
+            if footage is not None
+            else None
+        )
+        if boxes is None:
+            return [], (click.second, click.second)
+        answered = []
+        for second in sorted(boxes.keys() & set(wanted)):
+            box, confidence = boxes[second]
+            found = self._segment(self._stills.read(click.clip_id, second), Prompt(box=box))
+            if found.mask_HW.any():
+                found = replace(found, confidence=min(found.confidence, confidence))
+                answered.append((_answered(second, found, MaskOrigin.PROPAGATED), found))
+        return answered, (begin, end)
+
+    def _followed(
+        self, click: Click, known: Mapping[int, Found], at: int, seconds: Sequence[int]
+    ) -> Iterable[_Answered]:
+        """The object on these stills, each from the one before, beginning `at` one; ends where it is lost."""
+        answered, found, still = [], known[at], self._stills.read(click.clip_id, at)
         for second in seconds:
             after = self._stills.read(click.clip_id, second)
             moved = moved_box(still.picture_HW3, found.mask_HW, after.picture_HW3, seconds=abs(second - at))

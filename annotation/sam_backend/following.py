@@ -1,6 +1,7 @@
 """From one still to the next: where the box of an object has moved to.
 
-Stills lie a second apart, so this is a guess that a person looks at; `avis-data propagate` follows the video itself.
+Stills lie a second apart, so this is a guess that a person looks at: for clips without a source video, and far from the
+click (through_video.py follows the video itself).
 """
 
 from __future__ import annotations
