@@ -93,8 +93,9 @@ class Answerer:
         wanted = click.seconds()
         near, (begin, end) = self._through_video(click, first, wanted)
         known = {click.second: first} | {mask.second: found for mask, found in near}
-        later = self._followed(click, known, max(known), [second for second in wanted if second > end])
-        earlier = self._followed(click, known, min(known), [second for second in wanted if second < begin][::-1])
+        near_click = [second for second in wanted if begin <= second <= end]
+        later = self._followed(click, known, near_click[-1], [second for second in wanted if second > end])
+        earlier = self._followed(click, known, near_click[0], [second for second in wanted if second < begin][::-1])
         clicked = _answered(click.second, first, MaskOrigin.CLICKED)
         return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.second)
 
@@ -123,7 +124,9 @@ class Answerer:
     def _followed(
         self, click: Click, known: Mapping[int, Found], at: int, seconds: Sequence[int]
     ) -> Iterable[_Answered]:
-        """The object on these stills, each from the one before, beginning `at` one; ends where it is lost."""
+        """The object on these stills, each from the one before, beginning `at` one; ends where it is lost, or was."""
+        if at not in known:
+            return []
         answered, found, still = [], known[at], self._stills.read(click.clip_id, at)
         for second in seconds:
             after = self._stills.read(click.clip_id, second)

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _FPS = 4
 """Pictures per second that are looked at: somebody waits for the answer."""
 _IDENTITY = "object"
+_MANIFESTS = ("clips.jsonl", "videos.jsonl")
 
 
 class Footages:
@@ -57,9 +58,6 @@ class Footages:
             {clip.clip_id: clip for clip in read_manifest(clips, Clip)},
             {video.video_id: video for video in read_manifest(videos, Video)},
         )
-
-
-_MANIFESTS = ("clips.jsonl", "videos.jsonl")
 
 
 def _stamp(path: Path) -> int:

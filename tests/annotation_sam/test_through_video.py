@@ -11,6 +11,7 @@ import pytest
 from avis_data.annotation.brush_rle import decode_brush
 from avis_data.annotation.records import Interval
 from avis_data.annotation.results import sounding_region
+from avis_data.annotation.sam_backend import answering
 from avis_data.annotation.sam_backend.answering import Answerer
 from avis_data.annotation.sam_backend.embedding_cache import EmbeddingCache
 from avis_data.annotation.sam_backend.requests import PredictBody, click_of
@@ -83,6 +84,13 @@ def test_a_box_finds_what_moves_far_between_two_stills(world: Path) -> None:
     shares = answered(Workspace(world / "ds"), *moving(world))
     assert sorted(shares) == list(range(SECONDS))
     assert min(shares.values()) > 0.5 and np.median(list(shares.values())) > 0.8
+
+
+def test_far_from_the_click_it_goes_from_still_to_still(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(answering, "_REACH_S", 2)
+    monkeypatch.setattr(answering, "moved_box", lambda *still, seconds: asked.append(seconds))
+    assert sorted(answered(Workspace(world / "ds"), *moving(world))) == [0, 1, 2] and asked == [1]
 
 
 @pytest.mark.parametrize("damage", ["gone", "no video", "no manifest"])
