@@ -17,7 +17,7 @@ from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 __all__ = ["GrabCut"]
 
 _ROUNDS = 2
-"""More take longer and find no better outline (docs/benchmarks.md, "A mask from one box")."""
+"""How often the colours are learnt from the last cut and the picture is cut anew, where there is no box."""
 _LONG_PX = 288
 """What is looked at is brought to this size, the small made larger too: OpenCV's weight of a smooth outline against the
 colours is fixed, so in fewer pixels thin parts are cut off, and in more of them it only takes longer."""
