@@ -16,4 +16,4 @@ COPY manifests manifests
 RUN pip install --no-cache-dir '.[annotate]'
 
 EXPOSE 9090
-ENTRYPOINT ["python", "-m", "avis_data.annotation.sam_backend"]
+ENTRYPOINT ["python", "-m", "avis_data.annotation.serve.segmenter"]

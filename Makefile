@@ -40,6 +40,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 # Label Studio, in an environment of its own (tests of annotation need it; nothing else does).
-$(VENV)/.label-studio: $(VENV)/.installed annotation/label_studio_packages.txt
+$(VENV)/.label-studio: $(VENV)/.installed annotation/serve/label_studio_packages.txt
 	$(BIN)/avis-data annotate install
 	touch $@

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avis_data.annotation.client import LabelStudio
-from avis_data.annotation.store import read_labelled, read_round
+from avis_data.annotation.labels.store import read_labelled, read_round
+from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.io import read_json, write_json
 from avis_data.masks.rle import Rle, box, decode

@@ -20,8 +20,8 @@ import soundfile
 
 from avis_data.metrics import Mode, bootstrap_intervals, evaluate_files
 from avis_data.training.config import load_config
-from avis_data.training.predict import PredictRequest, predict
-from avis_data.training.train import train_baseline
+from avis_data.training.predict.predict import PredictRequest, predict
+from avis_data.training.run.train import train_baseline
 
 FORMS: dict[str, dict[str, tuple[str, ...]]] = {
     "avism": {

@@ -22,8 +22,8 @@ from pathlib import Path
 from avis_data.io import atomic_path
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.probe import probe
-from avis_data.pipelines.extract import ExtractRequest, ExtractStage
-from avis_data.pipelines.stage import Task
+from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span, VideoStream
 

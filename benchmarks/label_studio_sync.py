@@ -22,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from avis_data.annotation.pull import pull_rounds
-from avis_data.annotation.push import push_round
-from avis_data.annotation.pushed import ClipTask
-from avis_data.annotation.records import Interval, LabelledMask, LabelledTrack, MaskOrigin
-from avis_data.annotation.results import regions_from_tracks
-from avis_data.annotation.server_settings import connect
-from avis_data.annotation.serving import ServeOptions, label_studio_only
-from avis_data.annotation.states import states
-from avis_data.annotation.store import read_round
+from avis_data.annotation.labels.prefill import ClipTask
+from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin
+from avis_data.annotation.labels.states import states
+from avis_data.annotation.labels.store import read_round
+from avis_data.annotation.labelstudio.regions import regions_from_tracks
+from avis_data.annotation.labelstudio.settings import connect
+from avis_data.annotation.serve.servers import ServeOptions, label_studio_only
+from avis_data.annotation.work.pull import pull_rounds
+from avis_data.annotation.work.push import push_round
 from avis_data.manifest import write_manifest
 from avis_data.masks.rle import encode
 from avis_data.paths import Workspace

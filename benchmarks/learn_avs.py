@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avis_data.training.avs_task import AvsTask
-from avis_data.training.avsbench_layout import open_layout
+from avis_data.training.checkpoints.weight_files import load_trained
 from avis_data.training.config import load_config
-from avis_data.training.predict_avs import predict_masks
-from avis_data.training.processes import Processes, choose_device
-from avis_data.training.weights import load_trained
+from avis_data.training.data.avsbench_layout import open_layout
+from avis_data.training.predict.predict_avs import predict_masks
+from avis_data.training.run.avs_task import AvsTask
+from avis_data.training.run.distributed import Processes, choose_device
 from benchmarks.audio_needed import trained_run
 
 DEAF = ("model.fusion=none", "model.motion=false", "model.generation=false", "loss.kl_weight=0")

@@ -20,7 +20,7 @@ from avis_data.metrics import Mode, bootstrap_intervals, evaluate_files
 from avis_data.metrics.comparison import Difference, compare_results
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.training.config import load_config
-from avis_data.training.predict import PredictRequest, predict
+from avis_data.training.predict.predict import PredictRequest, predict
 from benchmarks.audio_needed import FORMS, trained_run
 
 METRICS = {

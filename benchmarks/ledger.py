@@ -15,11 +15,11 @@ from pathlib import Path
 from avis_data.io import sha256_text
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace
-from avis_data.pipelines.catalog import extract_items
-from avis_data.pipelines.extract import ExtractStage
-from avis_data.pipelines.planner import Selection, plan_stage
-from avis_data.pipelines.stage import item_key, stage_key
-from avis_data.pipelines.wanted import CLIP_ROW
+from avis_data.pipelines.engine.planner import Selection, plan_stage
+from avis_data.pipelines.engine.stage import item_key, stage_key
+from avis_data.pipelines.stages.catalog import extract_items
+from avis_data.pipelines.stages.extract import ExtractStage
+from avis_data.pipelines.workspace_list import CLIP_ROW
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span, Video, VideoStream
 from avis_data.video_list import ClipRow

@@ -18,9 +18,9 @@ import time
 import torch
 from torch import Tensor
 
+from avis_data.training.checkpoints.weight_files import build_model
 from avis_data.training.config import load_config
-from avis_data.training.inference import PredictOptions
-from avis_data.training.weights import build_model
+from avis_data.training.models.inference import PredictOptions
 
 
 class MadeClip:

@@ -22,11 +22,11 @@ from pathlib import Path
 
 from pycocotools import mask as coco_mask
 
+from avis_data.annotation.labels.records import Flag
 from avis_data.annotation.propagation.carry import Arrival, CarriedClip, carry
 from avis_data.annotation.propagation.engines import load_carrier
 from avis_data.annotation.propagation.flags import flags_of
 from avis_data.annotation.propagation.footage import Footage
-from avis_data.annotation.records import Flag
 from avis_data.cli.main import main as avis_data
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle, area, coco_dict

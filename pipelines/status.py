@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
 from avis_data.ledger import Ledger
-from avis_data.pipelines.currency import current_adopted, current_embedded, current_extracted, current_previews
+from avis_data.pipelines.stages.up_to_date import current_adopted, current_embedded, current_extracted, current_previews
 from avis_data.recipe import Recipe
 
 __all__ = ["FailedItem", "StageStatus", "failed_items", "workspace_status"]

@@ -10,7 +10,12 @@ from pathlib import Path
 from avis_data.errors import AvisError, ConfigError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
-from avis_data.pipelines.catalog import (
+from avis_data.pipelines.engine.executors import ExecutorFactory
+from avis_data.pipelines.engine.lock import open_for_work
+from avis_data.pipelines.engine.planner import Plan, Selection, plan_stage
+from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
+from avis_data.pipelines.engine.stage import Stage
+from avis_data.pipelines.stages.catalog import (
     Candidates,
     embed_items,
     extract_items,
@@ -19,16 +24,11 @@ from avis_data.pipelines.catalog import (
     preview_items,
     write_manifests,
 )
-from avis_data.pipelines.embed import EmbedParams, EmbedStage, PackStage
-from avis_data.pipelines.executors import ExecutorFactory
-from avis_data.pipelines.extract import ExtractStage
-from avis_data.pipelines.fetch import FetchStage
-from avis_data.pipelines.lock import open_for_work
-from avis_data.pipelines.planner import Plan, Selection, plan_stage
-from avis_data.pipelines.preview import PreviewStage
-from avis_data.pipelines.runner import Policy, StageReport, run_stage
-from avis_data.pipelines.stage import Stage
-from avis_data.pipelines.wanted import ListOptions, adopt_list, read_wanted, tell_left_out
+from avis_data.pipelines.stages.embed import EmbedParams, EmbedStage, PackStage
+from avis_data.pipelines.stages.extract import ExtractStage
+from avis_data.pipelines.stages.fetch import FetchStage
+from avis_data.pipelines.stages.preview import PreviewStage
+from avis_data.pipelines.workspace_list import ListOptions, adopt_list, read_wanted, tell_left_out
 from avis_data.recipe import Recipe
 from avis_data.weights import resolve_vggish
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.places import SHARED
+
 if TYPE_CHECKING:
     from support.label_studio import TestServer
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real clips and reference cases beside the checkout."""
-    folder = REPOSITORY.parent / "shared"
+    folder = SHARED
     if not folder.is_dir():
         pytest.skip("needs the folder of real clips and reference cases (../shared beside the checkout)")
     return folder

@@ -1,6 +1,6 @@
 """Models that say what sounds, and everything that trains, runs and measures them. Start reading here.
 
-    avis-data train-baseline    train.py             loop.py runs it; tasks.py says what differs between the two tasks
+    avis-data train-baseline    train.py             loop.py runs it; task.py says what differs between the two tasks
     avis-data predict           predict.py           predict_avs.py for masks; `--stream`: online.py
     avis-data visualize         visualize.py         drawing.py; visualize_avs.py for masks
     avis-data benchmark-model   benchmark.py
@@ -14,10 +14,10 @@ A run, from left to right:
 **Models** (docs/training.md, docs/baselines.md). Each is a module with `forward(batch) -> losses` and `predict(clip)`;
 its objective is the file of losses beside it.
 
-    AVISM             models/avism/model.py;   losses_avism.py
-    RCF               models/rcf/model.py;     losses_rcf.py
-    AFCV, CrossVIS    models/afcv/model.py;    losses_afcv.py
-    AVS-BG, TPAVI     models/avs_bg/model.py;  losses_avs.py
+    AVISM             models/avism/model.py;   avism/losses.py
+    RCF               models/rcf/model.py;     rcf/losses.py
+    AFCV, CrossVIS    models/afcv/model.py;    afcv/losses.py
+    AVS-BG, TPAVI     models/avs_bg/model.py;  avs_bg/losses.py
 
 **Parts that models share.** In models/: backbones.py (ResNet, Swin, PVT v2), frames.py (normalising, padding),
 positions.py (sine codes), attention.py (transformer pieces with positions), fpn.py (pyramid to stride 4),
@@ -26,22 +26,21 @@ models/rcf/network.py, three layers of each instance's own in models/afcv/mask_h
 losses.py (dice, classes, masks), targets.py, points.py (masks at points), precision.py, inference.py (heads to tracks),
 online.py (frame by frame).
 
-**Data.** clips.py says what a model gets and gives.
+**Data.** In data/: clips.py says what a model gets and gives.
 
-    AVISeg layout     data.py opens a split; data_sampling.py draws frames, data_augment.py changes them,
-                      data_loading.py does both in worker processes; data_source.py is a clip to predict;
-                      video_dataset.py makes a dataset of one video
+    AVISeg layout     split.py opens a split; sampling.py draws frames, augment.py changes them, loading.py does both in
+                      worker processes; source.py is a clip to predict; video_dataset.py makes a dataset of one video
     sound of it       audio_features.py names the kinds: audio_rows.py (VGGish, computed before), audio_windows.py
                       (VGGish before each frame), audio_summary.py (no weights), audio_slices.py (pictures of it);
                       audio_sound.py reads WAVs, frame_times.py says when a frame is
-    AVSBench layout   avsbench_layout.py (S4, MS3, AVSS), avsbench_data.py, avsbench_sound.py; avs_clips.py, avs_task.py
-                      (the task), avs_masks.py (pictures of masks)
+    AVSBench layout   avsbench_layout.py (S4, MS3, AVSS), avsbench.py, avsbench_sound.py; avs_clips.py
 
-**A run.** loop.py with optimiser.py, processes.py (torchrun), interrupts.py, training_log.py, run_folder.py,
-validation.py (measured while it learns), results.py (result files).
+**A run.** In run/: loop.py with optimiser.py, distributed.py (torchrun), interrupts.py, training_log.py, run_folder.py,
+validation.py (measured while it learns), avs_task.py (what is different for AVSBench). Of predict/: results.py (result
+files), avs_masks.py (pictures of masks).
 
-**Weights.** weights.py: files of ours, which say their config. checkpoints/: what others published. start_weights.py
-takes whatever `--init` names; backbone_names.py, hugging_face.py, official_avism.py, official_avs.py map names (by the
-rules of renaming.py), shapes.py and avs_shapes.py read the architecture off the tensors, refused.py says what is not
-taken, and why; conversion.py writes ours.
+**Weights.** In checkpoints/: weight_files.py: files of ours, which say their config; the others: what people published.
+start_weights.py takes whatever `--init` names; backbone_names.py, hugging_face.py and each model's official_names.py
+map names (by the rules of renaming.py), official_shapes.py reads the architecture off the tensors, refused.py says what
+is not taken, and why; conversion.py writes ours.
 """

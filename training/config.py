@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from avis_data.config import apply_settings, validated
 from avis_data.errors import ConfigError, Problem, ProblemsError
-from avis_data.training.audio_features import AudioFeatures
-from avis_data.training.data_loading import DataConfig
-from avis_data.training.inference import PredictOptions
-from avis_data.training.optimiser import OptimiserConfig, ScheduleConfig
+from avis_data.training.data.audio_features import AudioFeatures
+from avis_data.training.data.loading import DataConfig
+from avis_data.training.models.inference import PredictOptions
 from avis_data.training.registry import MODELS, model_entry
+from avis_data.training.run.optimiser import OptimiserConfig, ScheduleConfig
 
 __all__ = [
     "LoopConfig",

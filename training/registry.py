@@ -9,13 +9,12 @@ from typing import Any, Literal, Protocol
 from torch import Tensor, nn
 
 from avis_data.errors import ConfigError
-from avis_data.training.audio_features import AudioKind
-from avis_data.training.avsbench_data import AvsDataConfig
-from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch
-from avis_data.training.data import SplitData
-from avis_data.training.data_loading import DataConfig
-from avis_data.training.data_sampling import AroundAFrame, FramePairs, FramesBefore, Sampling
-from avis_data.training.inference import PredictOptions
+from avis_data.training.data.audio_features import AudioKind
+from avis_data.training.data.avsbench import AvsDataConfig
+from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch
+from avis_data.training.data.loading import DataConfig
+from avis_data.training.data.sampling import AroundAFrame, FramePairs, FramesBefore, Sampling
+from avis_data.training.data.split import SplitData
 from avis_data.training.models.afcv.config import AfcvConfig, AfcvLossConfig
 from avis_data.training.models.afcv.fitting import fitted_to
 from avis_data.training.models.afcv.model import Afcv
@@ -23,6 +22,7 @@ from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
 from avis_data.training.models.avs_bg.model import AvsBg
+from avis_data.training.models.inference import PredictOptions
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
 from avis_data.training.models.rcf.model import Rcf
 

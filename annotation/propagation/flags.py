@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from avis_data.annotation.labels.records import Flag
 from avis_data.annotation.propagation.carry import Arrival, CarriedClip, Drawn
-from avis_data.annotation.records import Flag
 from avis_data.masks.rle import Rle, area, box
 
 __all__ = ["DOUBTFUL", "flags_of"]

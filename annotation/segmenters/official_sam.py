@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from avis_data.checkpoints import read_tensors
 from avis_data.errors import DataError
+from avis_data.weights.files import read_tensors
 
 __all__ = ["VisionShape", "read_official", "renamed", "vision_shape"]
 

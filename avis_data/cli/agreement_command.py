@@ -11,8 +11,8 @@ import click
 from avis_data.cli.options import current_workspace, json_option
 
 if TYPE_CHECKING:
-    from avis_data.annotation.agreement_figures import AgreementFigures, Estimate
-    from avis_data.annotation.agreement_page import AgreementReport
+    from avis_data.annotation.agreement.figures import AgreementFigures, Estimate
+    from avis_data.annotation.agreement.page import AgreementReport
 
 __all__ = ["command"]
 
@@ -34,10 +34,10 @@ def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
       avis-data agreement --html agreement.html
       avis-data agreement --round review --json
     """
-    from avis_data.annotation.adjudication import compare_rounds
-    from avis_data.annotation.agreement_page import agreement_report, write_agreement_page
-    from avis_data.annotation.compared import is_blind
-    from avis_data.annotation.rounds import places
+    from avis_data.annotation.agreement.adjudication import compare_rounds
+    from avis_data.annotation.agreement.label_pairs import is_blind
+    from avis_data.annotation.agreement.page import agreement_report, write_agreement_page
+    from avis_data.annotation.labels.rounds import places
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()

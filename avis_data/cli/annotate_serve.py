@@ -12,7 +12,7 @@ from avis_data.cli.options import current_workspace
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
-    from avis_data.annotation.serving import Serving
+    from avis_data.annotation.serve.servers import Serving
 
 __all__ = ["install_label_studio", "serve_label_studio"]
 
@@ -37,7 +37,7 @@ def install_label_studio(environment: Path | None) -> None:
     """
     from tqdm import tqdm
 
-    from avis_data.annotation.label_studio_env import default_environment, install, num_packages
+    from avis_data.annotation.serve.environment import default_environment, install, num_packages
 
     folder = (environment or default_environment()).absolute()
     with tqdm(total=num_packages(), desc="Label Studio", unit="package", disable=None) as bar:
@@ -93,7 +93,7 @@ def serve_label_studio(
     Example:
       avis-data -C my-dataset annotate serve
     """
-    from avis_data.annotation.serving import ServeOptions, serve
+    from avis_data.annotation.serve.servers import ServeOptions, serve
 
     options = ServeOptions(
         port=port,

@@ -12,8 +12,8 @@ from avis_data.cli.options import available_cores, clips_option, current_workspa
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from avis_data.annotation.pull import PullReport
-    from avis_data.annotation.push_draft import DraftReport
+    from avis_data.annotation.work.pull import PullReport
+    from avis_data.annotation.work.push_draft import DraftReport
 
 __all__ = ["pull_labels", "push_clips", "say_status"]
 
@@ -64,7 +64,7 @@ def push_clips(
     Example:
       avis-data -C my-dataset annotate push --round draft --annotators ann@example.com,bob@example.com --double 5%
     """
-    from avis_data.annotation.push_draft import DraftRequest, push_draft
+    from avis_data.annotation.work.push_draft import DraftRequest, push_draft
 
     request = DraftRequest(
         clip_ids=listed_clips(clips),
@@ -95,7 +95,7 @@ def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> Exi
     Example:
       avis-data -C my-dataset annotate pull
     """
-    from avis_data.annotation.sync import pull_workspace
+    from avis_data.annotation.work.sync import pull_workspace
 
     report = pull_workspace(current_workspace(), names=round_names, force=force)
     if as_json:
@@ -114,7 +114,7 @@ def say_status(as_json: bool) -> None:
     Example:
       avis-data -C my-dataset annotate status
     """
-    from avis_data.annotation.sync import project_statuses
+    from avis_data.annotation.work.sync import project_statuses
 
     rows = project_statuses(current_workspace())
     if as_json:
@@ -167,7 +167,7 @@ def _left_undone(report: DraftReport) -> Iterator[str]:
 
 
 def _say_pull(report: PullReport) -> None:
-    from avis_data.annotation.adjudication import problem_text
+    from avis_data.annotation.agreement.adjudication import problem_text
 
     click.echo(
         f"{report.num_tasks} task(s), {report.num_unchanged} unchanged, {report.num_received} annotation(s) received,"

@@ -52,7 +52,7 @@ def command(as_json: bool, **options: Any) -> None:
     """
     from dataclasses import asdict
 
-    from avis_data.training.benchmark import BenchmarkRequest, benchmark_model
+    from avis_data.training.predict.benchmark import BenchmarkRequest, benchmark_model
 
     found = benchmark_model(BenchmarkRequest(**options))
     if as_json:

@@ -58,7 +58,7 @@ def _embed_windows(dataset: Path, weights: Path | None, *, untrained: bool) -> E
 
     from tqdm import tqdm
 
-    from avis_data.training.audio_windows import write_windows
+    from avis_data.training.data.audio_windows import write_windows
     from avis_data.weights import resolve_vggish
 
     found = resolve_vggish(weights, untrained=untrained)

@@ -157,7 +157,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _write_errors(folder: Path, found: FileEvaluation) -> None:
     from avis_data.metrics.attribution import attribute_errors
-    from avis_data.metrics.error_report import write_error_report
+    from avis_data.report.errors import write_error_report
 
     result = found.result
     if result.strict is None or result.strict.fsla.FSLA is None:

@@ -15,8 +15,8 @@ from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
-    from avis_data.pipelines.export import ExportPlan
-    from avis_data.pipelines.export_avsbench import AvsbenchPlan
+    from avis_data.pipelines.exports.avsbench import AvsbenchPlan
+    from avis_data.pipelines.exports.ytvis import ExportPlan
 
 __all__ = ["command"]
 
@@ -98,7 +98,7 @@ def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
 
 def _ytvis(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """What plans and what makes the export of whole clips."""
-    from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
+    from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
 
     if choices.pop("sound") is not None:
         raise ConfigError("--sound goes with --format avsbench-s4 and avsbench-ms3")
@@ -108,7 +108,7 @@ def _ytvis(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], 
 
 def _avsbench(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """What plans and what makes the export of clips of five seconds."""
-    from avis_data.pipelines.export_avsbench import AvsbenchOptions, export_avsbench, plan_avsbench
+    from avis_data.pipelines.exports.avsbench import AvsbenchOptions, export_avsbench, plan_avsbench
 
     for name, usual in _YTVIS_ONLY.items():
         if choices.pop(name) != usual:
@@ -121,8 +121,8 @@ def _avsbench(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
     """Bring the tables up to what people said; a dry run only tells that they are not."""
-    from avis_data.annotation.current import changed_clips, refresh_current
-    from avis_data.pipelines.lock import open_for_work
+    from avis_data.annotation.labels.workspace_labels import changed_clips, refresh_current
+    from avis_data.pipelines.engine.lock import open_for_work
 
     changed = changed_clips(workspace)
     if changed and dry_run:

@@ -32,7 +32,7 @@ class ListedVideos:
     def choices(self) -> FetchChoices:
         """What the step is told."""
         from avis_data.pipelines.steps import FetchChoices
-        from avis_data.pipelines.wanted import ListOptions
+        from avis_data.pipelines.workspace_list import ListOptions
 
         wanted = ListOptions(path=self.list_path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
         return FetchChoices(list=wanted, cookies=self.cookies, sleep_s=self.sleep_s)

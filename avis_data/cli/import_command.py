@@ -15,8 +15,8 @@ from avis_data.cli.run_steps import recipe_of
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from avis_data.pipelines.import_truth import ImportReport
-    from avis_data.pipelines.planner import Plan
+    from avis_data.pipelines.engine.planner import Plan
+    from avis_data.pipelines.imports.truth import ImportReport
     from avis_data.records import SplitName
 
 __all__ = ["command"]
@@ -83,8 +83,8 @@ class _Choices:
 
 
 def _import_truth(truth: Path, *, skip_bad: bool, dry_run: bool, as_json: bool) -> int:
-    from avis_data.pipelines.import_truth import import_ytvis
-    from avis_data.pipelines.lock import open_for_work
+    from avis_data.pipelines.engine.lock import open_for_work
+    from avis_data.pipelines.imports.truth import import_ytvis
 
     workspace = current_workspace()
     if dry_run:
@@ -100,9 +100,9 @@ def _import_truth(truth: Path, *, skip_bad: bool, dry_run: bool, as_json: bool) 
 
 
 def _import_set(truth: Path, media: Path, split: SplitName | None, choices: _Choices, *, dry_run: bool) -> int:
-    from avis_data.pipelines.executors.local import LocalExecutors
-    from avis_data.pipelines.import_set import import_set, plan_set, read_set
-    from avis_data.pipelines.runner import StageReport
+    from avis_data.pipelines.engine.executors.local import LocalExecutors
+    from avis_data.pipelines.engine.runner import StageReport
+    from avis_data.pipelines.imports.existing_set import import_set, plan_set, read_set
 
     files = read_set(truth, media, split=split)  # before a folder becomes a workspace for nothing
     workspace = current_workspace()

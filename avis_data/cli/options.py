@@ -15,9 +15,9 @@ from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
-    from avis_data.pipelines.executors import ExecutorFactory
-    from avis_data.pipelines.planner import Selection
-    from avis_data.pipelines.runner import Policy
+    from avis_data.pipelines.engine.executors import ExecutorFactory
+    from avis_data.pipelines.engine.planner import Selection
+    from avis_data.pipelines.engine.runner import Policy
 
 __all__ = [
     "RunOptions",
@@ -60,13 +60,13 @@ class RunOptions:
 
     def selection(self) -> Selection:
         """Which items."""
-        from avis_data.pipelines.planner import Selection
+        from avis_data.pipelines.engine.planner import Selection
 
         return Selection(retry_failed=self.retry_failed, force=self.force, verify=self.verify, limit=self.limit)
 
     def policy(self) -> Policy:
         """How patiently."""
-        from avis_data.pipelines.runner import Policy
+        from avis_data.pipelines.engine.runner import Policy
 
         return Policy(retries=self.retries, retry_wait_s=self.retry_wait, throttle_wait_s=15 * self.retry_wait)
 
@@ -77,12 +77,12 @@ class RunOptions:
             ConfigError: if options contradict each other.
         """
         if self.executor == "ray":
-            from avis_data.pipelines.executors.ray import RayExecutors
+            from avis_data.pipelines.engine.executors.ray import RayExecutors
 
             return RayExecutors(workers=self.workers, address=self.ray_address)
         if self.ray_address:
             raise ConfigError("--ray-address goes with --executor ray")
-        from avis_data.pipelines.executors.local import LocalExecutors
+        from avis_data.pipelines.engine.executors.local import LocalExecutors
 
         return LocalExecutors(workers=self.workers)
 

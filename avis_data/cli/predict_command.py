@@ -11,7 +11,7 @@ import click
 from avis_data.cli.options import json_option
 
 if TYPE_CHECKING:
-    from avis_data.training.predict import PredictRequest
+    from avis_data.training.predict.predict import PredictRequest
 
 __all__ = ["command"]
 
@@ -59,7 +59,7 @@ def command(out: Path | None, as_stream: bool, as_json: bool, **options: Any) ->
     from tqdm import tqdm
 
     from avis_data.errors import ConfigError
-    from avis_data.training.predict import PredictRequest, predict
+    from avis_data.training.predict.predict import PredictRequest, predict
 
     if as_stream:
         if out is not None or as_json:
@@ -80,7 +80,7 @@ def command(out: Path | None, as_stream: bool, as_json: bool, **options: Any) ->
 
 
 def _print_frames(request: PredictRequest) -> None:
-    from avis_data.training.predict import stream
+    from avis_data.training.predict.predict import stream
 
     for seen in stream(request):
         objects = [

@@ -82,7 +82,7 @@ def _run(workspace: Workspace, carrier: Carrier, request: PropagateRequest) -> P
 
     from avis_data.annotation.propagation.propagate import propagate
     from avis_data.ledger import Ledger
-    from avis_data.pipelines.lock import open_for_work
+    from avis_data.pipelines.engine.lock import open_for_work
 
     if request.dry_run:
         with Ledger(workspace.ledger, read_only=True) as ledger:

@@ -55,8 +55,8 @@ def command(
     from tqdm import tqdm
 
     from avis_data.errors import ConfigError
-    from avis_data.report.dataset_page import write_dataset_page
-    from avis_data.report.model_section import ModelFiles
+    from avis_data.report.dataset import write_dataset_page
+    from avis_data.report.model import ModelFiles
 
     if predictions is not None and not path.is_dir():
         raise ConfigError("--pred needs the folder of a dataset as PATH, to know the truth", hint=f"{path.parent}")

@@ -11,8 +11,8 @@ import click
 from avis_data.errors import ExitCode, Reason
 
 if TYPE_CHECKING:
-    from avis_data.pipelines.planner import Plan
-    from avis_data.pipelines.runner import StageReport
+    from avis_data.pipelines.engine.planner import Plan
+    from avis_data.pipelines.engine.runner import StageReport
 
 __all__ = ["human_bytes", "human_time", "say_plans", "say_report", "say_reports"]
 

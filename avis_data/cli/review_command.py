@@ -13,9 +13,9 @@ from avis_data.cli.options import current_workspace, json_option
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from avis_data.annotation.history import ClipHistory
-    from avis_data.annotation.review_start import StartReport
-    from avis_data.annotation.rounds import Place
+    from avis_data.annotation.labels.rounds import Place
+    from avis_data.annotation.work.history import ClipHistory
+    from avis_data.annotation.work.review_start import StartReport
 
 __all__ = ["command"]
 
@@ -47,10 +47,10 @@ def start(reviewers: str, as_json: bool) -> int:
     """
     from tqdm import tqdm
 
-    from avis_data.annotation.current import refresh_current
-    from avis_data.annotation.review_start import start_review
-    from avis_data.annotation.server_settings import connect
-    from avis_data.pipelines.lock import open_for_work
+    from avis_data.annotation.labels.workspace_labels import refresh_current
+    from avis_data.annotation.labelstudio.settings import connect
+    from avis_data.annotation.work.review_start import start_review
+    from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
@@ -81,7 +81,7 @@ def status(state: str | None, as_json: bool) -> None:
       avis-data review status
       avis-data review status --state review --json
     """
-    from avis_data.annotation.rounds import ClipState, places
+    from avis_data.annotation.labels.rounds import ClipState, places
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
@@ -112,9 +112,9 @@ def close(round_name: str, force: bool, reason: str | None, as_json: bool) -> No
     """
     from datetime import UTC, datetime
 
-    from avis_data.annotation.closing import close_round
-    from avis_data.annotation.current import refresh_current
-    from avis_data.pipelines.lock import open_for_work
+    from avis_data.annotation.labels.workspace_labels import refresh_current
+    from avis_data.annotation.work.close_round import close_round
+    from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
 
     if force != bool(reason and reason.strip()):
@@ -143,7 +143,7 @@ def history(clip_id: str, as_json: bool) -> None:
     Example:
       avis-data review history dog_park_1
     """
-    from avis_data.annotation.history import clip_history
+    from avis_data.annotation.work.history import clip_history
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
@@ -165,8 +165,8 @@ def confirm(clip_ids: Sequence[str], as_json: bool) -> None:
     Example:
       avis-data review confirm dog_park_1
     """
-    from avis_data.annotation.current import confirm_media
-    from avis_data.pipelines.lock import open_for_work
+    from avis_data.annotation.labels.workspace_labels import confirm_media
+    from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()

@@ -24,7 +24,7 @@ def command(path: Path, as_json: bool) -> None:
     Example:
       avis-data stats exports/aviseg
     """
-    from avis_data.stats import dataset_stats, stats_json, stats_table
+    from avis_data.quality.stats import dataset_stats, stats_json, stats_table
 
     figures = dataset_stats(path)
     click.echo(json.dumps(stats_json(figures)) if as_json else stats_table(figures))

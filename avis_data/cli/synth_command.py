@@ -68,7 +68,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from avis_data.pipelines.progress import Progress
+    from avis_data.pipelines.engine.progress import Progress
     from avis_data.synth.scene import WorldOptions
     from avis_data.synth.world import make_world
 

@@ -13,7 +13,7 @@ from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
     from avis_data.training.config import ValidationConfig
-    from avis_data.training.loop import TrainingResult
+    from avis_data.training.run.loop import TrainingResult
 
 __all__ = ["command"]
 
@@ -59,7 +59,7 @@ def command(
     import os
     from dataclasses import asdict
 
-    from avis_data.training.train import resolved_config, train_baseline
+    from avis_data.training.run.train import resolved_config, train_baseline
 
     folder = out or Path("runs") / (Path(config_name).stem if config_name else f"{model or 'avism'}")
     config = resolved_config(

@@ -12,7 +12,7 @@ from avis_data.cli.options import json_option
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
-    from avis_data.validation import ValidationReport
+    from avis_data.quality import ValidationReport
 
 __all__ = ["command"]
 
@@ -32,7 +32,7 @@ def command(path: Path, deep: bool, as_json: bool) -> int:
     Example:
       avis-data validate exports/aviseg
     """
-    from avis_data.validation import validate
+    from avis_data.quality import validate
 
     report = validate(path, deep=deep)
     if as_json:
@@ -43,7 +43,7 @@ def command(path: Path, deep: bool, as_json: bool) -> int:
 
 
 def _print(report: ValidationReport) -> None:
-    from avis_data.validation import Severity
+    from avis_data.quality import Severity
 
     for severity in Severity:
         for finding in report.findings.of(severity):

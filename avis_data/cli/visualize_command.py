@@ -42,8 +42,8 @@ def command(data: Path, results: Path, out: Path, split: str, clips: tuple[str, 
 
     from tqdm import tqdm
 
-    from avis_data.training.visualize import visualize
-    from avis_data.training.visualize_avs import visualize_masks
+    from avis_data.training.predict.visualize import visualize
+    from avis_data.training.predict.visualize_avs import visualize_masks
 
     with tqdm(desc="visualize", unit="clip", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
 

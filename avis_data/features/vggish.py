@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from avis_data.checkpoints import check_sha256, read_tensors
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS
+from avis_data.weights.files import check_sha256, read_tensors
 
 __all__ = [
     "EMBEDDING_SIZE",

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 from avis_data.errors import DataError, Problem
 from avis_data.masks.rle import Rle, encode, rle_from_segmentation
 from avis_data.metrics.inputs import MaskLike, TrackInput
-from avis_data.metrics.runs import empty_counts
+from avis_data.metrics.run_lengths import empty_counts
 
 __all__ = ["TrackEntries", "read_entries"]
 

@@ -14,7 +14,7 @@ from avis_data.errors import DataError, Problem
 from avis_data.masks.rle import Rle, check_size, runs_from_rle
 from avis_data.metrics.entries import TrackEntries, read_entries
 from avis_data.metrics.inputs import TrackInput, VideoInput
-from avis_data.metrics.runs import RunMasks, decode_runs, empty_counts, intersections_GPL
+from avis_data.metrics.run_lengths import RunMasks, decode_runs, empty_counts, intersections_GPL
 
 __all__ = ["TrackSet", "VideoTracks", "load_video"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from avis_data.errors import DataError
 from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle
-from avis_data.validation import truth_files
+from avis_data.quality import truth_files
 
 __all__ = ["ClipView", "DatasetClips", "TrackView", "open_dataset"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from avis_data.checkpoints import check_sha256, read_tensors
 from avis_data.config import validated
 from avis_data.errors import AvisError, ConfigError, DataError, ToolError
 from avis_data.io import read_json, write_json
 from avis_data.records import Record, Sha256
+from avis_data.weights.files import check_sha256, read_tensors
 from avis_data.weights.known import KNOWN, KnownWeights, WeightKind, known_by_file_name, known_by_name
 
 __all__ = ["RegisteredWeights", "data_home", "find", "problem_with", "register", "registered", "resolve_vggish"]

@@ -14,10 +14,10 @@ import pytest
 from label_studio_sdk.converter.brush import decode_rle
 from playwright.sync_api import Browser
 
-from avis_data.annotation.client import LabelStudio
-from avis_data.annotation.label_config import label_config
-from avis_data.annotation.records import LabelledClip, MaskOrigin, RoundKind
-from avis_data.annotation.store import read_labelled, read_round
+from avis_data.annotation.labels.records import LabelledClip, MaskOrigin, RoundKind
+from avis_data.annotation.labels.store import read_labelled, read_round
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.labelstudio.configuration import label_config
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle, area, box, decode

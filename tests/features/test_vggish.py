@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from avis_data.checkpoints import check_sha256, hash_in_name, read_tensors
 from avis_data.errors import DataError, ProblemsError
 from avis_data.features.vggish import Vggish, embed_examples, load_vggish, untrained_vggish, vggish_state
+from avis_data.weights.files import check_sha256, hash_in_name, read_tensors
 
 SHAPES = {
     "features.0": (64, 1, 3, 3),

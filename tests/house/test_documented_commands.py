@@ -15,9 +15,9 @@ import pytest
 from avis_data.cli.main import cli
 from avis_data.errors import AvisError
 from avis_data.training.config import RunConfig, load_config, shipped_configs
-from avis_data.training.train import resolved_config
+from avis_data.training.run.train import resolved_config
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "manifests" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES_OF_MODELS = ["training", "baselines"]
 ROWS_AFTER = "command (after `avis-data train-baseline"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.places import ROOT
+
 LAYER = {"avis_data": 0, "pipelines": 1, "annotation": 2, "training": 2}
 
 

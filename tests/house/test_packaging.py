@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.places import ROOT
+
 UNDER_OUR_NAME = ("pipelines", "annotation", "training", "schemas", "manifests")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

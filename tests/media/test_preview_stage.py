@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from avis_data.media.probe import probe
-from avis_data.pipelines.preview import PreviewRequest, PreviewStage
-from avis_data.pipelines.stage import Task
+from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.stages.preview import PreviewRequest, PreviewStage
 from avis_data.recipe import PreviewOptions
 from avis_data.records import VideoStream
 from support.clocked_media import Clock, even_times, onset_error_s, shown_number, write_clocked

@@ -16,8 +16,9 @@ from avis_data.cli import evaluate_command
 from avis_data.cli.main import main
 from avis_data.metrics import Mode, Variant, evaluate_files
 from support.metric_world import perfect, pred_json, random_world, write_files
+from support.places import ROOT
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+DOCUMENT = ROOT / "docs" / "metrics.md"
 WORLD = random_world(np.random.default_rng(5), videos=5)
 
 

@@ -23,11 +23,11 @@ from avis_data.metrics import (
     evaluate_files,
 )
 from avis_data.metrics.reading import read_evaluation
-from avis_data.metrics.runs import empty_counts
+from avis_data.metrics.run_lengths import empty_counts
+from support.places import ROOT
 
 TOLERANCE = 1e-9
-REPOSITORY = Path(__file__).resolve().parents[2]
-DEFAULT_FOLDERS = [REPOSITORY.parent / "shared" / name for name in ("metric_cases", "avs_metric_cases")]
+DEFAULT_FOLDERS = [ROOT.parent / "shared" / name for name in ("metric_cases", "avs_metric_cases")]
 NO_NUMBERS = {"case", "units", "reference", "notes"}
 BLOCKS: dict[str, tuple[str, list[Variant]]] = {
     "official": ("aviseg_compat", []),

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, runs_from_rle
 from avis_data.metrics import VideoInput, evaluate_avis
-from avis_data.metrics.runs import decode_runs, empty_counts, intersections_GPL
+from avis_data.metrics.run_lengths import decode_runs, empty_counts, intersections_GPL
 from support.metric_oracles import ALPHAS, Pixels, interpolated, iou, pixels, track_iou
 from support.metric_world import CATEGORIES, random_world
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from support.parity_cases import Case
+from support.places import SHARED
 
-_DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "parity"
+_DEFAULT = SHARED / "parity"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -12,8 +12,8 @@ from avis_data.formats.ytvis import read_ytvis
 from avis_data.ledger import Ledger
 from avis_data.masks.rle import decode
 from avis_data.paths import Workspace
-from avis_data.pipelines.export import ExportOptions, export_ytvis
-from avis_data.pipelines.import_truth import import_ytvis
+from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis
+from avis_data.pipelines.imports.truth import import_ytvis
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace, mask_of
 
 

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avis_data.annotation.push_draft import DraftRequest, push_draft
+from avis_data.annotation.work.push_draft import DraftRequest, push_draft
 from avis_data.errors import AvisError, ConfigError, ProblemsError
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis
 from avis_data.io import read_json, write_json
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import area, decode
-from avis_data.pipelines.export import ExportOptions, export_ytvis, plan_export
+from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
+from avis_data.quality import validate
+from avis_data.quality.stats import dataset_stats
 from avis_data.records import Clip
-from avis_data.stats import dataset_stats
 from avis_data.synth.labels import read_scenes
 from avis_data.synth.scene import WorldOptions
 from avis_data.synth.world import check_options
-from avis_data.validation import validate
 from support.rated_world import Rated, run, six_per_second
 
 STILLS, SECONDS = 18, 3

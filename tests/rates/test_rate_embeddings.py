@@ -11,8 +11,8 @@ import pytest
 from avis_data.errors import ItemError, Reason
 from avis_data.features.logmel import causal_examples, log_mel
 from avis_data.features.vggish import embed_examples, untrained_vggish
-from avis_data.pipelines.embed import EmbedParams, EmbedRequest, EmbedStage, EmbedStillsRequest
-from avis_data.pipelines.stage import Task
+from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage, EmbedStillsRequest
 
 RATE = 16_000
 

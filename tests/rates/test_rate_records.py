@@ -10,10 +10,10 @@ import pytest
 
 from avis_data.errors import ProblemsError
 from avis_data.paths import Workspace
-from avis_data.pipelines.adopt import AdoptRequest
-from avis_data.pipelines.embed import EmbedRequest, EmbedStillsRequest
-from avis_data.pipelines.extract import ExtractStage
-from avis_data.pipelines.stage import stage_key
+from avis_data.pipelines.engine.stage import stage_key
+from avis_data.pipelines.stages.adopt import AdoptRequest
+from avis_data.pipelines.stages.embed import EmbedRequest, EmbedStillsRequest
+from avis_data.pipelines.stages.extract import ExtractStage
 from avis_data.recipe import ExtractOptions, load_recipe, parse_shipped_recipe, shipped_recipe
 from avis_data.records import Clip
 

@@ -18,7 +18,7 @@ from avis_data.cli.main import main
 from avis_data.errors import DataError
 from avis_data.masks.rle import encode
 from avis_data.report.clips import ClipView, TrackView, open_dataset
-from avis_data.report.dataset_page import write_dataset_page
+from avis_data.report.dataset import write_dataset_page
 from avis_data.report.sheet import PALETTE, contact_sheet, loudness
 
 EVIL = "<script>alert('x')</script>"

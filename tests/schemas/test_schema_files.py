@@ -12,8 +12,9 @@ from avis_data.categories import category_set, category_set_names
 from avis_data.errors import ConfigError
 from avis_data.records import Track
 from avis_data.schema_files import schema_files, write_schema_files
+from support.places import ROOT
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+SCHEMAS = ROOT / "schemas"
 
 
 def test_generated_files_are_up_to_date() -> None:

@@ -12,12 +12,12 @@ import numpy as np
 import soundfile
 
 from avis_data.paths import Workspace
-from avis_data.pipelines.adopt import AdoptOptions, AdoptRequest, AdoptStage
-from avis_data.pipelines.import_set import import_set, read_set
-from avis_data.pipelines.import_truth import ImportReport
-from avis_data.pipelines.runner import StageReport
-from avis_data.pipelines.stage import Stage, Task
-from avis_data.pipelines.worker import Failure, Job, Success, execute
+from avis_data.pipelines.engine.runner import StageReport
+from avis_data.pipelines.engine.stage import Stage, Task
+from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
+from avis_data.pipelines.imports.existing_set import import_set, read_set
+from avis_data.pipelines.imports.truth import ImportReport
+from avis_data.pipelines.stages.adopt import AdoptOptions, AdoptRequest, AdoptStage
 from avis_data.recipe import create_workspace
 from support.ytvis_world import HEIGHT, SECONDS, WIDTH
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from avis_data.errors import ItemError
-from avis_data.pipelines.fetch import DownloadRequest, FetchStage
-from avis_data.pipelines.stage import Task
+from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
 from avis_data.recipe import FetchOptions
 from avis_data.records import Video
 

@@ -19,11 +19,11 @@ from pathlib import Path
 import httpx
 from filelock import FileLock
 
-from avis_data.annotation.client import LabelStudio
-from avis_data.annotation.label_studio_env import default_environment, is_installed, program, template_database
-from avis_data.annotation.processes import start, wait_until_up
-from avis_data.annotation.server_settings import Secrets, ServerSettings, write_secrets, write_settings
-from avis_data.annotation.serving import label_studio_variables
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.labelstudio.settings import Secrets, ServerSettings, write_secrets, write_settings
+from avis_data.annotation.serve.environment import default_environment, is_installed, program, template_database
+from avis_data.annotation.serve.server_processes import start, wait_until_up
+from avis_data.annotation.serve.servers import label_studio_variables
 from avis_data.paths import Workspace
 
 __all__ = ["TestServer", "free_port", "link", "new_user", "shared_server"]

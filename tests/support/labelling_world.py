@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from avis_data.annotation.client import LabelStudio
-from avis_data.annotation.push_draft import DraftReport, DraftRequest, push_draft
-from avis_data.annotation.records import LabelledClip
-from avis_data.annotation.store import read_labelled, read_round
+from avis_data.annotation.labels.records import LabelledClip
+from avis_data.annotation.labels.store import read_labelled, read_round
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.work.push_draft import DraftReport, DraftRequest, push_draft
 from avis_data.paths import Workspace
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.label_studio import TestServer, link

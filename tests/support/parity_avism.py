@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from avis_data.masks.rle import decode
-from avis_data.training.checkpoints.official_avism import from_official_avism
-from avis_data.training.checkpoints.shapes import avism_config_of
-from avis_data.training.inference import MaskCollector, MaskSizes, PredictOptions, top_candidates, tracks_of
 from avis_data.training.models.avism.config import AvismConfig
 from avis_data.training.models.avism.model import build_frame_decoder, build_pixel_decoder, build_tracker
+from avis_data.training.models.avism.official_names import from_official_avism
+from avis_data.training.models.avism.official_shapes import avism_config_of
 from avis_data.training.models.avism.tracker import video_masks
 from avis_data.training.models.avism.windows import padded_frames
 from avis_data.training.models.backbones import build_backbone
-from avis_data.training.targets import clip_target, frame_targets
+from avis_data.training.models.inference import MaskCollector, MaskSizes, PredictOptions, top_candidates, tracks_of
+from avis_data.training.models.targets import clip_target, frame_targets
 from support.parity_cases import Case, recorded
 
 

@@ -7,15 +7,15 @@ import re
 import torch
 from torch import Tensor
 
-from avis_data.training.checkpoints.official_avism import from_official_avism
-from avis_data.training.checkpoints.shapes import avism_config_of
-from avis_data.training.clips import TensorClip, TrainingBatch, TrainingClip
-from avis_data.training.inference import PredictOptions
-from avis_data.training.losses_avism import match_heads, set_heads
+from avis_data.training.data.clips import TensorClip, TrainingBatch, TrainingClip
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
+from avis_data.training.models.avism.losses import match_heads, set_heads
 from avis_data.training.models.avism.model import Avism
+from avis_data.training.models.avism.official_names import from_official_avism
+from avis_data.training.models.avism.official_shapes import avism_config_of
 from avis_data.training.models.frames import padded_size
-from avis_data.training.targets import clip_target
+from avis_data.training.models.inference import PredictOptions
+from avis_data.training.models.targets import clip_target
 from support.parity_avism import masks_of, true_labels
 from support.parity_avism_losses import StoredPoints, check_assignment
 from support.parity_cases import Case

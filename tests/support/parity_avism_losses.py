@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from avis_data.training.losses import means
-from avis_data.training.losses_avism import (
+from avis_data.training.models.avism.config import AvismLossConfig
+from avis_data.training.models.avism.frame_decoder import FrameHead
+from avis_data.training.models.avism.losses import (
     AvismPredictions,
     HeadMatch,
     SetHead,
@@ -19,10 +20,9 @@ from avis_data.training.losses_avism import (
     set_heads,
     weighted,
 )
-from avis_data.training.models.avism.config import AvismLossConfig
-from avis_data.training.models.avism.frame_decoder import FrameHead
 from avis_data.training.models.avism.tracker import TrackerOutput, VideoHead
-from avis_data.training.targets import ClipTarget
+from avis_data.training.models.losses import means
+from avis_data.training.models.targets import ClipTarget
 from support.parity_cases import Case
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avis_data.annotation.assignments import Assignment, add_assignments
-from avis_data.annotation.records import (
+from avis_data.annotation.labels.assignments import Assignment, add_assignments
+from avis_data.annotation.labels.records import (
     ClipProblem,
     Interval,
     LabelledClip,
@@ -21,8 +21,8 @@ from avis_data.annotation.records import (
     RoundProject,
     Verdict,
 )
-from avis_data.annotation.states import states
-from avis_data.annotation.store import write_labelled, write_round
+from avis_data.annotation.labels.states import states
+from avis_data.annotation.labels.store import write_labelled, write_round
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.masks.rle import Rle, encode
 from avis_data.paths import Workspace

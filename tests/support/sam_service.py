@@ -22,7 +22,7 @@ def segmenter(workspace: Workspace, folder: Path) -> Iterator[tuple[str, str]]:
     """GrabCut over the stills of a workspace; gives its address and its token. `folder`: for its token and its log."""
     token_file, port = folder / "segmenter-token", free_port()
     token_file.write_text("a-secret-of-the-segmenter\n")
-    command = [sys.executable, "-m", "avis_data.annotation.sam_backend", "--workspace", str(workspace.root)]
+    command = [sys.executable, "-m", "avis_data.annotation.serve.segmenter", "--workspace", str(workspace.root)]
     command += ["--port", str(port), "--token-file", str(token_file), "--engine", "grabcut"]
     log_file = folder / "segmenter.log"
     with log_file.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avis_data.training.clips import TrainingClip
+from avis_data.training.data.clips import TrainingClip
 from avis_data.training.models.afcv.config import AfcvConfig, AfcvLossConfig
 from avis_data.training.models.afcv.model import Afcv
 from avis_data.training.models.backbones import ResNetSpec

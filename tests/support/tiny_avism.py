@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from avis_data.training.clips import TensorClip, TrainingClip
+from avis_data.training.data.clips import TensorClip, TrainingClip
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import ResNetSpec

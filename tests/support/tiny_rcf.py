@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from avis_data.training.clips import TrainingClip
+from avis_data.training.data.clips import TrainingClip
 from avis_data.training.models.backbones import ResNetSpec
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
 from avis_data.training.models.rcf.model import Rcf

@@ -13,18 +13,18 @@ from avis_data.cli.main import main
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
-from avis_data.pipelines.export_clips import features_path, frame_name, frames_dir, sound_path
-from avis_data.pipelines.extract import ExtractRequest, ExtractStage
-from avis_data.pipelines.stage import Task
+from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
+from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span
 from avis_data.synth.scene import WorldOptions
 from avis_data.synth.world import make_world
 from avis_data.training.config import RunConfig, load_config
-from avis_data.training.frame_times import FrameTimes
-from avis_data.training.loop import Trainer, new_model
-from avis_data.training.processes import Processes
-from avis_data.training.run_folder import RunFolder
+from avis_data.training.data.frame_times import FrameTimes
+from avis_data.training.run.distributed import Processes
+from avis_data.training.run.loop import Trainer, new_model
+from avis_data.training.run.run_folder import RunFolder
 from support.shell import Ran
 
 __all__ = ["TINY", "assert_resumes", "in_process", "one_a_second", "started", "tiny_config", "write_export"]

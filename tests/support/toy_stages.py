@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_text
-from avis_data.pipelines.stage import Facts, Input, Item, Task
+from avis_data.pipelines.engine.stage import Facts, Input, Item, Task
 from avis_data.records import Record
 
 

@@ -10,19 +10,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avis_data.checkpoints import read_tensors
 from avis_data.errors import ConfigError, DataError
 from avis_data.io import atomic_path
-from avis_data.training.checkpoints.avs_shapes import avs_config_of
-from avis_data.training.checkpoints.official_avism import Renamed, from_official_avism, is_official_avism
-from avis_data.training.checkpoints.official_avs import from_official_avs, is_official_avs
 from avis_data.training.checkpoints.refused import check_licence
-from avis_data.training.checkpoints.shapes import avism_config_of
+from avis_data.training.checkpoints.weight_files import build_model, weights_metadata
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.models.avism.config import AvismConfig
+from avis_data.training.models.avism.official_names import Renamed, from_official_avism, is_official_avism
+from avis_data.training.models.avism.official_shapes import avism_config_of
 from avis_data.training.models.avs_bg.config import AvsBgConfig
+from avis_data.training.models.avs_bg.official_names import from_official_avs, is_official_avs
+from avis_data.training.models.avs_bg.official_shapes import avs_config_of
 from avis_data.training.models.backbones import SwinSpec
-from avis_data.training.weights import build_model, weights_metadata
+from avis_data.weights.files import read_tensors
 
 __all__ = ["ConversionReport", "convert_checkpoint"]
 

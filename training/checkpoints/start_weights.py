@@ -8,13 +8,13 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from avis_data.checkpoints import read_tensors
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.backbone_names import from_published_backbone
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
-from avis_data.training.checkpoints.official_avism import from_official_avism, is_official_avism
-from avis_data.training.checkpoints.official_avs import from_official_avs, is_official_avs
 from avis_data.training.checkpoints.refused import check_licence
+from avis_data.training.models.avism.official_names import from_official_avism, is_official_avism
+from avis_data.training.models.avs_bg.official_names import from_official_avs, is_official_avs
+from avis_data.weights.files import read_tensors
 
 __all__ = ["LoadReport", "load_into", "read_start_weights"]
 

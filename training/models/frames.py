@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avis_data.training.clips import TrainingClip
+from avis_data.training.data.clips import TrainingClip
 
 __all__ = ["FrameNormaliser", "common_size", "padded_size", "padded_to"]
 

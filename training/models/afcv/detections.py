@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from avis_data.masks.rle import Rle, encode
-from avis_data.training.inference import MaskSizes
 from avis_data.training.models.afcv.boxes import best_boxes
 from avis_data.training.models.afcv.config import DetectionOptions
 from avis_data.training.models.afcv.fcos_head import FcosOutput
 from avis_data.training.models.afcv.mask_head import MASK_STRIDE, aligned_bilinear, dynamic_masks
 from avis_data.training.models.afcv.tracker import Detections
-from avis_data.training.precision import at_least_float32
+from avis_data.training.models.inference import MaskSizes
+from avis_data.training.models.precision import at_least_float32
 
 __all__ = ["FoundObjects", "found_masks", "found_objects"]
 

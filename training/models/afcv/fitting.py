@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from avis_data.errors import ConfigError
-from avis_data.training.audio_slices import log_mel_moments
-from avis_data.training.data import SplitData
+from avis_data.training.data.audio_slices import log_mel_moments
+from avis_data.training.data.split import SplitData
 from avis_data.training.models.afcv.config import AfcvConfig
 
 __all__ = ["fitted_to"]

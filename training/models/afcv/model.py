@@ -9,7 +9,7 @@ detections are linked. Without sound it is CrossVIS.
     pyramid.py, sound.py     five maps of a frame, and the sound mixed into them
     fcos_head.py             class, box, centre-ness, embedding, filters of every cell
     mask_head.py             mask features, and what filters make of them
-    targets.py               which cell learns which object;  training/losses_afcv.py  the losses
+    targets.py               which cell learns which object;  losses.py  the losses
     detections.py, boxes.py  from the heads to the objects of a frame
     tracker.py, stream.py    which of them are the same as before
     config.py, fitting.py    what all of it is made of, and what follows from the training set
@@ -32,13 +32,11 @@ from torch.nn import functional
 
 from avis_data.errors import DataError
 from avis_data.features.logmel import NUM_BANDS
-from avis_data.training.audio_slices import SLICE_MOMENTS
-from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
-from avis_data.training.inference import PredictOptions
-from avis_data.training.losses import joined
-from avis_data.training.losses_afcv import AfcvOutputs, afcv_ratios, mean_losses
+from avis_data.training.data.audio_slices import SLICE_MOMENTS
+from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
 from avis_data.training.models.afcv.config import AfcvConfig, AfcvLossConfig
 from avis_data.training.models.afcv.fcos_head import PRIOR_LOGIT, FcosHead, FcosOutput, cell_grid
+from avis_data.training.models.afcv.losses import AfcvOutputs, afcv_ratios, mean_losses
 from avis_data.training.models.afcv.mask_head import MaskBranch
 from avis_data.training.models.afcv.pyramid import Pyramid, pyramid_sizes, scaled_gradient
 from avis_data.training.models.afcv.sound import SoundEncoder, SoundFusion
@@ -46,7 +44,9 @@ from avis_data.training.models.afcv.stream import AfcvStream
 from avis_data.training.models.afcv.targets import limited, pair_targets
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_to
-from avis_data.training.online import tracks_of_stream
+from avis_data.training.models.inference import PredictOptions
+from avis_data.training.models.losses import joined
+from avis_data.training.models.online import tracks_of_stream
 
 __all__ = ["Afcv", "IdentityClassifier"]
 

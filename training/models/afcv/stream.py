@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from avis_data.training.inference import MaskSizes
 from avis_data.training.models.afcv.config import DetectionOptions
 from avis_data.training.models.afcv.detections import found_masks, found_objects
 from avis_data.training.models.afcv.fcos_head import FcosOutput
 from avis_data.training.models.afcv.tracker import SimilarityTracker
 from avis_data.training.models.frames import padded_size
-from avis_data.training.online import SeenObject
+from avis_data.training.models.inference import MaskSizes
+from avis_data.training.models.online import SeenObject
 
 __all__ = ["AfcvStream"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avis_data.training.clips import TrainingClip
+from avis_data.training.data.clips import TrainingClip
 from avis_data.training.models.afcv.fcos_head import CellGrid
 from avis_data.training.models.afcv.mask_head import MASK_STRIDE
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from pydantic import ConfigDict
 
-from avis_data.training.matcher import CostWeights
 from avis_data.training.models.backbones import BackboneSpec, ResNetSpec
-from avis_data.training.targets import LateOnsetLabel
+from avis_data.training.models.matcher import CostWeights
+from avis_data.training.models.targets import LateOnsetLabel
 
 __all__ = ["AvismConfig", "AvismLossConfig"]
 

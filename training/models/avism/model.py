@@ -2,7 +2,8 @@
 
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
-    training/losses_avism.py  the objective;  config.py  what all of it is made of
+    losses.py                 the objective;  config.py  what all of it is made of
+    official_names.py         names in published checkpoints; official_shapes.py  their architecture
 
 Source: "Audio-Visual Instance Segmentation" (CVPR 2025, arXiv 2310.18709); its code where the two differ.
 
@@ -19,19 +20,19 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from avis_data.errors import DataError
-from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
-from avis_data.training.inference import MaskSizes, PredictOptions, gated_tracks, tracks_of
-from avis_data.training.losses import Ratio, joined, means
-from avis_data.training.losses_avism import AvismPredictions, avism_losses, weighted
+from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameDecoder
+from avis_data.training.models.avism.losses import AvismPredictions, avism_losses, weighted
 from avis_data.training.models.avism.tracker import Tracker
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, padded_size
+from avis_data.training.models.inference import MaskSizes, PredictOptions, gated_tracks, tracks_of
+from avis_data.training.models.losses import Ratio, joined, means
 from avis_data.training.models.pixel_decoder import PixelDecoder, PixelMaps
-from avis_data.training.points import PointSource, SeededPoints
-from avis_data.training.precision import at_least_float32
-from avis_data.training.targets import ClipTarget, clip_target
+from avis_data.training.models.points import PointSource, SeededPoints
+from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.targets import ClipTarget, clip_target
 
 __all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker"]
 

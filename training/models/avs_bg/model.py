@@ -3,7 +3,8 @@
     head.py                 everything after the encoder: neck.py, fusion.py (sound), motion.py, decoder.py
     generation.py           the sound made again from the masked picture, in training
     frames.py               which frames of a batch are one clip's
-    training/losses_avs.py  the losses;  config.py  what all of it is made of
+    losses.py               the losses;  config.py  what all of it is made of
+    official_names.py       names in published checkpoints; official_shapes.py  their architecture
 
 Sources: Hao et al., "Improving Audio-Visual Segmentation with Bidirectional Generation" (2023), and Zhou et al.,
 "Audio-Visual Segmentation" (2022); their code where it differs from the text.
@@ -22,10 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.errors import DataError
-from avis_data.training.avs_clips import AvsTrainingClip
-from avis_data.training.clips import ClipSource, TrainingBatch
-from avis_data.training.inference import PredictOptions
-from avis_data.training.losses_avs import (
+from avis_data.training.data.avs_clips import AvsTrainingClip
+from avis_data.training.data.clips import ClipSource, TrainingBatch
+from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
+from avis_data.training.models.avs_bg.frames import ClipFrames
+from avis_data.training.models.avs_bg.head import AvsHead, AvsMaps
+from avis_data.training.models.avs_bg.losses import (
     class_mask_loss,
     generation_loss,
     heard_distance,
@@ -33,12 +36,10 @@ from avis_data.training.losses_avs import (
     mask_entropy_and_iou,
     seen_vectors,
 )
-from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
-from avis_data.training.models.avs_bg.frames import ClipFrames
-from avis_data.training.models.avs_bg.head import AvsHead, AvsMaps
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser
-from avis_data.training.precision import at_least_float32
+from avis_data.training.models.inference import PredictOptions
+from avis_data.training.models.precision import at_least_float32
 
 __all__ = ["AvsBg"]
 

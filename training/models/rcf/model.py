@@ -8,7 +8,7 @@ token more.
     context.py              tokens of the target, of its references, of the sound
     network.py              encoder and decoder (transformer.py), pyramid, dynamic filters
     stream.py               what is remembered of a clip;  identities.py  the rule
-    training/losses_rcf.py  matching and losses;  config.py  what all of it is made of
+    losses.py               matching and losses;  config.py  what all of it is made of
 
 Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion" (arXiv 2207.05580); written from the
 paper, which has no published code.
@@ -26,17 +26,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from avis_data.errors import DataError
-from avis_data.training.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
-from avis_data.training.inference import PredictOptions
-from avis_data.training.losses import means
-from avis_data.training.losses_rcf import rcf_losses
+from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_size, padded_to
+from avis_data.training.models.inference import PredictOptions
+from avis_data.training.models.losses import means
+from avis_data.training.models.online import tracks_of_stream
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
+from avis_data.training.models.rcf.losses import rcf_losses
 from avis_data.training.models.rcf.network import Heard, RcfNetwork, SlotOutput
 from avis_data.training.models.rcf.stream import RcfStream
-from avis_data.training.online import tracks_of_stream
-from avis_data.training.targets import ClipTarget, clip_target
+from avis_data.training.models.targets import ClipTarget, clip_target
 
 __all__ = ["Rcf"]
 

@@ -1,0 +1,82 @@
+"""Clips that two people labelled, blind: compared, and sent to a reviewer who decides.
+
+The draft with fewer problems (of equal ones that of the name that comes first; one that has labels before one that
+would drop the clip) is what the reviewer finds in the page; what the other one says stands in the note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from avis_data.annotation.agreement.compare import ClipAgreement, compare_clips
+from avis_data.annotation.agreement.label_pairs import is_blind, label_pairs
+from avis_data.annotation.labels.records import ClipProblem, Interval, LabelledClip, Verdict
+from avis_data.annotation.labels.rounds import round_names
+from avis_data.annotation.labels.verdicts import Answer, labels_of
+from avis_data.errors import DataError
+from avis_data.paths import Workspace
+
+__all__ = ["adjudication_queue", "compare_rounds", "problem_text", "summary_of_others"]
+
+
+def compare_rounds(workspace: Workspace, round_name: str | None = None) -> Iterator[ClipAgreement]:
+    """Compare the labels of a round, as `label_pairs` gives them; one clip at a time is held.
+
+    Args:
+        workspace: only read.
+        round_name: None: all draft rounds, in which people label without knowing of each other.
+
+    Raises:
+        DataError: if there is no such round, or a file of it is damaged.
+    """
+    names = round_names(workspace)
+    if round_name is not None and round_name not in names:
+        known = ", ".join(names) or "none"
+        raise DataError(f"no round {round_name!r}; there are: {known}", hint="avis-data review status")
+    for name in filter(is_blind, names) if round_name is None else [round_name]:
+        for a, b in label_pairs(workspace, name):
+            yield compare_clips(a, b)
+
+
+def adjudication_queue(agreements: Iterable[ClipAgreement]) -> list[ClipAgreement]:
+    """The same, the clip on which people differ most first."""
+    return sorted(
+        agreements, key=lambda item: (-item.disagreement, -item.seconds_differing, item.clip_id, item.a, item.b)
+    )
+
+
+def summary_of_others(workspace: Workspace, labels: Answer, others: Iterable[Answer]) -> list[str]:
+    """For the reviewer of a clip that was labelled twice: what the other one says, and where the two differ."""
+    shown = labels_of(workspace, labels)
+    lines = []
+    for answer in others:
+        other = labels_of(workspace, answer)
+        found = compare_clips(shown, other)
+        lines.append(
+            f"Also labelled by {answer.annotator} ({len(answer.problems)} problem(s)), not shown: {_tracks(other)}"
+        )
+        if answer.verdict is Verdict.DROP:
+            lines.append(f"{answer.annotator} would drop this clip.")
+        if answer.note:
+            lines.append(f"{answer.annotator}'s note: {answer.note}")
+        differ = f"{found.seconds_differing} of {found.seconds_sounding} sounding track-seconds"
+        lines.append(f"The two differ in {differ}. Please decide.")
+    return lines
+
+
+def problem_text(problem: ClipProblem) -> str:
+    """A problem in one line, with its page as the people in front of it count."""
+    place = [problem.identity or "", "" if problem.second is None else f"page {problem.second + 1}"]
+    where = ", ".join(part for part in place if part)
+    return f"{where}: {problem.message}" if where else problem.message
+
+
+def _tracks(labels: LabelledClip) -> str:
+    found = [f"{track.identity} sounds {_spans(track.intervals)}" for track in labels.tracks]
+    if labels.off_screen:
+        found.append(f"off-screen sound {_spans(labels.off_screen)}")
+    return "; ".join(found) or "nothing sounds"
+
+
+def _spans(intervals: Iterable[Interval]) -> str:
+    return ", ".join(f"{span.start_s:g}-{span.end_s:g} s" for span in intervals) or "never"

@@ -1,0 +1,71 @@
+"""The masks that machines made for people, so that one which comes back unchanged is known again by its content.
+
+annotations/made/<clip_id>.jsonl      one line for each mask, only ever appended to
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import Field, ValidationError
+
+from avis_data.annotation.labels.records import MaskOrigin
+from avis_data.io import sha256_text
+from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
+from avis_data.paths import Workspace, checked_id
+from avis_data.records import Record, Sha256
+
+__all__ = ["MadeMask", "made_masks", "mask_sha256", "record_made"]
+
+
+class MadeMask(Record):
+    """One mask as a machine gave it."""
+
+    sha256: Sha256 = Field(description="Of the mask's content, `mask_sha256`.")
+    identity: str
+    second: int = Field(ge=0)
+    origin: MaskOrigin
+    engine: str
+    weights_sha256: Sha256 | None = None
+    confidence: float | None = None
+    at: str = Field(description="When, UTC.")
+
+
+def mask_sha256(rle: Rle) -> str:
+    """Hash of a mask's size and pixels; the same however it was encoded. Raises DataError for a damaged one."""
+    canonical = rle_from_runs(runs_from_rle(rle), height=rle.height, width=rle.width)
+    return sha256_text(f"{rle.height}x{rle.width}:{canonical.counts}")
+
+
+def record_made(workspace: Workspace, clip_id: str, made: Sequence[MadeMask]) -> None:
+    """Append to a clip's masks; several processes may do so at once, and a kill costs at most the last line."""
+    if not made:
+        return
+    path = _path(workspace, clip_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(mask.model_dump_json() + "\n" for mask in made)
+    with FileLock(path.parent / ".lock"), path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, 2)
+            text = text if file.read(1) == b"\n" else "\n" + text  # the last writer was killed within its line
+        file.write(text.encode())
+
+
+def made_masks(workspace: Workspace, clip_id: str) -> dict[str, MadeMask]:
+    """What machines made for a clip, by the hash of the mask; of equal masks the last. Torn lines are passed over."""
+    path = _path(workspace, clip_id)
+    found = {}
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            mask = MadeMask.model_validate(json.loads(line))
+        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError):
+            continue
+        found[mask.sha256] = mask
+    return found
+
+
+def _path(workspace: Workspace, clip_id: str) -> Path:
+    return workspace.annotations / "made" / f"{checked_id(clip_id)}.jsonl"

@@ -1,0 +1,174 @@
+"""What annotation leaves behind: rounds, and per clip and round who marked which object where and when.
+
+`store.py` says where these lie in a workspace. What the server sent is kept beside them as received; these records are
+made from it, and can be made again.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from avis_data.records import Record, SafeId, Sha256, State
+
+__all__ = [
+    "ClipProblem",
+    "Flag",
+    "Interval",
+    "LabelledClip",
+    "LabelledMask",
+    "LabelledTrack",
+    "MaskOrigin",
+    "PreLabels",
+    "Revision",
+    "RoundInfo",
+    "RoundKind",
+    "RoundProject",
+    "Verdict",
+]
+
+
+class RoundKind(StrEnum):
+    """What is done in a round. Rounds are named after it: `draft`, `review`, `fix`, `review-2`, `fix-2`, ..."""
+
+    DRAFT = "draft"
+    REVIEW = "review"
+    FIX = "fix"
+
+
+class Verdict(StrEnum):
+    """The required choice at the end of a task, as the page spells it."""
+
+    DONE = "done"
+    UNSURE = "unsure"
+    ACCEPT = "accept"
+    FIXED = "fixed"
+    SEND_BACK = "send back"
+    DROP = "drop clip"
+
+
+class MaskOrigin(StrEnum):
+    """How a mask came to be."""
+
+    CLICKED = "clicked"
+    """A segmenter's answer to prompts on this still."""
+    PROPAGATED = "propagated"
+    """Carried here from another still."""
+    EDITED = "edited"
+    """Drawn or changed by hand."""
+    IMPORTED = "imported"
+    """From a truth file."""
+
+
+class Interval(Record):
+    """A span of a clip in which something is heard, seconds on the clip's clock, [start_s, end_s)."""
+
+    start_s: float = Field(ge=0)
+    end_s: float = Field(gt=0)
+
+
+class LabelledMask(Record):
+    """One object's mask on the still of one second, and who made it how."""
+
+    second: int = Field(ge=0)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    counts: str = Field(description="COCO compressed RLE, column order; never of an empty mask.")
+    origin: MaskOrigin
+    engine: str | None = Field(default=None, description="What drew it, as `grabcut` or `sam`; null: by hand, or file.")
+    weights_sha256: Sha256 | None = None
+    confidence: float | None = Field(default=None, description="The engine's own, in [0, 1].")
+    annotator: str | None = Field(default=None, description="Who made or last changed it.")
+    seconds: float | None = Field(default=None, description="Their working time on it, as far as known.")
+    round: str | None = Field(default=None, description="The round it was made in; null: before the first.")
+
+
+class LabelledTrack(Record):
+    """One object through a clip."""
+
+    identity: str = Field(description="Name of the label, `person_1`: category, number.")
+    category: str
+    intervals: tuple[Interval, ...] = Field(description="When it is heard, sorted, not touching.")
+    states: tuple[State, ...] = Field(description="One per second: sounding = heard and a mask.")
+    masks: tuple[LabelledMask, ...] = Field(description="By second, at most one each; also of seconds without sound.")
+
+
+class ClipProblem(Record):
+    """Something that a person should look at; pulling goes on."""
+
+    kind: str
+    identity: str | None = None
+    second: int | None = None
+    message: str
+
+
+class Revision(Record):
+    """Which state of which annotation on the server this was made from."""
+
+    project_id: int
+    task_id: int
+    annotation_id: int
+    updated_at: str
+    file: str = Field(description="As received, relative to the workspace.")
+
+
+class LabelledClip(Record):
+    """What one person said of one clip in one round."""
+
+    clip_id: SafeId
+    round: str
+    annotator: str = Field(description="E-mail of the account that completed it.")
+    num_seconds: int = Field(gt=0)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    tracks: tuple[LabelledTrack, ...]
+    off_screen: tuple[Interval, ...] = Field(default=(), description="When something out of view is heard.")
+    verdict: Verdict | None
+    reasons: tuple[str, ...] = ()
+    note: str = ""
+    lead_time_s: float | None = Field(default=None, description="Working time, as the page measured it.")
+    updated_by: str | None = Field(default=None, description="E-mail, where another than the annotator changed it.")
+    revision: Revision | None
+    problems: tuple[ClipProblem, ...] = ()
+
+
+class Flag(Record):
+    """A still that needs a look."""
+
+    second: int = Field(ge=0)
+    identity: str | None
+    reason: str
+    """One of few words: `scene_cut`, `area`, `position`, `confidence`, `lost`."""
+    message: str
+
+
+class PreLabels(Record):
+    """What is known of a clip before anyone looks: masks of a file or of propagation."""
+
+    clip_id: SafeId
+    num_seconds: int = Field(gt=0)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    tracks: tuple[LabelledTrack, ...]
+    flags: tuple[Flag, ...] = ()
+    source: str = Field(description="What made them, as `propagate: optical-flow` or the name of a file.")
+
+
+class RoundProject(Record):
+    """One project on the server: tasks of one round for one person, or for anyone."""
+
+    project_id: int
+    title: str
+    annotator: str | None = Field(default=None, description="E-mail; null: anyone.")
+
+
+class RoundInfo(Record):
+    """`round.json`."""
+
+    name: str = Field(pattern=r"^(draft|review|fix)(-[0-9]+)?$")
+    kind: RoundKind
+    created_at: str
+    projects: tuple[RoundProject, ...]
+    closed_at: str | None = None
+    close_reason: str | None = Field(default=None, description="Why it was closed while clips were open.")

@@ -1,0 +1,277 @@
+"""Where every clip stands between draft and accepted, derived from the files of the rounds and from nothing else.
+
+    draft -> review -> accepted | dropped
+                    -> fix -> review-2 -> ...
+
+The n-th review of a clip takes place in the round `review-n` (the first in `review`), and what it sends back is mended
+in `fix-n`. So the rounds of different clips do not wait for each other, and the order of the rounds is the order in
+which a clip went through them. What a closed round left open does not count: the clip stands where it stood before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from avis_data.annotation.labels.assignments import Assignment, read_assignments
+from avis_data.annotation.labels.records import RoundInfo, RoundKind, Verdict
+from avis_data.annotation.labels.store import read_round, round_order
+from avis_data.annotation.labels.verdicts import Answer, read_answers
+from avis_data.manifest import read_manifest
+from avis_data.paths import Workspace
+from avis_data.records import Clip
+
+__all__ = [
+    "ANYONE",
+    "ClipState",
+    "Passage",
+    "Place",
+    "clip_passages",
+    "clip_place",
+    "places",
+    "round_names",
+    "round_passages",
+]
+
+ANYONE = "anyone"
+"""For whom a task waits that was given to nobody in particular."""
+
+
+class ClipState(StrEnum):
+    """What happens to a clip now, or next."""
+
+    UNLABELLED = "unlabelled"
+    DRAFT = "draft"
+    TO_REVIEW = "to review"
+    """Labelled; waits for `review start`. The same with `to fix`: sent back."""
+    REVIEW = "review"
+    TO_FIX = "to fix"
+    FIX = "fix"
+    ACCEPTED = "accepted"
+    DROPPED = "dropped"
+
+
+_OUTCOMES = {
+    Verdict.ACCEPT: ClipState.ACCEPTED,
+    Verdict.FIXED: ClipState.ACCEPTED,
+    Verdict.SEND_BACK: ClipState.TO_FIX,
+    Verdict.DROP: ClipState.DROPPED,
+}
+"""What a reviewer's verdict makes of the clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """One clip in one round: to whom it was given and what they said."""
+
+    round: str
+    kind: RoundKind
+    is_closed: bool
+    is_pushed: bool
+    """The round has its projects on the server."""
+    given: tuple[Assignment, ...]
+    answers: tuple[Answer, ...]
+    projects: Mapping[int, str | None] = field(default_factory=dict)
+    """Whose each project of the round is; None: anyone's."""
+
+    @property
+    def finished(self) -> tuple[Answer, ...]:
+        """Those with a verdict that ends the task."""
+        finished = tuple(answer for answer in self.answers if answer.is_finished)
+        is_review = self.kind is RoundKind.REVIEW
+        return tuple(answer for answer in finished if answer.verdict in _OUTCOMES) if is_review else finished
+
+    def waiting(self) -> tuple[Assignment, ...]:
+        """What was given and has no finished answer; in a project it counts whoever pressed the button."""
+        answered = {self._given_to(answer) for answer in self.finished}
+        return tuple(item for item in self.given if item.annotator not in answered)
+
+    def open_answer(self, given: Assignment) -> Answer | None:
+        """What was said so far to a task that waits: without a verdict, or unsure."""
+        return next((answer for answer in self.answers if self._given_to(answer) == given.annotator), None)
+
+    def given_for(self, answer: Answer) -> Assignment | None:
+        """The task that an answer is to."""
+        person = self._given_to(answer)
+        return next((item for item in self.given if item.annotator == person), None)
+
+    def _given_to(self, answer: Answer) -> str | None:
+        if answer.revision is not None and answer.revision.project_id in self.projects:
+            return self.projects[answer.revision.project_id]
+        return answer.annotator if any(item.annotator == answer.annotator for item in self.given) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where one clip stands."""
+
+    clip_id: str
+    state: ClipState = ClipState.UNLABELLED
+    round: str | None = None
+    """The last round that it was given to somebody in."""
+    waits_for: tuple[str, ...] = ()
+    """Whose answers are missing, by e-mail, or `anyone`."""
+    labels: Answer | None = None
+    """The newest finished answer, whose labels are the clip's; of two drafts the one that goes to review."""
+    others: tuple[Answer, ...] = ()
+    """Finished answers of the same round beside it: the other draft of a clip that was labelled twice."""
+    authors: tuple[str, ...] = ()
+    """Who labelled or mended it, sorted."""
+    reviewers: tuple[str, ...] = ()
+    """Who reviewed it, the last one last."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know, as `unsure: cannot tell the dogs apart`."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "clip_id": self.clip_id,
+            "state": self.state.value,
+            "round": self.round,
+            "waits_for": list(self.waits_for),
+            "verdict": self.labels.verdict if self.labels else None,
+            "labelled_by": list(self.authors),
+            "reviewed_by": list(self.reviewers),
+            "num_drafts": 1 + len(self.others) if self.labels else 0,
+            "remarks": list(self.remarks),
+        }
+
+
+def round_names(workspace: Workspace) -> list[str]:
+    """All rounds that were planned or started, in the order in which clips go through them."""
+    found = {
+        path.parent.name
+        for pattern in ("*/round.json", "*/assignments.json")
+        for path in workspace.annotations.glob(pattern)
+    }
+    return sorted(found, key=round_order)
+
+
+def places(workspace: Workspace) -> list[Place]:
+    """Where every clip of the workspace stands, by clip id.
+
+    Raises:
+        DataError: if a file of a round is damaged.
+    """
+    passages: dict[str, list[Passage]] = {
+        clip.clip_id: [] for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)
+    }
+    for name in round_names(workspace):
+        for clip_id, passage in round_passages(workspace, name):
+            if clip_id in passages:
+                passages[clip_id].append(passage)
+    return [clip_place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
+
+
+def clip_passages(workspace: Workspace, clip_id: str) -> list[Passage]:
+    """The way of one clip through the rounds, also of one that the manifest does not have any more."""
+    found = []
+    for name in round_names(workspace):
+        found += [passage for _, passage in round_passages(workspace, name, clip_id)]
+    return found
+
+
+def clip_place(clip_id: str, passages: Iterable[Passage]) -> Place:
+    """Where a clip stands after its passages, in their order."""
+    place = Place(clip_id=clip_id)
+    for passage in passages:
+        place = _after_review(place, passage) if passage.kind is RoundKind.REVIEW else _after_labelling(place, passage)
+    return place
+
+
+def round_passages(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
+    """Clip by clip who was given it in a round and what they said; of one clip or of all."""
+    info = _info(workspace, name)
+    given: dict[str, list[Assignment]] = {}
+    for item in read_assignments(workspace, name):
+        if clip_id in (None, item.clip_id):
+            given.setdefault(item.clip_id, []).append(item)
+    answers = read_answers(workspace, name, clip_id)
+    for found in sorted(given.keys() | answers.keys()):
+        yield (
+            found,
+            Passage(
+                round=name,
+                kind=info.kind if info else RoundKind(name.partition("-")[0]),
+                is_closed=info is not None and info.closed_at is not None,
+                is_pushed=info is not None,
+                given=tuple(given.get(found, ())),
+                answers=tuple(answers.get(found, ())),
+                projects={project.project_id: project.annotator for project in info.projects} if info else {},
+            ),
+        )
+
+
+def _info(workspace: Workspace, name: str) -> RoundInfo | None:
+    return read_round(workspace, name) if (workspace.annotations / name / "round.json").is_file() else None
+
+
+def _after_labelling(place: Place, passage: Passage) -> Place:
+    """After a draft or a fix."""
+    finished, waiting = sorted(passage.finished, key=_preference), passage.waiting()
+    authors = tuple(sorted({*place.authors, *(answer.annotator for answer in passage.answers)}))
+    place = replace(place, round=passage.round, authors=authors, waits_for=(), remarks=())
+    would_drop = [f"{answer.annotator} would drop it" for answer in finished if answer.verdict is Verdict.DROP]
+    if not passage.is_closed and (waiting or not finished):
+        state = ClipState.DRAFT if passage.kind is RoundKind.DRAFT else ClipState.FIX
+        remarks = (*_open_remarks(passage, waiting), *would_drop)
+        return replace(place, state=state, waits_for=_names(passage, waiting), remarks=remarks)
+    if not finished:
+        return place
+    labels, others = finished[0], tuple(finished[1:])
+    return replace(place, state=ClipState.TO_REVIEW, labels=labels, others=others, remarks=tuple(would_drop))
+
+
+def _after_review(place: Place, passage: Passage) -> Place:
+    finished = sorted(passage.finished, key=lambda answer: (answer.updated_at, answer.annotator))
+    waiting = passage.waiting()
+    outcomes = {_OUTCOMES[answer.verdict] for answer in finished if answer.verdict is not None}
+    remarks = [*_self_remarks(place, finished), *_changed_remarks(place, passage)]
+    place = replace(place, round=passage.round, waits_for=(), remarks=())
+    if not waiting and len(outcomes) == 1:
+        reviewers = tuple(dict.fromkeys([*place.reviewers, *(answer.annotator for answer in finished)]))
+        ended = replace(place, state=outcomes.pop(), labels=finished[-1], others=(), reviewers=reviewers)
+        return replace(ended, remarks=tuple(remarks))
+    if passage.is_closed:
+        return place
+    remarks += _open_remarks(passage, waiting)
+    if len(outcomes) > 1:
+        said = ", ".join(f"{answer.annotator}: {answer.verdict}" for answer in finished)
+        remarks.append(f"the reviewers disagree, one of them must change the verdict ({said})")
+    return replace(place, state=ClipState.REVIEW, waits_for=_names(passage, waiting), remarks=tuple(remarks))
+
+
+def _preference(answer: Answer) -> tuple[bool, int, str]:
+    """Which of two drafts goes to review: one with labels, then the one with fewer problems, then by name."""
+    return answer.verdict is Verdict.DROP, len(answer.problems), answer.annotator
+
+
+def _names(passage: Passage, waiting: Sequence[Assignment]) -> tuple[str, ...]:
+    if waiting:
+        return tuple(item.annotator or ANYONE for item in waiting)
+    return tuple(answer.annotator for answer in passage.answers)
+
+
+def _open_remarks(passage: Passage, waiting: Iterable[Assignment]) -> Iterator[str]:
+    if not passage.is_pushed:
+        yield "not on the server yet"
+    for item in waiting:
+        answer = passage.open_answer(item)
+        if answer is not None:
+            note = f": {answer.note}" if answer.note else ""
+            yield f"{answer.annotator} said {answer.verdict or 'nothing yet'}{note}"
+
+
+def _self_remarks(place: Place, finished: Iterable[Answer]) -> Iterator[str]:
+    for answer in finished:
+        if answer.annotator in place.authors:
+            yield f"{answer.annotator} reviewed labels of their own"
+
+
+def _changed_remarks(place: Place, passage: Passage) -> Iterator[str]:
+    labels = place.labels
+    for item in passage.given:
+        is_same = labels is not None and (labels.round, labels.annotator) == (item.prev_round, item.prev_by)
+        if labels is not None and is_same and item.prev_updated_at not in (None, labels.updated_at):
+            yield f"{labels.annotator} changed the labels of {labels.round} after they were given to {passage.round}"

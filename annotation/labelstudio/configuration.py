@@ -1,0 +1,104 @@
+"""The page that people work in, as Label Studio's labelling configuration, and the names that results carry.
+
+What is in it was tried in a browser; the server checks little, so a change needs a look at the page. `TimelineLabels`
+stands before the other tag that takes its labels from the task, else the server refuses tasks.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from avis_data.annotation.labels.records import RoundKind, Verdict
+
+__all__ = [
+    "BOX",
+    "BRUSH",
+    "IMAGE",
+    "LABELS",
+    "NOTE",
+    "OFF_SCREEN",
+    "POINT",
+    "REASON",
+    "REASONS",
+    "SILENCE",
+    "TIMELINE",
+    "VERDICT",
+    "VERDICTS",
+    "VIDEO",
+    "label_config",
+    "same_config",
+]
+
+VIDEO, TIMELINE = "clip", "sounding"
+IMAGE, LABELS, POINT, BOX, BRUSH = "frame", "object", "point", "track", "mask"
+VERDICT, REASON, NOTE = "verdict", "reason", "note"
+
+OFF_SCREEN = "off-screen"
+"""Label of a span in which something out of view is heard; it gets no mask."""
+SILENCE = "silence"
+"""Label of a span in which there is nothing to hear, as measured. A hint; what people do with it has no meaning."""
+
+VERDICTS = {
+    RoundKind.DRAFT: (Verdict.DONE, Verdict.UNSURE, Verdict.DROP),
+    RoundKind.REVIEW: (Verdict.ACCEPT, Verdict.FIXED, Verdict.SEND_BACK, Verdict.DROP),
+    RoundKind.FIX: (Verdict.DONE, Verdict.UNSURE, Verdict.DROP),
+}
+"""The choices at the end of a task. The page asks for one; the server does not, so it is checked again on pull."""
+
+REASONS = ("mask", "category", "identity", "sounding seconds", "missed object")
+"""What a reviewer may find wrong."""
+
+_FRAME_RATE = "1"  # the timeline then counts seconds: frame N of the player is second N - 1, and page N
+
+
+def label_config(kind: RoundKind) -> str:
+    """The configuration of a round's projects, XML. Labels come from each task's data (`tasks.py`).
+
+    Source: specs of Label Studio, §4 and §8.
+    """
+    view = ET.Element("View")
+    _add(view, "Header", value="$headline")
+    _add(view, "Text", name="hint", value="$hint")
+    _add(view, "Video", name=VIDEO, value="$video", frameRate=_FRAME_RATE, height="220", timelineHeight="110")
+    timeline = _add(view, "TimelineLabels", name=TIMELINE, toName=VIDEO, value="$labels")
+    for label, colour, hotkey in ((OFF_SCREEN, "#757575", "0"), (SILENCE, "#BDBDBD", "9")):
+        _add(timeline, "Label", value=label, background=colour, hotkey=hotkey)
+    _add(view, "Labels", name=LABELS, toName=IMAGE, choice="single", value="$labels")
+    _add(view, "KeyPoint", name=POINT, toName=IMAGE, smart="true", smartOnly="true")
+    _add(view, "Rectangle", name=BOX, toName=IMAGE, smart="true", smartOnly="true")
+    _add(view, "Brush", name=BRUSH, toName=IMAGE, smart="false")
+    _add(view, "Image", name=IMAGE, valueList="$frames", zoom="true", zoomControl="true")
+    _add_verdict(view, kind)
+    placeholder = "note for the annotator" if kind is RoundKind.REVIEW else "note for the reviewer"
+    _add(view, "TextArea", name=NOTE, toName=IMAGE, rows="2", maxSubmissions="1", editable="true")
+    view[-1].set("placeholder", placeholder)
+    ET.indent(view)
+    return ET.tostring(view, encoding="unicode")
+
+
+def same_config(ours: str, theirs: str) -> bool:
+    """True if two configurations say the same, whatever their spaces and order of attributes."""
+    try:
+        return ET.canonicalize(ours, strip_text=True) == ET.canonicalize(theirs, strip_text=True)
+    except ET.ParseError:
+        return False
+
+
+def _add_verdict(view: ET.Element, kind: RoundKind) -> None:
+    asked = {"required": "true", "requiredMessage": "Choose a verdict"}
+    choices = _add(view, "Choices", name=VERDICT, toName=IMAGE, choice="single", showInline="true", **asked)
+    for verdict in VERDICTS[kind]:
+        _add(choices, "Choice", value=verdict.value)
+    if kind is RoundKind.REVIEW:
+        when = {"visibleWhen": "choice-selected", "whenTagName": VERDICT}
+        when["whenChoiceValue"] = f"{Verdict.SEND_BACK.value},{Verdict.DROP.value}"
+        asked = {"required": "true", "requiredMessage": "Choose what is wrong"}
+        reasons = _add(
+            view, "Choices", name=REASON, toName=IMAGE, choice="multiple", showInline="true", **asked, **when
+        )
+        for reason in REASONS:
+            _add(reasons, "Choice", value=reason)
+
+
+def _add(parent: ET.Element, tag: str, **attributes: str) -> ET.Element:
+    return ET.SubElement(parent, tag, attributes)

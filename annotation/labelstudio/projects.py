@@ -1,0 +1,116 @@
+"""The projects of a round on the server: one per person, or one for anyone, each as our code wants it."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.resources import files
+
+from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProject
+from avis_data.annotation.labels.store import read_round, round_dir, rounds, write_round
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.labelstudio.configuration import label_config
+from avis_data.annotation.labelstudio.settings import ServerSettings, read_secrets
+from avis_data.errors import ConfigError
+from avis_data.io import sha256_text, write_text
+from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
+
+__all__ = ["drop_empty_project", "ensure_round_project", "project_key", "refresh_projects", "round_kind"]
+
+_LONGEST_TITLE = 50
+
+
+def ensure_round_project(
+    workspace: Workspace,
+    client: LabelStudio,
+    settings: ServerSettings,
+    *,
+    round_name: str,
+    annotator: str | None,
+    now: str,
+) -> int:
+    """Make the project of one person in a round, or bring it up to date, and note it in `round.json`. Gives its id.
+
+    Raises:
+        ConfigError: if the round is closed.
+        ToolError: if the server does not answer, or the segmenter does not answer to it.
+    """
+    kind = round_kind(round_name)
+    info = _round(workspace, round_name, kind, now)
+    if info.closed_at:
+        raise ConfigError(f"the round {round_name} was closed at {info.closed_at}", hint="avis-data review start")
+    known = next((project for project in info.projects if project.annotator == annotator), None)
+    title = _title(load_recipe(workspace).name, round_name, annotator)
+    project_id = client.ensure_project(
+        title,
+        label_config=label_config(kind),
+        instructions=_instructions(kind),
+        key=project_key(workspace, round_name, annotator),
+        project_id=known.project_id if known else None,
+    )
+    made = RoundProject(project_id=project_id, title=title, annotator=annotator)
+    if made != known:
+        others = [project for project in info.projects if project.annotator != annotator]
+        projects = tuple(sorted([*others, made], key=lambda project: project.annotator or ""))
+        write_round(workspace, info.model_copy(update={"projects": projects}))
+    client.ensure_media(project_id, settings.clips_folder)
+    if settings.backend_url:
+        client.ensure_backend(project_id, settings.backend_url, read_secrets(workspace).backend_token)
+    return project_id
+
+
+def refresh_projects(workspace: Workspace, client: LabelStudio, settings: ServerSettings, *, now: str) -> list[str]:
+    """Bring the projects of all open rounds up to date; where there is no round yet, make the first project.
+
+    Returns:
+        Their titles.
+    """
+    open_rounds = [info for info in rounds(workspace) if not info.closed_at]
+    wanted = [(info.name, project.annotator) for info in open_rounds for project in info.projects]
+    if not rounds(workspace):
+        wanted = [(RoundKind.DRAFT.value, None)]
+    for round_name, annotator in wanted:
+        ensure_round_project(workspace, client, settings, round_name=round_name, annotator=annotator, now=now)
+    return [project.title for info in rounds(workspace) if not info.closed_at for project in info.projects]
+
+
+def drop_empty_project(workspace: Workspace, client: LabelStudio, round_name: str, annotator: str | None) -> None:
+    """Remove a project that no clip was ever given to, as the first one of `serve` when clips go to people by name."""
+    info = read_round(workspace, round_name)
+    found = next((project for project in info.projects if project.annotator == annotator), None)
+    if found is not None and next(client.tasks(found.project_id), None) is None:
+        client.delete_project(found.project_id)
+        others = tuple(project for project in info.projects if project is not found)
+        write_round(workspace, info.model_copy(update={"projects": others}))
+
+
+def round_kind(round_name: str) -> RoundKind:
+    """What is done in a round, by its name: `fix-2` is a `fix`."""
+    return RoundKind(round_name.partition("-")[0])
+
+
+def project_key(workspace: Workspace, round_name: str, annotator: str | None) -> str:
+    """By what a project is found again, also when we were killed before we noted its id."""
+    path = workspace.annotations / "workspace-id"
+    if not path.is_file():
+        write_text(path, secrets.token_hex(8) + "\n")
+    return f"avis-data {path.read_text(encoding='utf-8').strip()} {round_name} {annotator or 'anyone'}"
+
+
+def _round(workspace: Workspace, name: str, kind: RoundKind, now: str) -> RoundInfo:
+    if (round_dir(workspace, name) / "round.json").is_file():
+        return read_round(workspace, name)
+    return RoundInfo(name=name, kind=kind, created_at=now, projects=())
+
+
+def _title(dataset: str, round_name: str, annotator: str | None) -> str:
+    """At most 50 characters, as the server wants; a long one ends in a hash, so that no two are the same."""
+    title = " · ".join([dataset, round_name, *([annotator] if annotator else [])])
+    if len(title) <= _LONGEST_TITLE:
+        return title
+    return f"{title[: _LONGEST_TITLE - 7]} {sha256_text(title)[:6]}"
+
+
+def _instructions(kind: RoundKind) -> str:
+    name = "instructions_review.html" if kind is RoundKind.REVIEW else "instructions_label.html"
+    return (files("avis_data.annotation.labelstudio") / name).read_text(encoding="utf-8")

@@ -1,0 +1,340 @@
+"""Label Studio's results (regions, as JSON) to masks and spans of sound, and back.
+
+Only here its 1-based inclusive ranges and its brush coding meet our clock, on which second t is [t, t+1).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from avis_data.annotation.labels.records import ClipProblem, Interval, LabelledMask, LabelledTrack, MaskOrigin, Verdict
+from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, merged, states
+from avis_data.annotation.labelstudio.brush_rle import decode_brush, encode_brush
+from avis_data.annotation.labelstudio.configuration import (
+    BRUSH,
+    IMAGE,
+    LABELS,
+    NOTE,
+    OFF_SCREEN,
+    REASON,
+    SILENCE,
+    TIMELINE,
+    VERDICT,
+    VIDEO,
+)
+from avis_data.errors import DataError
+from avis_data.masks.rle import Rle, decode, encode
+
+__all__ = [
+    "DrawnMask",
+    "ReadResult",
+    "mask_regions",
+    "read_result",
+    "region_id",
+    "regions_from_tracks",
+    "sounding_region",
+    "split_identity",
+    "tracks_from_regions",
+]
+
+SPECK_PX = 16
+"""Masks of fewer pixels are kept and reported: a slip of the brush, more often than an object."""
+
+_PROMPT_LEFT = "left out: a point or box that was never turned into a mask"
+
+
+@dataclass(frozen=True)
+class DrawnMask:
+    """What is left on one still under one label: one region, or the union of several."""
+
+    rle: Rle
+    num_regions: int
+
+
+@dataclass
+class ReadResult:
+    """What the regions of one annotation say, and what is wrong with them."""
+
+    masks: dict[tuple[str, int], DrawnMask] = field(default_factory=dict)
+    """By identity and second; none is empty."""
+    intervals: dict[str, tuple[Interval, ...]] = field(default_factory=dict)
+    """By identity; sorted, not touching."""
+    off_screen: tuple[Interval, ...] = ()
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()
+    note: str = ""
+    problems: list[ClipProblem] = field(default_factory=list)
+
+    def identities(self) -> list[str]:
+        """Every label in use, sorted."""
+        return sorted({identity for identity, _ in self.masks} | set(self.intervals))
+
+
+def region_id(identity: str, second: int) -> str:
+    """The id of the one mask of an identity on a still: an answer with the same id replaces it and never doubles it."""
+    return f"{identity}.{second:05d}"
+
+
+def split_identity(identity: str) -> tuple[str, int | None]:
+    """Category and number of `person_1`; a name without a number is a category of its own."""
+    category, _, number = identity.rpartition("_")
+    return (category, int(number)) if category and number.isdecimal() else (identity, None)
+
+
+def mask_regions(identity: str, second: int, rle: Rle, *, score: float | None = None) -> list[dict[str, Any]]:
+    """The pair of regions that is one mask on one still: the brush's, and its label's.
+
+    Args:
+        identity: the label, `person_1`.
+        second: of the still, which is the page.
+        rle: the mask.
+        score: of the engine, 0 to 1, if there is one.
+
+    Source: specs of Label Studio, §5.
+    """
+    place = {
+        "id": region_id(identity, second),
+        "to_name": IMAGE,
+        "item_index": second,
+        "original_width": rle.width,
+        "original_height": rle.height,
+        "image_rotation": 0,
+    }
+    drawn = {"format": "rle", "rle": encode_brush(decode(rle))}
+    brush = {**place, "type": "brush", "from_name": BRUSH, "value": drawn}
+    if score is not None:
+        brush["score"] = score
+    label = {**place, "type": "labels", "from_name": LABELS, "value": {**drawn, "labels": [identity]}}
+    return [brush, label]
+
+
+def sounding_region(label: str, interval: Interval) -> dict[str, Any]:
+    """A span of the timeline; whole seconds, borders rounded to the nearest."""
+    first, end = round(interval.start_s), max(round(interval.end_s), round(interval.start_s) + 1)
+    return {
+        "id": f"{label}.sounding.{first:05d}",
+        "type": "timelinelabels",
+        "from_name": TIMELINE,
+        "to_name": VIDEO,
+        "value": {"ranges": [{"start": first + 1, "end": end}], "timelinelabels": [label]},
+    }
+
+
+def regions_from_tracks(
+    tracks: Iterable[LabelledTrack], *, off_screen: Iterable[Interval] = (), silence: Iterable[Interval] = ()
+) -> list[dict[str, Any]]:
+    """All regions of a clip, as a prediction holds them: spans first, then masks by identity and second."""
+    ordered = sorted(tracks, key=lambda track: track.identity)
+    marks = [(track.identity, track.intervals) for track in ordered]
+    marks += [(OFF_SCREEN, tuple(off_screen)), (SILENCE, tuple(silence))]
+    regions = []
+    for label, intervals in marks:
+        heard = heard_seconds(intervals, _end(intervals))
+        regions += [sounding_region(label, interval) for interval in intervals_from_seconds(heard)]
+    for track in ordered:
+        for mask in track.masks:
+            rle = Rle(mask.height, mask.width, mask.counts)
+            regions += _without_double(mask_regions(track.identity, mask.second, rle, score=mask.confidence))
+    return regions
+
+
+def tracks_from_regions(
+    result: Sequence[Any], *, num_seconds: int, height: int, width: int
+) -> tuple[LabelledTrack, ...]:
+    """The tracks that regions stand for; every mask counts as drawn by hand. Inverse of `regions_from_tracks`."""
+    read = read_result(result, num_seconds=num_seconds, height=height, width=width)
+    tracks = []
+    for identity in read.identities():
+        found = {second: drawn for (name, second), drawn in sorted(read.masks.items()) if name == identity}
+        intervals = read.intervals.get(identity, ())
+        masks = tuple(
+            LabelledMask(
+                second=second,
+                height=drawn.rle.height,
+                width=drawn.rle.width,
+                counts=drawn.rle.counts,
+                origin=MaskOrigin.EDITED,
+            )
+            for second, drawn in found.items()
+        )
+        tracks.append(
+            LabelledTrack(
+                identity=identity,
+                category=split_identity(identity)[0],
+                intervals=intervals,
+                states=states(intervals, found, num_seconds),
+                masks=masks,
+            )
+        )
+    return tuple(tracks)
+
+
+def read_result(result: Sequence[Any], *, num_seconds: int, height: int, width: int) -> ReadResult:
+    """Read the regions of one annotation; what cannot be used is left out and told in `problems`, never guessed.
+
+    Args:
+        result: the list as received; nothing of it is trusted.
+        num_seconds: of the clip, so its number of pages.
+        height: of its stills, px.
+        width: of its stills, px.
+    """
+    reader = _Reader(num_seconds, height, width)
+    for region in result:
+        reader.take(region)
+    return reader.finished()
+
+
+class _Reader:
+    """Collects the regions of one annotation."""
+
+    def __init__(self, num_seconds: int, height: int, width: int) -> None:
+        self._num_seconds, self._height, self._width = num_seconds, height, width
+        self._found = ReadResult()
+        self._labels: dict[tuple[str, int], str] = {}
+        self._strokes: dict[tuple[str, int], Any] = {}
+        self._spans: dict[str, list[Interval]] = defaultdict(list)
+
+    def take(self, region: Any) -> None:
+        kind, value = (region.get("type"), region.get("value")) if isinstance(region, dict) else (None, None)
+        if not isinstance(value, dict):
+            self._tell("not_a_region", f"left out, no region: {region!r:.80}")
+            return
+        match kind:
+            case "timelinelabels":
+                self._take_spans(value)
+            case "brush" | "labels" | "brushlabels":
+                self._take_stroke(region, value)
+            case "choices":
+                self._take_choices(region.get("from_name"), value.get("choices"))
+            case "textarea":
+                self._take_text(region.get("from_name"), value.get("text"))
+            case "keypoint" | "rectangle" | "keypointlabels" | "rectanglelabels":
+                self._tell("prompt_left", _PROMPT_LEFT, region)
+            case _:
+                self._tell("foreign_region", f"left out: a region of the type {kind!r:.40}", region)
+
+    def finished(self) -> ReadResult:
+        self._merge_strokes()
+        self._found.off_screen = merged(self._spans.pop(OFF_SCREEN, ()))
+        self._spans.pop(SILENCE, None)
+        self._found.intervals = {label: merged(spans) for label, spans in sorted(self._spans.items())}
+        return self._found
+
+    def _take_spans(self, value: Mapping[str, Any]) -> None:
+        label, ranges = _only_text(value.get("timelinelabels")), value.get("ranges")
+        if label is None or not isinstance(ranges, list):
+            self._tell("span_without_label", "left out: a span of sound without a label")
+            return
+        for span in ranges:
+            first, last = (span.get("start"), span.get("end")) if isinstance(span, dict) else (None, None)
+            if not _is_whole(first) or not _is_whole(last) or not 1 <= first <= last or first > self._num_seconds:
+                self._tell("bad_span", f"left out: a span from {first!r:.20} to {last!r:.20}", identity=label)
+                continue
+            self._spans[label].append(Interval(start_s=first - 1, end_s=min(last, self._num_seconds)))
+
+    def _take_stroke(self, region: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+        page = region.get("item_index", 0 if self._num_seconds == 1 else None)
+        if not _is_whole(page) or not 0 <= page < self._num_seconds:
+            self._tell("bad_page", f"left out: a mask on page {page!r:.20} of {self._num_seconds}", region)
+            return
+        key = (str(region.get("id")), page)
+        label = _only_text(value.get("labels")) or _only_text(value.get("brushlabels"))
+        if label is not None:
+            self._labels[key] = label
+        if "rle" in value:
+            size = (region.get("original_height"), region.get("original_width"))
+            self._strokes.setdefault(key, (size, value["rle"]))  # a submitted mask comes twice
+        elif region.get("type") == "labels" and "width" in value:
+            self._tell("prompt_left", _PROMPT_LEFT, region)
+
+    def _merge_strokes(self) -> None:
+        masks: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
+        for key, (size, brush) in self._strokes.items():
+            label, second = self._labels.get(key), key[1]
+            if label is None:
+                self._tell("no_label", "left out: a mask without a label", second=second)
+                continue
+            mask_HW = self._decoded(size, brush, label, second)
+            if mask_HW is not None:
+                masks[label, second].append(mask_HW)
+        for (label, second), strokes in sorted(masks.items()):
+            self._keep(label, second, strokes)
+
+    def _decoded(self, size: tuple[Any, Any], brush: Any, label: str, second: int) -> np.ndarray | None:
+        try:
+            if size != (self._height, self._width):
+                raise DataError(f"of {size[0]!r:.10} x {size[1]!r:.10}, the still has {self._height} x {self._width}")
+            if not isinstance(brush, list):
+                raise DataError(f"{brush!r:.40} is no list of bytes")
+            mask_HW: np.ndarray = decode_brush(brush, height=self._height, width=self._width)
+        except DataError as error:
+            self._tell("bad_mask", f"left out, cannot be read: {error}", identity=label, second=second)
+            return None
+        return mask_HW
+
+    def _keep(self, label: str, second: int, strokes: list[np.ndarray]) -> None:
+        filled = [stroke for stroke in strokes if stroke.any()]
+        if not filled:
+            self._tell("empty_mask", "left out: a mask without any pixel", identity=label, second=second)
+            return
+        if len(filled) > 1:
+            message = f"{len(filled)} masks of one object on a still were put together"
+            self._tell("several_masks", message, identity=label, second=second)
+        whole = np.logical_or.reduce(filled)
+        if (pixels := int(whole.sum())) < SPECK_PX:
+            self._tell("speck", f"a mask of {pixels} pixel(s)", identity=label, second=second)
+        self._found.masks[label, second] = DrawnMask(encode(whole), len(filled))
+
+    def _take_choices(self, name: Any, choices: Any) -> None:
+        chosen = [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
+        if name == REASON:
+            self._found.reasons = tuple(dict.fromkeys(chosen))
+        elif name == VERDICT and len(chosen) == 1 and chosen[0] in set(Verdict):
+            self._found.verdict = Verdict(chosen[0])
+        else:
+            self._tell("bad_choice", f"left out: {name!r:.40} = {choices!r:.80}")
+
+    def _take_text(self, name: Any, text: Any) -> None:
+        lines = [text] if isinstance(text, str) else text
+        if name == NOTE and isinstance(lines, list) and all(isinstance(line, str) for line in lines):
+            self._found.note = "\n".join([*([self._found.note] if self._found.note else []), *lines])
+        else:
+            self._tell("foreign_region", f"left out: text {name!r:.40}")
+
+    def _tell(
+        self,
+        kind: str,
+        message: str,
+        region: Mapping[str, Any] | None = None,
+        *,
+        identity: str | None = None,
+        second: int | None = None,
+    ) -> None:
+        if isinstance(region, Mapping) and second is None and _is_whole(region.get("item_index")):
+            second = max(0, region["item_index"])
+        problem = ClipProblem(kind=kind, identity=identity, second=second, message=message)
+        if problem not in self._found.problems:  # a prompt comes twice: as itself and as its label
+            self._found.problems.append(problem)
+
+
+def _without_double(pair: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In predictions the label's region may leave the mask out: half the bytes, and the page opens the same."""
+    brush, label = pair
+    return [brush, {**label, "value": {"labels": label["value"]["labels"]}}]
+
+
+def _end(intervals: Iterable[Interval]) -> int:
+    return max((int(np.ceil(interval.end_s)) for interval in intervals), default=0)
+
+
+def _only_text(values: Any) -> str | None:
+    return values[0] if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) else None
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,171 @@
+"""From a click to the regions that Label Studio shows. Everything that a question needs comes with it: nothing that one
+annotator asks changes what another one gets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256, record_made
+from avis_data.annotation.labels.records import MaskOrigin
+from avis_data.annotation.labelstudio.regions import mask_regions
+from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, Segmenter
+from avis_data.annotation.serve.box_tracking import moved_box
+from avis_data.annotation.serve.click_request import Click
+from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.through_video import Footages, boxes_through_video
+from avis_data.annotation.serve.workspace_stills import Still, Stills
+from avis_data.errors import DataError
+from avis_data.masks.rle import Rle, encode
+from avis_data.paths import Workspace
+
+__all__ = ["Answerer"]
+
+logger = logging.getLogger(__name__)
+
+_REACH_S = 20
+"""Seconds before and after a click that are followed through the video; farther ones from still to still, which is
+quicker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """One mask of an answer."""
+
+    second: int
+    rle: Rle
+    confidence: float
+    origin: MaskOrigin
+
+
+class Answerer:
+    """One segmenter over the stills of one workspace."""
+
+    def __init__(self, workspace: Workspace, segmenter: Segmenter, cache: EmbeddingCache) -> None:
+        self._workspace, self._segmenter, self._cache = workspace, segmenter, cache
+        self._stills = Stills(workspace)
+        self._footages = Footages(workspace)
+
+    @property
+    def version(self) -> str:
+        """What answers: the engine, and the beginning of its weights' hash."""
+        weights = self._segmenter.weights_sha256
+        return self._segmenter.name if weights is None else f"{self._segmenter.name}-{weights[:8]}"
+
+    def prepare(self, clip_id: str, second: int) -> None:
+        """Work out what prompts on a still will need, unless it is there. Raises DataError if there is no still."""
+        if self._segmenter.embeds:
+            self._embedding(self._stills.read(clip_id, second))
+
+    def answer(self, click: Click) -> dict[str, Any] | None:
+        """One entry of `results`; None if nothing was found.
+
+        Raises:
+            DataError: if a still is missing, or of another size than the task says.
+        """
+        found = self._masks(click)
+        if not found:
+            return None
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        record_made(self._workspace, click.clip_id, [self._made(mask, click.identity, now) for mask in found])
+        regions = [
+            region
+            for mask in found
+            for region in mask_regions(click.identity, mask.second, mask.rle, score=mask.confidence)
+        ]
+        score = min(mask.confidence for mask in found)
+        return {"score": score, "model_version": self.version, "result": regions}
+
+    def _masks(self, click: Click) -> list[_Answered]:
+        still = self._stills.read(click.clip_id, click.second)
+        if still.picture_HW3.shape[:2] != (click.task.data.height, click.task.data.width):
+            height, width = still.picture_HW3.shape[:2]
+            raise DataError(f"the still of {click.clip_id} has {width} x {height} pixels, the task says otherwise")
+        first = self._segment(still, click.prompt)
+        if not first.mask_HW.any():
+            return []
+        wanted = click.seconds()
+        near, (begin, end) = self._through_video(click, first, wanted)
+        known = {click.second: first} | {mask.second: found for mask, found in near}
+        near_click = [second for second in wanted if begin <= second <= end]
+        later = self._followed(click, known, near_click[-1], [second for second in wanted if second > end])
+        earlier = self._followed(click, known, near_click[0], [second for second in wanted if second < begin][::-1])
+        clicked = _answered(click.second, first, MaskOrigin.CLICKED)
+        return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.second)
+
+    def _through_video(
+        self, click: Click, first: Found, wanted: Sequence[int]
+    ) -> tuple[list[tuple[_Answered, Found]], tuple[int, int]]:
+        """The object on stills near the click, and the seconds that were looked at, both ends included."""
+        begin, end = max(wanted[0], click.second - _REACH_S), min(wanted[-1], click.second + _REACH_S)
+        footage = self._footages.of(click.clip_id) if begin < end else None
+        boxes = (
+            boxes_through_video(footage, click.second, first.mask_HW, first=begin, last=end)
+            if footage is not None
+            else None
+        )
+        if boxes is None:
+            return [], (click.second, click.second)
+        answered = []
+        for second in sorted(boxes.keys() & set(wanted)):
+            box, confidence = boxes[second]
+            found = self._segment(self._stills.read(click.clip_id, second), Prompt(box=box))
+            if found.mask_HW.any():
+                found = replace(found, confidence=min(found.confidence, confidence))
+                answered.append((_answered(second, found, MaskOrigin.PROPAGATED), found))
+        return answered, (begin, end)
+
+    def _followed(
+        self, click: Click, known: Mapping[int, Found], at: int, seconds: Sequence[int]
+    ) -> Iterable[_Answered]:
+        """The object on these stills, each from the one before, beginning `at` one; ends where it is lost, or was."""
+        if at not in known:
+            return []
+        answered, found, still = [], known[at], self._stills.read(click.clip_id, at)
+        for second in seconds:
+            after = self._stills.read(click.clip_id, second)
+            moved = moved_box(still.picture_HW3, found.mask_HW, after.picture_HW3, seconds=abs(second - at))
+            if moved is None:
+                break
+            box, match = moved
+            next_found = self._segment(after, Prompt(box=box))
+            if not next_found.mask_HW.any():
+                break
+            found = replace(next_found, confidence=min(next_found.confidence, match))
+            still, at = after, second
+            answered.append(_answered(second, found, MaskOrigin.PROPAGATED))
+        return answered
+
+    def _segment(self, still: Still, prompt: Prompt) -> Found:
+        embedding = self._embedding(still) if self._segmenter.embeds else {}
+        return self._segmenter.segment(still.picture_HW3, embedding, prompt)
+
+    def _embedding(self, still: Still) -> Embedding:
+        found = self._cache.get(still.sha256)
+        if found is None:
+            found = self._segmenter.embed(still.picture_HW3)
+            self._cache.put(still.sha256, found)
+        return found
+
+    def _made(self, mask: _Answered, identity: str, now: str) -> MadeMask:
+        return MadeMask(
+            sha256=mask_sha256(mask.rle),
+            identity=identity,
+            second=mask.second,
+            origin=mask.origin,
+            engine=self._segmenter.name,
+            weights_sha256=self._segmenter.weights_sha256,
+            confidence=mask.confidence,
+            at=now,
+        )
+
+
+def _answered(second: int, found: Found, origin: MaskOrigin) -> _Answered:
+    mask_HW: NDArray[np.bool_] = found.mask_HW
+    return _Answered(second=second, rle=encode(mask_HW), confidence=round(found.confidence, 4), origin=origin)

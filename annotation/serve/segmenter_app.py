@@ -1,0 +1,128 @@
+"""The segmenter as a service that Label Studio calls an ML backend: five routes, each behind one token but health.
+
+Source: specs of Label Studio, §5 (the protocol, captured from a real server).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import secrets
+import time
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve.click_request import PredictBody, click_of
+from avis_data.annotation.serve.precompute import AheadOfClicks
+from avis_data.errors import AvisError
+
+__all__ = ["create_app"]
+
+logger = logging.getLogger(__name__)
+
+_USER = "avis-data"
+_MOST_BYTES = 64 * 1024 * 1024
+"""A click carries all masks of its task: 2.6 MB for 122 ragged ones."""
+_NOTHING: dict[str, Any] = {"results": []}
+
+
+def create_app(answerer: Answerer, *, token: str) -> FastAPI:
+    """The service.
+
+    Args:
+        answerer: the segmenter over its workspace.
+        token: password of the user `avis-data` in HTTP's basic authentication, which is all that Label Studio can send.
+    """
+    app = FastAPI(title="avis-data segmenter", docs_url=None, redoc_url=None, openapi_url=None)
+    ahead = AheadOfClicks(answerer.prepare)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Any) -> Any:
+        if request.url.path != "/health" and not _is_allowed(request.headers.get("authorization"), token):
+            headers = {"WWW-Authenticate": 'Basic realm="avis-data"'}
+            return JSONResponse({"error": "a token is needed"}, status_code=401, headers=headers)
+        return await call_next(request)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "UP", "model_class": answerer.version}
+
+    @app.post("/setup")
+    async def setup() -> dict[str, str]:
+        return {"model_version": answerer.version}
+
+    @app.get("/versions")
+    async def versions() -> dict[str, list[str]]:
+        return {"versions": [answerer.version]}
+
+    @app.post("/webhook")
+    async def webhook() -> dict[str, str]:
+        return {"status": "ok"}  # polling is how changes are found; a webhook may be lost
+
+    @app.post("/predict")
+    async def predict(request: Request) -> JSONResponse:
+        try:
+            body = PredictBody.model_validate(json.loads(await _limited(request)))
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
+            return _refused(f"not a request of Label Studio: {'; '.join(faults)}", 400)
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _refused(f"not a request of Label Studio: {error}", 400)
+        except OverflowError:
+            return _refused(f"a request of more than {_MOST_BYTES} bytes", 413)
+        return await run_in_threadpool(_predicted, body, answerer, ahead)
+
+    return app
+
+
+def _predicted(body: PredictBody, answerer: Answerer, ahead: AheadOfClicks) -> JSONResponse:
+    began = time.perf_counter()
+    data = body.tasks[0].data
+    ahead.open(data.clip_id, data.num_seconds)
+    try:
+        click = click_of(body)
+        answer = None if click is None else answerer.answer(click)
+    except AvisError as error:  # the page shows nothing of it, so it is told here
+        logger.warning("clip=%s: %s", data.clip_id, error)
+        return _refused(str(error), 422)
+    if click is not None:
+        pages = 0 if answer is None else len(answer["result"]) // 2
+        took_ms = 1000 * (time.perf_counter() - began)
+        logger.info("clip=%s identity=%s stills=%d ms=%.0f", data.clip_id, click.identity, pages, took_ms)
+    return JSONResponse(_NOTHING if answer is None else {"results": [answer]})
+
+
+async def _limited(request: Request) -> bytes:
+    """The body, read no further than is allowed. Raises OverflowError where there is more."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise OverflowError
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _is_allowed(header: str | None, token: str) -> bool:
+    kind, _, coded = (header or "").partition(" ")
+    if kind.lower() != "basic":
+        return False
+    try:
+        user, _, password = base64.b64decode(coded, validate=True).decode("utf-8").partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return False
+    # Both are compared in full and in constant time: how long it takes must not say how much was right.
+    is_user = secrets.compare_digest(user.encode(), _USER.encode())
+    is_token = secrets.compare_digest(password.encode(), token.encode())
+    return is_user and is_token
+
+
+def _refused(message: str, status: int) -> JSONResponse:
+    return JSONResponse({"error": message}, status_code=status)

@@ -1,0 +1,104 @@
+"""What became of one clip, round by round: who said what, and what they changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from avis_data.annotation.labels.assignments import Assignment
+from avis_data.annotation.labels.changes import LabelChanges, changes_between
+from avis_data.annotation.labels.prefill import read_pushed
+from avis_data.annotation.labels.records import LabelledClip
+from avis_data.annotation.labels.rounds import Passage, Place, clip_passages, clip_place
+from avis_data.annotation.labels.verdicts import Answer, labels_of
+from avis_data.errors import DataError
+from avis_data.paths import Workspace
+
+__all__ = ["ClipHistory", "Step", "clip_history"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one person said in one round."""
+
+    answer: Answer
+    started_from: str | None
+    """As `draft of a@example.com`, or `pre-labels`; None: an empty page."""
+    changes: LabelChanges | None
+    """Against what the page was filled with; None where that is not known, or it was empty."""
+    num_tracks: int
+    num_masks: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        answer = self.answer
+        return {
+            "round": answer.round,
+            "annotator": answer.annotator,
+            "updated_by": answer.updated_by,
+            "updated_at": answer.updated_at or None,
+            "verdict": answer.verdict,
+            "reasons": list(answer.reasons),
+            "note": answer.note,
+            "lead_time_s": answer.lead_time_s,
+            "problems": [problem.model_dump() for problem in answer.problems],
+            "num_tracks": self.num_tracks,
+            "num_masks": self.num_masks,
+            "started_from": self.started_from,
+            "changes": self.changes.as_dict() if self.changes is not None else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipHistory:
+    """The way of a clip through the rounds."""
+
+    place: Place
+    steps: tuple[Step, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**self.place.as_dict(), "steps": [step.as_dict() for step in self.steps]}
+
+
+def clip_history(workspace: Workspace, clip_id: str) -> ClipHistory:
+    """All that was said of a clip, in the order of the rounds.
+
+    Raises:
+        DataError: if no round knows the clip, or a file is damaged.
+    """
+    passages = clip_passages(workspace, clip_id)
+    if not passages:
+        raise DataError(f"no round knows a clip {clip_id!r}", hint="avis-data review status")
+    steps = [_step(workspace, passage, answer) for passage in passages for answer in passage.answers]
+    return ClipHistory(place=clip_place(clip_id, passages), steps=tuple(steps))
+
+
+def _step(workspace: Workspace, passage: Passage, answer: Answer) -> Step:
+    labels = labels_of(workspace, answer)
+    given = passage.given_for(answer)
+    start = _filled_with(workspace, passage, given, labels)
+    return Step(
+        answer=answer,
+        started_from=_origin(given) if start is not None else None,
+        changes=changes_between(start, labels) if start is not None else None,
+        num_tracks=len(labels.tracks),
+        num_masks=sum(len(track.masks) for track in labels.tracks),
+    )
+
+
+def _filled_with(
+    workspace: Workspace, passage: Passage, given: Assignment | None, labels: LabelledClip
+) -> LabelledClip | None:
+    """What the page was filled with before this person looked; None where it was empty."""
+    annotator = given.annotator if given is not None else None
+    task = read_pushed(workspace, passage.round, labels.clip_id, annotator)
+    if task is None or not (task.tracks or task.off_screen):
+        return None
+    return labels.model_copy(update={"tracks": task.tracks, "off_screen": task.off_screen})
+
+
+def _origin(given: Assignment | None) -> str:
+    if given is None or given.prev_round is None:
+        return "pre-labels"
+    return f"{given.prev_round} of {given.prev_by}"

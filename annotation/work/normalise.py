@@ -1,0 +1,190 @@
+"""One annotation as received, to what one person said of a clip: tracks, states, makers of masks, what looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256
+from avis_data.annotation.labels.prefill import ClipTask
+from avis_data.annotation.labels.records import (
+    ClipProblem,
+    LabelledClip,
+    LabelledMask,
+    LabelledTrack,
+    MaskOrigin,
+    Revision,
+    Verdict,
+)
+from avis_data.annotation.labels.states import heard_seconds, states
+from avis_data.annotation.labelstudio.configuration import VERDICTS
+from avis_data.annotation.labelstudio.projects import round_kind
+from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, split_identity
+from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
+from avis_data.records import Clip
+
+__all__ = ["Context", "normalise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What must be known of a clip to read what was said of it."""
+
+    clip: Clip
+    round_name: str
+    categories: Collection[str]
+    """Of the category set."""
+    pushed: ClipTask | None
+    """What the page was filled with."""
+    made: Mapping[str, MadeMask]
+    """By hash, the masks that engines made for this clip."""
+
+
+def normalise(
+    annotation: Mapping[str, Any],
+    context: Context,
+    *,
+    annotator: str,
+    updated_by: str | None,
+    revision: Revision | None,
+    problems: Sequence[ClipProblem] = (),
+) -> LabelledClip:
+    """What an annotation says; nothing of it is trusted, and what is left out is told in the problems.
+
+    A mask that equals one that the page was filled with keeps its maker. Another one that an engine made for this clip
+    has that engine's origin, and else it was edited by hand. The person's time is shared out over the masks that are
+    theirs.
+
+    Args:
+        annotation: as received.
+        context: of its clip.
+        annotator: e-mail of who completed it.
+        updated_by: e-mail of who changed it last, where that is another.
+        revision: where it is from.
+        problems: found before.
+    """
+    clip = context.clip
+    result = annotation.get("result")
+    read = read_result(
+        result if isinstance(result, list) else [],
+        num_seconds=clip.num_seconds,
+        height=clip.height,
+        width=clip.width,
+    )
+    skipped = annotation.get("was_cancelled") is True
+    lead_time_s = _number(annotation.get("lead_time"))
+    tracks = _tracks(read, context, updated_by or annotator, lead_time_s)
+    found = [*problems, *read.problems, *_track_problems(tracks, context), *_verdict_problems(read, context, skipped)]
+    return LabelledClip(
+        clip_id=clip.clip_id,
+        round=context.round_name,
+        annotator=annotator,
+        num_seconds=clip.num_seconds,
+        height=clip.height,
+        width=clip.width,
+        tracks=tracks,
+        off_screen=read.off_screen,
+        verdict=_verdict(read, context, skipped),
+        reasons=read.reasons,
+        note=read.note,
+        lead_time_s=lead_time_s,
+        updated_by=updated_by,
+        revision=revision,
+        problems=tuple(found),
+    )
+
+
+def _tracks(read: ReadResult, context: Context, person: str, lead_time_s: float | None) -> tuple[LabelledTrack, ...]:
+    before = _pushed_masks(context.pushed)
+    kept: dict[tuple[str, int], LabelledMask] = {}
+    for (identity, second), drawn in read.masks.items():
+        text = mask_sha256(drawn.rle)
+        old = before.get((identity, second, text)) or before.get(("", second, text))
+        kept[identity, second] = old or _new_mask(drawn, second, context, context.made.get(text), person)
+    own = [key for key, mask in kept.items() if mask.round == context.round_name and mask.annotator == person]
+    if own and lead_time_s is not None:
+        share = round(lead_time_s / len(own), 3)
+        kept |= {key: kept[key].model_copy(update={"seconds": share}) for key in own}
+    tracks = []
+    for identity in read.identities():
+        masks = tuple(mask for (name, _), mask in sorted(kept.items()) if name == identity)
+        intervals = read.intervals.get(identity, ())
+        tracks.append(
+            LabelledTrack(
+                identity=identity,
+                category=split_identity(identity)[0],
+                intervals=intervals,
+                states=states(intervals, {mask.second for mask in masks}, context.clip.num_seconds),
+                masks=masks,
+            )
+        )
+    return tuple(tracks)
+
+
+def _new_mask(drawn: DrawnMask, second: int, context: Context, made: MadeMask | None, person: str) -> LabelledMask:
+    return LabelledMask(
+        second=second,
+        height=drawn.rle.height,
+        width=drawn.rle.width,
+        counts=drawn.rle.counts,
+        origin=made.origin if made else MaskOrigin.EDITED,
+        engine=made.engine if made else None,
+        weights_sha256=made.weights_sha256 if made else None,
+        confidence=made.confidence if made else None,
+        annotator=person,
+        round=context.round_name,
+    )
+
+
+def _pushed_masks(pushed: ClipTask | None) -> dict[tuple[str, int, str], LabelledMask]:
+    """By identity, second and hash; also under no identity, for masks that only got another label."""
+    found = {}
+    for track in pushed.tracks if pushed is not None else ():
+        for mask in track.masks:
+            rle = Rle(mask.height, mask.width, mask.counts)
+            # Encoders differ in how they write one mask; what comes back was written by ours.
+            text = mask_sha256(rle_from_runs(runs_from_rle(rle), height=rle.height, width=rle.width))
+            found[track.identity, mask.second, text] = mask
+            found.setdefault(("", mask.second, text), mask)
+    return found
+
+
+def _track_problems(tracks: Iterable[LabelledTrack], context: Context) -> list[ClipProblem]:
+    found = []
+    for track in tracks:
+        name = track.identity
+        if split_identity(name)[1] is None or track.category not in context.categories:
+            found.append(ClipProblem(kind="bad_label", identity=name, message=f"no label of the category set: {name}"))
+        if not track.intervals:
+            found.append(ClipProblem(kind="mask_without_span", identity=name, message="masks, but nothing says when"))
+        seen = {mask.second for mask in track.masks}
+        heard = heard_seconds(track.intervals, context.clip.num_seconds)
+        for second in (second for second, is_heard in enumerate(heard) if is_heard and second not in seen):
+            message = "heard, and no mask"
+            found.append(ClipProblem(kind="span_without_mask", identity=name, second=second, message=message))
+    return found
+
+
+def _verdict(read: ReadResult, context: Context, skipped: bool) -> Verdict | None:
+    if skipped:
+        return Verdict.UNSURE
+    return read.verdict if read.verdict in VERDICTS[round_kind(context.round_name)] else None
+
+
+def _verdict_problems(read: ReadResult, context: Context, skipped: bool) -> list[ClipProblem]:
+    allowed = VERDICTS[round_kind(context.round_name)]
+    if skipped:
+        return [ClipProblem(kind="skipped", message="skipped: counts as unsure")]
+    if read.verdict is None:
+        return [ClipProblem(kind="no_verdict", message="no verdict was chosen")]
+    if read.verdict not in allowed:
+        return [ClipProblem(kind="no_verdict", message=f"{read.verdict.value!r} is no verdict of {context.round_name}")]
+    if read.verdict is Verdict.SEND_BACK and not (read.reasons or read.note):
+        return [ClipProblem(kind="no_reason", message="sent back, and nothing says why")]
+    return []
+
+
+def _number(value: Any) -> float | None:
+    is_time = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
+    return float(value) if is_time else None

@@ -1,0 +1,261 @@
+"""Fetch what people did: every state is kept as received, then the labels are made from it. Nothing is ever lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from avis_data.annotation.labels.made_masks import made_masks
+from avis_data.annotation.labels.prefill import read_pushed
+from avis_data.annotation.labels.records import ClipProblem, LabelledClip, Revision, RoundInfo, RoundProject
+from avis_data.annotation.labels.store import keep_received, labelled_files, read_labelled, rounds, write_labelled
+from avis_data.annotation.labelstudio.client import LabelStudio, ServerFault
+from avis_data.annotation.labelstudio.configuration import label_config, same_config
+from avis_data.annotation.work.normalise import Context, normalise
+from avis_data.annotation.work.pull_marks import SeenTask, SeenTasks
+from avis_data.categories import category_set
+from avis_data.errors import ConfigError
+from avis_data.manifest import read_manifest
+from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
+from avis_data.records import Clip
+
+__all__ = ["PullReport", "pull_rounds"]
+
+_FAULTS_IN_A_ROW = 3
+"""So many tasks that the server breaks down over, one after the other: it is down, and asking on is of no use."""
+
+
+@dataclass
+class PullReport:
+    """What a pull brought."""
+
+    num_tasks: int = 0
+    num_unchanged: int = 0
+    num_received: int = 0
+    """Annotations of tasks that are new or changed."""
+    labelled: list[tuple[str, str, str]] = field(default_factory=list)
+    """Round, clip and e-mail of what was made anew."""
+    withdrawn: list[tuple[str, str, str]] = field(default_factory=list)
+    """The same, of annotations that somebody deleted: what was received stays, the labels do not count any more."""
+    problems: list[tuple[str, str, ClipProblem]] = field(default_factory=list)
+    """Round, clip and what a person should look at."""
+    warnings: list[str] = field(default_factory=list)
+    """Of projects: deleted tasks, edited configurations."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Tasks that the server broke down over, with its words; the next pull asks for them again."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "tasks": self.num_tasks,
+            "unchanged": self.num_unchanged,
+            "received": self.num_received,
+            "labelled": [dict(zip(("round", "clip_id", "annotator"), item, strict=True)) for item in self.labelled],
+            "withdrawn": [dict(zip(("round", "clip_id", "annotator"), item, strict=True)) for item in self.withdrawn],
+            "problems": [
+                {"round": name, "clip_id": clip_id, **problem.model_dump()} for name, clip_id, problem in self.problems
+            ],
+            "warnings": self.warnings,
+            "failed": self.failed,
+        }
+
+
+def pull_rounds(
+    workspace: Workspace,
+    client: LabelStudio,
+    *,
+    names: Sequence[str] = (),
+    force: bool = False,
+    on_task: Callable[[str], None] | None = None,
+) -> PullReport:
+    """Pull rounds, one task at a time; people may go on working meanwhile.
+
+    A task is asked for only if it changed since it was pulled last. Killed, it goes on where it was; a state that was
+    kept already is kept once.
+
+    Args:
+        workspace: locked by the caller.
+        client: of the server.
+        names: of rounds; none: all that are not closed.
+        force: ask for every task and make all labels anew.
+        on_task: called with a line for every task that is done.
+
+    Raises:
+        ConfigError: if there is no such round.
+        ToolError: if the server does not answer at all. Single tasks it breaks down over are in the report.
+    """
+    known = {info.name: info for info in rounds(workspace)}
+    missing = [name for name in names if name not in known]
+    if missing or not known:
+        there = f"; there are: {', '.join(known)}" if known else ""
+        what = f"no round {missing[0]!r}{there}" if missing else "no round was started yet"
+        raise ConfigError(f"{workspace.root}: {what}", hint="avis-data annotate push --round draft")
+    report = PullReport()
+    puller = _Puller(workspace, client, report, force=force, on_task=on_task)
+    for info in known.values():
+        if info.name in names or (not names and not info.closed_at):
+            puller.pull(info)
+    return report
+
+
+class _Puller:
+    def __init__(
+        self,
+        workspace: Workspace,
+        client: LabelStudio,
+        report: PullReport,
+        *,
+        force: bool,
+        on_task: Callable[[str], None] | None,
+    ) -> None:
+        self._workspace, self._client, self._report, self._force = workspace, client, report, force
+        self._on_task = on_task or (lambda _: None)
+        self._clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+        recipe = load_recipe(workspace)
+        self._categories = {category.name for category in category_set(recipe.categories).categories}
+        self._faults = 0
+
+    def pull(self, info: RoundInfo) -> None:
+        with SeenTasks(self._workspace, info.name) as seen:
+            for project in info.projects:
+                self._pull_project(info, project, seen)
+
+    def _pull_project(self, info: RoundInfo, project: RoundProject, seen: SeenTasks) -> None:
+        settings = self._client.project(project.project_id)
+        if settings is None:
+            self._report.warnings.append(f"{project.title}: the project was deleted on the server; what we have stays")
+            return
+        if not same_config(label_config(info.kind), str(settings.get("label_config"))):
+            hint = "avis-data annotate serve or push puts it back; what people drew in it is read as far as it goes"
+            self._report.warnings.append(
+                f"{project.title}: its labelling configuration was edited on the server; {hint}"
+            )
+        there = set()
+        for task in self._client.tasks(project.project_id):
+            there.add(task["id"])
+            self._pull_task(info, project, task, seen)
+        self._note_deleted(info, project, there, seen)
+
+    def _pull_task(self, info: RoundInfo, project: RoundProject, task: Mapping[str, Any], seen: SeenTasks) -> None:
+        self._report.num_tasks += 1
+        task_id, updated_at, clip_id = task["id"], str(task["updated_at"]), str(task["data"].get("clip_id"))
+        before = seen.get(task_id)
+        untouched = not task.get("total_annotations") and not task.get("cancelled_annotations")
+        is_same = before is not None and before.updated_at == updated_at and not before.deleted
+        if (is_same and not self._force) or (before is None and untouched):
+            self._report.num_unchanged += 1
+        elif clip_id not in self._clips:
+            self._report.warnings.append(
+                f"{project.title}: task {task_id} is of no clip of this workspace: {clip_id:.64}"
+            )
+        else:
+            try:
+                skipped = bool(task.get("cancelled_annotations"))
+                self._take(info, project, task_id, self._clips[clip_id], skipped=skipped)
+            except ServerFault as fault:
+                self._note_fault(f"{info.name}/{clip_id}", fault)
+                return
+            self._faults = 0
+            seen.note(task_id, SeenTask(project.project_id, clip_id, updated_at))
+        self._on_task(clip_id)
+
+    def _note_fault(self, where: str, fault: ServerFault) -> None:
+        self._faults += 1
+        self._report.failed[where] = fault.args[0]
+        if self._faults >= _FAULTS_IN_A_ROW:
+            raise fault
+
+    def _take(self, info: RoundInfo, project: RoundProject, task_id: int, clip: Clip, *, skipped: bool) -> None:
+        annotations = self._client.annotations(task_id, skipped=skipped)
+        if annotations is None:
+            return  # deleted this very moment: the next pull tells
+        received = {entry["id"]: self._received(info, project, task_id, clip, entry) for entry in annotations}
+        self._report.num_received += len(received)
+        newest: dict[str, Mapping[str, Any]] = {}
+        for entry in sorted(annotations, key=_standing):
+            newest[self._client.email(int(entry["completed_by"]))] = entry
+        for annotator, entry in newest.items():
+            others = [e["id"] for e in annotations if e["completed_by"] == entry["completed_by"] and e is not entry]
+            self._label(info, project, clip, annotator, entry, received[entry["id"]], others)
+        self._withdraw(info, task_id, clip, set(newest))
+
+    def _received(
+        self, info: RoundInfo, project: RoundProject, task_id: int, clip: Clip, entry: dict[str, Any]
+    ) -> Revision:
+        path = keep_received(self._workspace, info.name, clip.clip_id, entry)
+        return Revision(
+            project_id=project.project_id,
+            task_id=task_id,
+            annotation_id=entry["id"],
+            updated_at=str(entry["updated_at"]),
+            file=self._workspace.relative(path),
+        )
+
+    def _label(
+        self,
+        info: RoundInfo,
+        project: RoundProject,
+        clip: Clip,
+        annotator: str,
+        entry: Mapping[str, Any],
+        revision: Revision,
+        others: Sequence[int],
+    ) -> None:
+        context = Context(
+            clip=clip,
+            round_name=info.name,
+            categories=self._categories,
+            pushed=read_pushed(self._workspace, info.name, clip.clip_id, project.annotator),
+            made=made_masks(self._workspace, clip.clip_id),
+        )
+        changed_by = entry.get("updated_by")
+        updated_by = self._client.email(int(changed_by)) if changed_by else None
+        found = normalise(
+            entry,
+            context,
+            annotator=annotator,
+            updated_by=updated_by if updated_by != annotator else None,
+            revision=revision,
+            problems=_several(others, project, annotator),
+        )
+        write_labelled(self._workspace, found)
+        self._report.labelled.append((info.name, clip.clip_id, annotator))
+        self._report.problems += [(info.name, clip.clip_id, problem) for problem in found.problems]
+
+    def _withdraw(self, info: RoundInfo, task_id: int, clip: Clip, annotators: set[str]) -> None:
+        for path, old in self._labels(info, clip.clip_id):
+            if old.revision is not None and old.revision.task_id == task_id and old.annotator not in annotators:
+                path.unlink()
+                self._report.withdrawn.append((info.name, clip.clip_id, old.annotator))
+
+    def _labels(self, info: RoundInfo, clip_id: str) -> Iterator[tuple[Any, LabelledClip]]:
+        files = labelled_files(self._workspace, info.name, clip_id)
+        yield from zip(files, list(read_labelled(self._workspace, info.name, clip_id)), strict=True)
+
+    def _note_deleted(self, info: RoundInfo, project: RoundProject, there: set[int], seen: SeenTasks) -> None:
+        for task_id, task in list(seen.items()):
+            gone = task.project_id == project.project_id and task_id not in there
+            if gone and not task.deleted and not self._client.has_task(task_id):
+                message = (
+                    f"{project.title}: the task of {task.clip_id} was deleted on the server; what was pulled stays"
+                )
+                self._report.warnings.append(message)
+                seen.note(task_id, SeenTask(task.project_id, task.clip_id, task.updated_at, True))
+
+
+def _standing(entry: Mapping[str, Any]) -> tuple[bool, str, int]:
+    """Of two annotations of one person the last in this order counts: one that was not skipped, the newest."""
+    return not entry.get("was_cancelled"), str(entry["updated_at"]), int(entry["id"])
+
+
+def _several(others: Sequence[int], project: RoundProject, annotator: str) -> list[ClipProblem]:
+    found = []
+    if others:
+        message = f"{len(others) + 1} annotations by {annotator}; the newest counts"
+        found.append(ClipProblem(kind="several_annotations", message=message))
+    if project.annotator not in (None, annotator):
+        message = f"given to {project.annotator}, done by {annotator}"
+        found.append(ClipProblem(kind="other_annotator", message=message))
+    return found

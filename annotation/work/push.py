@@ -1,0 +1,165 @@
+"""Bring the clips of one person in a round to the server, each exactly once, however often it is run or killed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from avis_data.annotation.labels.prefill import ClipTask, write_pushed
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.labelstudio.projects import ensure_round_project
+from avis_data.annotation.labelstudio.settings import ServerSettings
+from avis_data.annotation.labelstudio.tasks import START, task_of
+from avis_data.categories import category_set
+from avis_data.errors import DataError
+from avis_data.manifest import read_manifest
+from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
+from avis_data.records import Clip
+
+__all__ = ["PushReport", "push_round"]
+
+_BATCH_TASKS, _BATCH_BYTES = 100, 8_000_000
+"""A request holds so much at most: the server takes it as a whole, and both sides hold it in memory."""
+
+
+@dataclass
+class PushReport:
+    """What became of one person's clips."""
+
+    project_id: int
+    round: str
+    annotator: str | None
+    num_added: int = 0
+    num_there: int = 0
+    """Clips that the server had already."""
+    num_doubles_removed: int = 0
+    clip_ids: list[str] = field(default_factory=list)
+    """Those that were added now."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return {name: value for name, value in self.__dict__.items() if name != "clip_ids"}
+
+
+def push_round(
+    workspace: Workspace,
+    client: LabelStudio,
+    settings: ServerSettings,
+    *,
+    round_name: str,
+    annotator: str | None,
+    clips: Iterable[ClipTask],
+    complete: Callable[[ClipTask], ClipTask] | None = None,
+    on_clip: Callable[[str], None] | None = None,
+) -> PushReport:
+    """Make or complete the project of one person in a round.
+
+    The server says which clips it holds: only the others are sent. So a second run adds nothing, and a run that was
+    killed is completed. What the page was filled with is kept before it is sent.
+
+    Args:
+        workspace: locked by the caller.
+        client: of the server.
+        settings: how that server sees the clips.
+        round_name: `draft`, `review`, `fix-2`, ...
+        annotator: e-mail; None: anyone.
+        clips: taken one by one.
+        complete: finds out what a page is filled with, where that costs time: only for clips that are sent.
+        on_clip: called with the id of every clip that is done.
+
+    Raises:
+        ConfigError: if the round is closed.
+        DataError: if a clip is not in the manifest.
+        ToolError: if the server does not answer; run again to complete it.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    project_id = ensure_round_project(workspace, client, settings, round_name=round_name, annotator=annotator, now=now)
+    report = PushReport(project_id, round_name, annotator)
+    there, is_filled = _held(client, project_id, report)
+    missing = map(complete or _as_given, _missing(clips, there, report, on_clip))
+    for batch in _batches(_tasks(workspace, missing, round_name, annotator, settings)):
+        client.import_tasks(project_id, [task for _, task in batch])
+        for clip_id, _ in batch:
+            report.num_added += 1
+            report.clip_ids.append(clip_id)
+            if on_clip is not None:
+                on_clip(clip_id)
+    if report.num_added:
+        _, is_filled = _held(client, project_id, report)  # a request that was given up may have been done after all
+    if is_filled:  # the server refuses the name of predictions that it has none of
+        client.show_predictions(project_id, START)
+    return report
+
+
+def _as_given(start: ClipTask) -> ClipTask:
+    return start
+
+
+def _held(client: LabelStudio, project_id: int, report: PushReport) -> tuple[set[str], bool]:
+    """Clips that the server has, and whether any page is filled.
+
+    Of doubles those that nobody has worked on are removed, but for the oldest.
+    """
+    is_filled = False
+    by_clip: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for task in client.tasks(project_id):
+        small = {name: task.get(name) for name in ("id", "total_annotations", "cancelled_annotations", "drafts")}
+        by_clip[str(task["data"].get("clip_id"))].append(small)
+        is_filled = is_filled or bool(task.get("total_predictions"))
+    for tasks in by_clip.values():
+        untouched = [task["id"] for task in tasks if not any(value for name, value in task.items() if name != "id")]
+        spare = untouched if len(untouched) < len(tasks) else untouched[1:]
+        for task_id in spare:
+            client.delete_task(task_id)
+            report.num_doubles_removed += 1
+    return set(by_clip), is_filled
+
+
+def _missing(
+    clips: Iterable[ClipTask], there: set[str], report: PushReport, on_clip: Callable[[str], None] | None
+) -> Iterator[ClipTask]:
+    seen = set(there)
+    for start in clips:
+        if start.clip_id not in seen:
+            seen.add(start.clip_id)
+            yield start
+            continue
+        report.num_there += start.clip_id in there
+        if on_clip is not None:
+            on_clip(start.clip_id)
+
+
+def _tasks(
+    workspace: Workspace,
+    starts: Iterable[ClipTask],
+    round_name: str,
+    annotator: str | None,
+    settings: ServerSettings,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    categories = [category.name for category in category_set(load_recipe(workspace).categories).categories]
+    clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    for start in starts:
+        clip = clips.get(start.clip_id)
+        if clip is None:
+            raise DataError(f"no clip {start.clip_id!r} in the manifest", hint="avis-data status")
+        write_pushed(workspace, round_name, start, annotator)
+        prefix = settings.media_prefix
+        yield clip.clip_id, task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
+
+
+def _batches(tasks: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Sequence[tuple[str, dict[str, Any]]]]:
+    batch: list[tuple[str, dict[str, Any]]] = []
+    size = 0
+    for clip_id, task in tasks:
+        batch.append((clip_id, task))
+        size += len(json.dumps(task))
+        if len(batch) >= _BATCH_TASKS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

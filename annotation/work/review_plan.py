@@ -1,0 +1,139 @@
+"""Who gets which clip next: the tasks of the coming review and fix rounds, planned from where the clips stand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from avis_data.annotation.agreement.adjudication import problem_text, summary_of_others
+from avis_data.annotation.labels.assignments import Assignment, read_assignments
+from avis_data.annotation.labels.records import RoundKind, Verdict
+from avis_data.annotation.labels.rounds import ClipState, Place, places, round_names
+from avis_data.annotation.labels.store import read_round, round_name, round_order
+from avis_data.annotation.labels.verdicts import Answer
+from avis_data.paths import Workspace
+
+__all__ = ["Plan", "plan_next"]
+
+_PROBLEMS_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """New tasks by round, and the clips for which there is nobody."""
+
+    assignments: dict[str, list[Assignment]]
+    without_reviewer: dict[str, str]
+    """Clip to the reason."""
+
+
+def plan_next(workspace: Workspace, *, reviewers: Sequence[str] = ()) -> Plan:
+    """Give every clip that was labelled to a reviewer, and every clip that was sent back to those who labelled it.
+
+    Nobody reviews what they labelled themselves, as long as there are two people or more in the workspace. Of those
+    who may, the one takes a clip that reviewed it before, else the one with the fewest clips of this plan.
+
+    Args:
+        workspace: only read.
+        reviewers: e-mails; none: all who labelled or reviewed so far, or anyone if that is fewer than two people.
+
+    Raises:
+        DataError: if a file of a round is damaged.
+    """
+    standing = places(workspace)
+    closed = _closed_rounds(workspace)
+    given = {name: read_assignments(workspace, name) for name in round_names(workspace)}
+    prev_by = {(name, item.clip_id): item.prev_by for name, items in given.items() for item in items}
+    people = _people(standing, (item for items in given.values() for item in items))
+    chosen = list(dict.fromkeys(reviewers)) or (sorted(people) if len(people) > 1 else [])
+    people |= set(chosen)
+    load: Counter[str] = Counter()
+    plan = Plan(assignments={}, without_reviewer={})
+    for place in standing:
+        if place.labels is None:
+            continue
+        if place.state is ClipState.TO_FIX:
+            name = _next_round(place, RoundKind.FIX, closed)
+            author = _last_author(place, prev_by.get((place.labels.round, place.clip_id)))
+            plan.assignments.setdefault(name, []).append(
+                _assignment(place, place.labels, author, _fix_note(place.labels))
+            )
+        elif place.state is ClipState.TO_REVIEW:
+            found = _reviewer(place, chosen, alone=len(people) < 2, load=load)
+            if found is None and chosen:
+                reason = f"{' and '.join(place.authors)} labelled it and cannot review it"
+                plan.without_reviewer[place.clip_id] = reason
+                continue
+            name = _next_round(place, RoundKind.REVIEW, closed)
+            note = _review_note(workspace, place, place.labels)
+            plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, found, note))
+    return plan
+
+
+def _assignment(place: Place, labels: Answer, annotator: str | None, note: str) -> Assignment:
+    return Assignment(
+        clip_id=place.clip_id,
+        annotator=annotator,
+        prev_round=labels.round,
+        prev_by=labels.annotator,
+        prev_updated_at=labels.updated_at or None,
+        note=note,
+    )
+
+
+def _reviewer(place: Place, chosen: Sequence[str], *, alone: bool, load: Counter[str]) -> str | None:
+    able = [name for name in chosen if alone or name not in place.authors]
+    if not able:
+        return None
+    before = [name for name in reversed(place.reviewers) if name in able]
+    found = before[0] if before else min(able, key=lambda name: (load[name], chosen.index(name)))
+    load[found] += 1
+    return found
+
+
+def _next_round(place: Place, kind: RoundKind, closed: Collection[str]) -> str:
+    """The first round of a kind after the last one of the clip that is not closed."""
+    assert place.round is not None  # it has labels, so it was in a round
+    number, _ = round_order(place.round)
+    if kind is RoundKind.REVIEW and place.round.startswith(RoundKind.FIX):
+        number += 1
+    while round_name(kind, number) in closed:
+        number += 1
+    return round_name(kind, number)
+
+
+def _last_author(place: Place, prev_by: str | None) -> str | None:
+    """Of all who labelled a clip, the one whose labels went to the review that sent it back."""
+    return prev_by if prev_by in place.authors else next(iter(place.authors), None)
+
+
+def _closed_rounds(workspace: Workspace) -> set[str]:
+    started = [name for name in round_names(workspace) if (workspace.annotations / name / "round.json").is_file()]
+    return {name for name in started if read_round(workspace, name).closed_at is not None}
+
+
+def _people(standing: Iterable[Place], given: Iterable[Assignment]) -> set[str]:
+    found = {name for place in standing for name in (*place.authors, *place.reviewers)}
+    return found | {item.annotator for item in given if item.annotator is not None}
+
+
+def _review_note(workspace: Workspace, place: Place, labels: Answer) -> str:
+    lines = [f"Labelled by {labels.annotator} ({labels.round})."]
+    if labels.verdict is Verdict.DROP:
+        lines.append("They would drop this clip.")
+    if labels.note:
+        lines.append(f"Their note: {labels.note}")
+    shown = [problem_text(problem) for problem in labels.problems[:_PROBLEMS_SHOWN]]
+    more = len(labels.problems) - len(shown)
+    if shown:
+        lines.append("To look at: " + "; ".join(shown) + (f"; and {more} more." if more else "."))
+    if place.others:
+        lines += summary_of_others(workspace, labels, place.others)
+    return "\n".join(lines)
+
+
+def _fix_note(labels: Answer) -> str:
+    what = ", ".join(labels.reasons)
+    lines = [f"Sent back by {labels.annotator} ({labels.round})" + (f": {what}." if what else ".")]
+    return "\n".join([*lines, f"Their note: {labels.note}"] if labels.note else lines)

@@ -1,0 +1,91 @@
+"""Pull a workspace's rounds under its lock, and how far the projects on the server are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from avis_data.annotation.labels.records import RoundInfo, RoundProject
+from avis_data.annotation.labels.store import rounds
+from avis_data.annotation.labels.workspace_labels import refresh_current
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.labelstudio.settings import connect
+from avis_data.annotation.work.pull import PullReport, pull_rounds
+from avis_data.annotation.work.pull_marks import SeenTasks
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.lock import open_for_work
+
+__all__ = ["ProjectStatus", "project_statuses", "pull_workspace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectStatus:
+    """One project on the server."""
+
+    title: str
+    round: str
+    annotator: str | None
+    num_tasks: int
+    num_done: int
+    num_skipped: int
+    num_to_pull: int
+    """Tasks that changed since they were pulled last."""
+    state: str
+    """`open`, `closed`, or `deleted` on the server."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        return dict(self.__dict__)
+
+
+def pull_workspace(workspace: Workspace, *, names: Sequence[str] = (), force: bool = False) -> PullReport:
+    """Pull rounds, then make the workspace's current labels anew from all that is known.
+
+    Raises:
+        BusyError: if another command is at work in the workspace.
+        ToolError: if the server does not answer.
+    """
+    client, _ = connect(workspace)
+    with (
+        open_for_work(workspace, "avis-data annotate pull") as ledger,
+        tqdm(desc="pull", unit="task", disable=None) as bar,
+    ):
+        report = pull_rounds(workspace, client, names=names, force=force, on_task=lambda _: bar.update() and None)
+        refresh_current(workspace, ledger)
+    return report
+
+
+def project_statuses(workspace: Workspace) -> list[ProjectStatus]:
+    """How far the projects of all rounds are. Raises ToolError if the server does not answer."""
+    client, _ = connect(workspace)
+    return [
+        _status(client, info, project, SeenTasks(workspace, info.name))
+        for info in rounds(workspace)
+        for project in info.projects
+    ]
+
+
+def _status(client: LabelStudio, info: RoundInfo, project: RoundProject, seen: SeenTasks) -> ProjectStatus:
+    there = client.project(project.project_id) is not None
+    tasks = list(map(_light, client.tasks(project.project_id))) if there else []
+    to_pull = 0
+    for task_id, updated_at, num_done, num_skipped in tasks:
+        before = seen.get(task_id)
+        to_pull += before.updated_at != updated_at if before else bool(num_done or num_skipped)
+    return ProjectStatus(
+        title=project.title,
+        round=info.name,
+        annotator=project.annotator,
+        num_tasks=len(tasks),
+        num_done=sum(num_done > 0 for _, _, num_done, _ in tasks),
+        num_skipped=sum(num_skipped > 0 and not num_done for _, _, num_done, num_skipped in tasks),
+        num_to_pull=to_pull,
+        state="deleted" if not there else "closed" if info.closed_at else "open",
+    )
+
+
+def _light(task: dict[str, object]) -> tuple[int, str, int, int]:
+    num_done, num_skipped = task.get("total_annotations") or 0, task.get("cancelled_annotations") or 0
+    return int(str(task["id"])), str(task["updated_at"]), int(str(num_done)), int(str(num_skipped))

@@ -1,0 +1,149 @@
+"""Checks of a whole dataset in the YTVIS / AVISeg layout, ours or foreign: each split, and what splits share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from avis_data.errors import DataError
+from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
+from avis_data.io import read_json
+from avis_data.quality.findings import Findings, Severity
+from avis_data.quality.media import FrameSizes, check_media
+from avis_data.quality.published import check_published
+from avis_data.quality.truth import check_truth
+
+__all__ = ["SPLITS", "ValidationReport", "truth_files", "validate"]
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(kw_only=True)
+class ValidationReport:
+    """What `validate` looked at and found."""
+
+    path: str
+    checked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """For each truth file: numbers of videos and tracks that could be read, and whether its media were checked."""
+    files: dict[str, int] | None = None
+    """Of the dataset's own list of files: how many it names, how many are there and were hashed; None without one."""
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def is_clean(self) -> bool:
+        """True if there is no error (warnings and notes do not count)."""
+        return self.findings.count(Severity.ERROR) == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        said = {"path": self.path, "clean": self.is_clean, "checked": self.checked, "files": self.files}
+        return said | self.findings.as_dict()
+
+
+def truth_files(path: Path) -> list[Path]:
+    """The truth files of a dataset: PATH itself, or `train.json`, `val.json`, `test.json` in it, those there are.
+
+    Raises:
+        DataError: if there is nothing of that name, or a folder without any of them.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"{path}: no such file or folder")
+    found = [path / f"{split}.json" for split in SPLITS if (path / f"{split}.json").is_file()]
+    if not found:
+        hint = "give the folder that has them, or one truth file"
+        raise DataError(f"{path}: there is no train.json, val.json or test.json", hint=hint)
+    return found
+
+
+def validate(path: Path, *, deep: bool = False) -> ValidationReport:
+    """Check a dataset.
+
+    Args:
+        path: the folder with train.json, val.json, test.json and the folders train, val, test; or one truth file (its
+            media are checked if a folder of its name with JPEGImages lies beside it).
+        deep: decode every frame and every sample, and hash every file of an export of ours; otherwise headers, names
+            and sizes only.
+
+    Raises:
+        DataError: if there is no such dataset. All that is wrong inside of it is a finding.
+    """
+    report = ValidationReport(path=str(path))
+    splits: dict[str, _Split] = {}
+    for file in truth_files(path):
+        splits[file.stem] = _check_split(file, report, deep=deep, alone=path.is_file())
+    _check_shared(splits, report.findings)
+    if path.is_dir():
+        report.files = check_published(path, findings=report.findings, deep=deep)
+    return report
+
+
+@dataclass(frozen=True)
+class _Split:
+    dataset: YtvisDataset
+    sources: Mapping[str, str]
+    """Video name to what the file says its source is (`source` or `source_video` of `videos`), where it does."""
+    frame_sizes: Mapping[str, FrameSizes]
+
+
+def _check_split(file: Path, report: ValidationReport, *, deep: bool, alone: bool) -> _Split:
+    try:
+        raw = read_json(file)
+    except DataError as error:
+        report.findings.add(Severity.ERROR, "unreadable", file.name, str(error))
+        return _Split(YtvisDataset(videos=(), tracks=(), categories=()), {}, {})
+    parsed = parse_ytvis(raw)
+    check_truth(raw, parsed, file=file.name, findings=report.findings)
+    folder = file.with_suffix("")
+    with_media = (folder / "JPEGImages").is_dir() if alone else True
+    sizes = {}
+    if with_media:
+        sizes = check_media(folder, parsed.dataset.videos, findings=report.findings, deep=deep)
+    report.checked[file.name] = {
+        "num_videos": len(parsed.dataset.videos),
+        "num_tracks": len(parsed.dataset.tracks),
+        "media": with_media,
+    }
+    return _Split(parsed.dataset, _sources(raw, parsed.dataset), sizes)
+
+
+def _sources(raw: Any, dataset: YtvisDataset) -> dict[str, str]:
+    entries = raw.get("videos") if isinstance(raw, dict) else None
+    names = {video.video_id: video.name for video in dataset.videos}
+    found: dict[str, str] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        source = entry.get("source_video", entry.get("source")) if isinstance(entry, dict) else None
+        if isinstance(source, str) and source and isinstance(entry.get("id"), int) and entry["id"] in names:
+            found.setdefault(names[entry["id"]], source)
+    return found
+
+
+def _check_shared(splits: Mapping[str, _Split], findings: Findings) -> None:
+    names: dict[str, tuple[str, str]] = {}
+    sources: dict[str, tuple[str, str]] = {}
+    contents: dict[FrameSizes, tuple[str, str]] = {}
+    for split, content in splits.items():
+        file = f"{split}.json"
+        for video in content.dataset.videos:
+            here = (split, video.name)
+            other = names.setdefault(video.name, here)[0]
+            if other != split:
+                findings.add(Severity.ERROR, "video-shared", file, f"video {video.name!r} is also in {other}.json")
+                continue
+            source = content.sources.get(video.name)
+            if source is not None and sources.setdefault(source, here)[0] != split:
+                text = (
+                    f"video {video.name!r} has the same source as {sources[source][1]!r} of {sources[source][0]}.json"
+                )
+                findings.add(Severity.ERROR, "source-shared", file, f"{text}: {source!r:.80}")
+            sizes = content.frame_sizes.get(video.name, ())
+            if sizes and contents.setdefault(sizes, here) != here:
+                text = f"video {video.name!r} has the same frames, to the byte count, as {contents[sizes][1]!r}"
+                findings.add(Severity.WARNING, "same-frames", file, f"{text} of {contents[sizes][0]}.json")
+    lists = {split: content.dataset.categories for split, content in splits.items() if content.dataset.categories}
+    if len(set(lists.values())) > 1:
+        text = "categories differ from those of other splits"
+        findings.add(Severity.ERROR, "categories-differ", f"{list(lists)[-1]}.json", text)

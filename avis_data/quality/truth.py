@@ -1,0 +1,201 @@
+"""Checks of one truth file: what cannot be read, and what the official loader and evaluation trip over.
+
+Source: specs of AVISM, §1.3, and of the metrics, §1 to §4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from avis_data.formats.ytvis import ParsedYtvis, YtvisTrack, YtvisVideo
+from avis_data.masks.rle import Rle, area, box
+from avis_data.quality.findings import Findings, Severity
+
+__all__ = ["check_truth"]
+
+_ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+_BOX_TOLERANCE_PX = 2.0
+"""Boxes of foreign sets come from polygons before rasterising, so they may be off by a pixel on each side."""
+_TIME_TOLERANCE = 1e-3
+"""Of a frame's period: times are written with six decimals."""
+
+
+def check_truth(raw: Any, parsed: ParsedYtvis, *, file: str, findings: Findings) -> None:
+    """Add all that is wrong, or may go wrong, with one file.
+
+    Args:
+        raw: the parsed JSON.
+        parsed: what `parse_ytvis(raw)` gave.
+        file: how the file is called in the findings.
+        findings: are added to.
+    """
+    for problem in parsed.problems:
+        findings.add(_ERROR, "unreadable", file, problem.message, where=problem.where, name=problem.field)
+    for problem in parsed.remarks:
+        text = f"{problem.message}; it is left out"
+        findings.add(_WARNING, "polygon-dropped", file, text, where=problem.where, name=problem.field)
+    if not isinstance(raw, dict):
+        return
+    check = _Check(file, findings)
+    for video in parsed.dataset.videos:
+        _check_video(video, parsed.places["videos", video.video_id], check)
+    entries = _first_by_id(raw.get("annotations"))
+    for track in parsed.dataset.tracks:
+        where = parsed.places["annotations", track.track_id]
+        _check_annotation(entries[track.track_id], track, where, check)
+        _check_masks(entries[track.track_id], track, where, check)
+    _check_order(parsed.dataset.tracks, check)
+    _check_absences(parsed, check)
+
+
+def _first_by_id(entries: Any) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int):
+            found.setdefault(entry["id"], entry)
+    return found
+
+
+class _Check:
+    """Where findings of one file go."""
+
+    def __init__(self, file: str, findings: Findings) -> None:
+        self._file = file
+        self._findings = findings
+
+    def __call__(self, severity: Severity, code: str, message: str, where: str = "", name: str = "") -> None:
+        self._findings.add(severity, code, self._file, message, where=where, name=name)
+
+
+def _check_video(video: YtvisVideo, where: str, check: _Check) -> None:
+    stems = [PurePosixPath(name).stem for name in video.file_names]
+    if not all(re.fullmatch(r"[0-9]{1,18}", stem) for stem in stems):
+        check(
+            _ERROR, "frame-name", "frames must be called <number>.jpg: the loader sorts by number", where, "file_names"
+        )
+    elif [int(stem) for stem in stems] != sorted({int(stem) for stem in stems}):
+        text = "frames are not in ascending order of their numbers, as the loader reads them"
+        check(_ERROR, "frame-order", text, where, "file_names")
+    for number, time_s in enumerate(video.frame_times or ()):
+        if not number - _TIME_TOLERANCE <= time_s * video.fps <= number + 1 + _TIME_TOLERANCE:
+            text = f"is {time_s:g} s, which is not in the period of this frame at {video.fps:g} frames a second"
+            check(_ERROR, "frame-time", text, where, f"frame_times[{number}]")
+
+
+def _check_annotation(entry: dict[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:
+    if track.track_id < 1:
+        check(_ERROR, "id-not-positive", f"is {track.track_id}; evaluators take 0 and -1 for none", where, "id")
+    for key in ("height", "width"):
+        if key not in entry:
+            check(_ERROR, "size-missing", "is missing; the official evaluation reads it here", where, key)
+    if "iscrowd" not in entry:
+        check(_ERROR, "iscrowd-missing", "is missing; the evaluators need it", where, "iscrowd")
+    if track.areas is None:
+        text = "must be a list with one entry for each frame; mAP by area reads it"
+        check(_WARNING, "areas-missing", text, where, "areas")
+    kinds = {_form(segmentation) for segmentation in entry["segmentations"]}
+    if "rle" in kinds:
+        text = "RLE dicts: the official evaluation does not read them (the loader does); polygons suit both"
+        check(_WARNING, "form-rle", text, where, "segmentations")
+    if "rle list" in kinds:
+        text = "lists of RLE dicts: the official loader drops these masks (the evaluation reads them)"
+        check(_WARNING, "form-rle-list", text, where, "segmentations")
+
+
+def _form(segmentation: Any) -> str:
+    if isinstance(segmentation, dict):
+        return "rle"
+    return "rle list" if isinstance(segmentation, list) and segmentation and isinstance(segmentation[0], dict) else ""
+
+
+def _check_masks(entry: dict[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:
+    boxes = entry.get("bboxes")
+    if not isinstance(boxes, list) or len(boxes) != len(track.masks):
+        text = "must be a list with one entry for each frame; the loader drops every mask without one"
+        check(_ERROR, "bboxes-missing", text, where, "bboxes")
+        boxes = None
+    for second, mask in enumerate(track.masks):
+        if mask is None:
+            _check_silent(entry["segmentations"][second], boxes and boxes[second], second, where, check)
+            continue
+        pixels, around = area(mask), box(mask)
+        if not pixels:
+            text = "the mask is empty; evaluators count it as an object, silence is null"
+            check(_ERROR, "mask-empty", text, where, f"segmentations[{second}]")
+            continue
+        if boxes is not None:
+            _check_box(boxes[second], around, second, where, check)
+        if track.areas is not None:
+            _check_area(track.areas[second], pixels, around, second, where, check)
+
+
+def _check_silent(segmentation: Any, bbox: Any, second: int, where: str, check: _Check) -> None:
+    if segmentation == []:
+        text = "is [], which the official FSLA takes for a sounding object; silence is null"
+        check(_ERROR, "silence-as-list", text, where, f"segmentations[{second}]")
+    elif segmentation is not None:
+        text = "has no usable polygon, so no mask"
+        check(_ERROR, "mask-lost", text, where, f"segmentations[{second}]")
+    if bbox:
+        check(_WARNING, "box-without-mask", "there is a box, but no mask", where, f"bboxes[{second}]")
+
+
+def _check_box(bbox: Any, around: tuple[int, int, int, int], second: int, where: str, check: _Check) -> None:
+    name = f"bboxes[{second}]"
+    if not bbox:
+        check(_ERROR, "bbox-missing", f"is {bbox!r}; the loader drops the mask of this frame", where, name)
+    elif not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(value, (int, float)) for value in bbox):
+        check(_ERROR, "bbox-shape", f"must be [x, y, width, height] (found {bbox!r:.60})", where, name)
+    else:
+        corners = (bbox[0], bbox[1], bbox[0] + bbox[2], bbox[1] + bbox[3])
+        right = (around[0], around[1], around[0] + around[2], around[1] + around[3])
+        if not all(abs(found - wanted) <= _BOX_TOLERANCE_PX for found, wanted in zip(corners, right, strict=True)):
+            text = f"is {bbox}, the mask's box is {list(around)} (x, y, width, height)"
+            check(_WARNING, "bbox-differs", text, where, name)
+
+
+def _check_area(
+    found: float | None, pixels: int, around: tuple[int, int, int, int], second: int, where: str, check: _Check
+) -> None:
+    tolerance_px = around[2] + around[3]  # half the outline: a polygon's area before rasterising differs by so much
+    if found is None or abs(found - pixels) > tolerance_px:
+        check(_WARNING, "area-differs", f"is {found}, the mask has {pixels} pixels", where, f"areas[{second}]")
+
+
+def _check_order(tracks: Sequence[YtvisTrack], check: _Check) -> None:
+    by_video: dict[int, list[YtvisTrack]] = {}
+    for track in tracks:
+        by_video.setdefault(track.video_id, []).append(track)
+    for video_id, group in by_video.items():
+        ids = [track.track_id for track in group]
+        if ids != sorted(ids):
+            text = f"ids of video {video_id} do not ascend: {ids[:8]}; the official FSLA then compares the wrong tracks"
+            check(_ERROR, "annotation-order", text, "", "annotations")
+        for track in group:
+            if not any(_has_pixels(mask) for mask in track.masks):
+                text = f"never sounds; in video {video_id} the official FSLA then compares the wrong tracks"
+                check(_WARNING, "track-without-mask", text, f"annotation (id {track.track_id})", "segmentations")
+
+
+def _has_pixels(mask: Rle | None) -> bool:
+    return mask is not None and area(mask) > 0
+
+
+def _check_absences(parsed: ParsedYtvis, check: _Check) -> None:
+    with_tracks = {track.video_id for track in parsed.dataset.tracks}
+    for video in parsed.dataset.videos:
+        if video.video_id not in with_tracks:
+            where = parsed.places["videos", video.video_id]
+            check(_NOTE, "video-without-track", "has no annotation; the official training leaves it out", where)
+    used = {track.category_id for track in parsed.dataset.tracks}
+    unused = [category.name for category in parsed.dataset.categories if category.id not in used]
+    if unused:
+        text = f"{len(unused)} have no track ({', '.join(unused[:5])} ...); the official HOTA counts them as 0"
+        check(_NOTE, "category-unused", text, "", "categories")
+    ids = [category.id for category in parsed.dataset.categories]
+    if ids != list(range(1, len(ids) + 1)):
+        text = "ids are not 1, 2, ... in order; the official model takes id - 1 as its label"
+        check(_WARNING, "category-ids", text, "", "categories")

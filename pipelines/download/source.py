@@ -1,0 +1,296 @@
+"""One source video from the web with yt-dlp as a library: what is asked for, what is refused, what may go wrong."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import BaseHandler
+
+import yt_dlp.globals
+from yt_dlp import YoutubeDL
+from yt_dlp.networking import Request
+from yt_dlp.networking._urllib import UrllibRH
+from yt_dlp.networking.exceptions import HTTPError, UnsupportedRequest
+from yt_dlp.utils import YoutubeDLError
+
+from avis_data.errors import ItemError, Reason
+from avis_data.io import remove
+from avis_data.log import redact
+from avis_data.media.ffmpeg import find_ffmpeg
+from avis_data.pipelines.download.errors import hide_secrets, reason_of, retry_after_s
+from avis_data.pipelines.download.partial_files import RECORD_SUFFIX, PartialFiles
+from avis_data.recipe import FetchOptions
+
+__all__ = ["Downloaded", "check_content", "download_video"]
+
+_LOG = logging.getLogger(__name__)
+_SCHEMES = ("http", "https", "data")
+"""`data:` holds its content itself: some extractors hand a play list over that way."""
+_FORMAT = "bv*{0}+ba{0}/b{0}/bv*{0}"
+_WEB_PROTOCOLS = r"[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism|f4m)$']"
+_FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What the code of a site's extractor raises when the site has changed."""
+_ATTEMPTS = 2
+_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 5.0
+_TRANSFER_RETRIES = 3
+_SOCKET_TIMEOUT_S = 20.0
+_HEAD_BYTES = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Downloaded:
+    """A file that arrived."""
+
+    path: Path
+    info: dict[str, Any]
+    """yt-dlp's description of the video."""
+
+
+def download_video(
+    url: str,
+    folder: Path,
+    *,
+    name: str,
+    options: FetchOptions,
+    cookies: str | None = None,
+    extractors: Sequence[Any] = (),
+) -> Downloaded:
+    """Download one video, going on from what an earlier, broken try left in the folder.
+
+    The best format with sound that is not taller than `options.max_height_px` is taken (if all are taller: the
+    least tall), H.264 and MP4 where formats are equal. Failures of the network are tried once more after a moment;
+    everything slower is the caller's.
+
+    Args:
+        url: http(s).
+        folder: holds partial files between tries; nothing else may write there.
+        name: the file's name without suffix; a safe id.
+        options: height, size and speed limits.
+        cookies: text of a Netscape cookies file.
+        extractors: yt-dlp extractors that are asked before its own.
+
+    Raises:
+        ItemError: with a reason for everything that can go wrong with the video, the site or the network.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _attempt(url, folder, name, options, cookies, extractors)
+        except (YoutubeDLError, OSError, *_FAULTS) as error:
+            reason, message = reason_of(error)
+            pause_s = _pause_s(reason, retry_after_s(error))
+            if attempt == _ATTEMPTS or pause_s is None:
+                raise ItemError(hide_secrets(message, url), reason=reason) from None
+            _LOG.debug("video=%s reason=%s pause_s=%.1f", name, reason, pause_s)
+        time.sleep(pause_s)
+    raise AssertionError("unreachable")
+
+
+def check_content(path: Path) -> None:
+    """Look at the first bytes, before any program that follows play lists is let near the file.
+
+    Raises:
+        ItemError: `empty_file`, or `not_media` for text of any kind: a web page, a play list, a message.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        raise ItemError("the server sent an empty file", reason=Reason.EMPTY_FILE)
+    if _is_text(head):
+        what = "a web page" if b"<html" in head.lower() or b"<!doctype" in head.lower() else "text"
+        raise ItemError(f"the server sent {what} where a video was expected", reason=Reason.NOT_MEDIA)
+
+
+class _WebOnly(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
+    """yt-dlp that refuses every scheme but http(s), also as the end of a redirect, and glues no two files together."""
+
+    def __init__(self, parameters: dict[str, Any]) -> None:
+        self._partial_files = PartialFiles()
+        super().__init__(parameters, auto_init=False)
+
+    def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
+        handlers = [_NoFtpUrllibRH if handler is UrllibRH else handler for handler in handlers]
+        return super().build_request_director(handlers, preferences)
+
+    def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
+        if info.get("url") and not (subtitle or test):
+            self._partial_files.begin(Path(name), info)
+        return super().dl(name, info, subtitle=subtitle, test=test)
+
+    def urlopen(self, req: Any) -> Any:
+        request = Request(req) if isinstance(req, str) else req
+        _check_scheme(request.url)
+        url, asked = request.url, request.headers.get("Range")
+        try:
+            response = super().urlopen(request)
+        except HTTPError as error:
+            if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                self._partial_files.check_refused(asked)
+            raise
+        _check_scheme(response.url)
+        self._partial_files.check(url, asked, response)
+        return response
+
+
+class _NoFtpUrllibRH(UrllibRH):  # type: ignore[misc]
+    """What yt-dlp uses where `requests` is not installed; by itself it follows redirects to ftp."""
+
+    def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
+        opener = super()._create_instance(*args, **kwargs)
+        opener.add_handler(_RefuseFtp())
+        return opener
+
+
+class _RefuseFtp(BaseHandler):
+    handler_order = 0  # asked before urllib's own
+
+    def ftp_open(self, request: Any) -> None:
+        _check_scheme(request.full_url)
+
+
+class _Log:
+    """yt-dlp's talk, as our debug log; its errors arrive as exceptions."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def debug(self, message: str) -> None:
+        _LOG.debug("%s", hide_secrets(redact(message), self._url))
+
+    warning = error = debug
+
+
+def _attempt(
+    url: str, folder: Path, name: str, options: FetchOptions, cookies: str | None, extractors: Sequence[Any]
+) -> Downloaded:
+    _drop_doubtful(folder)
+    yt_dlp.globals.plugin_dirs.value = []  # only the code of the installed release runs
+    with _WebOnly(_parameters(url, folder, name, options, cookies)) as ydl:
+        for extractor in extractors:
+            ydl.add_info_extractor(extractor())
+        ydl.add_default_info_extractors()
+        info = ydl.extract_info(url, download=True)
+    if info is None or info.get("_type", "video") != "video":
+        raise ItemError("a list of videos; give the link of one", reason=Reason.UNSUPPORTED_URL)
+    # A return value is no proof: filters and limits end in "ok" and no file (specs/environment.md, section 8).
+    done = info.get("requested_downloads") or [{}]
+    path = Path(done[0].get("filepath") or "")
+    if not path.is_file():
+        raise ItemError("yt-dlp reports success and left no file", reason=Reason.UNKNOWN_DOWNLOAD)
+    return Downloaded(path=path, info=info)
+
+
+def _parameters(url: str, folder: Path, name: str, options: FetchOptions, cookies: str | None) -> dict[str, Any]:
+    backoff = {kind: _backoff_s for kind in ("http", "fragment", "extractor")}
+    parameters: dict[str, Any] = {
+        "format": _FORMAT.format(_WEB_PROTOCOLS),
+        "format_sort": [f"height:{options.max_height_px}", "vcodec:h264", "acodec:aac", "ext:mp4:m4a"],
+        "merge_output_format": "mp4/webm/mkv",
+        "paths": {"home": str(folder.absolute())},
+        # The format is part of the name: a partial file of one format is never continued with another.
+        "outtmpl": {"default": f"{name}.%(format_id)s.%(ext)s"},
+        "restrictfilenames": True,
+        "continuedl": True,
+        "keep_fragments": True,
+        "skip_unavailable_fragments": False,
+        "updatetime": False,
+        "noplaylist": True,
+        "extract_flat": "in_playlist",
+        "playlist_items": "1:2",
+        "enable_file_urls": False,
+        "cachedir": False,
+        "external_downloader": {"m3u8": "native"},
+        "external_downloader_args": {"ffmpeg_i": ["-protocol_whitelist", "http,https,tcp,tls,crypto"]},
+        "postprocessor_args": {"ffmpeg_i": ["-protocol_whitelist", "file"]},
+        "ffmpeg_location": find_ffmpeg().program,
+        "match_filter": _refuse_unfit,
+        "progress_hooks": [_Watch(options.max_size_mb)],
+        "ratelimit": options.rate_limit_kb_s and options.rate_limit_kb_s * 1000,
+        "sleep_interval": options.sleep_s or None,
+        "socket_timeout": _SOCKET_TIMEOUT_S,
+        "retries": _TRANSFER_RETRIES,
+        "fragment_retries": _TRANSFER_RETRIES,
+        "extractor_retries": 1,
+        "retry_sleep_functions": backoff,
+        "logger": _Log(url),
+        "quiet": True,
+        "noprogress": True,
+        "color": "never",
+    }
+    if cookies is not None:
+        parameters["cookiefile"] = io.StringIO(cookies)  # a stream: yt-dlp writes its cookies back where it read them
+    return parameters
+
+
+class _Watch:
+    """Progress hook: ends what grows too large, and looks at each file before ffmpeg gets it."""
+
+    def __init__(self, max_size_mb: int | None) -> None:
+        self._max_bytes = None if max_size_mb is None else max_size_mb * 1_000_000
+
+    def __call__(self, progress: dict[str, Any]) -> None:
+        size = max(progress.get("total_bytes") or 0, progress.get("downloaded_bytes") or 0)
+        if self._max_bytes is not None and size > self._max_bytes:
+            message = f"larger than fetch.max_size_mb ({size / 1e6:.1f} MB, {self._max_bytes / 1e6:.0f} allowed)"
+            raise ItemError(message, reason=Reason.TOO_LARGE)
+        if progress.get("status") == "finished" and Path(progress["filename"]).is_file():
+            check_content(Path(progress["filename"]))
+
+
+def _refuse_unfit(info: dict[str, Any], *, incomplete: bool) -> None:
+    """yt-dlp's match filter; by raising it gives a reason, which a returned text does not."""
+    if info.get("playlist_index") is not None:
+        raise ItemError("a list of videos; give the link of one", reason=Reason.UNSUPPORTED_URL)
+    if info.get("live_status") in ("is_live", "is_upcoming"):
+        raise ItemError("on air, or not yet; fetch it when it has ended", reason=Reason.NOT_LIVE_YET)
+
+
+def _drop_doubtful(folder: Path) -> None:
+    """Remove what a kill may have left half done; partial files of the transfer itself stay.
+
+    yt-dlp appends a fragment and notes that it did so in two steps, and does not repair a file twice: after a kill
+    between them it would go on with a fragment doubled or a file unrepaired. Whole fragments are kept one by one,
+    so the joined file is made again from them at no cost. Of a fragment that came in part it is not known of which
+    file it is.
+    """
+    joined = any(folder.glob("*-Frag*"))
+    for path in folder.iterdir():
+        if "-Frag" in path.name:
+            doubtful = path.suffix == ".part"
+        else:
+            doubtful = ".temp." in path.name or (joined and path.suffix != RECORD_SUFFIX)
+        if doubtful:
+            remove(path)
+
+
+def _check_scheme(url: str) -> None:
+    scheme = urlsplit(url).scheme.lower()
+    if scheme not in _SCHEMES:
+        raise UnsupportedRequest(f"unsupported url scheme: {scheme!r} (only http and https are followed)")
+
+
+def _pause_s(reason: Reason, retry_after: float | None) -> float | None:
+    """How long to wait before a second try at once, or None for no second try."""
+    if reason not in (Reason.SERVER_ERROR, Reason.NETWORK, Reason.RATE_LIMITED):
+        return None
+    if retry_after is not None:
+        return retry_after if retry_after <= _LONGEST_PAUSE_S else None
+    return None if reason is Reason.RATE_LIMITED else _PAUSE_S
+
+
+def _backoff_s(n: int) -> float:
+    return float(min(0.25 * 2**n, _LONGEST_PAUSE_S))
+
+
+def _is_text(head: bytes) -> bool:
+    """True if these could be the first bytes of a text file: no media container begins without control bytes."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    return not any(byte < 0x20 and byte not in b"\t\n\r\f\x1b" for byte in head)

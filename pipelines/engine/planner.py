@@ -1,0 +1,157 @@
+"""Which items of a stage need work: the ledger's keys against the items as they would be made now."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avis_data.cycles import no_cycle_search
+from avis_data.errors import ConfigError, Reason
+from avis_data.io import sha256_tree
+from avis_data.ledger import Entry, Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.stage import Item, Stage, item_key, stage_key
+
+__all__ = ["Plan", "PlannedItem", "Selection", "plan_stage"]
+
+
+_OF_THE_WORKSPACE = frozenset({Reason.SOURCE_MISSING, Reason.TORN_INPUT})
+"""Failures that say nothing of the item: what it is made from was damaged here, and is made again before it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedItem:
+    """An item that needs work."""
+
+    item: Item
+    key: str
+    replaces: tuple[str, ...] = ()
+    """Outputs of an earlier success, relative to the workspace; removed when the new ones are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which items a person wants done, of those that need it or beyond."""
+
+    retry_failed: str | None = None
+    """None: failures stay failed. `retryable`, `all`, or a reason: those failures are tried again."""
+    force: bool = False
+    """Do finished items again as well."""
+    verify: bool = False
+    """Hash every finished output instead of trusting its size and time."""
+    limit: int | None = None
+    """At most so many items."""
+
+    def wants(self, reason: Reason) -> bool:
+        """True if items that failed for this reason are to be tried again."""
+        if self.force or self.retry_failed == "all":
+            return True
+        return reason.retryable if self.retry_failed == "retryable" else self.retry_failed == reason
+
+    def __post_init__(self) -> None:
+        allowed = {"retryable", "all", *Reason}
+        if self.retry_failed is not None and self.retry_failed not in allowed:
+            raise ConfigError(
+                f"--retry-failed={self.retry_failed}: no such reason; there are {', '.join(sorted(allowed))}"
+            )
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """What a stage has to do, and why the rest is not in it."""
+
+    stage: str
+    todo: list[PlannedItem] = field(default_factory=list)
+    num_done: int = 0
+    num_waiting: int = 0
+    """Items whose earlier stage has not succeeded."""
+    failed_before: Counter[Reason] = field(default_factory=Counter)
+    torn: list[str] = field(default_factory=list)
+    """Finished items of which a file is missing or was changed; they are to do again."""
+    left_by_limit: int = 0
+    expected_s: float | None = None
+    """Work of one worker for all of `todo`, from the mean of what was done before; None where nothing was."""
+    expected_bytes: int | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--dry-run --json`."""
+        return {
+            "stage": self.stage,
+            "to_do": len(self.todo),
+            "done": self.num_done,
+            "waiting": self.num_waiting,
+            "failed_before": {reason.value: count for reason, count in sorted(self.failed_before.items())},
+            "torn": self.torn,
+            "left_by_limit": self.left_by_limit,
+            "expected_worker_s": None if self.expected_s is None else round(self.expected_s, 1),
+            "expected_bytes": self.expected_bytes,
+        }
+
+
+@no_cycle_search()
+def plan_stage(
+    workspace: Workspace,
+    ledger: Ledger,
+    stage: Stage,
+    items: Iterable[Item],
+    selection: Selection,
+    *,
+    num_waiting: int = 0,
+) -> Plan:
+    """Compare items with the ledger and the disk. Reads only.
+
+    An item is done when its key is the ledger's and its outputs are as they were left (size and time, or with
+    `verify` the hash).
+    """
+    plan = Plan(stage=stage.name, num_waiting=num_waiting)
+    entries, stage_hash = ledger.entries(stage.name), stage_key(stage)
+    root = str(workspace.root)
+    for item in items:
+        key = item_key(stage_hash, item)
+        entry = entries.get(item.item_id)
+        if not _needs_work(plan, root, item, key, entry, selection):
+            continue
+        if selection.limit is not None and len(plan.todo) >= selection.limit:
+            plan.left_by_limit += 1
+            continue
+        left = tuple(output.path for output in entry.outputs()) if entry else ()
+        plan.todo.append(PlannedItem(item=item, key=key, replaces=left))
+    for count in ledger.counts(stage.name) if plan.todo else ():
+        if count.state == "done":
+            plan.expected_s = count.mean_wall_s * len(plan.todo)
+            plan.expected_bytes = count.size_bytes * len(plan.todo) // count.count
+    return plan
+
+
+def _needs_work(plan: Plan, root: str, item: Item, key: str, entry: Entry | None, selection: Selection) -> bool:
+    if entry is None or entry.key != key or entry.state == "replacing":
+        return True
+    if entry.state == "failed":
+        reason = Reason(entry.reason or Reason.BUG)
+        if reason in _OF_THE_WORKSPACE or selection.wants(reason):
+            return True
+        plan.failed_before[reason] += 1
+        return False
+    if selection.force:
+        return True
+    if not _intact(root, entry, verify=selection.verify):
+        plan.torn.append(item.item_id)
+        return True
+    plan.num_done += 1
+    return False
+
+
+def _intact(root: str, entry: Entry, *, verify: bool) -> bool:
+    """True if all that the item left is as it was left: by time of change, else (or with `verify`) by hash."""
+    for path, sha256, _, mtime_ns in json.loads(entry.left):  # not as `Output`: there are hundreds of thousands
+        try:
+            found = os.stat(f"{root}/{path}")
+        except OSError:
+            return False
+        if (verify or found.st_mtime_ns != mtime_ns) and sha256_tree(Path(root, path)) != sha256:
+            return False
+    return True

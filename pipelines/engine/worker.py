@@ -1,0 +1,131 @@
+"""What happens to one item inside a worker, whichever executor runs it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from avis_data.errors import ItemError, Reason, ToolError
+from avis_data.io import fsync_tree, remove, sha256_tree
+from avis_data.ledger import Output
+from avis_data.log import redact
+from avis_data.pipelines.engine.stage import Facts, Input, Stage, Task
+from avis_data.records import Record
+
+__all__ = ["Failure", "Job", "Success", "die_with_parent", "execute"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One try of one item, ready to be sent to a worker."""
+
+    item_id: str
+    record: Record
+    root: Path
+    """The workspace."""
+    inputs: Mapping[str, Input]
+    out: Path
+    scratch: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Success:
+    """The stage did the item; its files lie in the job's `out` folder, flushed to disk."""
+
+    item_id: str
+    facts: Facts
+    outputs: tuple[Output, ...]
+    """Paths are names inside `out`."""
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """The item was not done."""
+
+    item_id: str
+    reason: Reason
+    message: str
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+def execute(stage: Stage, job: Job) -> Success | Failure:
+    """Run a stage on one job and measure it. Never raises: whatever goes wrong becomes a `Failure`."""
+    wall_s, cpu_s = time.monotonic(), _cpu_s()
+    try:
+        inputs = {name: _checked(job, name, found) for name, found in job.inputs.items()}
+        remove(job.out)
+        job.out.mkdir(parents=True)
+        job.scratch.mkdir(parents=True, exist_ok=True)
+        task = Task(item_id=job.item_id, record=job.record, inputs=inputs, out=job.out, scratch=job.scratch)
+        facts = stage.run(task)
+        fsync_tree(job.out)
+        outputs = tuple(_measured(path) for path in sorted(job.out.iterdir()))
+    except Exception as error:  # the one place where a stage's bug must not take the other items with it
+        remove(job.out)
+        reason, message = _explain(error)
+        return Failure(
+            item_id=job.item_id,
+            reason=reason,
+            message=redact(message),
+            wall_s=time.monotonic() - wall_s,
+            cpu_s=_cpu_s() - cpu_s,
+        )
+    return Success(
+        item_id=job.item_id, facts=facts, outputs=outputs, wall_s=time.monotonic() - wall_s, cpu_s=_cpu_s() - cpu_s
+    )
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it ends, even by kill -9. Elsewhere: nothing."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _checked(job: Job, name: str, found: Input) -> Path:
+    """The absolute path of an input that is what the ledger vouches for; nothing is made from anything else."""
+    path = job.root / found.path
+    outside = Path(found.path).is_absolute()
+    if not os.path.exists(path):  # unlike Path.exists: False where looking is not allowed
+        message = f"the {name} of {job.item_id} is gone ({path.name})"
+        raise ItemError(
+            message if outside else f"{message}; avis-data run makes it again", reason=Reason.SOURCE_MISSING
+        )
+    if not outside and path.stat().st_mtime_ns != found.mtime_ns and sha256_tree(path) != found.sha256:
+        message = (
+            f"the {name} of {job.item_id} was changed since it was made ({path.name}); avis-data run makes it again"
+        )
+        raise ItemError(message, reason=Reason.TORN_INPUT)
+    return path
+
+
+def _explain(error: Exception) -> tuple[Reason, str]:
+    if isinstance(error, ItemError):
+        return error.reason, error.message
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Reason.DISK_FULL, f"no space left on the disk ({error.filename or error.strerror})"
+    if isinstance(error, ToolError):
+        return Reason.MISSING_TOOL, str(error)
+    return Reason.BUG, "".join(traceback.format_exception(error)).strip()
+
+
+def _measured(path: Path) -> Output:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return Output(path=path.name, sha256=sha256_tree(path), size_bytes=sum(file.stat().st_size for file in files))
+
+
+def _cpu_s() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime

@@ -1,0 +1,343 @@
+"""What an export is made from: clips with their truth, sources and features, gathered and checked before any write."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Literal
+
+from avis_data.categories import category_set
+from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.features.store import read_embeddings
+from avis_data.ledger import Ledger
+from avis_data.manifest import read_manifest
+from avis_data.masks.rle import Rle
+from avis_data.masks.table import read_masks
+from avis_data.paths import Workspace
+from avis_data.pipelines.exports.checks import check_features, check_media, check_truth
+from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, LabelledTruth, labelled_truth
+from avis_data.pipelines.imports.truth import ROUND, ImportedClip, imported_clips
+from avis_data.recipe import Recipe, Truth, load_recipe
+from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
+from avis_data.splits import SplitClip
+
+__all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Selection", "gather"]
+
+Selection = Literal["accepted", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportTrack:
+    """One track with at least one mask."""
+
+    track: Track
+    category_id: int
+    masks: tuple[Rle | None, ...]
+    """One per still; None where it does not sound or, where all that is seen is asked for, is not seen."""
+    sounding: tuple[bool | None, ...]
+    """One per still: whether it sounds; None where it has no mask, or nobody said so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportClip:
+    """One clip with all that is written of it."""
+
+    clip: Clip
+    video: Video
+    group: str
+    """Name of its source group: clips that share a source video or a source file, directly or over others."""
+    tracks: tuple[ExportTrack, ...]
+    """Sorted by track id; empty for a clip in which nothing sounds, or without truth."""
+    has_truth: bool
+    """False: nobody has said what sounds in it."""
+    labels: LabelledTruth | None
+    """Whose labels its truth is; None where it is from a file, or there is none."""
+    features_sha256: str | None
+    """Of the float32 values of its embeddings; None where features are left out."""
+
+    @property
+    def license(self) -> str | None:
+        """What the list says of the clip, else what the source says of itself."""
+        return self.clip.license or self.video.license
+
+    def profile(self) -> tuple[int, int, int]:
+        """Stills in which none, one, several tracks sound; zeros for a clip of which that is not known."""
+        if not self.has_truth:
+            return 0, 0, 0
+        sounding = [sum(track.sounding[t] is True for track in self.tracks) for t in range(self.clip.num_frames)]
+        return sounding.count(0), sounding.count(1), sum(number > 1 for number in sounding)
+
+    def for_split(self) -> SplitClip:
+        """What the division into splits looks at: the truth, or where there is none what the list says is in it."""
+        categories = {track.track.category for track in self.tracks} if self.has_truth else set(self.clip.categories)
+        return SplitClip(
+            clip_id=self.clip.clip_id,
+            video_id=self.clip.video_id,
+            group=self.group,
+            categories=tuple(sorted(categories)),
+            num_tracks=len(self.tracks),
+            seconds=self.profile(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportInputs:
+    """The clips of an export, sorted by id, and what they have in common."""
+
+    clips: tuple[ExportClip, ...]
+    categories: CategorySet
+    recipe: Recipe
+    recipe_text: str
+    """As it stands in the file."""
+    truth: Truth
+    """Which masks the tracks have."""
+    without_truth: tuple[str, ...]
+    """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
+    dropped: tuple[str, ...]
+    """Clips that a reviewer dropped: never exported."""
+
+    def unknown_categories(self) -> dict[str, int]:
+        """What the list says is in clips and the category set does not have: names, and in how many clips."""
+        known = {category.name for category in self.categories.categories}
+        found = Counter(name for item in self.clips for name in set(item.clip.categories) - known)
+        return dict(sorted(found.items()))
+
+
+def gather(
+    workspace: Workspace,
+    ledger: Ledger,
+    *,
+    selection: Selection,
+    with_features: bool,
+    include_draft: bool = False,
+    truth: Truth | None = None,
+) -> ExportInputs:
+    """Read manifests, masks and embeddings of a workspace and check that they belong together.
+
+    Args:
+        workspace: a folder with a recipe.
+        ledger: of the workspace; says what everything was made from.
+        selection: `accepted`: clips with accepted truth; `all`: the others too, without annotations.
+        with_features: whether embeddings are needed.
+        include_draft: labels that nobody accepted yet are truth too, for clips that have no other.
+        truth: which masks are wanted; None: as the recipe says.
+
+    Raises:
+        ConfigError: if the folder is no workspace.
+        DataError: if there are no clips, none with accepted truth, or no embeddings.
+        ProblemsError: with everything that does not fit together.
+    """
+    recipe = load_recipe(workspace)
+    truth = truth or recipe.truth
+    categories = category_set(recipe.categories)
+    made_for = _truth_of(workspace, include_draft=include_draft)
+    tracks = _tracks_of(workspace, made_for)
+    labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
+    dropped = {clip_id for clip_id, entry in labelled_truth(workspace).items() if entry.state == "dropped"}
+    chosen, without_truth = _choose_clips(workspace, selection, labelled, dropped)
+    videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
+    problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
+    problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
+    if with_features:
+        problems += check_features(ledger, recipe, chosen)
+    found_tracks = _read_tracks(workspace, chosen, tracks, categories, truth, problems)
+    hashes = _hash_features(workspace, chosen, problems) if with_features else {}
+    if problems:
+        raise ProblemsError(f"{workspace.root}: {len(problems)} problem(s), so nothing was exported", problems)
+    groups = _source_groups(chosen, videos)
+    clips = [
+        ExportClip(
+            clip=clip,
+            video=videos[clip.video_id],
+            group=groups[clip.video_id],
+            tracks=found_tracks[clip.clip_id],
+            has_truth=clip.clip_id in labelled,
+            labels=_labels_of(made_for.get(clip.clip_id)),
+            features_sha256=hashes.get(clip.clip_id),
+        )
+        for clip in chosen
+    ]
+    text = workspace.recipe.read_text(encoding="utf-8")
+    return ExportInputs(
+        clips=tuple(clips),
+        categories=categories,
+        recipe=recipe,
+        recipe_text=text,
+        truth=truth,
+        without_truth=without_truth,
+        dropped=tuple(sorted(dropped)),
+    )
+
+
+def _truth_of(workspace: Workspace, *, include_draft: bool) -> dict[str, ImportedClip | LabelledTruth]:
+    """What each clip's truth is from: what a reviewer accepted, else a file, else (if asked for) a draft."""
+    labels = labelled_truth(workspace)
+    found: dict[str, ImportedClip | LabelledTruth] = {}
+    if include_draft:
+        found |= {clip_id: entry for clip_id, entry in labels.items() if entry.state == "draft"}
+    found |= imported_clips(workspace)
+    return found | {clip_id: entry for clip_id, entry in labels.items() if entry.state == "accepted"}
+
+
+def _labels_of(truth: ImportedClip | LabelledTruth | None) -> LabelledTruth | None:
+    return truth if isinstance(truth, LabelledTruth) else None
+
+
+def _choose_clips(
+    workspace: Workspace, selection: Selection, labelled: Set[str], dropped: Set[str]
+) -> tuple[list[Clip], tuple[str, ...]]:
+    """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
+    clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
+    if not clips:
+        raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
+    clips = [clip for clip in clips if clip.clip_id not in dropped]
+    chosen = [clip for clip in clips if selection == "all" or clip.clip_id in labelled]
+    if not chosen:
+        raise DataError(
+            f"{workspace.root}: none of {len(clips)} clips has accepted truth",
+            hint=_without_truth_hint(workspace),
+        )
+    return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
+
+
+def _without_truth_hint(workspace: Workspace) -> str:
+    num_drafts = sum(entry.state == "draft" for entry in labelled_truth(workspace).values())
+    if num_drafts:
+        return f"avis-data review start; or avis-data export --include draft: {num_drafts} clip(s) have labels"
+    return "avis-data import --format ytvis truth.json, or avis-data export --clips all"
+
+
+def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | LabelledTruth]) -> dict[str, list[Track]]:
+    """The tracks of the truth that counts, by clip; those of clips whose origin is not known are taken for imported."""
+    rounds = {"accepted": ACCEPTED, "draft": DRAFT}
+    found: dict[str, list[Track]] = defaultdict(list)
+    for track in read_manifest(workspace.manifest / "tracks.jsonl", Track):
+        labels = _labels_of(truth.get(track.clip_id))
+        if track.round == (rounds[labels.state] if labels else ROUND):
+            found[track.clip_id].append(track)
+    return {clip_id: sorted(tracks, key=lambda track: track.track_id) for clip_id, tracks in found.items()}
+
+
+def _check_records(
+    clips: Sequence[Clip], videos: dict[str, Video], tracks: dict[str, list[Track]], categories: CategorySet
+) -> list[Problem]:
+    names = {category.name for category in categories.categories}
+    problems = []
+    seen: set[str] = set()
+    for clip in clips:
+        where = f"clip {clip.clip_id}"
+        if clip.clip_id in seen:
+            problems.append(Problem(where, "clip_id", "is in manifest/clips.jsonl twice"))
+        seen.add(clip.clip_id)
+        if clip.video_id not in videos:
+            message = f"source {clip.video_id!r} is not in manifest/videos.jsonl; avis-data fetch --retry-failed"
+            problems.append(Problem(where, "video_id", message))
+        for track in tracks.get(clip.clip_id, ()):
+            if track.category not in names:
+                message = f"{track.category!r} of track {track.track_id} is not in the set {categories.name!r}"
+                problems.append(Problem(where, "category", message))
+    return problems
+
+
+def _read_tracks(
+    workspace: Workspace,
+    clips: Sequence[Clip],
+    tracks: dict[str, list[Track]],
+    categories: CategorySet,
+    truth: Truth,
+    problems: list[Problem],
+) -> dict[str, tuple[ExportTrack, ...]]:
+    """The tracks that have masks, with these; what does not fit is added to `problems`."""
+    ids = {category.name: category.id for category in categories.categories}
+    found: dict[str, tuple[ExportTrack, ...]] = {clip.clip_id: () for clip in clips}
+    wanted = {clip.clip_id: clip for clip in clips if clip.clip_id in tracks}
+    for clip_id, rows in _mask_rows(workspace, wanted):
+        clip = wanted[clip_id]
+        of_track: dict[tuple[str, str], list[MaskRow]] = defaultdict(list)
+        for row in rows:
+            of_track[row.track_id, row.round].append(row)
+        kept = []
+        for track in tracks[clip_id]:
+            rows_of_track = _fitting_rows(clip, track, of_track[track.track_id, track.round], truth, problems)
+            if rows_of_track and track.category in ids:
+                kept.append(_export_track(clip, track, ids[track.category], rows_of_track))
+        found[clip_id] = tuple(kept)
+    return found
+
+
+def _mask_rows(workspace: Workspace, wanted: dict[str, Clip]) -> Iterator[tuple[str, list[MaskRow]]]:
+    """Every wanted clip once; a clip of which the table holds nothing with an empty list."""
+    missing = set(wanted)
+    for clip_id, rows in read_masks(workspace.masks, sorted(wanted)):
+        missing.discard(clip_id)
+        yield clip_id, rows
+    for clip_id in sorted(missing):
+        yield clip_id, []
+
+
+def _fitting_rows(
+    clip: Clip, track: Track, rows: Sequence[MaskRow], truth: Truth, problems: list[Problem]
+) -> list[MaskRow]:
+    """The rows of which the export has masks: those that have pixels, and that sound unless all are asked for."""
+    where, unit = f"clip {clip.clip_id}", "second" if clip.fps == 1 else "still"
+    states = Counter(row.state for row in rows)
+    if states[State.SOUNDING] != track.num_sounding:
+        message = f"track {track.track_id} sounds in {track.num_sounding} {unit}s, the masks table has "
+        problems.append(Problem(where, "masks", f"{message}{states[State.SOUNDING]}"))
+    if truth == "sounding" and states[State.VISIBLE]:
+        message = f"of {states[State.VISIBLE]} masks of track {track.track_id} nobody said whether they sound"
+        problems.append(Problem(where, "masks", f"{message}; avis-data export --truth visible"))
+    fitting = []
+    for row in rows:
+        if row.state is not State.SOUNDING and (truth == "sounding" or row.counts is None):
+            continue
+        if row.second >= clip.num_frames:
+            message = f"{unit} {row.second} of track {track.track_id}, but the clip has {clip.num_frames} {unit}s"
+            problems.append(Problem(where, "masks", message))
+        elif (row.width, row.height) != (clip.width, clip.height):
+            message = f"track {track.track_id}, {unit} {row.second}: mask of {row.width}x{row.height} pixels"
+            problems.append(Problem(where, "masks", f"{message}, stills of {clip.width}x{clip.height}"))
+        elif row.counts is not None and row.area_px > 0:
+            fitting.append(row)
+    return fitting
+
+
+_SOUNDS: dict[State, bool | None] = {State.SOUNDING: True, State.SILENT: False}
+
+
+def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[MaskRow]) -> ExportTrack:
+    masks: list[Rle | None] = [None] * clip.num_frames
+    sounding: list[bool | None] = [None] * clip.num_frames
+    for row in rows:
+        if row.counts is not None:
+            masks[row.second] = Rle(row.height, row.width, row.counts)
+            sounding[row.second] = _SOUNDS.get(row.state)
+    return ExportTrack(track=track, category_id=category_id, masks=tuple(masks), sounding=tuple(sounding))
+
+
+def _hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[Problem]) -> dict[str, str]:
+    hint = "avis-data embed, or avis-data export --without-features"
+    if not any(workspace.features.glob("part-*.parquet")):
+        raise DataError(f"{workspace.root}: no embeddings of any clip", hint=hint)
+    num_frames = {clip.clip_id: clip.num_frames for clip in clips}
+    hashes = {}
+    try:
+        for clip_id, embeddings_TD in read_embeddings(workspace.features, sorted(num_frames)):
+            if len(embeddings_TD) != num_frames[clip_id]:
+                message = f"{len(embeddings_TD)} embeddings for {num_frames[clip_id]} stills; avis-data embed --force"
+                problems.append(Problem(f"clip {clip_id}", "features", message))
+            hashes[clip_id] = hashlib.sha256(embeddings_TD.tobytes()).hexdigest()
+    except DataError as error:
+        raise DataError(str(error.args[0]), hint=hint) from None
+    return hashes
+
+
+def _source_groups(clips: Sequence[Clip], videos: dict[str, Video]) -> dict[str, str]:
+    """Source video id -> the smallest video id of those that hold the same bytes: they are one source."""
+    first: dict[str, str] = {}
+    used = sorted({clip.video_id for clip in clips})
+    for video_id in used:
+        first.setdefault(videos[video_id].sha256, video_id)
+    return {video_id: first[videos[video_id].sha256] for video_id in used}

@@ -1,0 +1,359 @@
+"""Existing truth enters a workspace: a YouTube-VIS / AVISeg file becomes rows of the masks table and tracks.
+
+The file says nothing of what an object does while it does not sound: silent and hidden look the same in it. So only the
+sounding seconds become rows; for the others there is no row, which means "not known", and not a guess.
+
+In a file of all that is seen (recipe: `truth: visible`, or a track with flags `sounding`), a mask is `sounding` or
+`silent` as its flag says, and `visible` where no flag says it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from avis_data.categories import category_set
+from avis_data.config import validated
+from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
+from avis_data.io import atomic_path, read_json, sha256_file, write_json
+from avis_data.ledger import Done, Ledger, Output
+from avis_data.manifest import read_manifest, write_manifest
+from avis_data.masks.rle import Rle, area, box
+from avis_data.masks.table import replace_clips
+from avis_data.paths import Workspace
+from avis_data.pipelines.stages.adopt import clip_id_of
+from avis_data.recipe import Recipe, Truth, load_recipe
+from avis_data.records import Clip, MaskRow, Record, State, Track
+
+__all__ = ["ROUND", "ImportReport", "ImportedClip", "Prepared", "check_annotated", "import_ytvis", "imported_clips"]
+
+ROUND = "import"
+"""The round of all that comes from a file."""
+
+_RECORD = "import.json"
+_TRUTH = "truth.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportReport:
+    """What an import took and what it left."""
+
+    file: str
+    sha256: str
+    num_clips: int
+    """Clips that now have the truth of this file, silent ones counted too."""
+    num_tracks: int
+    num_masks: int
+    num_silent_clips: int
+    """Of those, clips in which nothing sounds."""
+    num_maskless_tracks: int
+    """Tracks that never sound; they are kept, with no mask."""
+    num_clips_without: int
+    """Clips of the workspace of which this file says nothing; they stay as they are."""
+    skipped_clips: list[str] = field(default_factory=list)
+    """Videos of the file that were left out, whole, for their problems (`skip_bad`)."""
+    problems: list[Problem] = field(default_factory=list)
+    dropped_polygons: int = 0
+    """Outlines of fewer than 3 points or with an odd number of values, which the official loader drops too."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
+
+
+class ImportedClip(Record):
+    """The stills and the sound that a clip had when its truth was imported; kept for each clip in `import.json`."""
+
+    frames_sha256: str
+    audio_sha256: str
+    num_tracks: int
+    """Of its truth, those included that never sound."""
+
+
+class _ImportRecord(Record):
+    """`import.json`: the file that was received, and the clips whose truth is from it now."""
+
+    format: Literal["ytvis"]
+    file: str
+    sha256: str
+    clips: dict[str, ImportedClip]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is known already where the file's stills and sound were adopted just before its truth is imported."""
+
+    recipe: Recipe
+    parsed: ParsedYtvis
+    """Of the file."""
+    coming: frozenset[str] = frozenset()
+    """Clips that adopting would make, in a dry run: of the size and length that the file says."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Clips that could not be adopted, and why."""
+
+
+def import_ytvis(
+    workspace: Workspace,
+    truth: Path,
+    *,
+    ledger: Ledger | None,
+    skip_bad: bool = False,
+    prepared: Prepared | None = None,
+) -> ImportReport:
+    """Bring the truth of a file into the workspace, all or nothing; the caller holds the workspace's lock.
+
+    A video of the file belongs to the clip whose id is its name (the folder in `file_names`) or, where that cannot be
+    an id, was made from it. Categories are matched by name against the recipe's set. The file is kept as received in
+    `annotations/import-<first 8 of its sha256>/`; what the masks table and `manifest/tracks.jsonl` held of the same
+    clips is replaced. The same file again changes nothing.
+
+    Args:
+        workspace: with a recipe and extracted clips.
+        truth: the JSON file.
+        ledger: of the workspace, to record what was imported; None: check and count only, change nothing.
+        skip_bad: leave out every video with a problem, whole (a clip with half of its truth would be wrong silently).
+        prepared: where the clips of this very file come from; None: from the list.
+
+    Raises:
+        ConfigError: if the folder is no workspace or its recipe names no known category set.
+        DataError: if the workspace has no clips, or the file is missing, no JSON, or holds no annotations.
+        ProblemsError: with all problems, each with entry and field, unless `skip_bad`.
+    """
+    clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    if prepared is None:
+        prepared = _prepared(workspace, truth, clips)
+    parsed = prepared.parsed
+    good = _good_part(prepared, clips)
+    if parsed.problems and not skip_bad:
+        hint = f"correct the file, or leave its bad videos out: avis-data import --format ytvis {truth} --skip-bad"
+        raise ProblemsError(f"{truth}: {len(parsed.problems)} problem(s), nothing imported", parsed.problems, hint=hint)
+    sha256 = sha256_file(truth)
+    rows, tracks = _records(good, f"import:{sha256[:8]}", prepared.recipe.truth)
+    good_names = {video.name for video in good.videos}
+    good_ids = {clip_id_of(name) for name in good_names}
+    report = ImportReport(
+        file=truth.name,
+        sha256=sha256,
+        num_clips=len(good.videos),
+        num_tracks=len(tracks),
+        num_masks=sum(len(clip_rows) for clip_rows in rows.values()),
+        num_silent_clips=sum(not clip_rows for clip_rows in rows.values()),
+        num_maskless_tracks=sum(track.num_sounding == 0 for track in tracks),
+        num_clips_without=len(clips.keys() - good_ids),
+        skipped_clips=sorted({video.name for video in parsed.dataset.videos} - good_names),
+        problems=parsed.problems,
+        dropped_polygons=len(parsed.remarks),
+    )
+    if ledger is not None:
+        _store(workspace, truth, sha256, rows, tracks)
+        _write_records(workspace, truth, sha256, _imported(clips, rows, tracks))
+        ledger.commit_done("import", _entry(workspace, report))
+    return report
+
+
+def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
+    """All clips that have truth from a file, those in which nothing sounds (no track, no row) among them.
+
+    Raises:
+        DataError: if a record of an import cannot be read.
+    """
+    found: dict[str, ImportedClip] = {}
+    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        found |= _read_record(path).clips
+    return found
+
+
+def check_annotated(parsed: ParsedYtvis, truth: Path) -> None:
+    """Raise DataError for a file that says nothing of sound, as those of hidden test sets: it is no truth."""
+    if not parsed.has_annotations:
+        raise DataError(
+            f"{truth}: holds no annotations (a test file?), nothing imported",
+            hint='a file with "annotations": [] says that nothing sounds in any of its videos',
+        )
+
+
+def _prepared(workspace: Workspace, truth: Path, clips: Mapping[str, Clip]) -> Prepared:
+    recipe = load_recipe(workspace)
+    if not clips:
+        hint = "avis-data extract; or, where the file's stills and sound lie in DIR, add --media DIR"
+        raise DataError(f"{workspace.root}: there are no clips to give this truth to", hint=hint)
+    parsed = parse_ytvis(read_json(truth))
+    check_annotated(parsed, truth)
+    return Prepared(recipe=recipe, parsed=parsed)
+
+
+def _good_part(prepared: Prepared, clips: Mapping[str, Clip]) -> YtvisDataset:
+    """The videos and tracks that fit the workspace; problems are added to those of the file."""
+    parsed = prepared.parsed
+    category_names = {category.name for category in category_set(prepared.recipe.categories).categories}
+    for video in parsed.dataset.videos:
+        for name, fault in _video_faults(video, prepared, clips):
+            parsed.problem(parsed.places["videos", video.video_id], name, fault)
+            parsed.bad_video_ids.add(video.video_id)
+    categories = {category.id: category.name for category in parsed.dataset.categories}
+    for track in parsed.dataset.tracks:
+        for name, fault in _track_faults(track, categories[track.category_id], category_names):
+            parsed.problem(parsed.places["annotations", track.track_id], name, fault)
+            parsed.bad_video_ids.add(track.video_id)
+    return YtvisDataset(
+        videos=tuple(video for video in parsed.dataset.videos if video.video_id not in parsed.bad_video_ids),
+        tracks=tuple(track for track in parsed.dataset.tracks if track.video_id not in parsed.bad_video_ids),
+        categories=parsed.dataset.categories,
+    )
+
+
+def _video_faults(video: YtvisVideo, prepared: Prepared, clips: Mapping[str, Clip]) -> Iterable[tuple[str, str]]:
+    clip_id = clip_id_of(video.name)
+    if clip_id in prepared.missing:
+        yield "file_names", f"{video.name!r:.80} could not be adopted: {prepared.missing[clip_id]}"
+    elif clip_id in clips and clip_id not in prepared.coming:
+        yield from _misfits(video, clips[clip_id])
+    elif clip_id not in prepared.coming:
+        yield "file_names", f"this workspace has no clip {video.name!r:.80}"
+    numbers = [re.fullmatch(r"\d+", PurePosixPath(name).stem) for name in video.file_names]
+    values = [int(number.group()) for number in numbers if number]
+    if values != sorted(set(values)):
+        yield "file_names", "the frames are not in ascending order of their numbers"
+
+
+def _misfits(video: YtvisVideo, clip: Clip) -> Iterable[tuple[str, str]]:
+    if (video.width, video.height) != (clip.width, clip.height):
+        found = f"{video.width} x {video.height}, the clip {clip.width} x {clip.height}"
+        yield "width", f"the video is {found} (width x height)"
+    if video.fps != clip.fps:
+        yield "fps", f"the video has {video.fps:g} frames a second, the clip {clip.fps:g}"
+    elif video.length != clip.num_frames:
+        unit = "seconds" if clip.fps == 1 else "stills"
+        yield "file_names", f"the video has {video.length} frames, the clip {clip.num_frames} {unit}"
+
+
+def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) -> Iterable[tuple[str, str]]:
+    if category not in category_names:
+        yield "category_id", f"the recipe's category set has no {category!r:.60}"
+    if track.iscrowd:
+        yield "iscrowd", "crowd regions are not one object and cannot be kept as a track"
+    for second, mask in enumerate(track.masks):
+        if mask is not None and area(mask) == 0:
+            yield f"segmentations[{second}]", "the mask is empty; a frame in which the object does not sound has null"
+
+
+def _records(dataset: YtvisDataset, origin: str, truth: Truth) -> tuple[dict[str, list[MaskRow]], list[Track]]:
+    clip_ids = {video.video_id: clip_id_of(video.name) for video in dataset.videos}
+    categories = {category.id: category.name for category in dataset.categories}
+    rows: dict[str, list[MaskRow]] = {clip_id: [] for clip_id in clip_ids.values()}
+    tracks = []
+    for found in dataset.tracks:
+        seen = [
+            (number, mask, _state(found, number, truth)) for number, mask in enumerate(found.masks) if mask is not None
+        ]
+        track = Track(
+            track_id=f"{found.track_id:06d}",
+            clip_id=clip_ids[found.video_id],
+            category=categories[found.category_id],
+            num_sounding=sum(state is State.SOUNDING for _, _, state in seen),
+            origin=origin,
+            round=ROUND,
+        )
+        tracks.append(track)
+        rows[track.clip_id] += [_row(track, number, mask, state) for number, mask, state in seen]
+    return rows, tracks
+
+
+def _state(track: YtvisTrack, number: int, truth: Truth) -> State:
+    """What a mask in the file says that the object does."""
+    if track.sounding is None:
+        return State.SOUNDING if truth == "sounding" else State.VISIBLE
+    flag = track.sounding[number]
+    return State.VISIBLE if flag is None else State.SOUNDING if flag else State.SILENT
+
+
+def _row(track: Track, second: int, mask: Rle, state: State) -> MaskRow:
+    return MaskRow(
+        clip_id=track.clip_id,
+        track_id=track.track_id,
+        category=track.category,
+        second=second,
+        state=state,
+        height=mask.height,
+        width=mask.width,
+        counts=mask.counts,
+        area_px=area(mask),
+        box_xywh=box(mask),
+        origin=track.origin,
+        round=track.round,
+    )
+
+
+def _store(
+    workspace: Workspace, truth: Path, sha256: str, rows: Mapping[str, list[MaskRow]], tracks: list[Track]
+) -> None:
+    """The file as received first, the manifest last: what is killed in between is completed by the same command."""
+    folder = workspace.annotations / f"import-{sha256[:8]}"
+    kept = folder / _TRUTH
+    if not kept.exists():
+        with atomic_path(kept) as part:
+            shutil.copyfile(truth, part)
+    if sha256_file(kept) != sha256:
+        raise DataError(f"{kept} is not the file that it was when it was imported", hint=f"move {folder} away")
+    replace_clips(workspace.masks, rows)
+    others = read_manifest(workspace.manifest / "tracks.jsonl", Track)
+    merged = [track for track in others if track.clip_id not in rows] + tracks
+    merged.sort(key=lambda track: (track.clip_id, track.track_id))
+    write_manifest(workspace.manifest / "tracks.jsonl", merged)
+
+
+def _entry(workspace: Workspace, report: ImportReport) -> Done:
+    """What the ledger keeps of an import: the file as received, and the tables as they are since."""
+    name = f"import-{report.sha256[:8]}"
+    tables = [*sorted(workspace.masks.glob("part-*.parquet")), workspace.manifest / "tracks.jsonl"]
+    outputs = [Output.of_file(path, root=workspace.root) for path in (workspace.annotations / name / _TRUTH, *tables)]
+    return Done(
+        item_id=name,
+        key=report.sha256,
+        facts=report.as_dict(),
+        inputs={report.file: report.sha256},
+        outputs=outputs,
+        wall_s=0.0,
+        cpu_s=0.0,
+    )
+
+
+def _imported(clips: Mapping[str, Clip], clip_ids: Iterable[str], tracks: Iterable[Track]) -> dict[str, ImportedClip]:
+    num_tracks = Counter(track.clip_id for track in tracks)
+    return {
+        clip_id: ImportedClip(
+            frames_sha256=clips[clip_id].frames_sha256,
+            audio_sha256=clips[clip_id].audio_sha256,
+            num_tracks=num_tracks[clip_id],
+        )
+        for clip_id in clip_ids
+    }
+
+
+def _read_record(path: Path) -> _ImportRecord:
+    try:
+        return validated(_ImportRecord, read_json(path), where=str(path))
+    except ProblemsError as error:
+        raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None
+
+
+def _write_records(workspace: Workspace, truth: Path, sha256: str, new: Mapping[str, ImportedClip]) -> None:
+    """Say of this file which clips have their truth from it, and of the others that these have it no more."""
+    own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
+    before: dict[str, ImportedClip] = {}
+    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        record = _read_record(path)
+        if path == own:
+            before = record.clips
+        elif record.clips.keys() & new.keys():
+            kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in new}
+            write_json(path, record.model_copy(update={"clips": kept}).model_dump())
+    clips = dict(sorted({**before, **new}.items()))
+    if clips != before or not own.exists():
+        write_json(own, _ImportRecord(format="ytvis", file=truth.name, sha256=sha256, clips=clips).model_dump())

@@ -1,0 +1,246 @@
+"""The stages that turn the sound of clips into VGGish embeddings: one array per clip, then Parquet parts.
+
+Legend: N samples, T seconds (at other rates than one still per second: stills), D = 128 values.
+"""
+
+from __future__ import annotations
+
+import math
+import wave
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from avis_data.errors import ItemError, Reason
+from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.records import Fps, FrameAt, Record, SafeId
+
+if TYPE_CHECKING:
+    from avis_data.features.vggish import Vggish
+
+__all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "EmbedStillsRequest", "PackRequest", "PackStage"]
+
+_SAMPLE_RATE_HZ = 16_000
+_BATCH_S = 32
+
+
+class EmbedParams(Record):
+    """What embeddings depend on besides the sound. Where the weight file lies is not part of it; its hash is."""
+
+    front_end: Literal["official", "causal"] = "official"
+    weights_sha256: str = Field(
+        pattern=r"^([0-9a-f]{64}|untrained-[0-9]+)$",
+        description="Of the weight file; `untrained-<seed>`: random weights, for tests and demonstrations.",
+    )
+
+    @property
+    def untrained_seed(self) -> int | None:
+        """The seed of random weights; None for a weight file."""
+        name, dash, seed = self.weights_sha256.partition("-")
+        return int(seed) if dash and name == "untrained" else None
+
+
+class EmbedRequest(Record):
+    """One clip to embed, second by second."""
+
+    clip_id: SafeId
+    num_seconds: int = Field(gt=0)
+
+
+class EmbedStillsRequest(EmbedRequest):
+    """One clip to embed still by still, at another rate than one per second."""
+
+    fps: Fps
+    num_frames: int = Field(gt=0)
+    frame_at: FrameAt | None = Field(description="Which instant of its period a still shows; null: taken for `mid`.")
+
+
+class PackRequest(Record):
+    """One part of the embedding table."""
+
+    bucket: str = Field(pattern=r"^[0-9a-f]$", description="features.store.bucket of every clip in it.")
+
+
+class EmbedStage:
+    """`audio.wav` to `<clip_id>.npy`, float32 (T, 128): one VGGish embedding per second, T rows for T seconds.
+
+    At other rates than one still per second it is one per still, of the 0.96 s before its instant (`causal`).
+    """
+
+    name = "embed"
+    version = 1
+
+    def __init__(self, params: EmbedParams, weights: Path | None = None) -> None:
+        """`weights` is the file that hashes to `params.weights_sha256`; None where that is `untrained-<seed>`."""
+        if (weights is None) != (params.untrained_seed is not None):
+            raise ValueError(f"weights {weights} do not go with {params.weights_sha256}")
+        self.params = params
+        self._weights = weights
+        self._model: Vggish | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None}  # each worker loads its own; 288 MB are not sent to it
+
+    def timeout_s(self, record: Record) -> float:
+        """Two minutes to load the weights, and half of real time, 30 times what it takes on one free core."""
+        assert isinstance(record, EmbedRequest)
+        return 120.0 + 0.5 * record.num_seconds
+
+    def run(self, task: Task) -> Facts:
+        """Embed one clip.
+
+        Raises:
+            ItemError: `torn_input` if the WAV is unreadable or not T whole seconds of 16 kHz, 16 bit, mono, or the
+                stills were taken at another rate than the recipe's.
+            DataError: if the weights are not those that were asked for.
+        """
+        assert isinstance(task.record, EmbedRequest)
+        by_still = isinstance(task.record, EmbedStillsRequest)
+        if by_still != (self.params.front_end == "causal"):
+            message = f"{task.record.clip_id}: its stills have another rate than the recipe's; avis-data extract"
+            raise ItemError(message, reason=_TORN)
+        # One thread: workers share the cores among them, and the sums come out the same on any number of cores.
+        with _one_torch_thread():
+            embeddings_TD = self._embed(task.inputs["audio"], task.record)
+        np.save(task.out / f"{task.record.clip_id}.npy", embeddings_TD, allow_pickle=False)
+        num_rows = "num_frames" if by_still else "num_seconds"
+        return {num_rows: len(embeddings_TD), **self.params.model_dump(mode="json")}
+
+    def _embed(self, wav: Path, request: EmbedRequest) -> NDArray[np.float32]:
+        from avis_data.features.logmel import second_examples
+        from avis_data.features.vggish import embed_examples
+
+        if isinstance(request, EmbedStillsRequest):
+            examples = _still_examples(wav, request)
+        else:
+            examples = (
+                second_examples(samples_N, len(samples_N) // _SAMPLE_RATE_HZ)
+                for samples_N in _blocks(wav, request.num_seconds)
+            )
+        model = self._loaded()
+        return np.concatenate([embed_examples(model, examples_TFM, batch=_BATCH_S) for examples_TFM in examples])
+
+    def _loaded(self) -> Vggish:
+        from avis_data.features.vggish import load_vggish, untrained_vggish
+
+        if self._model is None:
+            seed = self.params.untrained_seed
+            if self._weights is None:
+                assert seed is not None
+                self._model = untrained_vggish(seed)
+            else:
+                self._model = load_vggish(self._weights, sha256=self.params.weights_sha256)
+        return self._model
+
+
+class PackStage:
+    """The `.npy` of the clips of one bucket (inputs, by clip id) to `part-<bucket>.parquet`.
+
+    A part is written whole from arrays that each have their own hash, in the order of ids: its bytes depend on neither
+    the order in which clips were finished nor the number of workers.
+    """
+
+    name = "pack"
+    version = 1
+
+    def __init__(self, params: EmbedParams) -> None:
+        self.params = params
+
+    def timeout_s(self, record: Record) -> float:
+        """Ten minutes: a part of 100,000 rows takes a second."""
+        return 600.0
+
+    def run(self, task: Task) -> Facts:
+        """Write one part.
+
+        Raises:
+            ItemError: `torn_input` if an array is unreadable or no float32 (T, 128).
+        """
+        from avis_data.features.logmel import EXAMPLE_S
+        from avis_data.features.store import bucket, part_name, write_part
+
+        assert isinstance(task.record, PackRequest)
+        strangers = [clip_id for clip_id in task.inputs if bucket(clip_id) != task.record.bucket]
+        if strangers:
+            raise ValueError(f"not of bucket {task.record.bucket}: {', '.join(sorted(strangers))}")
+        clips = ((clip_id, _read_array(clip_id, task.inputs[clip_id])) for clip_id in sorted(task.inputs))
+        num_rows = write_part(
+            task.out / part_name(task.record.bucket),
+            clips,
+            weights_sha256=self.params.weights_sha256,
+            front_end=self.params.front_end,
+            window_s=EXAMPLE_S,
+        )
+        return {"num_clips": len(task.inputs), "num_rows": num_rows}
+
+
+def _blocks(path: Path, num_seconds: int) -> Iterator[NDArray[np.float32]]:
+    """The samples of a WAV in [-1, 1), up to 32 whole seconds at a time: the memory does not grow with the clip."""
+    try:
+        with wave.open(str(path), "rb") as wav:
+            form = (wav.getframerate(), wav.getnchannels(), wav.getsampwidth())
+            if form != (_SAMPLE_RATE_HZ, 1, 2):
+                raise ItemError(f"{path.name}: rate, channels, bytes are {form}, not (16000, 1, 2)", reason=_TORN)
+            if wav.getnframes() != num_seconds * _SAMPLE_RATE_HZ:
+                raise ItemError(f"{path.name}: {wav.getnframes()} samples, not {num_seconds} s of 16,000", reason=_TORN)
+            for first in range(0, num_seconds, _BATCH_S):
+                wanted = min(_BATCH_S, num_seconds - first) * _SAMPLE_RATE_HZ
+                samples_N = np.frombuffer(wav.readframes(wanted), dtype="<i2")
+                if len(samples_N) != wanted:
+                    raise ItemError(f"{path.name}: ends {wanted - len(samples_N)} samples early", reason=_TORN)
+                yield samples_N.astype(np.float32) / np.float32(32768)
+    except (wave.Error, EOFError, ValueError) as error:
+        raise ItemError(f"{path.name}: cannot be read as WAV ({error or 'too short'})", reason=_TORN) from None
+    except FileNotFoundError:
+        raise ItemError(f"{path.name}: no such file", reason=_TORN) from None
+
+
+def _still_examples(wav: Path, request: EmbedStillsRequest) -> Iterator[NDArray[np.float32]]:
+    """The VGGish inputs of the stills, (n, 96, 64) for those whose instants lie in each block of sound."""
+    from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples
+    from avis_data.media.clock import frame_instants
+
+    instants = frame_instants(request.num_frames, fps=request.fps, frame_at=request.frame_at)
+    ends = [math.floor(instant * _SAMPLE_RATE_HZ + Fraction(1, 2)) for instant in instants]
+    before_N = np.zeros(0, dtype=np.float32)
+    done = begin = 0
+    for block_N in _blocks(wav, request.num_seconds):
+        samples_N = np.concatenate([before_N, block_N])
+        ready = bisect_right(ends, begin + len(samples_N)) - done
+        yield causal_examples(samples_N, [end - begin for end in ends[done : done + ready]])
+        done += ready
+        before_N = samples_N[-EXAMPLE_SAMPLES:]
+        begin += len(samples_N) - len(before_N)
+
+
+def _read_array(clip_id: str, path: Path) -> NDArray[np.float32]:
+    try:
+        embeddings_TD: NDArray[np.float32] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ItemError(f"embeddings of {clip_id}: cannot be read ({error})", reason=_TORN) from None
+    if embeddings_TD.dtype != np.float32 or embeddings_TD.ndim != 2 or embeddings_TD.shape[1] != 128:
+        found = f"{embeddings_TD.dtype} {embeddings_TD.shape}"
+        raise ItemError(f"embeddings of {clip_id}: {found}, not float32 (T, 128)", reason=_TORN)
+    return embeddings_TD
+
+
+_TORN = Reason.TORN_INPUT
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,163 @@
+"""The stage `extract`: one decode of a clip's span gives its stills, its sound, and the times of both."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from avis_data.errors import ItemError, Reason
+from avis_data.io import write_json
+from avis_data.media.claims import check_claim
+from avis_data.media.clock import num_frames, rate_facts, seconds_of_sound
+from avis_data.media.damage import check_damage, measure_damage
+from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
+from avis_data.media.ffmpeg import find_ffmpeg
+from avis_data.media.sound import Sound, check_sound, write_wav
+from avis_data.media.span import read_span
+from avis_data.media.times import FoundSpan, clip_times
+from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.recipe import ExtractOptions
+from avis_data.records import Record, Span, VideoStream
+
+__all__ = ["ExtractRequest", "ExtractStage", "found_span"]
+
+END_TOLERANCE_S = 0.5
+"""An asked end so little after the end of the video is taken as its end: lists round to whole seconds."""
+
+
+class ExtractRequest(Record):
+    """Which span of which measured file."""
+
+    span: Span
+    media: VideoStream
+
+
+class ExtractStage:
+    """Take stills, sound and their times out of a source video, without re-encoding anything in between."""
+
+    name = "extract"
+    version = 1
+    params: ExtractOptions
+
+    def __init__(self, params: ExtractOptions, *, threads: int = 1) -> None:
+        self.params = params
+        self._threads = threads
+
+    def run(self, task: Task) -> Facts:
+        """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json`.
+
+        Raises:
+            ItemError: `span_outside_video`, `duration_mismatch`, `corrupt_media`, `no_audio`, `audio_short`,
+                `bad_media`, `disk_full`, `timeout`.
+        """
+        request = task.record
+        if not isinstance(request, ExtractRequest):
+            raise TypeError(f"extract takes an ExtractRequest, was given {type(request).__name__}")
+        try:
+            return self._extract(request, task.inputs["source"], task.out)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                message = f"{request.span.clip_id}: the disk is full; free some space, then run again"
+                raise ItemError(message, reason=Reason.DISK_FULL) from None
+            raise
+
+    def timeout_s(self, record: Record) -> float:
+        """Generous: two minutes, and ten times the length of what is read."""
+        if not isinstance(record, ExtractRequest):
+            raise TypeError(f"extract takes an ExtractRequest, was given {type(record).__name__}")
+        return 120.0 + 10.0 * record.media.duration_s
+
+    def _extract(self, request: ExtractRequest, source: Path, out: Path) -> Facts:
+        found = found_span(request.span, request.media)
+        options = StillOptions(
+            num_frames=num_frames(found.duration_s, fps=self.params.fps),
+            fps=self.params.fps,
+            frame_at=self.params.frame_at,
+            jpeg_quality=self.params.jpeg_quality,
+        )
+        span = read_span(source, request.media, start_s=found.start_s, end_s=found.start_s + found.duration_s)
+        if not span.picture_pts:
+            message = f"{source.name}: no picture is shown in the {found.duration_s:.2f} s after {found.start_s:.2f} s"
+            raise ItemError(message, reason=Reason.SPAN_OUTSIDE_VIDEO)
+        limits = RunLimits(timeout_s=self.timeout_s(request), threads=self._threads)
+        program = find_ffmpeg()
+        with tempfile.TemporaryDirectory(dir=out) as scratch:
+            folder = Path(scratch)
+            decoded = decode_span(source, request.media, span, options, program=program, folder=folder, limits=limits)
+            damage = measure_damage(span, decoded)
+            if self.params.corrupt_media == "fail":
+                check_damage(damage, span, name=source.name)
+            sound = self._sound(folder / SOUND, out / "audio.wav", options, found, source.name)
+            _keep_stills(folder / FRAMES, out / FRAMES, options, source.name)
+        times = clip_times(
+            request.span,
+            request.media,
+            found=found,
+            options=options,
+            span=span,
+            decoded=decoded,
+            sound=sound,
+            program=program,
+        )
+        write_json(out / "times.json", times.model_dump(mode="json"))
+        width, height = _size(out / FRAMES / "00000.jpg")
+        return {
+            "start_s": found.start_s,
+            "num_seconds": times.num_seconds,
+            **rate_facts(options.num_frames, options.fps),
+            "width": width,
+            "height": height,
+            "frame_at": options.frame_at,
+            "sound": sound.state.value,
+            "padded_samples": sound.padded_samples,
+            "missing_pictures": damage.missing_pictures,
+            "concealed_pictures": damage.concealed_pictures,
+        }
+
+    def _sound(self, raw: Path, wav: Path, options: StillOptions, found: FoundSpan, name: str) -> Sound:
+        num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
+        picture_s = None if options.fps == 1 else found.duration_s
+        sound = write_wav(raw, wav, num_seconds=num_seconds, picture_s=picture_s)
+        if self.params.missing_sound == "fail":
+            check_sound(sound, name=name, num_seconds=num_seconds)
+        return sound
+
+
+def found_span(span: Span, media: VideoStream) -> FoundSpan:
+    """What there really is of an asked span.
+
+    Raises:
+        ItemError: `duration_mismatch` if the span has no end and the file promises clearly more than it holds (with
+            an end, the user said how much to take); `span_outside_video` with the numbers.
+    """
+    if span.end_s is None:
+        check_claim(media, name=span.video_id)
+    end_s = media.duration_s if span.end_s is None else span.end_s
+    asked = f"{span.clip_id} asks for {span.start_s:.2f} s to {end_s:.2f} s"
+    if span.start_s >= end_s:
+        raise ItemError(f"{asked}: the start must come before the end", reason=Reason.SPAN_OUTSIDE_VIDEO)
+    if end_s > media.duration_s + END_TOLERANCE_S or span.start_s >= media.duration_s:
+        raise ItemError(
+            f"{asked}, but {span.video_id} has pictures to {media.duration_s:.2f} s only; correct the list",
+            reason=Reason.SPAN_OUTSIDE_VIDEO,
+        )
+    return FoundSpan(start_s=span.start_s, duration_s=min(end_s, media.duration_s) - span.start_s)
+
+
+def _keep_stills(made: Path, kept: Path, options: StillOptions, name: str) -> None:
+    stills = sorted(made.iterdir())
+    if [still.name for still in stills] != [f"{number:05d}.jpg" for number in range(options.num_frames)]:
+        wanted = f"{options.num_frames} seconds" if options.fps == 1 else f"{options.num_frames} of them"
+        raise ItemError(
+            f"{name}: {len(stills)} stills came out for {wanted}; the pictures cannot be decoded",
+            reason=Reason.BAD_MEDIA,
+        )
+    made.rename(kept)
+
+
+def _size(still: Path) -> tuple[int, int]:
+    with Image.open(still) as picture:
+        return picture.size

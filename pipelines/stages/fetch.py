@@ -1,0 +1,170 @@
+"""Fetch: one source video, from the web or from this machine, as it is, with what is known about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from yt_dlp.version import __version__ as yt_dlp_version
+
+from avis_data.errors import ItemError, Reason
+from avis_data.io import remove, sha256_file
+from avis_data.log import redact_url
+from avis_data.media.probe import probe
+from avis_data.pipelines.download.cookies import read_cookies
+from avis_data.pipelines.download.source import Downloaded, check_content, download_video
+from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.recipe import FetchOptions
+from avis_data.records import Record, Video
+from avis_data.video_list import DownloadRequest
+from avis_data.video_list.urls import local_path
+
+__all__ = ["DownloadRequest", "FetchParams", "FetchStage"]
+
+_SUFFIXES = frozenset("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogg ogv ts webm wmv".split())
+_SIGNATURES = ((4, b"ftyp", "mp4"), (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"RIFF", "avi"), (0, b"OggS", "ogv"))
+_LONGEST_TEXT = 500
+
+
+def _today_utc() -> date:
+    return datetime.now(UTC).date()
+
+
+class FetchParams(Record):
+    """What of the recipe decides which bytes arrive; how politely they are fetched does not re-key downloads."""
+
+    max_height_px: int
+
+
+class FetchStage:
+    """Bring one source video into the workspace, unchanged."""
+
+    name = "fetch"
+    version = 1
+
+    def __init__(
+        self, options: FetchOptions, *, cookies: Path | None = None, today: Callable[[], date] = _today_utc
+    ) -> None:
+        """Prepare the stage.
+
+        Args:
+            options: the recipe's part.
+            cookies: a Netscape cookies file, for videos that need an account. Not part of the key, and never
+                recorded: it changes who may see a video, not what is in it.
+            today: the date of access, UTC.
+
+        Raises:
+            ConfigError: if the cookies file cannot be read or is no such file.
+        """
+        self.params = FetchParams(max_height_px=options.max_height_px)
+        self._options = options
+        self._cookies = None if cookies is None else read_cookies(cookies)
+        self._today = today
+
+    def run(self, task: Task) -> Facts:
+        """Write `out/<video_id>.<suffix>`.
+
+        Returns:
+            A `Video` record as JSON; its `path` is where the file comes to lie in the workspace.
+
+        Raises:
+            ItemError: with the reason why there is no such video. After a failure that trying again may cure,
+                what was received stays in `scratch`, and the next try goes on from there.
+        """
+        request = task.record
+        if not isinstance(request, DownloadRequest):
+            raise TypeError(f"fetch takes DownloadRequest, got {type(request).__name__}")
+        try:
+            return self._fetch(request, task)
+        except ItemError as error:
+            if not error.reason.retryable:
+                _empty(task.scratch)
+            raise ItemError(f"{_shown(request.url)}: {error.message}", reason=error.reason) from None
+
+    def timeout_s(self, record: Record) -> float:
+        """The recipe's limit for one download."""
+        return self._options.timeout_s
+
+    def _fetch(self, request: DownloadRequest, task: Task) -> Facts:
+        file = local_path(request.url)
+        if file is None:
+            found = download_video(
+                request.url, task.scratch, name=request.video_id, options=self._options, cookies=self._cookies
+            )
+        else:
+            found = Downloaded(path=_copy(file, task.scratch, self._options.max_size_mb), info={"extractor": "file"})
+        check_content(found.path)
+        named = found.path.rename(task.scratch / f"{request.video_id}.{_suffix(found.path)}")
+        media = probe(named)
+        target = Path(shutil.move(named, task.out / named.name))
+        video = Video(
+            video_id=request.video_id,
+            url=_shown(request.url),
+            path=f"sources/{target.name}",
+            size_bytes=target.stat().st_size,
+            sha256=sha256_file(target),
+            title=_text(found.info, "title"),
+            uploader=_text(found.info, "uploader"),
+            channel=_text(found.info, "channel"),
+            license=_text(found.info, "license"),
+            upload_date=_date(found.info.get("upload_date")),
+            extractor=_text(found.info, "extractor") or "unknown",
+            downloader=f"yt-dlp {yt_dlp_version}" if file is None else "copy",
+            accessed_on=self._today().isoformat(),
+            media=media,
+        )
+        _empty(task.scratch)
+        return video.model_dump(mode="json")
+
+
+def _shown(url: str) -> str:
+    """The address without secrets. Where a file lay on this machine is nobody's business either; its name may be."""
+    file = local_path(url)
+    return redact_url(url) if file is None else f"file:{file.name}"
+
+
+def _copy(file: Path, folder: Path, max_size_mb: int | None) -> Path:
+    """A copy, not a link: a program that writes into the original must not change what the ledger vouches for."""
+    try:
+        if file.exists() and not file.is_file():
+            raise ItemError(f"{file.name}: not a file", reason=Reason.SOURCE_MISSING)
+        size = file.stat().st_size
+        if max_size_mb is not None and size > max_size_mb * 1_000_000:
+            message = f"{file.name}: larger than fetch.max_size_mb ({size / 1e6:.1f} MB, {max_size_mb} allowed)"
+            raise ItemError(message, reason=Reason.TOO_LARGE)
+        return Path(shutil.copyfile(file, folder / file.name))
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise ItemError(f"{file.name}: cannot be read ({error.strerror})", reason=Reason.SOURCE_MISSING) from None
+
+
+def _suffix(path: Path) -> str:
+    """The file's own suffix if it is one of a video, else the one that its first bytes speak for."""
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix in _SUFFIXES:
+        return suffix
+    with path.open("rb") as file:
+        head = file.read(16)
+    return next((name for place, mark, name in _SIGNATURES if head[place:].startswith(mark)), "bin")
+
+
+def _text(info: dict[str, Any], field: str) -> str | None:
+    value = info.get(field)
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return value.encode("utf-8", "replace").decode().strip()[:_LONGEST_TEXT]
+
+
+def _date(value: object) -> str | None:
+    """yt-dlp's YYYYMMDD as YYYY-MM-DD."""
+    try:
+        return datetime.strptime(str(value), "%Y%m%d").date().isoformat()
+    except ValueError:
+        return None
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        remove(path)

@@ -1,0 +1,116 @@
+"""The stage `preview`: a small playable copy of a clip for annotators and reports, on the clip's own clock."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+from pydantic import Field
+
+from avis_data.errors import ItemError, Reason
+from avis_data.media.decode import on_clip_clock, own_time_base, sound_on_clip_clock, source_input
+from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
+from avis_data.media.span import SpanPackets, read_span
+from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.recipe import PreviewOptions
+from avis_data.records import Record, SafeId, VideoStream
+
+__all__ = ["PreviewRequest", "PreviewStage"]
+
+_FILE = "preview.mp4"
+_SOUND_RATE_HZ = 48000
+_LOWEST_FPS, _HIGHEST_FPS = 10.0, 30.0
+"""A slide show is given more pictures, so that a player can stop anywhere; 60 Hz is halved."""
+
+
+class PreviewRequest(Record):
+    """Which span of which measured file; what `extract` found."""
+
+    clip_id: SafeId
+    start_s: float = Field(ge=0)
+    num_seconds: int = Field(gt=0)
+    media: VideoStream
+
+
+class PreviewStage:
+    """Encode the span of a clip as H.264 and AAC that browsers play: time 0 is the clip's start, T seconds long."""
+
+    name = "preview"
+    version = 1
+    params: PreviewOptions
+
+    def __init__(self, params: PreviewOptions, *, threads: int = 1) -> None:
+        self.params = params
+        self._threads = threads
+
+    def run(self, task: Task) -> Facts:
+        """Write `preview.mp4`.
+
+        Raises:
+            ItemError: `span_outside_video`, `bad_media`, `disk_full`, `timeout`.
+        """
+        request = _request(task.record)
+        source = task.inputs["source"]
+        end_s = request.start_s + request.num_seconds
+        span = read_span(source, request.media, start_s=request.start_s, end_s=end_s)
+        if not span.picture_pts:
+            message = f"{source.name}: no picture is shown in the {request.num_seconds} s after {request.start_s:.2f} s"
+            raise ItemError(message, reason=Reason.SPAN_OUTSIDE_VIDEO)
+        command = self._output(source, request, span).compile(cmd=find_ffmpeg().program)
+        run_ffmpeg(command, cwd=task.out, timeout_s=self.timeout_s(request), source=source.name)
+        return {"has_sound": span.num_sound > 0, "size_bytes": (task.out / _FILE).stat().st_size}
+
+    def timeout_s(self, record: Record) -> float:
+        """Generous: two minutes, and twenty times the length of the clip with what must be read before it."""
+        return 120.0 + 20.0 * _request(record).num_seconds + 10.0 * _request(record).media.duration_s
+
+    def _output(self, source: Path, request: PreviewRequest, span: SpanPackets) -> Any:
+        pictures = source_input(source, span.picture_seek_s, threads=self._threads)
+        streams = [pictures[str(request.media.video_index)]]
+        options: dict[str, Any] = {"vf": self._picture_filters(request, span), "fps_mode": "passthrough"}
+        if span.num_sound:
+            streams.append(source_input(source, span.sound_seek_s, threads=1)[str(request.media.audio_index)])
+            options |= {"af": _sound_filters(request, span), "ac": min(request.media.audio_channels or 2, 2)}
+            options |= {"c:a": "aac", "b:a": "96k"}
+        return ffmpeg.output(
+            *streams,
+            _FILE,
+            f="mp4",
+            movflags="+faststart",
+            map_metadata=-1,
+            fflags="+bitexact",
+            preset="veryfast",
+            crf=self.params.crf,
+            pix_fmt="yuv420p",
+            threads=self._threads,
+            **{"c:v": "libx264", "flags:v": "+bitexact", "flags:a": "+bitexact"},
+            **options,
+        )
+
+    def _picture_filters(self, request: PreviewRequest, span: SpanPackets) -> str:
+        fps = Fraction(min(max(request.media.fps, _LOWEST_FPS), _HIGHEST_FPS)).limit_denominator(1001)
+        height = min(self.params.max_height_px, request.media.height)
+        return ",".join(
+            [
+                own_time_base(span),
+                on_clip_clock(span),
+                f"fps=fps={fps}:start_time=0:round=up",
+                "tpad=stop_mode=clone:stop=-1",
+                f"trim=end={request.num_seconds}",
+                f"scale=-2:{height // 2 * 2}",
+            ]
+        )
+
+
+def _sound_filters(request: PreviewRequest, span: SpanPackets) -> str:
+    length = request.num_seconds * _SOUND_RATE_HZ
+    clock = sound_on_clip_clock(request.media, span, rate_hz=_SOUND_RATE_HZ)
+    return f"{clock},apad=whole_len={length},atrim=end_sample={length}"
+
+
+def _request(record: Record) -> PreviewRequest:
+    if not isinstance(record, PreviewRequest):
+        raise TypeError(f"preview takes a PreviewRequest, was given {type(record).__name__}")
+    return record

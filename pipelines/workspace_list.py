@@ -1,0 +1,148 @@
+"""The list of a workspace: taken in once, kept as given, read again by every later fetch."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.io import write_bytes
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.stage import Input
+from avis_data.recipe import Recipe
+from avis_data.video_list import ClipRow, VideoList, read_video_list
+from avis_data.video_list.urls import local_path
+
+__all__ = ["CLIP_ROW", "ORIGINAL", "ListOptions", "adopt_list", "originals", "read_wanted", "tell_left_out"]
+
+_LOG = logging.getLogger(__name__)
+
+CLIP_ROW = TypeAdapter(ClipRow)
+"""Clip rows as the ledger keeps them: `dump_json`, `validate_json`."""
+
+_FOLDER = "list_folder"
+_ALLOW_LOCAL = "allow_local"
+_SKIP_BAD_ROWS = "skip_bad_rows"
+_SHOWN_PROBLEMS = 1000
+"""All, for any list that a person goes through by hand."""
+ORIGINAL = "original"
+"""Name of the input of a video that is fetched from this machine."""
+_GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Which list, and how strict to be with it."""
+
+    path: Path | None = None
+    """None: the one that the workspace has."""
+    allow_local: bool = False
+    skip_bad_rows: bool = False
+
+
+def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: ListOptions) -> VideoList:
+    """Read the list; touches nothing.
+
+    Raises:
+        ConfigError: if none is given and the workspace has none.
+        ProblemsError: with all bad rows, unless `skip_bad_rows`.
+        DataError: if it is no list, no row of it is good, or an id of it belongs to a clip of an existing set.
+    """
+    path = (options.path or workspace.video_list).resolve()
+    if options.path is None and not path.exists():
+        raise ConfigError(f"{workspace.root}: no list of videos yet", hint="avis-data fetch --list videos.csv")
+    if not path.is_file():
+        hint = "-C DIR changes to that folder first, as with git: give --list as seen from there, or in full"
+        raise DataError(f"{path}: no such file", hint=hint)
+    found = read_video_list(
+        path,
+        allow_local=_holds(_ALLOW_LOCAL, options.allow_local, ledger, options),
+        default_duration_s=recipe.clips.default_duration_s,
+        folder=_folder(workspace, ledger, options),
+    )
+    if found.problems and not _holds(_SKIP_BAD_ROWS, options.skip_bad_rows, ledger, options):
+        raise ProblemsError(
+            f"{path}: {len(found.problems)} problem(s), nothing was downloaded",
+            found.problems,
+            hint="mend the rows, or go on without them: --skip-bad-rows",
+            shown=_SHOWN_PROBLEMS,
+        )
+    if not found.clips:
+        raise DataError(f"{path}: no good row")
+    _check_adopted(path, ledger, found)
+    return found
+
+
+def adopt_list(workspace: Workspace, ledger: Ledger, video_list: VideoList, options: ListOptions) -> None:
+    """Make the list the workspace's own: a copy as given, and its videos and clips as the wanted ones."""
+    if options.path is not None:
+        if options.path.resolve() != workspace.video_list.resolve():
+            write_bytes(workspace.video_list, options.path.read_bytes())
+        folder = os.path.relpath(options.path.resolve().parent, workspace.root.resolve())
+        ledger.set(_FOLDER, Path(folder).as_posix())
+    for name, chosen in ((_ALLOW_LOCAL, options.allow_local), (_SKIP_BAD_ROWS, options.skip_bad_rows)):
+        if chosen or options.path is not None:
+            ledger.set(name, "yes" if chosen else "no")
+    ledger.replace_wanted(
+        (download.video_id for download in video_list.downloads),
+        ((row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in video_list.clips),
+    )
+
+
+def tell_left_out(video_list: VideoList) -> None:
+    """Log (to stderr, at any verbosity) what of the list is passed over: the number of rows, and all problems."""
+    if video_list.problems:
+        problems = "".join(f"\n  {problem}" for problem in video_list.problems)
+        _LOG.warning("%d row(s) of the list left out (--skip-bad-rows):%s", len(video_list.lines_left_out), problems)
+
+
+def originals(video_list: VideoList, ledger: Ledger) -> dict[str, Input]:
+    """The files of this machine that the list names, by video id, with what changes when they do.
+
+    A file that is gone is as it was when its video was fetched: the workspace has a copy, and nothing is left to do.
+    One that is gone and never was fetched is a failure of that item.
+    """
+    found: dict[str, Input] = {}
+    gone: dict[str, Path] = {}
+    for download in video_list.downloads:
+        path = local_path(download.url)
+        if path is None:
+            continue
+        try:
+            status = path.stat()
+        except OSError:
+            gone[download.video_id] = path
+        else:
+            found[download.video_id] = Input(path=str(path), sha256=f"{status.st_size}-{status.st_mtime_ns}")
+    fetched = ledger.inputs("fetch") if gone else {}
+    for video_id, path in gone.items():
+        found[video_id] = Input(path=str(path), sha256=fetched.get(video_id, {}).get(ORIGINAL, _GONE))
+    return found
+
+
+def _check_adopted(path: Path, ledger: Ledger, found: VideoList) -> None:
+    ids = {row.span.clip_id for row in found.clips} | {download.video_id for download in found.downloads}
+    taken = sorted(clip_id for clip_id, _ in ledger.adopted() if clip_id in ids)
+    if taken:
+        raise DataError(
+            f"{path}: {len(taken)} id(s) are those of clips that came with avis-data import --media: "
+            + ", ".join(taken[:5]),
+            hint="give the rows another video_id, or use a workspace of its own (-C DIR)",
+        )
+
+
+def _folder(workspace: Workspace, ledger: Ledger, options: ListOptions) -> Path:
+    """Where the list's relative file names start: where it was when it was given."""
+    if options.path is not None:
+        return options.path.resolve().parent
+    return workspace.root / (ledger.get(_FOLDER) or ".")
+
+
+def _holds(name: str, chosen: bool, ledger: Ledger, options: ListOptions) -> bool:
+    """True if a person chose so now, or when giving the list that the workspace has."""
+    return chosen or (options.path is None and ledger.get(name) == "yes")

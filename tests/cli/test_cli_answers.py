@@ -1,0 +1,86 @@
+"""What the command line answers when things are not as they should be: words, exit codes, one JSON object."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from avis_data.ledger import Ledger
+from support.shell import avis_data
+
+
+def test_json_has_an_object_for_errors_too(tmp_path: Path) -> None:
+    ran = avis_data("-C", tmp_path, "extract", "--json")
+    assert ran.code == 2 and ran.json["exit_code"] == 2
+    assert "no workspace" in ran.json["error"] and "avis-data init" in ran.json["hint"]
+
+
+def test_a_mistyped_folder_is_not_made(tmp_path: Path) -> None:
+    for command in (["status"], ["extract"], ["validate", "x"]):
+        ran = avis_data("-C", tmp_path / "typo", *command)
+        assert ran.code == 2 and "no such folder" in ran.err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_what_the_system_refuses_is_said_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert avis_data("-C", tmp_path / "file", "init").code == 5
+    (tmp_path / "recipe.yaml").mkdir()
+    assert avis_data("-C", tmp_path, "status").code == 5
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_without_rights_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    assert avis_data("-C", tmp_path, "init").code == 5
+
+
+def test_status_reads_a_ledger_that_it_may_not_write(tmp_path: Path) -> None:
+    assert avis_data("-C", tmp_path, "init").code == 0
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.replace_wanted(["v"], [("c", "{}")])
+    (tmp_path / "ledger.sqlite").chmod(0o444)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    ran = avis_data("-C", tmp_path, "status", "--json")
+    assert ran.code == 0 and ran.json["stages"][0]["wanted"] == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_stages_without_a_list_say_so(tmp_path: Path) -> None:
+    assert avis_data("-C", tmp_path, "init").code == 0
+    ran = avis_data("-C", tmp_path, "extract")
+    assert ran.code == 2 and "no list of videos" in ran.err
+
+
+def test_a_polite_end_by_the_system_is_an_interruption(tmp_path: Path) -> None:
+    script = "import time\nimport avis_data.cli.main as m\nm.main = lambda: time.sleep(60)\nm.entry()"
+    process = subprocess.Popen([sys.executable, "-c", script + "\n"], stderr=subprocess.PIPE)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1.5)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert b"KeyboardInterrupt" in err  # which main() turns into exit code 130
+
+
+def test_unknown_retry_reasons_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    assert avis_data("-C", tmp_path, "init").code == 0
+    ran = avis_data("-C", tmp_path, "extract", "--retry-failed=nonsense")
+    assert ran.code == 2 and "no_audio" in ran.err
+
+
+def test_a_ray_cluster_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `scale`")
+    from avis_data.errors import ToolError
+    from avis_data.pipelines.engine.executors.ray import RayExecutors
+    from support.toy_stages import ShoutStage
+
+    with pytest.raises(ToolError, match=r"no Ray cluster answers at 127\.0\.0\.1:9"):
+        RayExecutors(workers=1, address="127.0.0.1:9")(ShoutStage(), 1)

@@ -1,0 +1,60 @@
+"""What benchmark-model says of a model, and the latency of streams."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from avis_data.errors import ConfigError
+from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.config import load_config
+from avis_data.training.predict.benchmark import BenchmarkRequest, benchmark_model, latency_s
+from support.tiny_rcf import TINY_RUN
+from support.tiny_training import TINY, in_process
+
+
+@pytest.mark.parametrize(("fps", "seconds"), [(23.9, 0.2085), (9.0, 0.278), (5.3, 0.355)])
+def test_latency_of_online_models_is_that_of_the_paper(fps: float, seconds: float) -> None:
+    assert latency_s(6.0, fps) == pytest.approx(seconds, abs=5e-4)
+
+
+def test_latency_of_a_clip_based_model_is_that_of_all_its_frames() -> None:
+    assert latency_s(6.0, 89.4, clip_frames=36) == pytest.approx(6.40, abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "online"),
+    [("rcf_tiny", TINY_RUN, True), ("avism_tiny", TINY, False), ("afcv_tiny", (), True), ("avs_bg_tiny", (), False)],
+)
+def test_every_model_is_measured(
+    name: str, settings: tuple[str, ...], online: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [part for setting in settings for part in ("--set", setting)]
+    ran = in_process(
+        capsys, "benchmark-model", "--config", name, "--frames", 3, "--size", "96x64", "--repeats", 1,
+        "--device", "cpu", "--stream-fps", 2, "--json", *options,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    model = build_model(load_config(name, list(settings)))
+    assert found["parameters"] == sum(math.prod(parameter.shape) for parameter in model.parameters())
+    assert found["online"] is online and found["fps"] > 0 and found["peak_memory_mb"] > 50
+    frames = 1 if online else 3
+    assert found["latency_s"] == pytest.approx(frames * (0.5 + 1 / found["fps"]))
+
+
+def test_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    options = [part for setting in TINY_RUN for part in ("--set", setting)]
+    ran = in_process(
+        capsys, "benchmark-model", "--config", "rcf_tiny", "--frames", 1, "--size", "96x64", "--repeats", 1, *options
+    )
+    assert ran.code == 0 and "rcf: online, 96x64, fp32" in ran.out and "latency" in ran.out and "parameters" in ran.out
+
+
+def test_one_of_config_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=r"--config NAME .or --model NAME. or --weights RUN"):
+        benchmark_model(BenchmarkRequest())
+    ran = in_process(capsys, "benchmark-model", "--config", "rcf_tiny", "--size", "640")
+    assert ran.code == 2 and "WIDTHxHEIGHT" in ran.err

@@ -1,0 +1,325 @@
+"""Prediction of exports and of video files, what is drawn of it, and the errors on the way."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from avis_data.errors import ProblemsError
+from avis_data.masks.rle import Rle, encode
+from avis_data.report.clips import ClipView, TrackView
+from avis_data.report.sheet import colour_of
+from avis_data.training.checkpoints.weight_files import build_model, config_of_weights, weights_metadata
+from avis_data.training.data.clips import PredictedTrack
+from avis_data.training.data.split import open_split
+from avis_data.training.predict.predict import PredictRequest, predict
+from avis_data.training.predict.results import read_results, write_results
+from avis_data.training.predict.visualize import render_video
+from avis_data.training.run.run_folder import RunFolder
+from support.media_files import ffmpeg
+from support.tiny_training import TINY, in_process, started, tiny_config
+
+ANY_SCORE = ("--set", "predict.score_threshold=0.0", "--set", "predict.top_k=3")
+
+
+@pytest.fixture(scope="module")
+def results(trained: Path, world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results") / "results.json"
+    request = PredictRequest(
+        weights=trained,
+        data=world_export,
+        settings=["predict.score_threshold=0.0", "predict.top_k=3"],
+        device_name="cpu",
+    )
+    summary = predict(request, out)
+    assert (summary.clips, summary.silent_clips) == (2, 0) and summary.tracks > 0
+    return out
+
+
+def test_evaluate_takes_what_predict_writes(
+    results: Path, world_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = in_process(capsys, "evaluate", "--gt", world_export / "test.json", "--pred", results, "--json", "-")
+    assert ran.code == 0, ran.err
+    assert ran.json["meta"]["num_predicted_tracks"] == len(json.loads(results.read_text()))
+    first = json.loads(results.read_text())[0]
+    assert [mask["size"] for mask in first["segmentations"]] == [[64, 96]] * 4
+
+
+def test_a_perfect_model_is_written_as_perfect(
+    world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = open_split(world_export, "test", num_classes=26, audio=None)
+    height, width = split.clips[0].size_hw
+    empty = Rle(height, width, encode(np.zeros((height, width), dtype=bool)).counts)
+    perfect = [
+        (
+            clip,
+            [
+                PredictedTrack(label=true.label, score=0.9, query=k, masks=tuple(mask or empty for mask in true.masks))
+                for k, true in enumerate(clip.tracks)
+            ],
+        )
+        for clip in split.clips
+    ]
+    write_results(tmp_path / "results.json", perfect)
+    ran = in_process(
+        capsys, "evaluate", "--gt", world_export / "test.json", "--pred", tmp_path / "results.json", "--json", "-"
+    )
+    assert [ran.json["strict"][name] for name in ("AP_all", "HOTA", "FSLA")] == [1.0, 1.0, 1.0]
+    assert read_results(tmp_path / "results.json", split)[split.clips[0].clip_id] == perfect[0][1]
+
+
+def test_bad_entries_of_results_are_all_told(world_export: Path, tmp_path: Path) -> None:
+    split = open_split(world_export, "test", num_classes=26, audio=None)
+    good = {"video_id": split.clips[0].video_id, "score": 0.5, "category_id": 1, "segmentations": [None] * 4}
+    bad = [{**good, "video_id": 999}, {**good, "segmentations": [None]}, {**good, "segmentations": [5] * 4}, good]
+    (tmp_path / "results.json").write_text(json.dumps(bad))
+    with pytest.raises(ProblemsError) as caught:
+        read_results(tmp_path / "results.json", split)
+    assert len(caught.value.problems) == 3
+
+
+def test_the_weights_of_a_run_say_what_they_are(trained: Path) -> None:
+    config = config_of_weights(trained / "best.safetensors")
+    assert config is not None and config.model.frame_queries == 4 and config.model_name == "avism"
+
+
+def test_weights_of_another_model_are_told(
+    trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = in_process(
+        capsys, "predict", "--weights", trained, "--data", world_export, "--out", tmp_path / "r.json",
+        "--set", "model.video_queries=9",
+    )  # fmt: skip
+    assert ran.code == 3 and "another model" in ran.err and "query_features" in ran.err
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_weights_that_say_nothing_need_a_config(
+    trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file(load_file(trained / "best.safetensors"), tmp_path / "bare.safetensors")
+    arguments = ["predict", "--weights", tmp_path / "bare.safetensors", "--data", world_export, "--out", tmp_path / "r"]
+    ran = in_process(capsys, *arguments)
+    assert ran.code == 2 and "--config" in ran.err
+    options = [part for setting in TINY for part in ("--set", setting)]
+    assert in_process(capsys, *arguments, "--config", "avism_tiny", *options).code == 0
+
+
+def test_weights_must_be_of_the_model_that_is_asked_for(
+    trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", "--weights", trained, "--data", world_export, "--out", tmp_path / "r.json"]
+    ran = in_process(capsys, *arguments, "--model", "rcf")
+    assert ran.code == 2 and "holds the weights of avism, not of rcf" in ran.err
+    ran = in_process(capsys, *arguments, "--model", "rfc")
+    assert ran.code == 2 and "there are: avism, afcv, rcf, avs-bg" in ran.err
+    ran = in_process(capsys, *arguments, "--model", "avism", "--config", "rcf_tiny")
+    assert ran.code == 2 and "is a config of rcf, not of avism" in ran.err
+    assert not (tmp_path / "r.json").exists()
+    assert in_process(capsys, *arguments, "--model", "avism").code == 0
+    save_file(load_file(trained / "best.safetensors"), tmp_path / "bare.safetensors")
+    ran = in_process(capsys, "predict", "--model", "avism", "--weights", tmp_path / "bare.safetensors", *arguments[3:])
+    assert ran.code == 3 and "another model" in ran.err  # the published recipe is not that of these weights
+
+
+def test_a_video_file_is_predicted_and_kept_as_a_dataset(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, tone = "testsrc2=size=96x64:rate=8:duration=3", "sine=frequency=500:duration=3"
+    ffmpeg(tmp_path, "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-pix_fmt", "yuv420p", "my clip.mp4")
+    ran = in_process(
+        capsys, "predict", "--weights", trained, "--video", tmp_path / "my clip.mp4", "--keep", tmp_path / "kept",
+        "--out", tmp_path / "results.json", "--json", *ANY_SCORE,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert ran.json["clips"] == 1
+    entries = json.loads((tmp_path / "results.json").read_text())
+    assert entries and all(len(entry["segmentations"]) == 3 for entry in entries)
+    shown = in_process(
+        capsys, "visualize", "--data", tmp_path / "kept", "--pred", tmp_path / "results.json", "--out", tmp_path / "v"
+    )
+    assert shown.code == 0, shown.err
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == ["my_clip.mp4", "my_clip.png"]
+
+
+def test_a_video_that_is_none_is_told(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    arguments = ["predict", "--weights", trained, "--out", tmp_path / "r.json", "--video"]
+    ran = in_process(capsys, *arguments, tmp_path / "a.mp4")
+    assert ran.code == 3 and "a.mp4" in ran.err and "not_media" in ran.err
+    assert in_process(capsys, *arguments, tmp_path / "missing.mp4").code == 3
+    assert in_process(capsys, *arguments, tmp_path / "a.mp4", "--data", tmp_path).code == 2
+
+
+def test_a_video_without_sound_is_told_and_the_advice_is_good(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ffmpeg(tmp_path, "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=8:duration=2", "-pix_fmt", "yuv420p", "a.mp4")
+    arguments = ["predict", "--weights", trained, "--out", tmp_path / "r.json", "--video"]
+    ran = in_process(capsys, *arguments, tmp_path / "a.mp4")
+    assert ran.code == 3 and "this model hears" in ran.err and "recipe" not in ran.err
+    advice = ran.err.split(": ffmpeg ")[1].split()
+    ffmpeg(tmp_path, *advice)
+    ran = in_process(capsys, *arguments, tmp_path / "with_silence.mp4")
+    assert ran.code == 0, ran.err
+
+
+def test_vggish_without_weights_is_told(
+    world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path / "home"))
+    config = tiny_config("data.audio=vggish")
+    save_file(build_model(config).state_dict(), tmp_path / "w.safetensors", metadata=weights_metadata(config))
+    ffmpeg(tmp_path, "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=8:duration=1", "-pix_fmt", "yuv420p", "a.mp4")
+    ran = in_process(
+        capsys,
+        "predict",
+        "--weights",
+        tmp_path / "w.safetensors",
+        "--video",
+        tmp_path / "a.mp4",
+        "--out",
+        tmp_path / "r",
+    )
+    assert ran.code == 5 and "no VGGish weights" in ran.err
+    assert "--vggish FILE" in ran.err and "--untrained" not in ran.err  # what this command has, and has not
+
+
+def test_visualize_writes_a_video_with_the_sound_and_a_sheet(
+    results: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = in_process(
+        capsys, "visualize", "--data", world_export, "--pred", results, "--out", tmp_path / "shown", "--json"
+    )
+    assert ran.code == 0, ran.err
+    names = [clip.clip_id for clip in open_split(world_export, "test", num_classes=26, audio=None).clips]
+    assert sorted(Path(file).name for file in ran.json["files"]) == sorted(
+        f"{name}.{suffix}" for name in names for suffix in ("mp4", "png")
+    )
+    with av.open(str(tmp_path / "shown" / f"{names[0]}.mp4")) as video:
+        assert [stream.type for stream in video.streams] == ["video", "audio"]
+        assert abs(float(video.duration) / av.time_base - 4.0) < 0.2
+        heard = np.concatenate([frame.to_ndarray().ravel() for frame in video.decode(audio=0)])
+    assert np.abs(heard).max() > 0.01
+    with Image.open(tmp_path / "shown" / f"{names[0]}.png") as sheet:
+        assert sheet.width > 300 and len(sheet.getcolors(1 << 24) or []) > 100
+
+
+def test_masks_are_coloured_by_identity_and_the_strip_shows_who_sounds(tmp_path: Path) -> None:
+    still = tmp_path / "still.png"
+    Image.new("RGB", (640, 360), (0, 0, 0)).save(still)
+    mask = np.zeros((360, 640), dtype=bool)
+    mask[100:300, 200:400] = True
+    rle = encode(mask)
+    view = ClipView(
+        name="clip",
+        split="test",
+        stills=(still, still),
+        sound=None,
+        tracks=(TrackView(label="dog", masks=(rle, None)), TrackView(label="cat", masks=(None, rle))),
+    )
+    render_video(view, tmp_path / "clip.mp4")
+    with av.open(str(tmp_path / "clip.mp4")) as video:
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in video.decode(video=0)]
+    assert len(pictures) == 10
+    for second, number in ((0, 0), (1, 1)):
+        picture = pictures[5 * second + 2]
+        inside = picture[150:250, 250:350].reshape(-1, 3).mean(axis=0)
+        np.testing.assert_allclose(inside, 0.45 * np.array(colour_of(number)), atol=12)
+        rows = [360 + 6 + 44 + row * 22 + 11 for row in (0, 1)]
+        x = 150 + int((640 - 156) * (second + 0.8) / 2)  # late in the second, past the moving line
+        bars = [np.abs(picture[row, x] - np.array(colour_of(place))).max() < 40 for place, row in enumerate(rows)]
+        assert bars == [second == 0, second == 1]
+
+
+def test_other_rates_than_one_still_a_second_are_shown_at_their_own_pace(
+    results: Path, export_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = json.loads((export_copy / "test.json").read_text())
+    truth["videos"][0]["fps"] = 2.0
+    (export_copy / "test.json").write_text(json.dumps(truth))
+    name = truth["videos"][0]["file_names"][0].split("/")[0]
+    ran = in_process(
+        capsys, "visualize", "--data", export_copy, "--pred", results, "--out", tmp_path / "v", "--clip", name
+    )
+    assert ran.code == 0, ran.err
+    with av.open(str(tmp_path / "v" / f"{name}.mp4")) as video:
+        assert float(video.streams.video[0].average_rate) == 4.0  # each still twice: as near as can be to 5
+        assert abs(float(video.duration) / av.time_base - 2.0) < 0.2  # four stills
+        pictures = [frame.to_ndarray(format="rgb24")[:300].astype(int) for frame in video.decode(video=0)]
+    change = [np.abs(after - before).mean() for before, after in pairwise(pictures)]
+    assert len(pictures) == 8 and min(change[1::2]) > 2 * max(change[::2])
+
+
+def test_visualize_refuses_clips_that_are_not_there(
+    results: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = in_process(
+        capsys, "visualize", "--data", world_export, "--pred", results, "--out", tmp_path, "--clip", "nobody"
+    )
+    assert ran.code == 3 and "nobody" in ran.err
+
+
+def test_a_run_is_not_written_over(trained: Path, world_export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train-baseline", "--data", world_export, "--config", "avism_tiny", "--out", trained]
+    ran = in_process(capsys, *arguments)
+    assert ran.code == 2 and "--resume" in ran.err
+    elsewhere = [*arguments[:-1], trained / "nothing"]
+    assert "holds no run" in in_process(capsys, *elsewhere, "--resume").err
+    assert "own config" in in_process(capsys, *arguments, "--resume").err
+
+
+def test_two_trainings_do_not_write_in_one_folder(
+    world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [part for setting in TINY for part in ("--set", setting)]
+    with RunFolder(tmp_path / "run").claimed():
+        ran = in_process(
+            capsys,
+            "train-baseline",
+            "--data",
+            world_export,
+            "--config",
+            "avism_tiny",
+            "--out",
+            tmp_path / "run",
+            *options,
+        )
+    assert ran.code == 5 and "another training" in ran.err
+
+
+def test_other_data_are_refused_on_resume(trained: Path, export_copy: Path) -> None:
+    path = export_copy / "train.json"
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd":  0', 1))
+    config = config_of_weights(trained / "best.safetensors")
+    assert config is not None
+    with pytest.raises(Exception, match=r"another train\.json"):
+        started(config, export_copy, trained, resume=True)
+
+
+def test_start_weights_are_taken(trained: Path, world_export: Path, tmp_path: Path) -> None:
+    from avis_data.training.run.train import train_baseline
+
+    config = tiny_config("loop.iterations=1", "optimiser.rate=1e-12", "optimiser.weight_decay=0")
+    train_baseline(world_export, config, tmp_path / "run", init=trained, device_name="cpu")
+    given = load_file(trained / "best.safetensors")
+    found = load_file(next((tmp_path / "run" / "checkpoints").glob("*/model.safetensors")))
+    assert all(torch.allclose(found[name], tensor, atol=1e-6) for name, tensor in given.items())
+
+
+def test_a_missing_device_is_told(world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train-baseline", "--data", world_export, "--config", "avism_tiny", "--out", tmp_path / "run"]
+    assert in_process(capsys, *arguments, "--device", "gpu7").code == 2
+    if not torch.cuda.is_available():
+        ran = in_process(capsys, *arguments, "--device", "cuda")
+        assert ran.code == 5 and "--device cpu" in ran.err

@@ -1,0 +1,112 @@
+"""What is heard in each frame. A kind of audio says where its file lies, what may be wrong with it, and how it is read.
+
+Kinds: VGGish embeddings of an export (`vggish`), or VGGish's last hidden layer for the sound before each frame
+(`vggish-window`); a plain summary of log-mel values, which needs no weights, of each second (`logmel`) or of the sound
+before each frame (`logmel-window`); even parts of the spectrogram (`slices`).
+
+Shapes: T frames of a clip, n of them asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avis_data.training.data.audio_rows import NpyRows
+from avis_data.training.data.audio_slices import SpectrogramSlices
+from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
+from avis_data.training.data.frame_times import FrameTimes
+
+__all__ = ["AudioFeatures", "AudioKind", "AudioReader"]
+
+AudioKind = Literal["vggish", "logmel", "slices", "vggish-window", "logmel-window"]
+
+
+class AudioReader(Protocol):
+    """One kind of audio."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is heard in one frame."""
+
+    @property
+    def hint(self) -> str:
+        """What to do where files are missing or bad."""
+
+    def path(self, folder: Path, clip_id: str) -> Path:
+        """The file of a clip in the folder of its split."""
+
+    def problem(self, path: Path, times: FrameTimes) -> str | None:
+        """What is wrong with the file of a clip; None if it can be used. Reads headers only."""
+
+    def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
+        """What is heard in some of T frames, float32 (n, *shape). Raises DataError if the file cannot be read."""
+
+
+_READERS: dict[AudioKind, AudioReader] = {
+    "vggish": NpyRows(
+        folder="FEATAudios",
+        width=128,
+        hint="avis-data embed, then avis-data export; without VGGish weights: --set data.audio=logmel",
+    ),
+    "vggish-window": NpyRows(
+        folder="FEATWindows",
+        width=4096,
+        hint="avis-data embed --windows DATASET; without VGGish weights: --set data.audio=logmel-window "
+        "--set model.audio_channels=128",
+    ),
+    "logmel": SecondSummaries(),
+    "logmel-window": WindowSummaries(),
+    "slices": SpectrogramSlices(),
+}
+
+
+@dataclass(frozen=True)
+class AudioFeatures:
+    """Where the audio of a split in the AVISeg layout comes from."""
+
+    kind: AudioKind
+    """Which kind."""
+    optional: bool = False
+    """Whether clips may have no such file."""
+    dispensable: bool = False
+    """Whether the model could do without it, where a clip has none."""
+
+    @property
+    def reader(self) -> AudioReader:
+        """The kind itself."""
+        return _READERS[self.kind]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is heard in one frame."""
+        return self.reader.shape
+
+    @property
+    def hint(self) -> str:
+        """What to do where files are missing or bad."""
+        if self.dispensable and not self.optional:
+            return f"{self.reader.hint}; if some clips have no sound: --set data.audio_optional=true"
+        return self.reader.hint
+
+    def existing(self, folder: Path, clip_id: str) -> Path | None:
+        """The file of a clip in the folder of its split; None where it has none and need not have one."""
+        path = self.reader.path(folder, clip_id)
+        return None if self.optional and not path.is_file() else path
+
+    def problem(self, path: Path, times: FrameTimes) -> str | None:
+        """What is wrong with the file of a clip of T frames; None if it can be used. Reads headers only."""
+        return self.reader.problem(path, times) if path.is_file() else "no such file"
+
+    def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
+        """What is heard in some of T frames, float32 (n, *shape).
+
+        Raises:
+            DataError: if the file cannot be read, or does not hold a frame.
+        """
+        return self.reader.read(path, frames, times)

@@ -1,0 +1,60 @@
+"""The sound of a clip as training reads it: a WAV of any rate and channels, as mono at 16 kHz.
+
+Shapes: N samples, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from avis_data.errors import DataError
+from avis_data.features.logmel import SAMPLE_RATE_HZ
+from avis_data.training.data.frame_times import FrameTimes
+
+__all__ = ["SoundFile", "mono_16k", "read_sound"]
+
+
+@dataclass(frozen=True)
+class SoundFile:
+    """`WAVAudios/<clip>.wav`, which several kinds of audio are computed from."""
+
+    @property
+    def hint(self) -> str:
+        """What to do where files are missing or bad."""
+        return "avis-data validate DATASET"
+
+    def path(self, folder: Path, clip_id: str) -> Path:
+        """The file of a clip in the folder of its split."""
+        return folder / "WAVAudios" / f"{clip_id}.wav"
+
+    def problem(self, path: Path, times: FrameTimes) -> str | None:
+        """What is wrong with a file: no sound file, or two seconds shorter than its frames."""
+        try:
+            seconds = soundfile.info(path).duration
+        except soundfile.LibsndfileError as error:
+            return f"no sound file ({error})"
+        return None if seconds > times.duration_s - 2 else f"{seconds:.1f} s of sound for {len(times)} frames"
+
+
+def read_sound(path: Path) -> NDArray[np.float32]:
+    """All samples, float32 (N,), in [-1, 1). Raises DataError if the file cannot be read."""
+    try:
+        samples_NC, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise DataError(f"{path}: cannot be read as sound ({error})") from None
+    return mono_16k(samples_NC, rate)
+
+
+def mono_16k(samples_NC: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    """The mean of the channels at 16 kHz, float32."""
+    samples_N = samples_NC.mean(axis=1)
+    if rate_hz == SAMPLE_RATE_HZ:
+        return samples_N
+    resampled: NDArray[np.float32] = soxr.resample(samples_N, rate_hz, SAMPLE_RATE_HZ)
+    return resampled

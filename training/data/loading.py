@@ -1,0 +1,179 @@
+"""Training samples, decoded and augmented in worker processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.utils.data import DataLoader, Dataset
+
+from avis_data.errors import AvisError, DataError, ToolError
+from avis_data.masks.rle import decode
+from avis_data.training.data.audio_features import AudioKind
+from avis_data.training.data.augment import AugmentConfig, FrameChange, change_mask, change_picture, draw_changes
+from avis_data.training.data.clips import TrainingBatch, TrainingClip
+from avis_data.training.data.sampling import ClipOrder, SampleNumbers, Sampling
+from avis_data.training.data.split import DatasetClip, DatasetTrack, SplitData
+
+__all__ = ["DataConfig", "Samples", "TrainingSamples", "batches"]
+
+_Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What the model sees."""
+
+    audio: AudioKind = "vggish"
+    """`vggish`: the features of the export. `logmel`: a plain summary of its sound, which needs no weights. Both are of
+    the second that begins with a frame's period; `vggish-window` and `logmel-window` are of the 0.975 s before what the
+    frame shows. `slices`: even parts of the log-mel spectrogram."""
+    audio_optional: bool = False
+    """Whether clips may have no sound; for models that can do without."""
+    frames: _Count | None = 5
+    """Frames of a training clip; null: as many as the model says, for those that take one number only."""
+    reach: _Count = 20
+    """They lie at most that far from each other, or from a reference frame."""
+    batch: _Count = 2
+    """Clips of an iteration, over all processes and accumulated passes."""
+    workers: Annotated[int, Field(ge=0)] = 4
+    """Processes that decode frames, for each training process; 0: none, the training waits."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Changes of training frames."""
+    test_short: _Count = 360
+    """Short side of frames at validation and prediction."""
+    test_long: _Count = 1333
+    """No side is longer then."""
+
+
+class Samples(Protocol):
+    """Training samples: always the same for one number."""
+
+    @property
+    def per_round(self) -> int:
+        """After so many samples all were seen once."""
+
+    def __getitem__(self, number: int) -> Any:
+        """A training clip with `to(device)`, or an AvisError."""
+
+
+class TrainingSamples(Dataset[TrainingClip | AvisError]):
+    """Training sample n of a split, for any n >= 0: always the same for one seed."""
+
+    def __init__(self, split: SplitData, config: DataConfig, seed: int, sampling: Sampling) -> None:
+        """Clips without any track are left out.
+
+        Args:
+            sampling: which frames make a sample.
+
+        Raises:
+            DataError: if no clip is left.
+        """
+        self._split = split
+        self._config = config
+        self._seed = seed
+        self._sampling = sampling
+        self._anchors = [(clip, anchor) for clip in split.clips for anchor in self._sampling.anchors(clip)]
+        if not self._anchors:
+            raise DataError(f"{split.truth}: no clip has a mask, there is nothing to learn from")
+        self._order = ClipOrder(len(self._anchors), seed)
+
+    @property
+    def per_round(self) -> int:
+        """After so many samples all were seen once."""
+        return len(self._anchors)
+
+    def __getitem__(self, number: int) -> TrainingClip | AvisError:
+        """An error of the data is given, not raised: on its way out of a worker it would lose its form."""
+        try:
+            return self.sample(number)
+        except AvisError as error:
+            return error
+
+    def sample(self, number: int) -> TrainingClip:
+        """Sample n. Raises DataError if a file of it is bad."""
+        clip, anchor = self._anchors[self._order.clip_of(number)]
+        rng = np.random.default_rng([self._seed, 1, number])
+        frames = self._sampling.frames(clip, anchor, rng)
+        changes = draw_changes(clip.size_hw, len(frames), self._config.augment, rng)
+        pictures = np.stack([change_picture(clip.picture(f), c) for f, c in zip(frames, changes, strict=True)])
+        audio = self._split.vectors(clip, frames)
+        tracks, masks = _truth(clip, frames, changes)
+        return TrainingClip(
+            clip_id=clip.clip_id,
+            frames_T3HW=torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))),
+            audio_TA=None if audio is None else torch.from_numpy(audio),
+            labels_N=torch.tensor([track.label for track in tracks], dtype=torch.int64),
+            masks_NTHW=torch.from_numpy(masks),
+            track_ids_N=torch.tensor([track.identity for track in tracks], dtype=torch.int64),
+            seed=int(rng.integers(2**31)),
+        )
+
+
+def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterator[TrainingBatch]:
+    """The batches of one process in order; each is one forward pass.
+
+    Raises:
+        DataError: if a file is bad.
+        ToolError: if a worker dies.
+    """
+    loader = DataLoader(
+        samples,
+        batch_sampler=numbers,
+        num_workers=workers,
+        collate_fn=_collated,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_leave_interrupts,
+        timeout=600 if workers else 0,
+    )
+    ready = iter(loader)
+    while True:
+        try:
+            batch = next(ready)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
+            hint = "--set data.workers=0 shows why, and needs no shared memory"
+            raise ToolError(f"a process that decodes frames died: {str(error).splitlines()[0]}", hint=hint) from None
+        if isinstance(batch, AvisError):
+            raise batch
+        yield batch
+
+
+def _truth(
+    clip: DatasetClip, frames: Sequence[int], changes: Sequence[FrameChange]
+) -> tuple[list[DatasetTrack], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """The tracks that are seen in at least one of the frames, and their masks (N, T, H, W)."""
+    height, width = changes[0].after
+    seen, rows = [], []
+    for track in clip.tracks:
+        masks = np.zeros((len(frames), height, width), dtype=bool)
+        for place, (frame, change) in enumerate(zip(frames, changes, strict=True)):
+            rle = track.masks[frame]
+            if rle is not None:
+                masks[place] = change_mask(decode(rle), change)
+        if masks.any():
+            seen.append(track)
+            rows.append(masks)
+    return seen, np.stack(rows) if rows else np.zeros((0, len(frames), height, width), dtype=bool)
+
+
+def _collated(items: list[TrainingClip | AvisError]) -> TrainingBatch | AvisError:
+    clips = []
+    for item in items:
+        if isinstance(item, AvisError):
+            return item
+        clips.append(item)
+    return TrainingBatch(clips=tuple(clips))
+
+
+def _leave_interrupts(_: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group they are the training process's to handle
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,143 @@
+"""The losses that set predictors share. Each is a numerator and a denominator, so that clips of different sizes, and
+those of other processes, can be joined into one mean.
+
+Shapes: N entries (frames or clips), Q queries, K classes, R matched pairs, T frames, P points, E embeddings,
+    C channels, H, W cells of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional
+
+from avis_data.training.models.matcher import Matches
+from avis_data.training.models.points import sample_points
+from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.targets import ClipTarget
+
+__all__ = ["Ratio", "class_loss", "dice_losses", "joined", "mask_losses", "means", "similarity_loss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A loss before its division."""
+
+    numerator: Tensor
+    """Scalar with a gradient."""
+    denominator: Tensor
+    """Scalar without: what the numerator is the sum over (pairs, class weights)."""
+    floor: float = 1.0
+    """The denominator is never taken smaller than this."""
+
+
+def class_loss(
+    logits_NQK: Tensor, targets: Sequence[ClipTarget], matches: Matches, *, no_object_weight: float
+) -> Ratio:
+    """Cross-entropy of every query, weighted: queries without a target count `no_object_weight`.
+
+    The mean is weighted too: its denominator is the sum of the weights.
+    """
+    no_object = logits_NQK.shape[-1] - 1
+    classes_NQ = torch.full(logits_NQK.shape[:2], no_object, dtype=torch.int64, device=logits_NQK.device)
+    classes_NQ[matches.entry_R, matches.query_R] = _matched_labels(targets, matches)
+    weights_NQ = torch.where(classes_NQ == no_object, no_object_weight, 1.0)
+    entropy_NQ = functional.cross_entropy(
+        at_least_float32(logits_NQK).flatten(0, 1), classes_NQ.flatten(), reduction="none"
+    )
+    return Ratio(
+        numerator=(entropy_NQ * weights_NQ.flatten()).sum(),
+        denominator=weights_NQ.sum(),
+        floor=torch.finfo(torch.float32).tiny,
+    )
+
+
+def mask_losses(logits_RTHW: Tensor, truth_RTHW: Tensor, points_RTP2: Tensor, *, pairs: int) -> tuple[Ratio, Ratio]:
+    """Binary cross-entropy and dice loss of matched pairs, over the points of all their frames.
+
+    Args:
+        logits_RTHW: mask logits at any resolution.
+        truth_RTHW: masks, 0 or 1, at any resolution.
+        points_RTP2: the points of each pair and frame.
+        pairs: what the sums are divided by.
+    """
+    rows, frames = logits_RTHW.shape[:2]
+    points = points_RTP2.flatten(0, 1)
+
+    def at_points(maps: Tensor) -> Tensor:
+        return sample_points(at_least_float32(maps.flatten(0, 1)[:, None]), points).reshape(
+            rows, frames * points.shape[1]
+        )
+
+    predicted, truth = at_points(logits_RTHW), at_points(truth_RTHW)
+    entropy_R = functional.binary_cross_entropy_with_logits(predicted, truth, reduction="none").mean(1)
+    dice_R = dice_losses(predicted.sigmoid(), truth, squared=False, smooth_top=1.0, smooth_bottom=1.0)
+    count = torch.tensor(float(pairs), device=logits_RTHW.device)
+    return Ratio(numerator=entropy_R.sum(), denominator=count), Ratio(numerator=dice_R.sum(), denominator=count)
+
+
+def dice_losses(
+    probability_RX: Tensor, truth_RX: Tensor, *, squared: bool, smooth_top: float, smooth_bottom: float
+) -> Tensor:
+    """One minus the dice coefficient of each row's X values, (R,).
+
+    Args:
+        probability_RX: in [0, 1].
+        truth_RX: 0 or 1.
+        squared: of the sums below the line, as in V-Net (2016), RCF, CondInst; Mask2Former and AVISM do not.
+        smooth_top: added above the line (twice the sum of products).
+        smooth_bottom: added below it.
+    """
+    power = 2 if squared else 1
+    top = 2 * (probability_RX * truth_RX).sum(1) + smooth_top
+    return 1 - top / (probability_RX.pow(power).sum(1) + truth_RX.pow(power).sum(1) + smooth_bottom)
+
+
+def similarity_loss(embeddings_EC: Tensor, ids_E: Tensor) -> Ratio:
+    """Binary cross-entropy of all pairs' dot products: 1 where the ids are equal, a pair with itself included.
+
+    Source: AVISM (CVPR 2025), similarity loss; VITA (2022), equation 5.
+    """
+    embeddings_EC = at_least_float32(embeddings_EC)
+    logits_EE = embeddings_EC @ embeddings_EC.T
+    same_EE = (ids_E[:, None] == ids_E[None]).to(logits_EE.dtype)
+    total = functional.binary_cross_entropy_with_logits(logits_EE, same_EE, reduction="sum")
+    return Ratio(numerator=total, denominator=torch.tensor(float(same_EE.numel()), device=same_EE.device))
+
+
+def joined(parts: Sequence[Mapping[str, Ratio]]) -> dict[str, Ratio]:
+    """The ratios of several groups of clips as one: numerators and denominators added by name."""
+    first, *others = parts
+    total = dict(first)
+    for part in others:
+        for name, ratio in part.items():
+            total[name] = Ratio(
+                numerator=total[name].numerator + ratio.numerator,
+                denominator=total[name].denominator + ratio.denominator,
+                floor=ratio.floor,
+            )
+    return total
+
+
+def means(ratios: Mapping[str, Ratio]) -> dict[str, Tensor]:
+    """The losses: numerator / denominator, the denominators averaged over all processes.
+
+    Averaged gradients of several processes are then those of one process with all the clips.
+    """
+    denominators = torch.stack([ratio.denominator for ratio in ratios.values()])
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(denominators)
+        denominators = denominators / distributed.get_world_size()
+    return {
+        name: ratio.numerator / denominator.clamp(min=ratio.floor)
+        for (name, ratio), denominator in zip(ratios.items(), denominators, strict=True)
+    }
+
+
+def _matched_labels(targets: Sequence[ClipTarget], matches: Matches) -> Tensor:
+    sizes = [len(target.labels_G) for target in targets]
+    starts = torch.tensor([sum(sizes[:entry]) for entry in range(len(sizes))], device=matches.entry_R.device)
+    return torch.cat([target.labels_G for target in targets])[starts[matches.entry_R] + matches.target_R]

@@ -1,0 +1,183 @@
+"""How fast a model is, how late its answer comes, how large it is.
+
+Shapes: T frames of a clip, H, W pixels at network size.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avis_data.errors import ConfigError, ToolError
+from avis_data.training.checkpoints.weight_files import load_trained
+from avis_data.training.config import RunConfig, load_config
+from avis_data.training.data.audio_features import AudioFeatures
+from avis_data.training.data.augment import resized
+from avis_data.training.data.clips import TensorClip
+from avis_data.training.data.loading import DataConfig
+from avis_data.training.registry import model_entry
+from avis_data.training.run.distributed import choose_device
+from avis_data.training.run.loop import new_model
+
+__all__ = ["BenchmarkRequest", "BenchmarkResult", "benchmark_model", "latency_s"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRequest:
+    """What to measure, and how."""
+
+    model_name: str | None = None
+    """Which model; without config and weights, by its published recipe."""
+    config_name: str | None = None
+    """A shipped config or a YAML file; its weights are random, which find little to make masks of. Or:"""
+    weights: Path | None = None
+    """Trained weights, or the folder of a run."""
+    settings: tuple[str, ...] = ()
+    """Changes of the config."""
+    num_frames: int = 10
+    """Of the clip."""
+    size_hw: tuple[int, int] = (360, 640)
+    """Of the original frames; they are resized as the config says."""
+    stream_fps: float = 6.0
+    """At which frames come; 6 is the rate of YouTube-VIS."""
+    repeats: int = 3
+    """The median of so many clips counts."""
+    device_name: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkResult:
+    """What was measured."""
+
+    model: str
+    device: str
+    precision: str
+    network_size: tuple[int, int]
+    """Height and width."""
+    num_frames: int
+    online: bool
+    parameters: int
+    fps: float
+    """Frames a second through the model, from decoded frames to run lengths, one clip at a time."""
+    stream_fps: float
+    latency_s: float
+    """From the instant of a frame to its masks."""
+    peak_memory_mb: float
+    """On a GPU of its tensors; else of the whole process."""
+
+
+def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
+    """Predict clips of noise, and measure.
+
+    Raises:
+        ConfigError: if not exactly one of config and weights is given, or it is of another model or bad.
+        DataError: if the weights are not in order.
+        ToolError: if the device is missing, or its memory runs out.
+    """
+    device = choose_device(request.device_name)
+    model, config = _model(request, device)
+    sizes = _network_size(config, request.size_hw)
+    seconds = []
+    try:
+        _seconds(model, config, _noise(config, min(2, request.num_frames), request.size_hw, device), device)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        for _ in range(request.repeats):
+            clip = _noise(config, request.num_frames, request.size_hw, device)
+            seconds.append(_seconds(model, config, clip, device))
+    except torch.OutOfMemoryError as error:
+        raise ToolError(f"out of memory ({str(error).splitlines()[0]})", hint="lower --frames or --size") from None
+    fps = request.num_frames / statistics.median(seconds)
+    online = model_entry(config.model_name).online
+    return BenchmarkResult(
+        model=config.model_name,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        precision=config.loop.precision,
+        network_size=sizes,
+        num_frames=request.num_frames,
+        online=online,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        fps=fps,
+        stream_fps=request.stream_fps,
+        latency_s=latency_s(request.stream_fps, fps, clip_frames=None if online else request.num_frames),
+        peak_memory_mb=_peak_memory(device),
+    )
+
+
+def latency_s(stream_fps: float, model_fps: float, *, clip_frames: int | None = None) -> float:
+    """From the instant of a frame to its masks, seconds: it has to come, and to be predicted.
+
+    Args:
+        clip_frames: of a model that predicts whole clips, how many frames have to come and to be predicted first; None:
+            an online model, which needs one.
+
+    Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion", section 4.
+    """
+    return (clip_frames or 1) * (1 / stream_fps + 1 / model_fps)
+
+
+def _model(request: BenchmarkRequest, device: torch.device) -> tuple[nn.Module, RunConfig]:
+    named, name = request.config_name, request.model_name
+    if name is not None and named is None and request.weights is None:
+        named = model_entry(name).default_config
+    if (named is None) == (request.weights is None):
+        raise ConfigError("give either --config NAME (or --model NAME) or --weights RUN")
+    if request.weights is not None:
+        model, config = load_trained(request.weights, None, request.settings, model_name=name)
+        return model.to(device), config
+    config = load_config(named or "", request.settings, model=name)
+    return new_model(config, device).eval(), config
+
+
+def _network_size(config: RunConfig, size_hw: tuple[int, int]) -> tuple[int, int]:
+    if isinstance(config.data, DataConfig):
+        return resized(size_hw, short=config.data.test_short, long=config.data.test_long)
+    return config.data.side, config.data.side
+
+
+def _noise(config: RunConfig, num_frames: int, size_hw: tuple[int, int], device: torch.device) -> TensorClip:
+    """Frames on the device, as a loader would have left them there."""
+    generator = torch.Generator().manual_seed(num_frames)
+    height, width = _network_size(config, size_hw)
+    frames = torch.randint(0, 256, (num_frames, 3, height, width), generator=generator, dtype=torch.uint8)
+    audio = None if not config.model.needs_audio else torch.rand(num_frames, *_heard(config), generator=generator)
+    return TensorClip(clip_id="noise", frames_T3HW=frames.to(device), audio_TA=_moved(audio, device), size_hw=size_hw)
+
+
+def _heard(config: RunConfig) -> tuple[int, ...]:
+    if isinstance(config.data, DataConfig):
+        return AudioFeatures(config.data.audio).shape
+    return (config.model.audio_channels,)
+
+
+def _moved(audio: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if audio is None else audio.to(device)
+
+
+def _seconds(model: Any, config: RunConfig, clip: TensorClip, device: torch.device) -> float:
+    _finish(device)
+    began = time.perf_counter()
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
+        model.predict(clip, config.predict)
+    _finish(device)
+    return time.perf_counter() - began
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,80 @@
+"""Result files: a JSON list with one object per predicted track, in the form that evaluators of AVISeg read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.io import atomic_path
+from avis_data.masks.rle import Rle, encode, rle_from_segmentation
+from avis_data.metrics.reading import read_evaluation
+from avis_data.training.data.clips import PredictedTrack
+from avis_data.training.data.split import DatasetClip, SplitData
+
+__all__ = ["read_results", "write_results"]
+
+
+def write_results(path: Path, predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) -> int:
+    """Write predictions clip by clip, as they come; the file appears when all are there.
+
+    Every mask is a compressed RLE of the original size, empty where the object does not sound, as published.
+
+    Returns:
+        How many tracks were written.
+    """
+    number = 0
+    with atomic_path(path) as part, part.open("w", encoding="utf-8") as out:
+        out.write("[")
+        for entry in _entries(predictions):
+            out.write(("," if number else "") + "\n" + json.dumps(entry, allow_nan=False))
+            number += 1
+        out.write("\n]\n")
+    return number
+
+
+def read_results(path: Path, split: SplitData) -> dict[str, list[PredictedTrack]]:
+    """The predicted tracks of every clip of a split, by clip id, highest score first.
+
+    Raises:
+        DataError: if the file is missing, not JSON or of another form.
+        ProblemsError: with every entry that is not in order, or not of this split.
+    """
+    found = read_evaluation(split.truth, path)
+    problems = [problem for problem in found.problems if problem.where.startswith(path.name)]
+    videos = {video.video_id: video for video in found.videos}
+    result: dict[str, list[PredictedTrack]] = {}
+    for clip in split.clips:
+        tracks: list[PredictedTrack] = []
+        for entry in videos[clip.video_id].predictions if clip.video_id in videos else ():
+            try:
+                masks = tuple(_mask(mask, clip.size_hw) for mask in entry.masks)
+            except DataError as error:
+                problems.append(Problem(entry.where, "segmentations", str(error)))
+                continue
+            tracks.append(PredictedTrack(label=entry.category - 1, score=entry.score, query=len(tracks), masks=masks))
+        result[clip.clip_id] = sorted(tracks, key=lambda track: -track.score)
+    if problems:
+        raise ProblemsError(f"{path}: {len(problems)} entries cannot be used with {split.truth.name}", problems)
+    return result
+
+
+def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) -> Iterator[dict[str, Any]]:
+    for clip, tracks in predictions:
+        for track in tracks:
+            yield {
+                "video_id": clip.video_id,
+                "score": track.score,
+                "category_id": track.label + 1,
+                "segmentations": [{"size": [mask.height, mask.width], "counts": mask.counts} for mask in track.masks],
+            }
+
+
+def _mask(segmentation: Any, size_hw: tuple[int, int]) -> Rle:
+    height, width = size_hw
+    rle = rle_from_segmentation(segmentation, height=height, width=width)
+    return encode(np.zeros(size_hw, dtype=bool)) if rle is None else rle

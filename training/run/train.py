@@ -1,0 +1,112 @@
+"""Train a baseline: the one function behind `avis-data train-baseline`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from avis_data.config import apply_settings
+from avis_data.errors import ConfigError, DataError
+from avis_data.training.checkpoints.weight_files import load_initial
+from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
+from avis_data.training.registry import model_entry
+from avis_data.training.run.distributed import choose_device, joined_processes
+from avis_data.training.run.loop import Trainer, TrainingResult, new_model
+from avis_data.training.run.run_folder import RunFolder
+from avis_data.training.run.task import Split, samples_of, task_of
+
+__all__ = ["fitted_config", "resolved_config", "train_baseline"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def train_baseline(
+    data: Path,
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    device_name: str = "auto",
+) -> TrainingResult:
+    """Train a model on an export, or go on with it.
+
+    Args:
+        data: a dataset in the AVISeg layout.
+        out: the folder of the run.
+        resume: go on from its last checkpoint.
+        init: weights to start from; None: random ones.
+        device_name: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        ConfigError: if the config and the options do not go together.
+        DataError: if the data or the weights are not in order, or the loss becomes no number.
+        ToolError: if the device is missing or its memory runs out.
+        BusyError: if another training writes in that folder.
+    """
+    if resume and init is not None:
+        raise ConfigError(
+            "--init gives weights to start with, --resume goes on with those of the run; give one of them"
+        )
+    device = choose_device(device_name)
+    folder = RunFolder(out)
+    train = task_of(config).open(data, "train", config)
+    config = fitted_config(config, train)
+    with joined_processes(device) as processes:
+        model = new_model(config, device)
+        if init is not None:
+            load_initial(model, init)
+        elif not resume and processes.is_first and config.optimiser.backbone_factor < 1:
+            # Only recipes that start from a trained backbone let it learn more slowly than the rest.
+            _LOG.warning("init=random: the published recipe starts from a trained backbone, --init resnet50.pth")
+        if not resume:
+            folder.check_new()
+        trainer = Trainer(config, data, model, folder, device=device, processes=processes, train=train)
+        with folder.claimed() if processes.is_first else nullcontext():
+            if resume:
+                trainer.resume()
+            processes.wait()
+            if processes.is_first:
+                folder.write_config(config)
+            return trainer.run()
+
+
+def fitted_config(config: RunConfig, train: Split) -> RunConfig:
+    """The config with what follows from the training set: iterations of a number of rounds, and what the model asks.
+
+    Raises:
+        ConfigError: if the config contradicts the data.
+        DataError: if there is nothing to learn from, or a recording cannot be read.
+    """
+    config = replace(config, model=model_entry(config.model_name).fitted(config.model, train))
+    if config.loop.rounds is None:
+        return config
+    iterations = max(1, round(config.loop.rounds * samples_of(config, train).per_round / config.data.batch))
+    return replace(config, loop=replace(config.loop, iterations=iterations, rounds=None))
+
+
+def resolved_config(
+    *, model: str | None, name: str | None, settings: Sequence[str], precision: str | None, resumed: Path | None
+) -> RunConfig:
+    """The config that options mean: of a run that is gone on with its own, else a named one, else the model's recipe.
+
+    Raises:
+        ConfigError: if there is no such config or run.
+        ProblemsError: with every bad key.
+    """
+    if resumed is not None:
+        file = RunFolder(resumed).config
+        if not file.is_file():
+            raise DataError(f"{resumed}: holds no run (no config.yaml)", hint="start without --resume")
+        if name is not None:
+            raise ConfigError("--resume goes on with the run's own config", hint="change it with --set")
+        config = load_config(file, settings, model=model)
+    else:
+        config = load_config(name or model_entry(model or "avism").default_config, settings, model=model)
+    if precision is not None:
+        values = apply_settings(config_values(config), [f"loop.precision={precision}"])
+        config = config_from_values(values, where="--precision")
+    return config

@@ -1,0 +1,179 @@
+"""What a person sees of a training run: a bar on a terminal or a line now and then, JSON lines, TensorBoard."""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from avis_data.training.run.distributed import Processes
+from avis_data.training.run.run_folder import RunFolder
+from avis_data.training.run.validation import Figures
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+__all__ = ["StepRecord", "TrainingLog"]
+
+_LOG = logging.getLogger(__name__)
+_LINE_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One iteration."""
+
+    iteration: int
+    """Counted from 1."""
+    losses: dict[str, Tensor]
+    """Weighted, by name, of this process; their sum was minimised."""
+    gradient_norm: Tensor
+    """Before it was limited."""
+    rate: float
+    """Learning rate of all but the backbone."""
+    seconds: float
+    """Of the whole iteration."""
+    waited_s: float
+    """Of these, waiting for decoded frames."""
+    stop_requested: bool
+    """Whether this is the last iteration for now."""
+
+
+class TrainingLog:
+    """Takes the records of a run; every process must add the same iterations."""
+
+    def __init__(
+        self, folder: RunFolder, *, total: int, first: int, processes: Processes, device: torch.device
+    ) -> None:
+        self._folder, self._processes, self._device = folder, processes, device
+        self._shown = processes.is_first
+        quiet = not (self._shown and sys.stderr.isatty())
+        self._bar = tqdm(total=total, initial=first, desc="train", unit="it", disable=quiet, dynamic_ncols=True)
+        self._board = _board(folder) if self._shown else None
+        self._total = total
+        self._pending: list[StepRecord] = []
+        self._seconds = self._waited_s = 0.0
+        self._said_at = time.monotonic()
+
+    @property
+    def data_wait_share(self) -> float:
+        """Of the time of all iterations so far, how much was spent waiting for decoded frames."""
+        return self._waited_s / self._seconds if self._seconds else 0.0
+
+    def add(self, record: StepRecord, *, every: int) -> None:
+        """One iteration; every so many, and at the end, a line of their means is written."""
+        self._pending.append(record)
+        self._seconds += record.seconds
+        self._waited_s += record.waited_s
+        self._bar.update()
+        if record.iteration % every == 0 or record.iteration == self._total or record.stop_requested:
+            self._write()
+
+    def add_validation(self, iteration: int, figures: Figures) -> None:
+        """The figures of a validation."""
+        if not self._shown:
+            return
+        self._folder.append_log({"iteration": iteration, "validation": figures})
+        strict = figures["strict"]
+        names = [name for name in ("mAP", "HOTA", "FSLA", "mIoU", "F") if name in strict]
+        shown = ", ".join(f"{name} {100 * (strict[name] or 0.0):.1f}" for name in names)
+        self._say(f"iteration {iteration}: validation, strict: {shown}")
+        for mode, values in figures.items():
+            for name, value in values.items():
+                self._plot(f"validation.{mode}/{name}", value, iteration)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _write(self) -> None:
+        """Means over the pending records and over the processes."""
+        names = list(self._pending[0].losses)
+        rows = [
+            torch.stack([*record.losses.values(), record.gradient_norm.to(record.losses[names[0]])])
+            for record in self._pending
+        ]
+        means = self._processes.averaged(torch.stack(rows).float().mean(dim=0)).tolist()
+        seconds = sum(record.seconds for record in self._pending)
+        waited_s = sum(record.waited_s for record in self._pending)
+        last = self._pending[-1]
+        entry: dict[str, Any] = {
+            "iteration": last.iteration,
+            "loss": sum(means[:-1]),
+            "losses": dict(zip(names, means, strict=False)),
+            "gradient_norm": means[-1] if math.isfinite(means[-1]) else None,
+            "rate": last.rate,
+            "seconds_per_iteration": seconds / len(self._pending),
+            "data_wait_share": waited_s / seconds if seconds else 0.0,
+            "memory_mb": _memory_mb(self._device),
+        }
+        self._pending = []
+        if self._shown:
+            self._folder.append_log(entry)
+            self._show(entry)
+
+    def _show(self, entry: dict[str, Any]) -> None:
+        for name in ("loss", "gradient_norm", "rate", "seconds_per_iteration", "data_wait_share", "memory_mb"):
+            self._plot(f"training/{name}", entry[name], entry["iteration"])
+        for name, value in entry["losses"].items():
+            self._plot(f"losses/{name}", value, entry["iteration"])
+        parts = {
+            "loss": f"{entry['loss']:.2f}",
+            "s/it": f"{entry['seconds_per_iteration']:.2f}",
+            "data": f"{100 * entry['data_wait_share']:.0f}%",
+            "mem": f"{entry['memory_mb']:.0f}M",
+            **{kind: f"{value:.2f}" for kind, value in _by_kind(entry["losses"]).items()},
+        }
+        self._bar.set_postfix(parts, refresh=False)
+        now = time.monotonic()
+        if self._bar.disable and (now - self._said_at >= _LINE_EVERY_S or entry["iteration"] == self._total):
+            self._said_at = now
+            shown = ", ".join(f"{name} {value}" for name, value in parts.items())
+            self._say(f"iteration {entry['iteration']} of {self._total}: {shown}")
+
+    def _plot(self, name: str, value: float | None, iteration: int) -> None:
+        if self._board is not None and value is not None:
+            self._board.add_scalar(name, value, iteration)
+
+    def _say(self, text: str) -> None:
+        tqdm.write(f"train: {text}", file=sys.stderr)
+
+
+def _by_kind(losses: Mapping[str, float]) -> dict[str, float]:
+    """Sums of the losses of all layers: the last part of a name says of which kind it is (`frame.0.mask`: mask)."""
+    sums: dict[str, float] = {}
+    for name, value in losses.items():
+        kind = name.rpartition(".")[2]
+        sums[kind] = sums.get(kind, 0.0) + value
+    return sums
+
+
+def _board(folder: RunFolder) -> SummaryWriter | None:
+    """The TensorBoard log; None, with a word about it, where that package is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        _LOG.warning("no TensorBoard log: pip install 'avis-data[train]'; log.jsonl holds the same")
+        return None
+    return SummaryWriter(str(folder.root / "tensorboard"))
+
+
+def _memory_mb(device: torch.device) -> float:
+    """Peak memory so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

@@ -1,0 +1,124 @@
+"""Validation within a run: predict the split `val`, measure it with the evaluator, draw some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from avis_data.errors import ToolError
+from avis_data.metrics import Mode, ModeResult, TrackInput, VideoInput, evaluate_avis
+from avis_data.training.config import RunConfig
+from avis_data.training.data.clips import PredictedTrack
+from avis_data.training.data.source import SplitClipSource
+from avis_data.training.data.split import DatasetClip, SplitData
+from avis_data.training.predict.drawing import predicted_view, true_view, write_sheet
+from avis_data.training.run.distributed import Processes
+
+__all__ = ["Figures", "draw_samples", "evaluating", "figures_of", "predict_clip", "telling_memory", "validate_model"]
+
+_DRAWN_SECONDS = 20
+
+Figures = dict[str, dict[str, float | None]]
+"""Mode -> metric -> fraction; None where there is nothing to measure."""
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards as it was."""
+    was_training = model.training
+    model.eval()
+    yield
+    model.train(was_training)
+
+
+@contextmanager
+def telling_memory(clip: DatasetClip, config: RunConfig) -> Iterator[None]:
+    """Turns the end of memory at a clip into a ToolError that says what to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        now = config.predict.frames_per_pass
+        raise ToolError(
+            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})",
+            hint=f"--set predict.frames_per_pass={max(1, now // 2)} (now {now}), --set predict.kept_frames=0, "
+            "--precision bf16, or --set data.test_short=...",
+        ) from None
+
+
+def predict_clip(
+    model: nn.Module, split: SplitData, clip: DatasetClip, config: RunConfig, device: torch.device
+) -> list[PredictedTrack]:
+    """The tracks of a clip by a model in evaluation mode, highest score first.
+
+    Raises:
+        DataError: if a file of the clip is bad.
+        ToolError: if memory runs out.
+    """
+    source = SplitClipSource(split, clip, short=config.data.test_short, long=config.data.test_long)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
+    with telling_memory(clip, config), autocast:
+        tracks: list[PredictedTrack] = model.predict(source, config.predict)  # type: ignore[operator]  # registry.BaselineModel
+    return tracks
+
+
+def validate_model(
+    model: nn.Module, split: SplitData, config: RunConfig, processes: Processes, device: torch.device
+) -> Figures:
+    """The figures of the model on the clips of a split, which the processes share; the same in every process."""
+    clips = split.clips[: config.validation.clips]
+    with evaluating(model):
+        found = processes.spread(len(clips), lambda n: predict_clip(model, split, clips[n], config, device))
+    return figures_of(split, clips, found)
+
+
+def figures_of(split: SplitData, clips: Sequence[DatasetClip], tracks: Sequence[Sequence[PredictedTrack]]) -> Figures:
+    """The main metrics of predictions, `strict` and `aviseg_compat`."""
+    ids = {track.label + 1 for row in tracks for track in row} | {track.label + 1 for c in clips for track in c.tracks}
+    categories = {number: f"class {number}" for number in sorted(ids)} | split.categories
+    videos = [_video(clip, row) for clip, row in zip(clips, tracks, strict=True)]
+    result = evaluate_avis(videos, categories=categories, modes=[Mode.STRICT, Mode.COMPAT])
+    modes: Mapping[str, ModeResult | None] = {"strict": result.strict, "aviseg_compat": result.aviseg_compat}
+    return {name: _main_figures(mode) for name, mode in modes.items() if mode is not None}
+
+
+def draw_samples(
+    model: nn.Module, split: SplitData, config: RunConfig, device: torch.device, folder: Path, iteration: int
+) -> list[Path]:
+    """Draw the first clips of a split, truth above prediction: `<iteration>-<clip>.png`."""
+    paths = []
+    for clip in split.clips[: config.validation.draw_clips]:
+        with evaluating(model):
+            tracks = predict_clip(model, split, clip, config, device)
+        path = folder / f"{iteration:07d}-{clip.clip_id}.png"
+        views = [true_view(split, clip), predicted_view(split, clip, tracks)]
+        shown = range(min(clip.num_frames, _DRAWN_SECONDS))
+        write_sheet(path, views, seconds=shown, titles=("truth", "prediction"))
+        paths.append(path)
+    return paths
+
+
+def _video(clip: DatasetClip, tracks: Sequence[PredictedTrack]) -> VideoInput:
+    height, width = clip.size_hw
+    return VideoInput(
+        name=clip.clip_id,
+        num_frames=clip.num_frames,
+        height=height,
+        width=width,
+        truth=[
+            TrackInput(category=track.label + 1, masks=track.masks, track_id=number)
+            for number, track in enumerate(clip.tracks, start=1)
+        ],
+        predictions=[TrackInput(category=track.label + 1, masks=track.masks, score=track.score) for track in tracks],
+        video_id=clip.video_id,
+    )
+
+
+def _main_figures(result: ModeResult) -> dict[str, float | None]:
+    values: dict[str, Any] = result.as_dict()
+    names = ("FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA")
+    return {"mAP": values["AP_all"], "AP50": values["AP50"], **{name: values[name] for name in names}}
