@@ -15,6 +15,7 @@ import pytest
 
 from avis_data.errors import ItemError, Reason
 from support.fetching import failure, fetch, task_of
+from support.places import TESTS
 from support.server import MediaServer
 
 
@@ -49,7 +50,6 @@ from pathlib import Path
 from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
 from avis_data.pipelines.engine.stage import Task
 from avis_data.recipe import FetchOptions
-from support.places import TESTS
 
 root = Path(sys.argv[1])
 record = DownloadRequest(video_id="vid", url=sys.argv[2])

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from avis_data.training.config import config_values, load_config
 from avis_data.training.run.loop import Trainer
+from support.places import TESTS
 from support.shell import avis_data
 from support.tiny_training import TINY, started, tiny_config
 
@@ -101,7 +102,6 @@ import torch
 from safetensors.torch import save_file
 from avis_data.training.run.distributed import joined_processes
 from support.tiny_training import started, tiny_config
-from support.places import TESTS
 
 export, out = map(Path, sys.argv[1:])
 with joined_processes(torch.device("cpu")) as processes:
