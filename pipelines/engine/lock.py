@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from filelock import FileLock, Timeout
 
 from avis_data.errors import BusyError
+from avis_data.io import TEMPORARY_PREFIX, remove
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 
@@ -19,6 +20,8 @@ __all__ = ["open_for_work"]
 @contextmanager
 def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
     """Give the ledger of a workspace that is locked for us; the system frees the lock when the process ends, however.
+
+    What a killed command left half written in the tables and manifests is removed first.
 
     Raises:
         BusyError: if another process holds it; says which command, since when, and its process id.
@@ -30,6 +33,7 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
     except Timeout:
         raise BusyError(_who(workspace), hint="wait until it has ended, or stop it with Ctrl-C") from None
     try:
+        _remove_left_overs(workspace)
         with Ledger(workspace.ledger) as ledger:
             run_id = ledger.start_run(command, os.getpid())
             outcome = "interrupted"
@@ -44,6 +48,13 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
                     ledger.finish_run(run_id, outcome)
     finally:
         lock.release()
+
+
+def _remove_left_overs(workspace: Workspace) -> None:
+    """Only of folders that nobody writes into without the lock; the segmenter's service keeps none."""
+    for folder in (workspace.manifest, workspace.masks, workspace.features):
+        for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            remove(left_over)
 
 
 def _who(workspace: Workspace) -> str:

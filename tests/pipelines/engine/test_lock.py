@@ -24,6 +24,15 @@ with open_for_work(Workspace(Path(sys.argv[1])), "avis-data extract"):
     time.sleep(600)
 """
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from avis_data.io import atomic_path
+with atomic_path(Path(sys.argv[1])) as part:
+    part.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 def start_holder(root: Path) -> subprocess.Popen[str]:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(root)], stdout=subprocess.PIPE, text=True)
@@ -43,3 +52,16 @@ def test_the_second_is_told_who_works_and_a_dead_one_keeps_nothing(tmp_path: Pat
     with open_for_work(Workspace(tmp_path), "avis-data embed") as ledger:
         latest = ledger.latest_run()
         assert latest is not None and latest.command == "avis-data embed"
+
+
+def test_what_a_killed_command_left_half_written_is_gone_with_the_next_one(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    folders = (workspace.manifest, workspace.masks, workspace.features)
+    for folder in folders:
+        folder.mkdir(parents=True)
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(folder / "part-0.parquet")], check=False)
+        assert killed.returncode == -signal.SIGKILL and list(folder.iterdir())
+        (folder / "part-1.parquet").write_bytes(b"whole")
+    with open_for_work(workspace, "avis-data import"):
+        pass
+    assert [path.name for folder in folders for path in folder.iterdir()] == ["part-1.parquet"] * len(folders)
