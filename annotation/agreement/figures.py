@@ -6,96 +6,19 @@ Shapes: N comparisons (one pair of people and clip each), B draws, C categories,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from avis_data.annotation.agreement.compare import ClipAgreement, SpanErrors
 from avis_data.metrics.bootstrap import draw_weights
 from avis_data.metrics.hota import ALPHAS, HotaCounts, HotaFigures, mean_figures
+from avis_data.report.agreement_figures import AgreementFigures, CategoryAgreement, Estimate, SpanFigures
 
-__all__ = ["AgreementFigures", "CategoryAgreement", "Estimate", "SpanFigures", "agreement_figures", "annotator_figures"]
+__all__ = ["agreement_figures", "annotator_figures"]
 
 _NUM_DRAWS = 1000
 _FEWEST_CLIPS = 5
 """Below that an interval by drawing clips again says nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure; None where there is nothing to measure."""
-
-    value: float | None
-    low: float | None = None
-    """95 % interval over clips (percentile bootstrap); None with fewer than 5 clips."""
-    high: float | None = None
-
-    def as_dict(self) -> dict[str, float | None]:
-        """For `--json`."""
-        return dict(self.__dict__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CategoryAgreement:
-    """One category."""
-
-    category: str
-    kappa: float | None
-    hota: float | None
-    track_seconds: int
-    """What kappa is over."""
-    heard_by_one: int
-    """Track-seconds that only one of the two hears."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return dict(self.__dict__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpanFigures:
-    """Errors of the borders of sounding intervals, seconds; None without a pair of intervals."""
-
-    num_pairs: int
-    num_unpaired: int
-    onset_mean_abs_s: float | None
-    offset_mean_abs_s: float | None
-    onset_bias_s: float | None
-    """Mean of second minus first person; for one annotator: of theirs minus the others'. Above 0: later."""
-    offset_bias_s: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return dict(self.__dict__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgreementFigures:
-    """Agreement over clips."""
-
-    num_clips: int
-    num_comparisons: int
-    num_matched: int
-    """Tracks that both have; tracks that only one has:"""
-    num_unmatched: int
-    mask_iou: Estimate
-    boundary_f: Estimate
-    hota: Estimate
-    det_a: Estimate
-    ass_a: Estimate
-    kappa: Estimate
-    """Of all track-seconds together."""
-    disagreement: float | None
-    categories: tuple[CategoryAgreement, ...]
-    spans: SpanFigures
-
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        values = dict(self.__dict__)
-        for name in ("mask_iou", "boundary_f", "hota", "det_a", "ass_a", "kappa", "spans"):
-            values[name] = values[name].as_dict()
-        return values | {"categories": [category.as_dict() for category in self.categories]}
 
 
 def agreement_figures(items: Sequence[ClipAgreement], *, seed: int = 0) -> AgreementFigures:
@@ -244,5 +167,5 @@ def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _or_none(value: Any) -> float | None:
+def _or_none(value: float | np.ndarray) -> float | None:
     return None if np.isnan(value) else float(value)

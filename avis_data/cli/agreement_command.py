@@ -11,8 +11,7 @@ import click
 from avis_data.cli.options import current_workspace, json_option
 
 if TYPE_CHECKING:
-    from avis_data.annotation.agreement.figures import AgreementFigures, Estimate
-    from avis_data.annotation.agreement.page import AgreementReport
+    from avis_data.report.agreement_figures import AgreementFigures, AgreementReport, Estimate
 
 __all__ = ["command"]
 
@@ -36,9 +35,10 @@ def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
     """
     from avis_data.annotation.agreement.adjudication import compare_rounds
     from avis_data.annotation.agreement.label_pairs import is_blind
-    from avis_data.annotation.agreement.page import agreement_report, write_agreement_page
+    from avis_data.annotation.agreement.report import agreement_report, strips_to_look_at
     from avis_data.annotation.labels.rounds import places
     from avis_data.recipe import load_recipe
+    from avis_data.report.agreement import write_agreement_page
 
     workspace = current_workspace()
     load_recipe(workspace)
@@ -46,7 +46,7 @@ def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
     states = {place.clip_id: place.state.value for place in places(workspace)}
     report = agreement_report(compare_rounds(workspace, round_name), is_blind=blind, states=states)
     if html is not None:
-        write_agreement_page(workspace, report, html)
+        write_agreement_page(report, strips_to_look_at(workspace, report), html)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
@@ -70,7 +70,7 @@ def _print(report: AgreementReport) -> None:
     click.echo("most disagreement:")
     for item in report.queue[:_SHOWN]:
         differ = f"{item.seconds_differing} of {item.seconds_sounding} sounding track-seconds"
-        state = report.states.get(item.clip_id, "not in the manifest")
+        state = item.state or "not in the manifest"
         click.echo(f"  {item.clip_id} ({item.a}, {item.b}): {100 * item.disagreement:.1f} %, {differ}; {state}")
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avis_data.report.html import text
+from avis_data.report.html import colour_key, text
 
 __all__ = ["Curve", "line_chart"]
 
@@ -39,12 +39,10 @@ def line_chart(title: str, curves: Sequence[Curve], *, unit: str = "") -> str:
         return ""
     right, top = max(x for x, _ in points) or 1.0, _round_up(max(y for _, y in points))
     parts = [*_grid(right, top, unit), *(_line(curve, right, top) for curve in curves)]
-    key = "".join(
-        f'<span><i class="chip" style="background:{curve.colour}"></i>{text(curve.name)}</span>' for curve in curves
-    )
+    key = colour_key((curve.name, curve.colour) for curve in curves)
     return (
         f'<figure><figcaption>{text(title)}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{text(title)}">{"".join(parts)}</svg><div class="key">{key}</div></figure>'
+        f'aria-label="{text(title)}">{"".join(parts)}</svg>{key}</figure>'
     )
 
 

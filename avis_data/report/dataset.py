@@ -12,7 +12,7 @@ from avis_data.errors import ConfigError
 from avis_data.io import write_text
 from avis_data.quality.stats import SplitStats, split_stats
 from avis_data.report.clips import ClipView, DatasetClips, open_dataset
-from avis_data.report.html import document, image, share_bar, table, text
+from avis_data.report.html import colour_key, document, image, large_figures, share_bar, table, text
 from avis_data.report.model import ModelFiles, model_section
 from avis_data.report.sheet import colour_of, contact_sheet
 
@@ -89,11 +89,10 @@ def _header(source: Path, total: SplitStats) -> str:
         (f"{used} of {len(total.categories)}", "categories"),
         (str(total.sources_max), "most sources at once"),
     )
-    items = "".join(f"<li><b>{text(value)}</b><span>{text(name)}</span></li>" for value, name in figures)
     return (
         f'<header><h1>{text(_name(source))}</h1><p class="soft">Audio-visual instance segmentation: '
         "one mask for each object and second in which it sounds.</p>"
-        f'<ul class="figures">{items}</ul></header>'
+        f"{large_figures(figures)}</header>"
     )
 
 
@@ -145,7 +144,7 @@ def _category_bars(figures: dict[str, SplitStats], total: SplitStats) -> str:
             rows.append((name, share_bar(parts), f"{stats.masks:,} in {stats.videos:,} clips"))
     absent = [name for name, stats in ranked if not stats.masks]
     note = f'<p class="soft">No masks of: {text(", ".join(absent))}.</p>' if absent else ""
-    key = _key([(split, _SPLIT_COLOURS.get(split, "var(--other)")) for split in figures])
+    key = colour_key([(split, _SPLIT_COLOURS.get(split, "var(--other)")) for split in figures])
     return f"<h2>Masks per category</h2>{key}{_bar_rows(rows)}{note}"
 
 
@@ -159,12 +158,7 @@ def _source_bars(figures: dict[str, SplitStats]) -> str:
             for count, (name, colour) in zip(counts, names, strict=True)
         ]
         rows.append((split, share_bar(parts), f"{stats.frames:,} seconds"))
-    return f"<h2>How many sound at once</h2>{_key(list(names))}{_bar_rows(rows)}"
-
-
-def _key(entries: list[tuple[str, str]]) -> str:
-    chips = (f'<span><i class="chip" style="background:{colour}"></i>{text(name)}</span>' for name, colour in entries)
-    return f'<div class="key">{"".join(chips)}</div>'
+    return f"<h2>How many sound at once</h2>{colour_key(names)}{_bar_rows(rows)}"
 
 
 def _bar_rows(rows: list[tuple[str, str, str]]) -> str:

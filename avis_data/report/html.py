@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-__all__ = ["document", "image", "share_bar", "table", "text"]
+__all__ = ["colour_key", "document", "image", "large_figures", "share_bar", "table", "text"]
 
 
 def text(value: object) -> str:
@@ -43,14 +43,41 @@ def image(picture: Image.Image, *, alternative: str) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, total: bool = False) -> str:
-    """A table; its first column holds names, the others numbers. `total`: the last row is the sum."""
-    cells = "".join(f"<th>{text(name)}</th>" for name in head)
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], *, total: bool = False, ends_in_words: bool = False
+) -> str:
+    """A table; its first column holds names, the others numbers.
+
+    Args:
+        head: names of the columns.
+        rows: their cells.
+        total: whether the last row is the sum.
+        ends_in_words: whether the last column holds sentences.
+    """
+    words = ' style="text-align:left;white-space:normal"'
+    last = len(head) - 1 if ends_in_words else -1
+
+    def cells(tag: str, row: Sequence[object]) -> str:
+        return "".join(f"<{tag}{words if n == last else ''}>{text(value)}</{tag}>" for n, value in enumerate(row))
+
     lines = []
     for number, row in enumerate(rows):
         kind = ' class="total"' if total and number == len(rows) - 1 else ""
-        lines.append(f"<tr{kind}>" + "".join(f"<td>{text(value)}</td>" for value in row) + "</tr>")
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+        lines.append(f"<tr{kind}>{cells('td', row)}</tr>")
+    top = f"<thead><tr>{cells('th', head)}</tr></thead>"
+    return f'<div class="scroll"><table>{top}<tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def colour_key(entries: Iterable[tuple[str, str]]) -> str:
+    """What colours mean: (name, CSS colour) each."""
+    chips = (f'<span><i class="chip" style="background:{colour}"></i>{text(name)}</span>' for name, colour in entries)
+    return f'<div class="key">{"".join(chips)}</div>'
+
+
+def large_figures(entries: Iterable[tuple[str, str]]) -> str:
+    """The figures at the top of a page: (value, what it is) each."""
+    items = "".join(f"<li><b>{text(value)}</b><span>{text(name)}</span></li>" for value, name in entries)
+    return f'<ul class="figures">{items}</ul>'
 
 
 def share_bar(parts: Sequence[tuple[float, str, str]]) -> str:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from avis_data import __version__
-from avis_data.annotation.agreement.adjudication import adjudication_queue
-from avis_data.annotation.agreement.compare import ClipAgreement
-from avis_data.annotation.agreement.figures import AgreementFigures, Estimate, agreement_figures, annotator_figures
-from avis_data.annotation.agreement.strips import clip_strips, strips_key
 from avis_data.errors import ConfigError
 from avis_data.io import write_text
-from avis_data.paths import Workspace
-from avis_data.report.html import document, table, text
+from avis_data.report.agreement_figures import AgreementFigures, AgreementReport, ClipStrips, Estimate, StripRow
+from avis_data.report.html import colour_key, document, large_figures, table, text
 
-__all__ = ["AgreementReport", "agreement_report", "write_agreement_page"]
+__all__ = ["MOST_STRIPS", "write_agreement_page"]
 
-_ROWS, _STRIPS = 100, 12
-"""Clips of the queue in the table, and with their seconds drawn."""
+MOST_STRIPS = 12
+"""How many clips a page draws second by second."""
+_ROWS = 100
+"""Clips of the queue in the table."""
 _ESTIMATES = (
     ("mask IoU", "mask_iou", "over the seconds in which both have a mask of the same object"),
     ("boundary F", "boundary_f", "of the outlines, over the same seconds"),
@@ -29,70 +28,23 @@ _ESTIMATES = (
     ("Cohen's kappa", "kappa", "of sounding, over seconds and objects; 0 is chance"),
 )
 _PLOT_PX, _ROW_PX, _LEFT_PX = 640, 30, 130
+_STRIPS_PX, _STRIPS_LEFT_PX, _STRIP_PX, _GAP_PX = 960, 190, 15, 12
+_SOUNDING, _SILENT, _HEARD, _DIFFERENT = "var(--accent)", "var(--silent)", "var(--val)", "#d63a3a"
+_STRIPS_KEY = (
+    ("sounding, with a mask", _SOUNDING),
+    ("in view, silent", _SILENT),
+    ("heard, no mask", _HEARD),
+    ("they differ in what would be published", _DIFFERENT),
+)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AgreementReport:
-    """All figures of agreement."""
-
-    total: AgreementFigures
-    rounds: Mapping[str, AgreementFigures]
-    annotators: Mapping[str, AgreementFigures]
-    queue: Sequence[ClipAgreement]
-    """Every comparison, the one in which people differ most first."""
-    is_blind: bool
-    """Whether it is of people who labelled without knowing of each other."""
-    states: Mapping[str, str]
-    """Where each clip stands now: what is `to review` or in `review` is still to be decided."""
-
-    def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
-        return {
-            "blind": self.is_blind,
-            "total": self.total.as_dict(),
-            "rounds": {name: figures.as_dict() for name, figures in self.rounds.items()},
-            "annotators": {name: figures.as_dict() for name, figures in self.annotators.items()},
-            "queue": [
-                {
-                    "clip_id": item.clip_id,
-                    "round": item.round,
-                    "annotators": [item.a, item.b],
-                    "disagreement": item.disagreement,
-                    "seconds_differing": item.seconds_differing,
-                    "seconds_sounding": item.seconds_sounding,
-                    "tracks_of_one": item.num_only_a + item.num_only_b,
-                    "verdicts": list(item.verdicts),
-                    "state": self.states.get(item.clip_id),
-                }
-                for item in self.queue
-            ],
-        }
-
-
-def agreement_report(
-    items: Iterable[ClipAgreement], *, is_blind: bool = True, states: Mapping[str, str] | None = None
-) -> AgreementReport:
-    """The figures over all comparisons, by round and by person, and the queue for adjudication.
+def write_agreement_page(report: AgreementReport, strips: Iterable[ClipStrips], out: Path) -> None:
+    """Write the page: one file that loads nothing.
 
     Args:
-        items: comparisons.
-        is_blind: whether they are of drafts; else of what people were given with what they left.
-        states: where the clips stand.
-    """
-    every = list(items)
-    names = list(dict.fromkeys(item.round for item in every))
-    return AgreementReport(
-        total=agreement_figures(every),
-        rounds={name: agreement_figures([item for item in every if item.round == name]) for name in names},
-        annotators=annotator_figures(every),
-        queue=adjudication_queue(every),
-        is_blind=is_blind,
-        states=dict(states or {}),
-    )
-
-
-def write_agreement_page(workspace: Workspace, report: AgreementReport, out: Path) -> None:
-    """Write the page: one file that loads nothing.
+        report: all figures.
+        strips: the clips to draw second by second, in this order; `MOST_STRIPS` of them are enough.
+        out: the page.
 
     Raises:
         ConfigError: if `out` is a folder.
@@ -103,10 +55,9 @@ def write_agreement_page(workspace: Workspace, report: AgreementReport, out: Pat
     if len(report.rounds) > 1:
         sections.append("<h2>Rounds</h2>" + _figures_table("round", report.rounds))
     sections += [_categories(report.total), _people(report), _queue(report)]
-    shown = [item for item in report.queue if item.disagreement > 0][:_STRIPS]
-    if shown:
-        sections += ["<h2>Where they differ most, second by second</h2>", strips_key()]
-    sections += [clip_strips(workspace, item) for item in shown]
+    drawn = [_clip_strips(clip) for clip in strips]
+    if drawn:
+        sections += ["<h2>Where they differ most, second by second</h2>", colour_key(_STRIPS_KEY), *drawn]
     sections.append(
         f"<footer>Written by avis-data {text(__version__)}; definitions in docs/review.md. "
         "This page loads nothing from a network.</footer>"
@@ -124,18 +75,13 @@ def _header(report: AgreementReport) -> str:
         (_number(total.kappa.value), "kappa of sounding"),
         (_percent(total.disagreement), "sounding seconds that differ"),
     )
-    items = "".join(f"<li><b>{text(value)}</b><span>{text(name)}</span></li>" for value, name in figures)
     what = (
         "Clips that two people labelled without knowing of each other."
         if report.is_blind
         else "What people found in these rounds and what they left. They had seen it, so this is how much was changed,"
         " and not how far people agree who label on their own. Clips that were sent back are left out."
     )
-    return (
-        "<header><h1>Agreement between annotators</h1>"
-        f"<p class='soft'>{what}</p>"
-        f"<ul class='figures'>{items}</ul></header>"
-    )
+    return f"<header><h1>Agreement between annotators</h1><p class='soft'>{what}</p>{large_figures(figures)}</header>"
 
 
 def _estimates(total: AgreementFigures) -> str:
@@ -149,7 +95,8 @@ def _estimates(total: AgreementFigures) -> str:
         ("offset error", _seconds(spans.offset_mean_abs_s), "", f"{spans.num_unpaired} intervals of one only"),
         ("objects", f"{total.num_matched}", "", f"that both marked; {total.num_unmatched} that only one did"),
     ]
-    return f"<h2>Figures</h2>{_plot(total)}{_left_table(('figure', 'value', '95 %', 'what it is'), rows)}"
+    head = ("figure", "value", "95 %", "what it is")
+    return f"<h2>Figures</h2>{_plot(total)}{table(head, rows, ends_in_words=True)}"
 
 
 def _plot(total: AgreementFigures) -> str:
@@ -228,9 +175,9 @@ def _queue(report: AgreementReport) -> str:
         (
             item.clip_id,
             _percent(item.disagreement),
-            report.states.get(item.clip_id, ""),
+            item.state or "",
             f"{item.seconds_differing} of {item.seconds_sounding}",
-            item.num_only_a + item.num_only_b,
+            item.tracks_of_one,
             f"{item.a} / {item.b}",
             item.round,
         )
@@ -245,15 +192,45 @@ def _queue(report: AgreementReport) -> str:
     return f"<h2>Clips, most disagreement first</h2>{table(head, rows)}{rest}"
 
 
-def _left_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """As `table`, the last column is text."""
-    style = ' style="text-align:left;white-space:normal"'
-    cells = "".join(f"<th{style if name == head[-1] else ''}>{text(name)}</th>" for name in head)
-    lines = []
-    for *numbers, last in rows:
-        columns = "".join(f"<td>{text(value)}</td>" for value in numbers)
-        lines.append(f"<tr>{columns}<td{style}>{text(last)}</td></tr>")
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+def _clip_strips(clip: ClipStrips) -> str:
+    """The seconds of every object as the two see them, first one above, second one below."""
+    group_px = 2 * _STRIP_PX + 6 + _GAP_PX
+    height = max(group_px * len(clip.tracks) + 18, 30)
+    cell = (_STRIPS_PX - _STRIPS_LEFT_PX) / clip.num_seconds
+    parts = []
+    for number, track in enumerate(clip.tracks):
+        top = group_px * number
+        parts += _cells(track.upper, top, cell) + _cells(track.lower, top + _STRIP_PX + 1, cell)
+        for t in np.flatnonzero(track.differing_T):
+            parts.append(_rect(t, top + 2 * _STRIP_PX + 2, cell, 4, _DIFFERENT))
+        for row, offset in ((track.upper, 0), (track.lower, _STRIP_PX + 1)):
+            name, y = row.name or "not marked", top + offset + 12
+            parts.append(f'<text x="{_STRIPS_LEFT_PX - 8}" y="{y}" text-anchor="end">{text(name[:26])}</text>')
+    for t in range(0, clip.num_seconds, max(1, clip.num_seconds // 12)):
+        parts.append(f'<text x="{_STRIPS_LEFT_PX + cell * t:.1f}" y="{height - 3}">{t} s</text>')
+    title = f"{clip.clip_id}: {clip.a} above, {clip.b} below"
+    return (
+        f'<figure><figcaption>{text(title)}</figcaption><svg viewBox="0 0 {_STRIPS_PX} {height}" role="img" '
+        f'aria-label="{text(title)}">{"".join(parts)}</svg></figure>'
+    )
+
+
+def _cells(row: StripRow, top: float, cell: float) -> list[str]:
+    width = _STRIPS_PX - _STRIPS_LEFT_PX
+    parts = [
+        f'<rect x="{_STRIPS_LEFT_PX}" y="{top}" width="{width}" height="{_STRIP_PX}" fill="var(--line)" '
+        'fill-opacity="0.45"/>'
+    ]
+    for t in np.flatnonzero(row.masked_T | row.heard_T):
+        colour = _SOUNDING if row.masked_T[t] and row.heard_T[t] else _SILENT if row.masked_T[t] else _HEARD
+        parts.append(_rect(t, top, cell, _STRIP_PX, colour))
+    return parts
+
+
+def _rect(second: int, top: float, cell: float, height: float, colour: str) -> str:
+    width = max(cell - 0.7, 0.5)
+    x = _STRIPS_LEFT_PX + cell * second
+    return f'<rect x="{x:.1f}" y="{top}" width="{width:.1f}" height="{height}" fill="{colour}"/>'
 
 
 def _number(value: float | None) -> str:
