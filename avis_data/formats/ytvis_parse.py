@@ -31,8 +31,6 @@ class ParsedYtvis:
     """Polygons that were left out, as the official loader does."""
     bad_video_ids: set[int] = field(default_factory=set)
     """Videos of which a track could not be read, so whose truth here is not complete."""
-    has_annotations: bool = True
-    """False: there is no list of them, as in files of hidden test sets; an empty list is one."""
     places: dict[tuple[str, int], str] = field(default_factory=dict)
     """Where an entry stands, by its table and id: `("annotations", 13)` gives `annotations[12] (id 13)`."""
 
@@ -71,6 +69,7 @@ def parse_ytvis(raw: Any) -> ParsedYtvis:
         categories=tuple(category for _, category in categories),
         info=info if isinstance(info, dict) else {},
         licenses=tuple(licenses) if isinstance(licenses, list) else (),
+        has_annotations=isinstance(raw.get("annotations"), list),
     )
     return parsed
 
@@ -83,10 +82,8 @@ def entry_name(table: str, index: int, entry: Any) -> str:
 
 def _entries(parsed: ParsedYtvis, raw: dict[str, Any], table: str) -> Iterator[tuple[str, dict[str, Any]]]:
     entries = raw.get(table)
-    if table == "annotations":
-        parsed.has_annotations = isinstance(entries, list)
-        if entries is None:  # YouTube-VIS files of a hidden test set look like this
-            return
+    if table == "annotations" and entries is None:  # YouTube-VIS files of a hidden test set look like this
+        return
     if not isinstance(entries, list):
         parsed.problem("", table, f"must be a list, is {'missing' if table not in raw else type(entries).__name__}")
         return

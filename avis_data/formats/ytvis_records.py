@@ -67,3 +67,5 @@ class YtvisDataset:
     categories: tuple[Category, ...]
     info: Mapping[str, Any] = field(default_factory=dict)
     licenses: tuple[Any, ...] = ()
+    has_annotations: bool = True
+    """False: there is no list of them, as in files of hidden test sets; an empty list is one."""

@@ -171,7 +171,7 @@ def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
 
 def check_annotated(parsed: ParsedYtvis, truth: Path) -> None:
     """Raise DataError for a file that says nothing of sound, as those of hidden test sets: it is no truth."""
-    if not parsed.has_annotations:
+    if not parsed.dataset.has_annotations:
         raise DataError(
             f"{truth}: holds no annotations (a test file?), nothing imported",
             hint='a file with "annotations": [] says that nothing sounds in any of its videos',

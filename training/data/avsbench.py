@@ -21,10 +21,10 @@ from pydantic import Field
 from torch import Tensor
 
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.media.stills import open_still
 from avis_data.metrics.avs_files import classes_of_colours
 from avis_data.training.data.avsbench_layout import AvsFiles, LayoutName, open_layout
 from avis_data.training.data.avsbench_sound import AvsAudioKind, AvsHearing
-from avis_data.training.data.split import open_picture
 
 __all__ = ["AvsClipSource", "AvsDataConfig", "AvsSplit", "label_of", "open_avs_split", "read_frame", "square_label"]
 
@@ -123,7 +123,7 @@ def read_frame(path: Path, side: int, *, crop: bool) -> NDArray[np.uint8]:
     Args:
         crop: keep its aspect and cut out the middle; else it is squeezed.
     """
-    return np.asarray(_square(open_picture(path), side, crop=crop, resample=Image.Resampling.BILINEAR))
+    return np.asarray(_square(open_still(path), side, crop=crop, resample=Image.Resampling.BILINEAR))
 
 
 def square_label(label_hw: NDArray[np.uint8], side: int, *, crop: bool) -> NDArray[np.uint8]:
@@ -152,7 +152,7 @@ class AvsClipSource:
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width of the original frames, told by the first."""
-        picture = open_picture(self._clip.frames[0])
+        picture = open_still(self._clip.frames[0])
         return picture.height, picture.width
 
     @property

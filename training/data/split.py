@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle, area
+from avis_data.media.stills import open_still
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.frame_times import FrameTimes, frame_times
 
-__all__ = ["DatasetClip", "DatasetTrack", "SplitData", "open_picture", "open_split"]
+__all__ = ["DatasetClip", "DatasetTrack", "SplitData", "open_split"]
 
 _LAYOUT = "an export has train.json, val.json, test.json and the folders train, val, test (avis-data export)"
 
@@ -75,7 +76,7 @@ class DatasetClip:
             DataError: if it cannot be decoded or has another size than the truth file says.
         """
         path = self.folder / self.file_names[frame]
-        picture = open_picture(path)
+        picture = open_still(path)
         if (picture.height, picture.width) != self.size_hw:
             said = f"{self.size_hw[1]} x {self.size_hw[0]}"
             raise DataError(f"{path}: has {picture.width} x {picture.height} pixels, the truth file says {said}")
@@ -148,15 +149,6 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
         categories={category.id: category.name for category in dataset.categories},
         audio=audio,
     )
-
-
-def open_picture(path: Path) -> Image.Image:
-    """A still, decoded, RGB. Raises DataError if it is no picture."""
-    try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise DataError(f"{path}: no picture ({error})", hint="avis-data validate DATASET --deep") from None
 
 
 def _clip(

@@ -19,9 +19,10 @@ from avis_data.errors import DataError, ItemError
 from avis_data.io import atomic_path
 from avis_data.masks.rle import decode
 from avis_data.media.ffmpeg import find_ffmpeg, local_file, run_ffmpeg
+from avis_data.media.stills import open_still
 from avis_data.report.clips import ClipView
 from avis_data.report.sheet import colour_of, loudness
-from avis_data.training.data.split import open_picture, open_split
+from avis_data.training.data.split import open_split
 from avis_data.training.predict.drawing import predicted_view, write_sheet
 from avis_data.training.predict.results import read_results
 
@@ -157,7 +158,7 @@ class _Strip:
 
 def _overlay(view: ClipView, frame: int) -> Image.Image:
     """A still with the masks that sound, at a width at which names can be read."""
-    picture = open_picture(view.stills[frame])
+    picture = open_still(view.stills[frame])
     pixels = np.asarray(picture, dtype=np.float32).copy()
     for number, track in enumerate(view.tracks):
         rle = track.masks[frame]

@@ -11,10 +11,10 @@ from PIL import Image, UnidentifiedImageError
 
 from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, encode
+from avis_data.media.stills import open_still
 from avis_data.metrics.avs_files import classes_of_colours
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.training.data.avsbench_layout import AvsFiles, open_layout
-from avis_data.training.data.split import open_picture
 from avis_data.training.predict.visualize import write_views
 
 __all__ = ["masks_view", "visualize_masks"]
@@ -64,7 +64,7 @@ def masks_view(clip: AvsFiles, masks: Path, split_name: str, categories: dict[in
     """
     found: dict[int, list[Rle | None]] = {}
     for frame, (still, name) in enumerate(zip(clip.frames, clip.result_names, strict=True)):
-        values = _values(masks / clip.result / name, open_picture(still).size, categories)
+        values = _values(masks / clip.result / name, open_still(still).size, categories)
         for value in np.unique(values[values > 0]).tolist():
             found.setdefault(value, [None] * len(clip.frames))[frame] = encode(values == value)
     return ClipView(
