@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avis_data.training.checkpoints.weight_files import load_trained
+from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import load_config
 from avis_data.training.data.avsbench_layout import open_layout
 from avis_data.training.predict.predict_avs import predict_masks

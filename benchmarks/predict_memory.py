@@ -18,7 +18,7 @@ import time
 import torch
 from torch import Tensor
 
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.models.inference import PredictOptions
 

@@ -20,27 +20,27 @@ its objective is the file of losses beside it.
     AVS-BG, TPAVI     models/avs_bg/model.py;  avs_bg/losses.py
 
 **Parts that models share.** In models/: backbones.py (ResNet, Swin, PVT v2), frames.py (normalising, padding),
-positions.py (sine codes), attention.py (transformer pieces with positions), fpn.py (pyramid to stride 4),
-pixel_decoder.py and deformable.py (Mask2Former's). Dynamic filters are of two kinds: one product with a map in
+positions.py (sine codes), attention.py (transformer pieces with positions).
+Dynamic filters are of two kinds: one product with a map in
 models/rcf/network.py, three layers of each instance's own in models/afcv/mask_head.py. Here: matcher.py (sets),
-losses.py (dice, classes, masks), targets.py, points.py (masks at points), precision.py, inference.py (heads to tracks),
+losses.py (dice, classes, masks), targets.py, points.py (masks at points), inference.py (heads to tracks),
 online.py (frame by frame).
 
 **Data.** In data/: clips.py says what a model gets and gives.
 
     AVISeg layout     split.py opens a split; sampling.py draws frames, augment.py changes them, loading.py does both in
                       worker processes; source.py is a clip to predict; video_dataset.py makes a dataset of one video
-    sound of it       audio_features.py names the kinds: audio_rows.py (VGGish, computed before), audio_windows.py
+    sound of it       audio_features.py names the kinds and reads those computed before; audio_windows.py
                       (VGGish before each frame), audio_summary.py (no weights), audio_slices.py (pictures of it);
                       audio_sound.py reads WAVs, frame_times.py says when a frame is
-    AVSBench layout   avsbench_layout.py (S4, MS3, AVSS), avsbench.py, avsbench_sound.py; avs_clips.py
+    AVSBench layout   avsbench_layout.py (S4, MS3, AVSS), avsbench.py, avsbench_sound.py
 
-**A run.** In run/: loop.py with optimiser.py, distributed.py (torchrun), interrupts.py, training_log.py, run_folder.py,
+**A run.** In run/: loop.py with optimiser.py, distributed.py (torchrun), training_log.py, run_folder.py,
 validation.py (measured while it learns), avs_task.py (what is different for AVSBench). Of predict/: results.py (result
 files), avs_masks.py (pictures of masks).
 
-**Weights.** In checkpoints/: weight_files.py: files of ours, which say their config; the others: what people published.
-start_weights.py takes whatever `--init` names; backbone_names.py, hugging_face.py and each model's official_names.py
-map names (by the rules of renaming.py), official_shapes.py reads the architecture off the tensors, refused.py says what
-is not taken, and why; conversion.py writes ours.
+**Weights.** In checkpoints/: trained.py: files of ours, which say their config; the others: what people published.
+start_weights.py takes whatever `--init` names; models/backbone_weights.py, hugging_face.py and each model's
+official_names.py map names (by the rules of models/renaming.py), official_shapes.py reads the architecture off the
+tensors; conversion.py writes ours.
 """

@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avis_data.training.checkpoints.backbone_names import official_pvt_tensors
 from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.avs_bg.decoder import MaskDecoder
 from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.fusion import AudioVisualGate, Tpavi
-from avis_data.training.models.avs_bg.generation import SoundGenerator
-from avis_data.training.models.avs_bg.head import AvsHead, AvsMaps
+from avis_data.training.models.avs_bg.head import AvsHead, AvsMaps, MotionGate, SoundGenerator
 from avis_data.training.models.avs_bg.losses import (
     class_mask_loss,
     generation_loss,
@@ -23,8 +21,8 @@ from avis_data.training.models.avs_bg.losses import (
     mask_entropy_and_iou,
     seen_vectors,
 )
-from avis_data.training.models.avs_bg.motion import MotionGate
 from avis_data.training.models.avs_bg.official_names import from_official_avs
+from avis_data.training.models.backbone_weights import official_pvt_tensors
 from avis_data.training.models.backbones import PvtSpec, build_backbone
 from support.parity_cases import Case, recorded
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from avis_data.training.data.avs_clips import AvsTrainingClip
+from avis_data.training.data.clips import AvsTrainingClip
 from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
 from avis_data.training.models.avs_bg.model import AvsBg
 from avis_data.training.models.backbones import ResNetSpec

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.io import atomic_path
-from avis_data.training.checkpoints.refused import check_licence
-from avis_data.training.checkpoints.weight_files import build_model, weights_metadata
+from avis_data.training.checkpoints.start_weights import check_licence
+from avis_data.training.checkpoints.trained import build_model, weights_metadata
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.models.avism.config import AvismConfig
 from avis_data.training.models.avism.official_names import Renamed, from_official_avism, is_official_avism

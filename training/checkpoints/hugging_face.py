@@ -15,7 +15,7 @@ from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, PvtV2Bac
 from transformers.utils import logging
 
 from avis_data.errors import DataError
-from avis_data.training.checkpoints.renaming import renamed, rules
+from avis_data.training.models.renaming import renamed, rules
 
 __all__ = ["from_hugging_face"]
 

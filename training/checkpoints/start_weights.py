@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from avis_data.errors import DataError
-from avis_data.training.checkpoints.backbone_names import from_published_backbone
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
-from avis_data.training.checkpoints.refused import check_licence
 from avis_data.training.models.avism.official_names import from_official_avism, is_official_avism
 from avis_data.training.models.avs_bg.official_names import from_official_avs, is_official_avs
+from avis_data.training.models.backbone_weights import from_published_backbone
 from avis_data.weights.files import read_tensors
 
-__all__ = ["LoadReport", "load_into", "read_start_weights"]
+__all__ = ["LoadReport", "check_licence", "load_into", "read_start_weights"]
 
 _OUR_PARTS = ("backbone.body.", "pixel_decoder.", "frame_decoder.", "tracker.")
 
@@ -84,3 +83,25 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, where: str = "
         unexpected=tuple(name for name in tensors if name not in own),
         misshapen=tuple(name for name in tensors if name in own and name not in fitting),
     )
+
+
+_ADELAIDET = ("proposal_generator.fcos_head.", "controller.")
+"""What tensors of CrossVIS, and of CondInst that it starts from, are called in its code base."""
+
+
+def check_licence(path: Path, names: Iterable[str]) -> None:
+    """Refuse what may not be used by everybody.
+
+    Args:
+        path: of the checkpoint, for the message.
+        names: of its tensors.
+
+    Raises:
+        DataError: for checkpoints of CrossVIS and CondInst, whose licence allows non-commercial use only.
+    """
+    if any(name.removeprefix("module.").startswith(_ADELAIDET) for name in names):
+        raise DataError(
+            f"{path}: is a CrossVIS or CondInst checkpoint of the authors; their licence allows non-commercial use "
+            "only, which weights converted or trained from it would inherit, so it is refused",
+            hint="avis-data train-baseline --data EXPORT --config crossvis_r50 --init resnet50.pth",
+        )

@@ -1,4 +1,4 @@
-"""What goes into a model and what comes out: training clips, clips to predict, tracks.
+"""What goes into a model and what comes out: training clips of either task, clips to predict, tracks.
 
 Shapes: T frames, N tracks as labelled, H, W pixels of a frame at network size, A audio channels.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avis_data.masks.rle import Rle
 
-__all__ = ["ClipSource", "PredictedTrack", "TensorClip", "TrainingBatch", "TrainingClip"]
+__all__ = ["AvsTrainingClip", "ClipSource", "PredictedTrack", "TensorClip", "TrainingBatch", "TrainingClip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +111,32 @@ class PredictedTrack:
     """The video query it comes from; a query may give several tracks of different classes."""
     masks: tuple[Rle, ...]
     """One per frame, at the original size; empty where the object does not sound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvsTrainingClip:
+    """A whole clip with its sound and truth, at network size."""
+
+    clip_id: str
+    """Named in errors."""
+    frames_T3HW: Tensor
+    """RGB, uint8; zeros where no frame exists."""
+    audio_TA: Tensor | None
+    """float32, one vector per frame; None for a model without audio."""
+    labels_THW: Tensor
+    """int64: 1 where something sounds, or the class (0: background); zeros in frames without a label."""
+    labelled_T: Tensor
+    """bool, which frames have a label."""
+    exists_T: Tensor
+    """bool, which frames exist: those after them only fill the clip up to a fixed length."""
+
+    def to(self, device: torch.device | str) -> AvsTrainingClip:
+        """The same clip with its tensors on a device."""
+        return replace(
+            self,
+            frames_T3HW=self.frames_T3HW.to(device, non_blocking=True),
+            audio_TA=None if self.audio_TA is None else self.audio_TA.to(device, non_blocking=True),
+            labels_THW=self.labels_THW.to(device, non_blocking=True),
+            labelled_T=self.labelled_T.to(device, non_blocking=True),
+            exists_T=self.exists_T.to(device, non_blocking=True),
+        )

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from avis_data.masks.rle import Rle, area, encode
 from avis_data.training.data.clips import PredictedTrack
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 
 __all__ = [
     "Candidates",

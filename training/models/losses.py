@@ -15,8 +15,7 @@ from torch import Tensor, distributed
 from torch.nn import functional
 
 from avis_data.training.models.matcher import Matches
-from avis_data.training.models.points import sample_points
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32, sample_points
 from avis_data.training.models.targets import ClipTarget
 
 __all__ = ["Ratio", "class_loss", "dice_losses", "joined", "mask_losses", "means", "similarity_loss"]

@@ -14,8 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
 
-from avis_data.training.models.points import sample_points
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32, sample_points
 from avis_data.training.models.targets import ClipTarget
 
 __all__ = ["CostWeights", "Matches", "dice_costs", "match_cost", "matched"]

@@ -1,4 +1,4 @@
-"""Points on masks: where matching and mask losses look, instead of at all pixels.
+"""Points on masks: where matching and mask losses look, instead of at all pixels; and the precision they need.
 
 Shapes: R rows (a pair, or a pair and frame), M maps, P points, H, W cells of a map; points are (x, y) in [0, 1].
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["PointSource", "SeededPoints", "sample_points", "uncertain_points"]
+__all__ = ["PointSource", "SeededPoints", "at_least_float32", "sample_points", "uncertain_points"]
 
 
 class PointSource(Protocol):
@@ -66,3 +66,8 @@ def uncertain_points(logits_R1HW: Tensor, candidates_RP2: Tensor, extra_RP2: Ten
     uncertainty = -sample_points(logits_R1HW, candidates_RP2)[:, 0].abs()
     chosen = uncertainty.topk(keep, dim=1).indices
     return torch.cat((candidates_RP2.gather(1, chosen[..., None].expand(-1, -1, 2)), extra_RP2), dim=1)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor as float32, or as it is where it is float64 (used to tell rounding from another formula)."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

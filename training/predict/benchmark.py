@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from avis_data.errors import ConfigError, ToolError
-from avis_data.training.checkpoints.weight_files import load_trained
+from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.augment import resized

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.training.checkpoints.weight_files import categories_of_weights, load_trained, weights_file
+from avis_data.training.checkpoints.trained import categories_of_weights, load_trained, weights_file
 from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.source import SplitClipSource

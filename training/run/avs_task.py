@@ -21,7 +21,6 @@ from avis_data.io import atomic_path
 from avis_data.metrics.avs import AvsClip, AvsFrames, measure_avs, summarise_avs
 from avis_data.metrics.avss import AvssClip, AvssSums, measure_avss, summarise_avss
 from avis_data.training.config import RunConfig
-from avis_data.training.data.avs_clips import AvsTrainingClip
 from avis_data.training.data.avsbench import (
     AvsClipSource,
     AvsSplit,
@@ -31,6 +30,7 @@ from avis_data.training.data.avsbench import (
     square_label,
 )
 from avis_data.training.data.avsbench_layout import AvsFiles
+from avis_data.training.data.clips import AvsTrainingClip
 from avis_data.training.data.sampling import ClipOrder
 from avis_data.training.predict.avs_masks import mask_picture
 from avis_data.training.run.distributed import Processes

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,20 +20,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
-from avis_data.training.checkpoints.weight_files import build_model, load_exactly, weights_metadata
+from avis_data.training.checkpoints.trained import build_model, load_exactly, weights_metadata
 from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import TrainingBatch
 from avis_data.training.data.loading import DataConfig, batches
 from avis_data.training.data.sampling import SampleNumbers
 from avis_data.training.run.distributed import Processes
-from avis_data.training.run.interrupts import StopRequest
 from avis_data.training.run.optimiser import build_optimiser, rate_factor, set_rate
 from avis_data.training.run.run_folder import RunFolder, RunState, restore_optimiser
 from avis_data.training.run.task import Split, task_of
 from avis_data.training.run.training_log import StepRecord, TrainingLog
 from avis_data.training.run.validation import Figures
 
-__all__ = ["Trainer", "TrainingResult", "new_model", "out_of_memory"]
+__all__ = ["StopRequest", "Trainer", "TrainingResult", "new_model", "out_of_memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,3 +324,31 @@ def _is_due(iteration: int, every: int, *, last: bool) -> bool:
 def _unsynchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
     """Within it gradients stay in their process, where several share the model."""
     return model.no_sync() if wanted and isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Within it, the first Ctrl-C or SIGTERM sets `asked`; the second one acts as it always does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from avis_data.config import apply_settings
 from avis_data.errors import ConfigError, DataError
-from avis_data.training.checkpoints.weight_files import load_initial
+from avis_data.training.checkpoints.trained import load_initial
 from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
 from avis_data.training.registry import model_entry
 from avis_data.training.run.distributed import choose_device, joined_processes

@@ -15,7 +15,7 @@ from torch import Tensor
 from avis_data.cli.main import main
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.start_weights import load_into, read_start_weights
-from avis_data.training.checkpoints.weight_files import config_of_weights, load_exactly
+from avis_data.training.checkpoints.trained import config_of_weights, load_exactly
 from avis_data.training.models.avism.config import AvismConfig
 from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.avism.official_names import from_official_avism

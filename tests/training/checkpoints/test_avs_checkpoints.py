@@ -14,7 +14,7 @@ from avis_data.cli.main import main
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.conversion import convert_checkpoint
 from avis_data.training.checkpoints.start_weights import read_start_weights
-from avis_data.training.checkpoints.weight_files import build_model, load_initial, load_trained
+from avis_data.training.checkpoints.trained import build_model, load_initial, load_trained
 from avis_data.training.config import load_config
 from avis_data.training.data.clips import TensorClip
 from avis_data.training.models.avs_bg.config import AvsBgConfig

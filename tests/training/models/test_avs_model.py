@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.data.clips import TensorClip, TrainingBatch
-from avis_data.training.models.avs_bg import motion as motion_module
+from avis_data.training.models.avs_bg import head as head_module
 from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.fusion import AudioVisualGate, Tpavi
-from avis_data.training.models.avs_bg.generation import SoundGenerator
+from avis_data.training.models.avs_bg.head import MotionGate, SoundGenerator
 from avis_data.training.models.avs_bg.losses import generation_loss, mask_entropy_and_iou
-from avis_data.training.models.avs_bg.motion import MotionGate
 from support.tiny_avs import avs_clip, tiny_avs
 
 
@@ -108,7 +107,7 @@ def test_motion_in_chunks_equals_its_definition(monkeypatch: pytest.MonkeyPatch)
     z = torch.randn(4, 6, 3, 4, dtype=torch.float64, requires_grad=True)
     whole = gate(z, ClipFrames((4,)))
     (wanted,) = torch.autograd.grad(whole.square().sum(), z)
-    monkeypatch.setattr(motion_module, "_PRODUCTS_AT_ONCE", 100)  # two rows at a time
+    monkeypatch.setattr(head_module, "_PRODUCTS_AT_ONCE", 100)  # two rows at a time
     chunked = gate(z, ClipFrames((4,)))
     (found,) = torch.autograd.grad(chunked.square().sum(), z)
     assert torch.allclose(chunked, whole) and torch.allclose(found, wanted)

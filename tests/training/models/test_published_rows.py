@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.models.afcv.model import Afcv
 from avis_data.training.models.avs_bg.frames import ClipFrames

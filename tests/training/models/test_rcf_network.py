@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.models.positions import sine_position
 from avis_data.training.models.rcf.config import RcfConfig

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from avis_data.errors import ConfigError
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.predict.benchmark import BenchmarkRequest, benchmark_model, latency_s
 from support.tiny_rcf import TINY_RUN

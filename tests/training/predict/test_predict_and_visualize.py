@@ -17,7 +17,7 @@ from avis_data.errors import ProblemsError
 from avis_data.masks.rle import Rle, encode
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.report.sheet import colour_of
-from avis_data.training.checkpoints.weight_files import build_model, config_of_weights, weights_metadata
+from avis_data.training.checkpoints.trained import build_model, config_of_weights, weights_metadata
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.split import open_split
 from avis_data.training.predict.predict import PredictRequest, predict

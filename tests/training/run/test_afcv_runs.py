@@ -19,7 +19,7 @@ from avis_data.features.logmel import log_mel
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.masks.rle import encode
-from avis_data.training.checkpoints.weight_files import build_model, config_of_weights
+from avis_data.training.checkpoints.trained import build_model, config_of_weights
 from avis_data.training.config import RunConfig, config_values, load_config
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.sampling import FramePairs

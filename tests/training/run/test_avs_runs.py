@@ -16,7 +16,7 @@ from PIL import Image
 
 from avis_data.errors import ConfigError, DataError, ProblemsError
 from avis_data.features.logmel import log_mel
-from avis_data.training.checkpoints.weight_files import load_trained
+from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.avsbench import AvsClipSource, AvsDataConfig, AvsSplit, open_avs_split
 from avis_data.training.data.avsbench_sound import read_examples

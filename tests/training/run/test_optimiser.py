@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config, shipped_configs
 from avis_data.training.registry import MODELS
 from avis_data.training.run.optimiser import (

@@ -16,7 +16,7 @@ from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples, log_mel,
 from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.formats.ytvis import read_ytvis, ytvis_json
 from avis_data.io import write_json
-from avis_data.training.checkpoints.weight_files import build_model
+from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.audio_summary import log_mel_summary, window_ends

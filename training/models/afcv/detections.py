@@ -18,7 +18,7 @@ from avis_data.training.models.afcv.fcos_head import FcosOutput
 from avis_data.training.models.afcv.mask_head import MASK_STRIDE, aligned_bilinear, dynamic_masks
 from avis_data.training.models.afcv.tracker import Detections
 from avis_data.training.models.inference import MaskSizes
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 
 __all__ = ["FoundObjects", "found_masks", "found_objects"]
 

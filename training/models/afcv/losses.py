@@ -17,7 +17,7 @@ from avis_data.training.models.afcv.fcos_head import FcosOutput
 from avis_data.training.models.afcv.mask_head import dynamic_masks
 from avis_data.training.models.afcv.targets import PairTargets
 from avis_data.training.models.losses import Ratio, dice_losses, means
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 
 __all__ = ["AfcvOutputs", "afcv_ratios", "box_loss", "centreness", "focal_loss", "mean_losses"]
 

@@ -17,8 +17,7 @@ from avis_data.training.models.avism.frame_decoder import FrameHead
 from avis_data.training.models.avism.tracker import TrackerOutput, video_masks
 from avis_data.training.models.losses import Ratio, class_loss, mask_losses, similarity_loss
 from avis_data.training.models.matcher import Matches, match_cost, matched
-from avis_data.training.models.points import PointSource, uncertain_points
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import PointSource, at_least_float32, uncertain_points
 from avis_data.training.models.targets import ClipTarget, frame_targets
 
 __all__ = [

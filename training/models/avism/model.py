@@ -1,5 +1,6 @@
 """AVISM: a frame-level localizer and a video-level tracker, both hearing the sound.
 
+    pixel_decoder.py          maps of a frame, by attention to a few places (deformable.py): Mask2Former's
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
     losses.py                 the objective;  config.py  what all of it is made of
@@ -24,14 +25,13 @@ from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBa
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameDecoder
 from avis_data.training.models.avism.losses import AvismPredictions, avism_losses, weighted
+from avis_data.training.models.avism.pixel_decoder import PixelDecoder, PixelMaps
 from avis_data.training.models.avism.tracker import Tracker
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, padded_size
 from avis_data.training.models.inference import MaskSizes, PredictOptions, gated_tracks, tracks_of
 from avis_data.training.models.losses import Ratio, joined, means
-from avis_data.training.models.pixel_decoder import PixelDecoder, PixelMaps
-from avis_data.training.models.points import PointSource, SeededPoints
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import PointSource, SeededPoints, at_least_float32
 from avis_data.training.models.targets import ClipTarget, clip_target
 
 __all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker"]

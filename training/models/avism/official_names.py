@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from avis_data.training.checkpoints.backbone_names import official_resnet_name, official_swin_tensors
-from avis_data.training.checkpoints.renaming import renamed, rules
+from avis_data.training.models.backbone_weights import official_resnet_name, official_swin_tensors
+from avis_data.training.models.renaming import Renamed, renamed, rules
 
-__all__ = ["Renamed", "from_official_avism", "is_official_avism"]
+__all__ = ["from_official_avism", "is_official_avism"]
 
 _PIXEL = "sem_seg_head.pixel_decoder."
 _FRAME = "sem_seg_head.predictor."
@@ -81,18 +80,6 @@ _PARTS = (
 _CLASS_WEIGHTS = re.compile(r"(?:avism_|vita_)?criterion\.empty_weight")
 _NOT_STORED = re.compile(r"backbone\..*\.(?:relative_position_index|num_batches_tracked|attn_mask)|pixel_(?:mean|std)")
 """Buffers that follow from the configuration."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Renamed:
-    """A checkpoint under our names."""
-
-    tensors: dict[str, Tensor]
-    """Named as in `Avism.state_dict()`."""
-    unknown: tuple[str, ...]
-    """Official names that no rule knows; their tensors are left out."""
-    odd_class_weights: tuple[str, ...]
-    """Class weights of the loss that are not 1 with a last one of 0.1: the file was trained in another way."""
 
 
 def is_official_avism(names: Mapping[str, Tensor]) -> bool:

@@ -1,7 +1,7 @@
-"""Everything after the encoder: neck, fusion with the sound, motion gate, decoder.
+"""Everything after the encoder: neck, fusion with the sound, motion gate, decoder; in training the generated sound too.
 
 Shapes: N frames of all clips, C channels, A audio channels, K maps of the result, h, w cells of a stage's map,
-    H, W pixels at network size.
+    P = h * w, R of them in a chunk, H, W pixels at network size.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.avs_bg.decoder import MaskDecoder
 from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.fusion import build_fusion
-from avis_data.training.models.avs_bg.generation import SoundGenerator
-from avis_data.training.models.avs_bg.motion import MotionGate
 from avis_data.training.models.avs_bg.neck import build_neck
 
-__all__ = ["AvsHead", "AvsMaps"]
+__all__ = ["AvsHead", "AvsMaps", "MotionGate", "SoundGenerator"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,3 +97,76 @@ class AvsHead(nn.Module):
 
 def _where(flags_N111: Tensor | None, x_NChw: Tensor) -> Tensor:
     return x_NChw if flags_N111 is None else x_NChw * flags_N111
+
+
+_PRODUCTS_AT_ONCE = 2**24
+"""64 MiB of float32."""
+
+
+class MotionGate(nn.Module):
+    """Visual correlation attention: one scale and one offset make a gate of the mean similarity.
+
+    The products of all cells with all cells are never in memory together, neither forward nor backward: they are made
+    in chunks, and again for the gradients.
+
+    Source: AVS-BG (Hao et al. 2023), "cost attention" as its code does it; specs/avs_bg.md, section 6.1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Conv2d(1, 1, 1)
+
+    def forward(self, z_NChw: Tensor, clips: ClipFrames) -> Tensor:
+        """The gated map, same shape."""
+        height, width = z_NChw.shape[2:]
+        own_NCP = z_NChw.flatten(2)
+        partner_NCP = own_NCP[clips.partners().to(z_NChw.device)]
+        rows = max(1, _PRODUCTS_AT_ONCE // (len(own_NCP) * height * width))
+        similar = [_similarity(chunk, partner_NCP) for chunk in own_NCP.split(rows, dim=2)]
+        similar_N1hw = torch.cat(similar, dim=1)[:, None].unflatten(2, (height, width))
+        return z_NChw * (1 + self.scale(similar_N1hw).sigmoid())
+
+
+def _similarity(own_NCR: Tensor, partner_NCP: Tensor) -> Tensor:
+    """(N, R): the mean over the partner's cells of the product, where that is positive."""
+    if torch.is_grad_enabled() and own_NCR.requires_grad:
+        recomputed: Tensor = checkpoint(_mean_positive, own_NCR, partner_NCP, use_reentrant=False)
+        return recomputed
+    return _mean_positive(own_NCR, partner_NCP)
+
+
+def _mean_positive(own_NCR: Tensor, partner_NCP: Tensor) -> Tensor:
+    return torch.bmm(own_NCR.transpose(1, 2), partner_NCP).clamp(min=0).mean(2)
+
+
+_SIDE = 7
+_HIDDEN = 64
+
+
+class SoundGenerator(nn.Module):
+    """Three convolutions, then for each channel the same weighted sum over 7 x 7 cells. All of it is linear.
+
+    Source: AVS-BG (Hao et al. 2023), visual-to-audio projection; specs/avs_bg.md, section 6.3.
+    """
+
+    def __init__(self, channels: int, audio_channels: int) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, _HIDDEN, 1, bias=False),
+            nn.Conv2d(_HIDDEN, _HIDDEN, 3, padding=1, bias=False),
+            nn.Conv2d(_HIDDEN, audio_channels, 1, bias=False),
+        )
+        self.cells = nn.Linear(_SIDE * _SIDE, 1)
+
+    def forward(self, z_NChw: Tensor, mask_N1HW: Tensor) -> Tensor:
+        """The sound of each frame, (N, A).
+
+        Args:
+            z_NChw: the coarsest map; of other sizes than 7 x 7 it is pooled to that after masking.
+            mask_N1HW: logits, probabilities or a true mask, at network size; averaged over the cells of the map.
+        """
+        masked = z_NChw * functional.adaptive_avg_pool2d(mask_N1HW, z_NChw.shape[2:])
+        if masked.shape[2:] != (_SIDE, _SIDE):
+            masked = functional.adaptive_avg_pool2d(masked, _SIDE)
+        sound_NA: Tensor = self.cells(self.encoder(masked).flatten(2)).squeeze(2)
+        return sound_NA

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 
 __all__ = [
     "class_mask_loss",

@@ -1,7 +1,7 @@
 """AVS-BG, and with other parts the AVSBench baseline: one mask per frame of what sounds, or one class per pixel.
 
-    head.py                 everything after the encoder: neck.py, fusion.py (sound), motion.py, decoder.py
-    generation.py           the sound made again from the masked picture, in training
+    head.py                 everything after the encoder: neck.py, fusion.py (sound), motion gate, decoder.py; and, in
+                            training, the sound made again from the masked picture
     frames.py               which frames of a batch are one clip's
     losses.py               the losses;  config.py  what all of it is made of
     official_names.py       names in published checkpoints; official_shapes.py  their architecture
@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.errors import DataError
-from avis_data.training.data.avs_clips import AvsTrainingClip
-from avis_data.training.data.clips import ClipSource, TrainingBatch
+from avis_data.training.data.clips import AvsTrainingClip, ClipSource, TrainingBatch
 from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
 from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.head import AvsHead, AvsMaps
@@ -39,7 +38,7 @@ from avis_data.training.models.avs_bg.losses import (
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser
 from avis_data.training.models.inference import PredictOptions
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 
 __all__ = ["AvsBg"]
 

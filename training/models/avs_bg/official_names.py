@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from avis_data.training.checkpoints.backbone_names import from_published_backbone, official_pvt_tensors
-from avis_data.training.checkpoints.renaming import renamed, rules
-from avis_data.training.models.avism.official_names import Renamed
+from avis_data.training.models.backbone_weights import from_published_backbone, official_pvt_tensors
+from avis_data.training.models.renaming import Renamed, renamed, rules
 
 __all__ = ["from_official_avs", "is_official_avs"]
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from avis_data.errors import DataError
 from avis_data.training.config import RunConfig, load_config
-from avis_data.training.models.avism.official_shapes import backbone_of
 from avis_data.training.models.avs_bg.config import AvsBgConfig, FusionKind
+from avis_data.training.models.backbone_weights import backbone_of
 from avis_data.training.models.backbones import PvtSpec, ResNetSpec
 
 __all__ = ["avs_config_of"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avis_data.training.models.losses import Ratio, class_loss, dice_losses
 from avis_data.training.models.matcher import Matches, dice_costs, matched
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.rcf.config import RcfLossConfig
 from avis_data.training.models.rcf.network import SlotOutput
 from avis_data.training.models.targets import ClipTarget

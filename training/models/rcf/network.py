@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from avis_data.training.models.attention import Mlp
-from avis_data.training.models.fpn import MaskPyramid
 from avis_data.training.models.rcf.config import RcfConfig
 from avis_data.training.models.rcf.context import AudioTokens, ReferenceTokens, Tokens, map_tokens
 from avis_data.training.models.rcf.transformer import SlotDecoder, TokenEncoder
 
-__all__ = ["Heard", "RcfNetwork", "SlotOutput"]
+__all__ = ["Heard", "MaskPyramid", "RcfNetwork", "SlotOutput"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,3 +137,38 @@ class RcfNetwork(nn.Module):
 
     def _placed(self, tokens: Tokens) -> Tokens:
         return tokens.placed_at_input() if self.config.positions == "input" else tokens
+
+
+_GROUPS = 32
+
+
+class MaskPyramid(nn.Module):
+    """From a map at stride 32 and the backbone's maps at strides 16, 8 and 4 to one map at stride 4."""
+
+    def __init__(self, coarse_channels: int, fine_channels: Sequence[int], *, width: int, out_channels: int) -> None:
+        """`fine_channels`: of the backbone's maps from stride 4 to 16; `width`: of all maps in between."""
+        super().__init__()
+        self.top = _convolution(coarse_channels, width, 3)
+        self.lateral = nn.ModuleList(_convolution(channels, width, 1) for channels in reversed(fine_channels))
+        self.output = nn.ModuleList(_convolution(width, width, 3) for _ in fine_channels)
+        self.last = nn.Conv2d(width, out_channels, 3, padding=1)
+
+    def forward(self, coarse_NChw: Tensor, fine: Sequence[Tensor]) -> Tensor:
+        """(N, out_channels, h, w) at stride 4.
+
+        Args:
+            coarse_NChw: at stride 32.
+            fine: the backbone's maps from stride 4 to 16; each is twice as large as the next, exactly.
+        """
+        x = self.top(coarse_NChw).relu()
+        for lateral, output, finer in zip(self.lateral, self.output, reversed(fine), strict=True):
+            enlarged = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = output(lateral(finer) + enlarged).relu()
+        mapped: Tensor = self.last(x)
+        return mapped
+
+
+def _convolution(inputs: int, outputs: int, side: int) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, side, padding=side // 2, bias=False)
+    nn.init.kaiming_uniform_(conv.weight, a=1)
+    return nn.Sequential(conv, nn.GroupNorm(_GROUPS, outputs))

@@ -18,7 +18,7 @@ from avis_data.masks.rle import encode
 from avis_data.training.models.frames import padded_size
 from avis_data.training.models.inference import MaskSizes, original_masks
 from avis_data.training.models.online import SeenObject
-from avis_data.training.models.precision import at_least_float32
+from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.rcf.config import RcfConfig
 from avis_data.training.models.rcf.identities import SlotIdentities
 from avis_data.training.models.rcf.network import Heard, SlotOutput

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-__all__ = ["Rules", "renamed", "rules"]
+from torch import Tensor
+
+__all__ = ["Renamed", "Rules", "renamed", "rules"]
 
 Rules = tuple[tuple[re.Pattern[str], str], ...]
 
@@ -20,3 +23,15 @@ def renamed(name: str, table: Rules) -> str | None:
         if match := pattern.fullmatch(name):
             return match.expand(replacement)
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    """A checkpoint under our names."""
+
+    tensors: dict[str, Tensor]
+    """Named as in the `state_dict()` of our model."""
+    unknown: tuple[str, ...]
+    """Official names that no rule knows; their tensors are left out."""
+    odd_class_weights: tuple[str, ...]
+    """Class weights of the loss that are not 1 with a last one of 0.1: the file was trained in another way."""

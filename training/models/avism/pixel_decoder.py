@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avis_data.training.models.deformable import DeformableEncoderLayer, reference_points
+from avis_data.training.models.avism.deformable import DeformableEncoderLayer, reference_points
+from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.positions import sine_position
-from avis_data.training.models.precision import at_least_float32
 
 __all__ = ["PixelDecoder", "PixelMaps"]
 

@@ -1,15 +1,28 @@
-"""Names of backbone tensors: detectron2, Swin's own, PVT's own, torchvision; each to transformers' names."""
+"""The tensors of published backbones under transformers' names, and the architecture that their shapes tell.
+
+The foreign names are those of detectron2, of Swin's and PVT's own code, and of torchvision.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from avis_data.training.checkpoints.renaming import renamed, rules
+from avis_data.errors import DataError
+from avis_data.training.models.backbones import BackboneSpec, PvtSpec, ResNetSpec, SwinSpec
+from avis_data.training.models.renaming import renamed, rules
 
-__all__ = ["from_published_backbone", "official_pvt_tensors", "official_resnet_name", "official_swin_tensors"]
+__all__ = [
+    "backbone_of",
+    "from_published_backbone",
+    "numbers_in",
+    "official_pvt_tensors",
+    "official_resnet_name",
+    "official_swin_tensors",
+]
 
 _LEAF = r"(weight|bias|running_mean|running_var)"
 _STEM = re.compile(rf"stem\.conv1\.(norm\.)?{_LEAF}")
@@ -17,6 +30,10 @@ _BLOCK = re.compile(rf"res([2-5])\.(\d+)\.(?:conv([123])|shortcut)\.(norm\.)?{_L
 _TORCHVISION_STEM = re.compile(rf"(?:conv|(bn))1\.{_LEAF}")
 _TORCHVISION_BLOCK = re.compile(rf"layer([1-4])\.(\d+)\.(?:conv|(bn))([123])\.{_LEAF}")
 _TORCHVISION_SHORTCUT = re.compile(rf"layer([1-4])\.(\d+)\.downsample\.([01])\.{_LEAF}")
+
+_OUR_RESNET = "backbone.body.encoder.stages."
+_OUR_SWIN = "backbone.body.swin.encoder.layers."
+_OUR_PVT = "backbone.body.encoder.layers."
 
 _SWIN_BLOCK = r"layers\.(\d)\.blocks\.(\d+)"
 _OUR_BLOCK = r"swin.encoder.layers.\1.blocks.\2"
@@ -119,3 +136,57 @@ def _stem(leaf: str, *, norm: bool) -> str:
 def _block(stage: int, block: str, *, conv: str | None, leaf: str, norm: bool) -> str:
     place = "shortcut" if conv is None else f"layer.{int(conv) - 1}"
     return f"encoder.stages.{stage}.layers.{block}.{place}.{'normalization' if norm else 'convolution'}.{leaf}"
+
+
+def backbone_of(tensors: Mapping[str, Tensor], base: BackboneSpec) -> BackboneSpec:
+    """The backbone of a checkpoint under our names; `base` where it holds none. A PVT has the published heads.
+
+    Raises:
+        DataError: if it holds only a part of one.
+    """
+    for prefix, read in ((_OUR_SWIN, _swin_spec), (_OUR_RESNET, _resnet_spec), (_OUR_PVT, _pvt_spec)):
+        if any(name.startswith(prefix) for name in tensors):
+            try:
+                return read(tensors)
+            except (KeyError, IndexError):
+                raise DataError("the checkpoint holds only a part of its backbone") from None
+    return base
+
+
+def _resnet_spec(tensors: Mapping[str, Tensor]) -> ResNetSpec:
+    first, second, third, fourth = _depths(tensors, _OUR_RESNET, "layers")
+    out = [tensors[f"{_OUR_RESNET}{stage}.layers.0.layer.2.convolution.weight"].shape[0] for stage in range(4)]
+    return ResNetSpec(
+        depths=(first, second, third, fourth),
+        stem_channels=tensors["backbone.body.embedder.embedder.convolution.weight"].shape[0],
+        channels=(out[0], out[1], out[2], out[3]),
+    )
+
+
+def _swin_spec(tensors: Mapping[str, Tensor]) -> SwinSpec:
+    table = "attention.relative_position_bias.relative_position_bias_table"
+    shapes = [tensors[f"{_OUR_SWIN}{stage}.blocks.0.{table}"].shape for stage in range(4)]
+    first, second, third, fourth = _depths(tensors, _OUR_SWIN, "blocks")
+    return SwinSpec(
+        embed_channels=tensors["backbone.body.swin.embeddings.patch_embeddings.projection.weight"].shape[0],
+        depths=(first, second, third, fourth),
+        heads=(shapes[0][1], shapes[1][1], shapes[2][1], shapes[3][1]),
+        window=(math.isqrt(shapes[0][0]) + 1) // 2,
+    )
+
+
+def _pvt_spec(tensors: Mapping[str, Tensor]) -> PvtSpec:
+    first, second, third, fourth = _depths(tensors, _OUR_PVT, "blocks")
+    out = [tensors[f"{_OUR_PVT}{stage}.patch_embedding.proj.weight"].shape[0] for stage in range(4)]
+    return PvtSpec(channels=(out[0], out[1], out[2], out[3]), depths=(first, second, third, fourth))
+
+
+def _depths(tensors: Mapping[str, Tensor], prefix: str, blocks: str) -> Iterator[int]:
+    for stage in range(4):
+        yield numbers_in(tensors, rf"{re.escape(prefix)}{stage}\.{blocks}\.(\d+)\..*")[-1] + 1
+
+
+def numbers_in(names: Mapping[str, Tensor], pattern: str) -> list[int]:
+    """What the group of a pattern is in the names that it fits, each number once, ascending."""
+    compiled = re.compile(pattern)
+    return sorted({int(match[1]) for name in names if (match := compiled.fullmatch(name))})
