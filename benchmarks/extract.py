@@ -22,7 +22,7 @@ from pathlib import Path
 from avis_data.io import atomic_path
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.probe import probe
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span, VideoStream
@@ -107,7 +107,7 @@ def extract(source: Path, media: VideoStream, start_s: float, scratch: Path, thr
     span = Span(clip_id="clip", video_id="video", start_s=start_s, end_s=start_s + SPAN_S)
     request = ExtractRequest(span=span, media=media)
     stage = ExtractStage(ExtractOptions(), threads=threads)
-    facts = stage.run(Task(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=out))
+    facts = stage.run(Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=out))
     if facts["num_seconds"] != SPAN_S:
         raise SystemExit(f"{facts['num_seconds']} seconds came out instead of {SPAN_S}")
     shutil.rmtree(out)

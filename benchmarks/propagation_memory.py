@@ -25,7 +25,7 @@ from avis_data.masks.rle import encode
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.probe import probe
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Clip, SoundState, Span, Video
@@ -70,7 +70,7 @@ def prepare(folder: Path, seconds: int) -> None:
     home.mkdir(parents=True)
     request = ExtractRequest(span=Span(clip_id=home.name, video_id=home.name), media=probe(source))
     ExtractStage(ExtractOptions()).run(
-        Task(item_id=home.name, record=request, inputs={"source": source}, out=home, scratch=home)
+        Workbench(item_id=home.name, record=request, inputs={"source": source}, out=home, scratch=home)
     )
 
 

@@ -20,7 +20,7 @@ from avis_data.video_list.urls import local_path
 
 __all__ = ["CLIP_ROW", "ORIGINAL", "ListOptions", "adopt_list", "originals", "read_wanted", "tell_left_out"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 CLIP_ROW = TypeAdapter(ClipRow)
 """Clip rows as the ledger keeps them: `dump_json`, `validate_json`."""
@@ -98,7 +98,7 @@ def tell_left_out(video_list: VideoList) -> None:
     """Log (to stderr, at any verbosity) what of the list is passed over: the number of rows, and all problems."""
     if video_list.problems:
         problems = "".join(f"\n  {problem}" for problem in video_list.problems)
-        _LOG.warning("%d row(s) of the list left out (--skip-bad-rows):%s", len(video_list.lines_left_out), problems)
+        logger.warning("%d row(s) of the list left out (--skip-bad-rows):%s", len(video_list.lines_left_out), problems)
 
 
 def originals(video_list: VideoList, ledger: Ledger) -> dict[str, Input]:

@@ -30,7 +30,7 @@ from avis_data.recipe import FetchOptions
 
 __all__ = ["Downloaded", "check_content", "download_video"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _SCHEMES = ("http", "https", "data")
 """`data:` holds its content itself: some extractors hand a play list over that way."""
 _FORMAT = "bv*{0}+ba{0}/b{0}/bv*{0}"
@@ -88,7 +88,7 @@ def download_video(
             pause_s = _pause_s(reason, retry_after_s(error))
             if attempt == _ATTEMPTS or pause_s is None:
                 raise ItemError(hide_secrets(message, url), reason=reason) from None
-            _LOG.debug("video=%s reason=%s pause_s=%.1f", name, reason, pause_s)
+            logger.debug("video=%s reason=%s pause_s=%.1f", name, reason, pause_s)
         time.sleep(pause_s)
     raise AssertionError("unreachable")
 
@@ -162,7 +162,7 @@ class _Log:
         self._url = url
 
     def debug(self, message: str) -> None:
-        _LOG.debug("%s", hide_secrets(redact(message), self._url))
+        logger.debug("%s", hide_secrets(redact(message), self._url))
 
     warning = error = debug
 

@@ -10,12 +10,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from avis_data.errors import ExitCode, Reason
 from avis_data.io import remove
-from avis_data.ledger import Failed, Ledger
+from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.commit import commit_success
 from avis_data.pipelines.engine.executors import Executor, ExecutorFactory
 from avis_data.pipelines.engine.planner import Plan, PlannedItem
 from avis_data.pipelines.engine.progress import Progress
@@ -24,7 +24,7 @@ from avis_data.pipelines.engine.worker import Failure, Job, Success
 
 __all__ = ["Policy", "StageReport", "run_stage"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 RETRIED_IN_RUN = frozenset({Reason.NETWORK, Reason.SERVER_ERROR, Reason.RATE_LIMITED, Reason.BOT_CHECK})
 """Failures that often pass by themselves within minutes."""
@@ -107,14 +107,14 @@ def run_stage(
         waiting=plan.num_waiting,
     )
     _remove_leftovers(workspace, stage)
-    log.info("stage=%s to_do=%d done=%d waiting=%d", stage.name, len(plan.todo), plan.num_done, plan.num_waiting)
+    logger.info("stage=%s to_do=%d done=%d waiting=%d", stage.name, len(plan.todo), plan.num_done, plan.num_waiting)
     if not plan.todo:
         return report
     started = time.monotonic()
     with Progress(stage.name, total=len(plan.todo)) as progress, executors(stage, len(plan.todo)) as executor:
         _Run(workspace, ledger, stage, executor, executors.workers, policy, report, progress).all(plan.todo)
     report.wall_s = time.monotonic() - started
-    log.info(
+    logger.info(
         "stage=%s done=%d failed=%d wall_s=%.1f", stage.name, report.done, sum(report.failed.values()), report.wall_s
     )
     return report
@@ -189,7 +189,7 @@ class _Run:
 
     def _succeed(self, planned: PlannedItem, result: Success) -> None:
         try:
-            commit_success(self._workspace, self._ledger, self._stage.name, planned, self._job(planned).out, result)
+            _commit_success(self._workspace, self._ledger, self._stage.name, planned, self._job(planned).out, result)
         except OSError as error:
             message = f"cannot move the result into place: {error}"
             self._fail(planned, Failure(item_id=result.item_id, reason=Reason.DISK_FULL, message=message))
@@ -197,7 +197,7 @@ class _Run:
         self._throttles = 0
         self._report.done += 1
         self._progress.step()
-        log.debug("%s done item=%s wall_s=%.2f", self._stage.name, result.item_id, result.wall_s)
+        logger.debug("%s done item=%s wall_s=%.2f", self._stage.name, result.item_id, result.wall_s)
 
     def _fail(self, planned: PlannedItem, failure: Failure) -> None:
         self._ledger.commit_failed(
@@ -218,8 +218,8 @@ class _Run:
 
     def _try_later(self, planned: PlannedItem, failure: Failure) -> None:
         tries = self._tries[failure.item_id]
-        wait_s = min(60.0, self._policy.retry_wait_s * 2 ** (tries - 1)) * random.uniform(0.8, 1.2)
-        log.debug("%s again item=%s reason=%s in %.1f s", self._stage.name, failure.item_id, failure.reason, wait_s)
+        wait_s = min(60.0, self._policy.retry_wait_s * 2.0 ** (tries - 1)) * random.uniform(0.8, 1.2)
+        logger.debug("%s again item=%s reason=%s in %.1f s", self._stage.name, failure.item_id, failure.reason, wait_s)
         if failure.reason in THROTTLED:
             wait_s += self._throttle(failure)
         heapq.heappush(self._later, (time.monotonic() + wait_s, failure.item_id, planned))
@@ -228,7 +228,7 @@ class _Run:
         """Slow everything down; a run that is throttled again and again is ended with advice."""
         self._throttles += 1
         self._allowed = max(1, self._allowed // 2)
-        pause_s = min(600.0, self._policy.throttle_wait_s * 2 ** (self._throttles - 1))
+        pause_s = min(600.0, self._policy.throttle_wait_s * 2.0 ** (self._throttles - 1))
         self._paused_until = time.monotonic() + pause_s
         self._progress.say(f"{failure.reason}: the site asks for fewer requests; all wait {pause_s:.0f} s")
         if self._throttles >= self._policy.max_throttles:
@@ -257,6 +257,54 @@ class _Run:
                 f"the first {self._policy.same_failure_limit} items all failed with {failure.reason} "
                 f"(the last: {failure.message.splitlines()[-1]}); mend the cause, then run again with --retry-failed"
             )
+
+
+def _commit_success(
+    workspace: Workspace, ledger: Ledger, stage: str, planned: PlannedItem, out: Path, success: Success
+) -> None:
+    """Rename the outputs of one item into its home and record them; a kill in between leaves an item to do again.
+
+    Raises:
+        OSError: if a rename fails (another file system, no permission, disk full).
+    """
+    item = planned.item
+    if planned.replaces:
+        ledger.begin_replacing(stage, item.item_id)
+    home = workspace.root / item.home
+    home.mkdir(parents=True, exist_ok=True)
+    targets = {output.path: home / output.path for output in success.outputs}
+    for path in {workspace.root / path for path in planned.replaces} - set(targets.values()):
+        remove(path)
+    outputs = []
+    for output in success.outputs:
+        target = targets[output.path]
+        if target.is_dir():
+            remove(target)  # a file is replaced at once: what it held may be what the new one was made from
+        os.replace(out / output.path, target)
+        outputs.append(output._replace(path=workspace.relative(target), mtime_ns=target.stat().st_mtime_ns))
+    _flush(home)
+    ledger.commit_done(stage, _done(planned, success, outputs))
+    remove(workspace.tmp / stage / item.item_id)
+
+
+def _done(planned: PlannedItem, success: Success, outputs: list[Output]) -> Done:
+    return Done(
+        item_id=success.item_id,
+        key=planned.key,
+        facts=success.facts,
+        inputs={name: found.sha256 for name, found in planned.item.inputs.items()},
+        outputs=outputs,
+        wall_s=success.wall_s,
+        cpu_s=success.cpu_s,
+    )
+
+
+def _flush(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _remove_leftovers(workspace: Workspace, stage: Stage) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from avis_data.io import canonical_json, sha256_text
 from avis_data.records import Record
 
-__all__ = ["Facts", "Input", "Item", "RecordText", "Stage", "Task", "item_key", "params_key", "stage_key"]
+__all__ = ["Facts", "Input", "Item", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
 
 Facts = dict[str, Any]
 """What a stage found out about its item: JSON values only; kept in the ledger."""
@@ -55,7 +55,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
+class Workbench:
     """What a stage is given for one item."""
 
     item_id: str
@@ -71,18 +71,23 @@ class Task:
 class Stage(Protocol):
     """One step of the pipeline. Instances are pickled once per worker; load models lazily, in `run`."""
 
-    name: str
-    version: int
-    """Raised when the same input would give other bytes; it re-keys everything done before."""
-    params: Record
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
 
-    def run(self, task: Task) -> Facts:
+    @property
+    def version(self) -> int:
+        """Raised when the same input would give other bytes; it re-keys everything done before."""
+
+    @property
+    def params(self) -> Record:
+        """What of the recipe its results depend on."""
+
+    def run(self, bench: Workbench) -> Facts:
         """Do one item. Raises ItemError for what is wrong with the item; anything else is a bug of the stage."""
-        ...
 
     def timeout_s(self, record: Record) -> float:
         """After this long the worker is ended and the item fails with `timeout`."""
-        ...
 
 
 def stage_key(stage: Stage) -> str:

@@ -18,7 +18,7 @@ from avis_data.errors import ItemError, Reason, ToolError
 from avis_data.io import fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
-from avis_data.pipelines.engine.stage import Facts, Input, Stage, Task
+from avis_data.pipelines.engine.stage import Facts, Input, Stage, Workbench
 from avis_data.records import Record
 
 __all__ = ["Failure", "Job", "Success", "die_with_parent", "execute"]
@@ -68,8 +68,8 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
         remove(job.out)
         job.out.mkdir(parents=True)
         job.scratch.mkdir(parents=True, exist_ok=True)
-        task = Task(item_id=job.item_id, record=job.record, inputs=inputs, out=job.out, scratch=job.scratch)
-        facts = stage.run(task)
+        bench = Workbench(item_id=job.item_id, record=job.record, inputs=inputs, out=job.out, scratch=job.scratch)
+        facts = stage.run(bench)
         fsync_tree(job.out)
         outputs = tuple(_measured(path) for path in sorted(job.out.iterdir()))
     except Exception as error:  # the one place where a stage's bug must not take the other items with it

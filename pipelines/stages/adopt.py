@@ -21,7 +21,7 @@ from avis_data.media.clock import rate_facts, seconds_of_sound
 from avis_data.media.decode import FRAMES, SOUND
 from avis_data.media.given_sound import GivenSound, sound_decoder, write_mono_16k
 from avis_data.media.sound import SAMPLE_RATE_HZ, Sound, check_sound, write_wav
-from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.records import Fps, Record, SafeId, Sampled, SplitName, StillTime, Times, is_safe_id
 
 __all__ = ["SOUNDS", "STILLS", "AdoptOptions", "AdoptRequest", "AdoptStage", "AdoptedVideo", "clip_id_of"]
@@ -98,7 +98,7 @@ class AdoptStage:
         assert isinstance(record, AdoptRequest)
         return 120.0 + 2.0 * len(record.stills)
 
-    def run(self, task: Task) -> Facts:
+    def run(self, bench: Workbench) -> Facts:
         """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json` from the folder that is input `media`.
 
         Raises:
@@ -107,16 +107,16 @@ class AdoptStage:
                 `duration_mismatch` for stills that the truth does not name; `no_audio`, `audio_short`, `not_media`,
                 `corrupt_media` for the sound.
         """
-        request = task.record
+        request = bench.record
         assert isinstance(request, AdoptRequest)
         stills, wav = (
-            task.inputs["media"] / STILLS / request.name,
-            task.inputs["media"] / SOUNDS / f"{request.name}.wav",
+            bench.inputs["media"] / STILLS / request.name,
+            bench.inputs["media"] / SOUNDS / f"{request.name}.wav",
         )
         _check_names(request, stills)
-        copied = _copy_stills(request, stills, task.out / FRAMES)
-        sound, given = self._sound(wav, task.out / "audio.wav", request)
-        write_json(task.out / "times.json", _times(request, sound).model_dump(mode="json"))
+        copied = _copy_stills(request, stills, bench.out / FRAMES)
+        sound, given = self._sound(wav, bench.out / "audio.wav", request)
+        write_json(bench.out / "times.json", _times(request, sound).model_dump(mode="json"))
         sources = [*copied.sha256, sha256_file(wav) if given else ""]
         return {
             "start_s": 0.0,

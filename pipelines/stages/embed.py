@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
-from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.records import Fps, FrameAt, Record, SafeId
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class EmbedStage:
         assert isinstance(record, EmbedRequest)
         return 120.0 + 0.5 * record.num_seconds
 
-    def run(self, task: Task) -> Facts:
+    def run(self, bench: Workbench) -> Facts:
         """Embed one clip.
 
         Raises:
@@ -101,15 +101,15 @@ class EmbedStage:
                 stills were taken at another rate than the recipe's.
             DataError: if the weights are not those that were asked for.
         """
-        assert isinstance(task.record, EmbedRequest)
-        by_still = isinstance(task.record, EmbedStillsRequest)
+        assert isinstance(bench.record, EmbedRequest)
+        by_still = isinstance(bench.record, EmbedStillsRequest)
         if by_still != (self.params.front_end == "causal"):
-            message = f"{task.record.clip_id}: its stills have another rate than the recipe's; avis-data extract"
+            message = f"{bench.record.clip_id}: its stills have another rate than the recipe's; avis-data extract"
             raise ItemError(message, reason=_TORN)
         # One thread: workers share the cores among them, and the sums come out the same on any number of cores.
         with _one_torch_thread():
-            embeddings_TD = self._embed(task.inputs["audio"], task.record)
-        np.save(task.out / f"{task.record.clip_id}.npy", embeddings_TD, allow_pickle=False)
+            embeddings_TD = self._embed(bench.inputs["audio"], bench.record)
+        np.save(bench.out / f"{bench.record.clip_id}.npy", embeddings_TD, allow_pickle=False)
         num_rows = "num_frames" if by_still else "num_seconds"
         return {num_rows: len(embeddings_TD), **self.params.model_dump(mode="json")}
 
@@ -157,7 +157,7 @@ class PackStage:
         """Ten minutes: a part of 100,000 rows takes a second."""
         return 600.0
 
-    def run(self, task: Task) -> Facts:
+    def run(self, bench: Workbench) -> Facts:
         """Write one part.
 
         Raises:
@@ -166,19 +166,19 @@ class PackStage:
         from avis_data.features.logmel import EXAMPLE_S
         from avis_data.features.store import bucket, part_name, write_part
 
-        assert isinstance(task.record, PackRequest)
-        strangers = [clip_id for clip_id in task.inputs if bucket(clip_id) != task.record.bucket]
+        assert isinstance(bench.record, PackRequest)
+        strangers = [clip_id for clip_id in bench.inputs if bucket(clip_id) != bench.record.bucket]
         if strangers:
-            raise ValueError(f"not of bucket {task.record.bucket}: {', '.join(sorted(strangers))}")
-        clips = ((clip_id, _read_array(clip_id, task.inputs[clip_id])) for clip_id in sorted(task.inputs))
+            raise ValueError(f"not of bucket {bench.record.bucket}: {', '.join(sorted(strangers))}")
+        clips = ((clip_id, _read_array(clip_id, bench.inputs[clip_id])) for clip_id in sorted(bench.inputs))
         num_rows = write_part(
-            task.out / part_name(task.record.bucket),
+            bench.out / part_name(bench.record.bucket),
             clips,
             weights_sha256=self.params.weights_sha256,
             front_end=self.params.front_end,
             window_s=EXAMPLE_S,
         )
-        return {"num_clips": len(task.inputs), "num_rows": num_rows}
+        return {"num_clips": len(bench.inputs), "num_rows": num_rows}
 
 
 def _blocks(path: Path, num_seconds: int) -> Iterator[NDArray[np.float32]]:

@@ -18,7 +18,7 @@ from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.sound import Sound, check_sound, write_wav
 from avis_data.media.span import read_span
 from avis_data.media.times import FoundSpan, clip_times
-from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Record, Span, VideoStream
 
@@ -46,18 +46,18 @@ class ExtractStage:
         self.params = params
         self._threads = threads
 
-    def run(self, task: Task) -> Facts:
+    def run(self, bench: Workbench) -> Facts:
         """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json`.
 
         Raises:
             ItemError: `span_outside_video`, `duration_mismatch`, `corrupt_media`, `no_audio`, `audio_short`,
                 `bad_media`, `disk_full`, `timeout`.
         """
-        request = task.record
+        request = bench.record
         if not isinstance(request, ExtractRequest):
             raise TypeError(f"extract takes an ExtractRequest, was given {type(request).__name__}")
         try:
-            return self._extract(request, task.inputs["source"], task.out)
+            return self._extract(request, bench.inputs["source"], bench.out)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 message = f"{request.span.clip_id}: the disk is full; free some space, then run again"

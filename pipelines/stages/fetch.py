@@ -16,7 +16,7 @@ from avis_data.log import redact_url
 from avis_data.media.probe import probe
 from avis_data.pipelines.download.cookies import read_cookies
 from avis_data.pipelines.download.source import Downloaded, check_content, download_video
-from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.recipe import FetchOptions
 from avis_data.records import Record, Video
 from avis_data.video_list import DownloadRequest
@@ -64,7 +64,7 @@ class FetchStage:
         self._cookies = None if cookies is None else read_cookies(cookies)
         self._today = today
 
-    def run(self, task: Task) -> Facts:
+    def run(self, bench: Workbench) -> Facts:
         """Write `out/<video_id>.<suffix>`.
 
         Returns:
@@ -74,32 +74,32 @@ class FetchStage:
             ItemError: with the reason why there is no such video. After a failure that trying again may cure,
                 what was received stays in `scratch`, and the next try goes on from there.
         """
-        request = task.record
+        request = bench.record
         if not isinstance(request, DownloadRequest):
             raise TypeError(f"fetch takes DownloadRequest, got {type(request).__name__}")
         try:
-            return self._fetch(request, task)
+            return self._fetch(request, bench)
         except ItemError as error:
             if not error.reason.retryable:
-                _empty(task.scratch)
+                _empty(bench.scratch)
             raise ItemError(f"{_shown(request.url)}: {error.message}", reason=error.reason) from None
 
     def timeout_s(self, record: Record) -> float:
         """The recipe's limit for one download."""
         return self._options.timeout_s
 
-    def _fetch(self, request: DownloadRequest, task: Task) -> Facts:
+    def _fetch(self, request: DownloadRequest, bench: Workbench) -> Facts:
         file = local_path(request.url)
         if file is None:
             found = download_video(
-                request.url, task.scratch, name=request.video_id, options=self._options, cookies=self._cookies
+                request.url, bench.scratch, name=request.video_id, options=self._options, cookies=self._cookies
             )
         else:
-            found = Downloaded(path=_copy(file, task.scratch, self._options.max_size_mb), info={"extractor": "file"})
+            found = Downloaded(path=_copy(file, bench.scratch, self._options.max_size_mb), info={"extractor": "file"})
         check_content(found.path)
-        named = found.path.rename(task.scratch / f"{request.video_id}.{_suffix(found.path)}")
+        named = found.path.rename(bench.scratch / f"{request.video_id}.{_suffix(found.path)}")
         media = probe(named)
-        target = Path(shutil.move(named, task.out / named.name))
+        target = Path(shutil.move(named, bench.out / named.name))
         video = Video(
             video_id=request.video_id,
             url=_shown(request.url),
@@ -116,7 +116,7 @@ class FetchStage:
             accessed_on=self._today().isoformat(),
             media=media,
         )
-        _empty(task.scratch)
+        _empty(bench.scratch)
         return video.model_dump(mode="json")
 
 

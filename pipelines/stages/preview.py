@@ -13,7 +13,7 @@ from avis_data.errors import ItemError, Reason
 from avis_data.media.decode import on_clip_clock, own_time_base, sound_on_clip_clock, source_input
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
 from avis_data.media.span import SpanPackets, read_span
-from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.recipe import PreviewOptions
 from avis_data.records import Record, SafeId, VideoStream
 
@@ -45,22 +45,22 @@ class PreviewStage:
         self.params = params
         self._threads = threads
 
-    def run(self, task: Task) -> Facts:
+    def run(self, bench: Workbench) -> Facts:
         """Write `preview.mp4`.
 
         Raises:
             ItemError: `span_outside_video`, `bad_media`, `disk_full`, `timeout`.
         """
-        request = _request(task.record)
-        source = task.inputs["source"]
+        request = _request(bench.record)
+        source = bench.inputs["source"]
         end_s = request.start_s + request.num_seconds
         span = read_span(source, request.media, start_s=request.start_s, end_s=end_s)
         if not span.picture_pts:
             message = f"{source.name}: no picture is shown in the {request.num_seconds} s after {request.start_s:.2f} s"
             raise ItemError(message, reason=Reason.SPAN_OUTSIDE_VIDEO)
         command = self._output(source, request, span).compile(cmd=find_ffmpeg().program)
-        run_ffmpeg(command, cwd=task.out, timeout_s=self.timeout_s(request), source=source.name)
-        return {"has_sound": span.num_sound > 0, "size_bytes": (task.out / _FILE).stat().st_size}
+        run_ffmpeg(command, cwd=bench.out, timeout_s=self.timeout_s(request), source=source.name)
+        return {"has_sound": span.num_sound > 0, "size_bytes": (bench.out / _FILE).stat().st_size}
 
     def timeout_s(self, record: Record) -> float:
         """Generous: two minutes, and twenty times the length of the clip with what must be read before it."""

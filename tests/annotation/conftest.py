@@ -8,7 +8,7 @@ import pytest
 
 from avis_data.media.probe import probe
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.synth.scene import WorldOptions
@@ -26,8 +26,8 @@ def labelled_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out = root / "work" / name
         (out / "scratch").mkdir(parents=True)
         request = ExtractRequest(span=row.span, media=probe(source))
-        task = Task(item_id=name, record=request, inputs={"source": source}, out=out, scratch=out / "scratch")
-        ExtractStage(ExtractOptions()).run(task)
+        bench = Workbench(item_id=name, record=request, inputs={"source": source}, out=out, scratch=out / "scratch")
+        ExtractStage(ExtractOptions()).run(bench)
         (root / "stills").mkdir(exist_ok=True)
         (out / "frames").rename(root / "stills" / name)
     return root

@@ -10,6 +10,13 @@ from support.places import ROOT
 
 LAYER = {"avis_data": 0, "pipelines": 1, "annotation": 2, "training": 2}
 
+MUST_NOT_IMPORT = [
+    ("pipelines/engine", ["pipelines.stages", "pipelines.download", "pipelines.imports", "pipelines.exports"]),
+    ("pipelines/stages", ["pipelines.imports", "pipelines.exports"]),
+    ("pipelines/download", ["pipelines.engine", "pipelines.stages", "pipelines.imports", "pipelines.exports"]),
+]
+"""Rooms, and the rooms that they know nothing of."""
+
 
 def modules_imported(tree: ast.AST) -> set[str]:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -32,6 +39,16 @@ def test_folder_imports_only_itself_and_lower_layers(folder: str) -> None:
             continue
         for used in folders_imported(ast.parse(path.read_text())) - {folder}:
             assert LAYER[used] < LAYER[folder], f"{path.relative_to(ROOT)} imports from {used}/"
+
+
+@pytest.mark.parametrize(("room", "others"), MUST_NOT_IMPORT, ids=[room for room, _ in MUST_NOT_IMPORT])
+def test_room_knows_nothing_of_others(room: str, others: list[str]) -> None:
+    files = list((ROOT / room).rglob("*.py"))
+    assert files
+    for path in files:
+        for name in modules_imported(ast.parse(path.read_text())):
+            for other in others:
+                assert not f"{name}.".startswith(f"avis_data.{other}."), f"{path.relative_to(ROOT)} imports {name}"
 
 
 def test_the_command_line_reaches_up_only_inside_functions() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from avis_data.media.probe import probe
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.preview import PreviewRequest, PreviewStage
 from avis_data.recipe import PreviewOptions
 from avis_data.records import VideoStream
@@ -40,7 +40,7 @@ def make(source: Path, out: Path, *, start_s: float, num_seconds: int, max_heigh
     out.mkdir()
     request = PreviewRequest(clip_id="clip", start_s=start_s, num_seconds=num_seconds, media=probe(source))
     stage = PreviewStage(PreviewOptions(max_height_px=max_height_px))
-    stage.run(Task(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=out))
+    stage.run(Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=out))
     assert [path.name for path in out.iterdir()] == ["preview.mp4"]
     return probe(out / "preview.mp4")
 

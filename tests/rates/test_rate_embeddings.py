@@ -11,7 +11,7 @@ import pytest
 from avis_data.errors import ItemError, Reason
 from avis_data.features.logmel import causal_examples, log_mel
 from avis_data.features.vggish import embed_examples, untrained_vggish
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage, EmbedStillsRequest
 
 RATE = 16_000
@@ -48,13 +48,13 @@ def test_silence_is_the_log_of_a_hundredth() -> None:
     assert causal_examples(np.zeros(RATE, np.float32), []).shape == (0, 96, 64)
 
 
-def task(folder: Path, samples_N: np.ndarray, record: EmbedRequest) -> Task:
+def bench(folder: Path, samples_N: np.ndarray, record: EmbedRequest) -> Workbench:
     with wave.open(str(folder / "audio.wav"), "wb") as wav:
         wav.setparams((1, 2, RATE, 0, "NONE", ""))
         wav.writeframes(samples_N.tobytes())
     (folder / "out").mkdir()
     inputs = {"audio": folder / "audio.wav"}
-    return Task(item_id="clip", record=record, inputs=inputs, out=folder / "out", scratch=folder)
+    return Workbench(item_id="clip", record=record, inputs=inputs, out=folder / "out", scratch=folder)
 
 
 @pytest.mark.parametrize(("fps", "num_frames", "seconds"), [(0.312, 12, 39), (6, 9, 2)])
@@ -62,7 +62,7 @@ def test_a_row_for_every_still(tmp_path: Path, fps: float, num_frames: int, seco
     samples_N = sound(seconds * RATE)
     record = EmbedStillsRequest(clip_id="clip", num_seconds=seconds, fps=fps, num_frames=num_frames, frame_at="end")
     facts = EmbedStage(EmbedParams(front_end="causal", weights_sha256="untrained-5")).run(
-        one := task(tmp_path, samples_N, record)
+        one := bench(tmp_path, samples_N, record)
     )
     assert facts == {"num_frames": num_frames, "front_end": "causal", "weights_sha256": "untrained-5"}
     found_TD = np.load(one.out / "clip.npy")
@@ -75,5 +75,5 @@ def test_a_row_for_every_still(tmp_path: Path, fps: float, num_frames: int, seco
 def test_stills_of_another_rate_than_the_recipe_are_refused(tmp_path: Path) -> None:
     stage = EmbedStage(EmbedParams(front_end="causal", weights_sha256="untrained-5"))
     with pytest.raises(ItemError, match="another rate than the recipe's; avis-data extract") as error:
-        stage.run(task(tmp_path, sound(RATE), EmbedRequest(clip_id="clip", num_seconds=1)))
+        stage.run(bench(tmp_path, sound(RATE), EmbedRequest(clip_id="clip", num_seconds=1)))
     assert error.value.reason is Reason.TORN_INPUT

@@ -13,7 +13,7 @@ import soundfile
 
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.runner import StageReport
-from avis_data.pipelines.engine.stage import Stage, Task
+from avis_data.pipelines.engine.stage import Stage, Workbench
 from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
 from avis_data.pipelines.imports.existing_set import import_set, read_set
 from avis_data.pipelines.imports.truth import ImportReport
@@ -61,8 +61,8 @@ def adopt_one(media: Path, name: str, *, missing_sound: str = "fail", **changes:
     values = {"clip_id": name, "name": name, "width": WIDTH, "height": HEIGHT}
     request = AdoptRequest(**(values | {"stills": [f"{second}.jpg" for second in range(SECONDS)]} | changes))
     out = Path(tempfile.mkdtemp(dir=media.parent))
-    task = Task(item_id=name, record=request, inputs={"media": media}, out=out, scratch=media.parent)
-    facts = AdoptStage(AdoptOptions(missing_sound=missing_sound)).run(task)
+    bench = Workbench(item_id=name, record=request, inputs={"media": media}, out=out, scratch=media.parent)
+    facts = AdoptStage(AdoptOptions(missing_sound=missing_sound)).run(bench)
     assert sorted(path.name for path in out.iterdir()) == ["audio.wav", "frames", "times.json"]
     return Adopted(out, facts, json.loads((out / "times.json").read_text()))
 

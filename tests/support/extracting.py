@@ -13,7 +13,7 @@ from typing import Any
 import imageio_ffmpeg
 
 from avis_data.media.probe import probe
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span, VideoStream
@@ -53,7 +53,7 @@ def run_extract(
     out = Path(tempfile.mkdtemp(dir=folder))
     span = Span(clip_id="clip", video_id="video", start_s=start_s, end_s=end_s)
     request = ExtractRequest(span=span, media=media)
-    task = Task(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=folder)
-    facts = ExtractStage(ExtractOptions(**options)).run(task)
+    bench = Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=folder)
+    facts = ExtractStage(ExtractOptions(**options)).run(bench)
     assert sorted(path.name for path in out.iterdir()) == ["audio.wav", "frames", "times.json"]
     return Extracted(out, facts, json.loads((out / "times.json").read_text()), media)

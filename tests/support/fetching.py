@@ -10,33 +10,33 @@ from typing import Any
 import pytest
 
 from avis_data.errors import ItemError
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
 from avis_data.recipe import FetchOptions
 from avis_data.records import Video
 
-__all__ = ["failure", "fetch", "task_of"]
+__all__ = ["bench_of", "failure", "fetch"]
 
 
-def task_of(folder: Path, url: str, video_id: str = "vid") -> Task:
-    """A task with an empty `out`; `scratch` is kept from one try to the next."""
+def bench_of(folder: Path, url: str, video_id: str = "vid") -> Workbench:
+    """A bench with an empty `out`; `scratch` is kept from one try to the next."""
     out, scratch = folder / "out", folder / "scratch"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     scratch.mkdir(exist_ok=True)
     record = DownloadRequest(video_id=video_id, url=url)
-    return Task(item_id=video_id, record=record, inputs={}, out=out, scratch=scratch)
+    return Workbench(item_id=video_id, record=record, inputs={}, out=out, scratch=scratch)
 
 
 def fetch(folder: Path, url: str, *, video_id: str = "vid", **options: Any) -> tuple[Path, Video]:
     """Fetch into `folder/out`: the file that arrived and its facts. Nothing may be left in `scratch`."""
     cookies = options.pop("cookies", None)
     stage = FetchStage(FetchOptions(sleep_s=0, **options), cookies=cookies, today=lambda: date(2026, 2, 3))
-    task = task_of(folder, url, video_id)
-    video = Video.model_validate(stage.run(task))
-    (file,) = task.out.iterdir()
+    bench = bench_of(folder, url, video_id)
+    video = Video.model_validate(stage.run(bench))
+    (file,) = bench.out.iterdir()
     assert video.path == f"sources/{file.name}"
-    assert list(task.scratch.iterdir()) == []
+    assert list(bench.scratch.iterdir()) == []
     return file, video
 
 

@@ -13,7 +13,7 @@ from avis_data.cli.main import main
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
@@ -73,7 +73,7 @@ def _write_media(source: Path, root: Path, split: str, name: str, seconds: int) 
     out.mkdir(parents=True)
     record = ExtractRequest(span=Span(clip_id=name, video_id=name), media=probe(source))
     ExtractStage(ExtractOptions()).run(
-        Task(item_id=name, record=record, inputs={"source": source}, out=out, scratch=out)
+        Workbench(item_id=name, record=record, inputs={"source": source}, out=out, scratch=out)
     )
     stills, sound, features = (
         frames_dir(root, split, name),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_text
-from avis_data.pipelines.engine.stage import Facts, Input, Item, Task
+from avis_data.pipelines.engine.stage import Facts, Input, Item, Workbench
 from avis_data.records import Record
 
 
@@ -42,17 +42,17 @@ class ShoutStage:
     def timeout_s(self, record: Record) -> float:
         return self._timeout_s
 
-    def run(self, task: Task) -> Facts:
-        assert isinstance(task.record, Word)
-        tries = self._count_try(task.scratch)
-        if task.record.behave != "ok" and (not task.record.ok_after or tries <= task.record.ok_after):
-            _misbehave(task)
-        text = task.record.text.upper() + self.params.mark
-        (task.out / f"{task.item_id}.txt").write_text(text)
-        (task.out / f"{task.item_id}-letters").mkdir()
+    def run(self, bench: Workbench) -> Facts:
+        assert isinstance(bench.record, Word)
+        tries = self._count_try(bench.scratch)
+        if bench.record.behave != "ok" and (not bench.record.ok_after or tries <= bench.record.ok_after):
+            _misbehave(bench)
+        text = bench.record.text.upper() + self.params.mark
+        (bench.out / f"{bench.item_id}.txt").write_text(text)
+        (bench.out / f"{bench.item_id}-letters").mkdir()
         for index, letter in enumerate(text):
             time.sleep(self._pause_s)
-            (task.out / f"{task.item_id}-letters" / str(index)).write_text(letter)
+            (bench.out / f"{bench.item_id}-letters" / str(index)).write_text(letter)
         return {"length": len(text), "tries": tries}
 
     def _count_try(self, scratch: Path) -> int:
@@ -62,10 +62,10 @@ class ShoutStage:
         return tries
 
 
-def _misbehave(task: Task) -> None:
-    assert isinstance(task.record, Word)
-    (task.out / "half").write_text("never seen")
-    match task.record.behave:
+def _misbehave(bench: Workbench) -> None:
+    assert isinstance(bench.record, Word)
+    (bench.out / "half").write_text("never seen")
+    match bench.record.behave:
         case "bug":
             raise ZeroDivisionError("a bug in the stage; see https://user:secret@host/?token=secret")
         case "die":

@@ -14,7 +14,7 @@ from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.clock import frame_instants
 from avis_data.media.probe import probe
-from avis_data.pipelines.engine.stage import Facts, Task
+from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage, EmbedStillsRequest
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
@@ -113,7 +113,7 @@ def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, o
     out.mkdir()
     request = ExtractRequest(span=Span(clip_id=clip_id, video_id=clip_id), media=probe(video))
     facts = ExtractStage(options).run(
-        Task(item_id=clip_id, record=request, inputs={"source": video.absolute()}, out=out, scratch=scratch)
+        Workbench(item_id=clip_id, record=request, inputs={"source": video.absolute()}, out=out, scratch=scratch)
     )
     target = frames_dir(root, split, clip_id)
     target.mkdir(parents=True)
@@ -144,8 +144,8 @@ def _embed(wav: Path, target: Path, request: EmbedRequest, weights: tuple[Path |
     front_end = "causal" if isinstance(request, EmbedStillsRequest) else "official"
     stage = EmbedStage(EmbedParams.model_validate({"weights_sha256": sha256, "front_end": front_end}), path)
     with tempfile.TemporaryDirectory() as scratch:
-        task = Task(
+        bench = Workbench(
             item_id=request.clip_id, record=request, inputs={"audio": wav}, out=Path(scratch), scratch=Path(scratch)
         )
-        stage.run(task)
+        stage.run(bench)
         np.save(target, np.load(Path(scratch) / f"{request.clip_id}.npy", allow_pickle=False), allow_pickle=False)

@@ -32,6 +32,8 @@ class Executor(Protocol):
 class ExecutorFactory(Protocol):
     """Makes an executor for a stage; never with more workers than there are jobs."""
 
-    workers: int
+    @property
+    def workers(self) -> int:
+        """The most that it makes."""
 
     def __call__(self, stage: Stage, num_jobs: int) -> Executor: ...

@@ -95,8 +95,7 @@ class LocalExecutor:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._await_workers()
-        self._pool.stop()
-        self._pool.join()
+        self._end_workers()
 
     def _await_workers(self) -> None:
         """A worker that is ended while it starts says so with a traceback: give each the time to come up."""
@@ -117,6 +116,10 @@ class LocalExecutor:
             return Failure(item_id=job.item_id, reason=Reason.WORKER_DIED, message=message)
         raise error
 
+    def _end_workers(self) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble declares types for the rest only
+        self._pool.join()
+
     def _restart(self) -> None:
         """Workers that die before they take a job break the whole pool: start another and queue all jobs again."""
         self._restarts += 1
@@ -126,8 +129,7 @@ class LocalExecutor:
             )
         jobs = list(self._jobs.values())
         self._jobs.clear()
-        self._pool.stop()
-        self._pool.join()
+        self._end_workers()
         self._pool = self._new_pool()
         for job, timeout_s in jobs:
             self.submit(job, timeout_s)

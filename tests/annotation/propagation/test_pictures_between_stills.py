@@ -17,7 +17,7 @@ from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.pictures import stream_pictures
 from avis_data.media.probe import probe
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Clip, FrameAt, SoundState, Span, Video
@@ -56,8 +56,8 @@ def stills_of(source: Path, out: Path, *, start_s: float, frame_at: FrameAt) -> 
     out.mkdir()
     span = Span(clip_id="c", video_id="v", start_s=start_s, end_s=start_s + SECONDS)
     request = ExtractRequest(span=span, media=probe(source))
-    task = Task(item_id="c", record=request, inputs={"source": source}, out=out, scratch=out)
-    ExtractStage(ExtractOptions(frame_at=frame_at)).run(task)
+    bench = Workbench(item_id="c", record=request, inputs={"source": source}, out=out, scratch=out)
+    ExtractStage(ExtractOptions(frame_at=frame_at)).run(bench)
     return [np.asarray(Image.open(path)).astype(int) for path in sorted((out / "frames").iterdir())]
 
 

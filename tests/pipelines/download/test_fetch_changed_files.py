@@ -13,7 +13,7 @@ from avis_data.errors import ItemError, Reason
 from avis_data.pipelines.download.partial_files import ServedFile
 from avis_data.pipelines.download.source import download_video
 from avis_data.recipe import FetchOptions
-from support.fetching import failure, fetch, task_of
+from support.fetching import bench_of, failure, fetch
 from support.server import MediaServer
 
 
@@ -70,8 +70,8 @@ def test_what_an_earlier_run_left_of_the_same_file_is_used(tmp_path: Path, web: 
 
 
 def test_a_part_of_nobody_knows_what_is_dropped(tmp_path: Path, web: MediaServer) -> None:
-    task = task_of(tmp_path, "")
-    (task.scratch / "vid.mp4.mp4.part").write_bytes(b"another file's first bytes")
+    bench = bench_of(tmp_path, "")
+    (bench.scratch / "vid.mp4.mp4.part").write_bytes(b"another file's first bytes")
     file, _ = fetch(tmp_path, web.url("a.mp4"))
     assert web.ranges("a.mp4") == []
     assert file.read_bytes() == (web.folder / "a.mp4").read_bytes()
@@ -101,7 +101,7 @@ def test_segments_of_another_play_list_are_dropped(tmp_path: Path, web_dir: Path
     with MediaServer(folder) as server:
         with pytest.raises(ItemError):
             download_video(
-                server.url("list.m3u8"), task_of(tmp_path, "").scratch, name="vid", options=FetchOptions(sleep_s=0)
+                server.url("list.m3u8"), bench_of(tmp_path, "").scratch, name="vid", options=FetchOptions(sleep_s=0)
             )
         assert list((tmp_path / "scratch").glob("*-Frag*"))
         shutil.copy(web_dir / "seg3.ts", folder)
@@ -135,7 +135,7 @@ def test_a_change_in_the_middle_of_a_transfer_in_blocks_is_noticed(tmp_path: Pat
             media = {"url": server.url("v.mp4"), "ext": "mp4", "downloader_options": {"http_chunk_size": size // 6}}
             return {"id": "x", "title": "x", **media}
 
-    scratch = task_of(tmp_path, "").scratch
+    scratch = bench_of(tmp_path, "").scratch
     with Changing(folder) as server:
         found = download_video(
             "https://site.test/watch", scratch, name="vid", options=FetchOptions(sleep_s=0), extractors=[SiteIE]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from avis_data.errors import ItemError, Reason
-from support.fetching import failure, fetch, task_of
+from support.fetching import bench_of, failure, fetch
 from support.places import TESTS
 from support.server import MediaServer
 
@@ -48,22 +48,22 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
-from avis_data.pipelines.engine.stage import Task
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.recipe import FetchOptions
 
 root = Path(sys.argv[1])
 record = DownloadRequest(video_id="vid", url=sys.argv[2])
-task = Task(item_id="vid", record=record, inputs={}, out=root / "out", scratch=root / "scratch")
-FetchStage(FetchOptions(sleep_s=0)).run(task)
+bench = Workbench(item_id="vid", record=record, inputs={}, out=root / "out", scratch=root / "scratch")
+FetchStage(FetchOptions(sleep_s=0)).run(bench)
 """
 
 
 def kill_when(folder: Path, url: str, ready: Callable[[Path], bool]) -> None:
     """Fetch in a process of its own, and kill it with -9 as soon as `ready(scratch)`."""
-    task = task_of(folder, url)
+    bench = bench_of(folder, url)
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), url], cwd=TESTS)
     deadline = time.monotonic() + 60
-    while not ready(task.scratch):
+    while not ready(bench.scratch):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -100,8 +100,8 @@ def test_a_killed_hls_download_keeps_whole_segments_and_doubles_none(tmp_path: P
 def test_a_file_whose_transfer_was_done_before_the_kill_is_not_fetched_again(
     tmp_path: Path, web: MediaServer, web_dir: Path
 ) -> None:
-    task = task_of(tmp_path, "")
-    shutil.copy(web_dir / "a.mp4", task.scratch / "vid.mp4.mp4")
+    bench = bench_of(tmp_path, "")
+    shutil.copy(web_dir / "a.mp4", bench.scratch / "vid.mp4.mp4")
     file, _ = fetch(tmp_path, web.url("a.mp4"))
     assert file.read_bytes() == (web_dir / "a.mp4").read_bytes()
     assert [request.path for request in web.requests] == ["/a.mp4"], "only the look at what kind of page it is"
