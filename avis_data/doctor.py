@@ -212,7 +212,9 @@ def _disk(folder: Path) -> Check:
 def _label_studio(url: str | None) -> Check:
     name = "label studio"
     if url is None:
-        return Check(name=name, health=Health.OPTIONAL, found="not asked", advice="avis-data doctor --label-studio URL")
+        return Check(
+            name=name, health=Health.OPTIONAL, found="not asked", advice="avis-data doctor --label-studio-url URL"
+        )
     if not url.startswith(("http://", "https://")):
         return Check(name=name, health=Health.BAD, found=f"{url}: no http(s) address", advice="give http://host:port")
     try:

@@ -142,7 +142,7 @@ def prepared(world: Path, server: TestServer, clips: list[Clip], name: str, *, w
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=3)
+    parser.add_argument("--num-clips", type=int, default=3)
     arguments = parser.parse_args()
     ways = {
         "every still by hand": by_hand,
@@ -155,7 +155,7 @@ def main() -> None:
         world = Path(folder) / "world"
         made = (
             "synth",
-            "--clips",
+            "--num-clips",
             40,
             "--seconds",
             SECONDS,
@@ -163,13 +163,13 @@ def main() -> None:
             5,
             "--size",
             "480x270",
-            "--fps",
+            "--video-fps",
             8,
             "--out",
             world,
         )
         assert avis_data(*made).code == 0
-        clips = clips_of(world, arguments.clips)
+        clips = clips_of(world, arguments.num_clips)
         new_user(server, EMAIL, PASSWORD)
         for name, way in ways.items():
             workspace = prepared(world, server, clips, name.split()[0], with_masks=way is listen_only)

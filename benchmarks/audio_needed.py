@@ -1,6 +1,6 @@
 """Does a model need the sound? With and without it on a synthetic export, tested with wrong sound too.
 
-    avis-data synth --clips 1200 --seconds 3 --seed 2 --size 128x72 --fps 8 --out world   # then the chain to an export
+    avis-data synth --num-clips 1200 --seconds 3 --seed 2 --size 128x72 --video-fps 8 --out world   # then the chain
     python benchmarks/audio_needed.py --data EXPORT --out runs/audio --seeds 0 --set loop.iterations=1600
     python benchmarks/audio_needed.py --data EXPORT --out runs/afcv --config afcv_tiny --seeds 0 1 2
 

@@ -85,8 +85,8 @@ def measure(folder: Path, size: Size) -> tuple[float, float]:
         worker = multiprocessing.get_context("spawn").Process(target=generate, args=(target, size))
         worker.start()
         worker.join()
-    files = ["--gt", str(target / "gt.json"), "--pred", str(target / "pred.json")]
-    return run("-m", "avis_data", "evaluate", *files, "--json", str(folder / "out.json"))
+    files = ["--truth", str(target / "gt.json"), "--pred", str(target / "pred.json")]
+    return run("-m", "avis_data", "evaluate", *files, "--out", str(folder / "out.json"))
 
 
 def run(*arguments: str) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """What sound, motion gate and bidirectional generation add, on a synthetic dataset in the layout of S4 or MS3.
 
-    avis-data synth --clips 240 --seconds 5 --seed 2 --size 128x72 --fps 8 --out world      # then the chain, and
+    avis-data synth --num-clips 240 --seconds 5 --seed 2 --size 128x72 --video-fps 8 --out world   # then the chain, and
     avis-data -C ds export --format avsbench-ms3 --split 160/20/60 --seed 1 --name ms3
     python -m benchmarks.learn_avs --data ds/exports/ms3 --out runs/avs --seeds 0
     python -m benchmarks.learn_avs --data ds/exports/ms3 --out runs/tpavi --config tpavi_tiny --seeds 0

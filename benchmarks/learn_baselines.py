@@ -1,6 +1,6 @@
 """Do the online baselines learn, and does the sound help? With and without audio on a synthetic export, several seeds.
 
-    avis-data synth --clips 640 --seconds 3 --seed 2 --size 128x72 --fps 8 --out world   # then the chain to an export
+    avis-data synth --num-clips 640 --seconds 3 --seed 2 --size 128x72 --video-fps 8 --out world   # then the chain
     python -m benchmarks.learn_baselines --data EXPORT --out runs/learn --configs rcf_tiny afcv_tiny --seeds 0 1 2
 
 Prints Markdown: for every run the figures on the split `test` in percent with their bootstrap interval over clips, then

@@ -1,6 +1,6 @@
 """What the ledger and the planner cost: per finished item, and for a dataset of 100,000 clips.
 
-Run: python -m benchmarks.ledger [--clips 100000] [--json]
+Run: python -m benchmarks.ledger [--num-clips 100000] [--json]
 """
 
 from __future__ import annotations
@@ -111,26 +111,26 @@ def planning_s(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> tup
 def main() -> int:
     """Measure, print a table or JSON, and give 1 if a bound does not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=100_000)
+    parser.add_argument("--num-clips", type=int, default=100_000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace, stage = Workspace(Path(folder)), ExtractStage(ExtractOptions())
         with Ledger(workspace.ledger) as ledger:
-            fill(ledger, arguments.clips)
+            fill(ledger, arguments.num_clips)
             plan_new_s, num_new = planning_s(workspace, ledger, stage)
             item_s = finish(workspace, ledger, stage)
             plan_done_s, num_left = planning_s(workspace, ledger, stage)
-    assert (num_new, num_left) == (arguments.clips, 0)
+    assert (num_new, num_left) == (arguments.num_clips, 0)
     found = {
         "ledger_ms_per_finished_item": 1000 * item_s,
         "planning_nothing_done_s": plan_new_s,
         "planning_all_done_s": plan_done_s,
     }
     if arguments.json:
-        print(json.dumps({"clips": arguments.clips, "measured": found, "bounds": BOUNDS}))
+        print(json.dumps({"clips": arguments.num_clips, "measured": found, "bounds": BOUNDS}))
         return 0
-    print(f"{arguments.clips} clips; planning reads the ledger and looks at three files of every finished clip")
+    print(f"{arguments.num_clips} clips; planning reads the ledger and looks at three files of every finished clip")
     for name, value in found.items():
         print(f"{name:32} {value:8.3f}   (at most {BOUNDS[name]})")
     return 0 if all(found[name] <= bound for name, bound in BOUNDS.items()) else 1

@@ -1,6 +1,6 @@
 """Speed, latency, parameters and peak memory of every model, as `avis-data benchmark-model` says them.
 
-Run: python -m benchmarks.models [--device cuda] [--frames N]   (four minutes on one CPU thread)
+Run: python -m benchmarks.models [--device cuda] [--num-frames N]   (four minutes on one CPU thread)
 
 Weights are random, so there is little to make masks of, and trained ones are somewhat slower. Each config runs in a
 process of its own: on a CPU the peak is that of the process, with Python and PyTorch in it (about 400 MB).
@@ -40,7 +40,7 @@ AVS_FRAMES = 5
 def measured(config: str, settings: tuple[str, ...], *, frames: int, repeats: int, device: str) -> dict[str, Any]:
     """What `benchmark-model` says."""
     command = [sys.executable, "-m", "avis_data", "benchmark-model", "--json", "--config", config, "--device", device]
-    command += ["--frames", str(frames), "--repeats", str(repeats)]
+    command += ["--num-frames", str(frames), "--repeats", str(repeats)]
     command += [part for setting in settings for part in ("--set", setting)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return found
@@ -53,12 +53,12 @@ def row(*cells: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=5, help="of the clips of full-size models; tiny ones have 10")
+    parser.add_argument("--num-frames", type=int, default=5, help="of the clips of full-size models; tiny ones have 10")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", choices=["tiny", "full"], default=None)
     arguments = parser.parse_args()
     tiny = [((name,), 10, 3) for name in TINY] if arguments.only != "full" else []
-    full = [(form, arguments.frames, 1) for form in FULL] if arguments.only != "tiny" else []
+    full = [(form, arguments.num_frames, 1) for form in FULL] if arguments.only != "tiny" else []
     row("config", "answers", "input", "parameters", "frames/s", "latency at 6 frames/s, s", "peak MB")
     row(*["---"] * 7)
     for (config, *settings), frames, repeats in [*tiny, *full]:

@@ -1,6 +1,6 @@
 """A mask from one tight box by the engine without weights, on the synthetic world.
 
-    python -m benchmarks.one_box [--clips 24]
+    python -m benchmarks.one_box [--num-clips 24]
 
 One box per object and still, as its exact mask has it, half-hidden objects included; masks under 400 pixels are left
 out. Stills are the pipeline's own JPEGs. Prints the mean and median IoU and the time of an answer on one thread.
@@ -36,7 +36,7 @@ Boxed = tuple[NDArray[np.uint8], Box, NDArray[np.bool_]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--num-clips", type=int, default=24)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     print("| size | seed | objects | mean IoU | median | IoU < 0.6 | ms p50 | ms p95 |")
@@ -44,7 +44,7 @@ def main() -> None:
     shares: list[float] = []
     for size, seed in WORLDS:
         with tempfile.TemporaryDirectory() as folder:
-            found = [measured(*item) for item in objects(Path(folder), size, seed, arguments.clips)]
+            found = [measured(*item) for item in objects(Path(folder), size, seed, arguments.num_clips)]
         of_world, seconds = (list(part) for part in zip(*found, strict=True))
         shares += of_world
         p50, p95 = np.percentile(seconds, [50, 95]) * 1000
@@ -63,7 +63,7 @@ def measured(picture_HW3: NDArray[np.uint8], around: Box, inside: NDArray[np.boo
 def objects(folder: Path, size: str, seed: int, clips: int) -> Iterator[Boxed]:
     """Still, box (x0, y0, x1, y1) and exact mask of every object in every second."""
     world, workspace = folder / "world", Workspace(folder / "dataset")
-    made = ["--clips", clips, "--seconds", 4, "--seed", seed, "--size", size, "--fps", 8, "--out", world]
+    made = ["--num-clips", clips, "--seconds", 4, "--seed", seed, "--size", size, "--video-fps", 8, "--out", world]
     for command in (
         ["synth", *made],
         ["-C", workspace.root, "fetch", "--list", world / "videos.csv", "--allow-local", "--sleep", 0],

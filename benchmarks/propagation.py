@@ -1,6 +1,6 @@
 """How many stills an annotator must touch by hand, and with masks propagated from one drawn still of each object.
 
-    python -m benchmarks.propagation --folder CACHE [--clips 24] [--seconds 10] [--seed 11] [--drawn 1]
+    python -m benchmarks.propagation --folder CACHE [--num-clips 24] [--seconds 10] [--seed 11] [--drawn 1]
 
 On the synthetic world, whose masks are exact. A still must be touched if its mask has an IoU below a bound, is missing,
 or is there although the object is not to be seen; the drawn ones count too. The scripted annotator draws each object on
@@ -54,27 +54,29 @@ def main() -> int:
     """Make the clips, measure, print the table; 1 if propagation saves no half of the stills."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where the clips are kept between runs")
-    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--num-clips", type=int, default=24)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--fps", type=int, default=6)
+    parser.add_argument("--video-fps", type=int, default=6)
     parser.add_argument("--drawn", type=int, choices=(1, 2), default=1)
     parser.add_argument("--engine", default="optical-flow")
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--engine-weights", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (options.folder or Path(scratch)).absolute() / f"propagation-{options.seed}-{options.seconds}"
-        prepare(folder, options.clips, options.seconds, options.seed)
-        scenes = read_scenes(folder / "world" / "scenes.json")[: options.clips]
-        work = partial(measure, folder / "dataset", options.engine, options.weights, options.fps, options.drawn)
+        prepare(folder, options.num_clips, options.seconds, options.seed)
+        scenes = read_scenes(folder / "world" / "scenes.json")[: options.num_clips]
+        work = partial(
+            measure, folder / "dataset", options.engine, options.engine_weights, options.video_fps, options.drawn
+        )
         started = time.monotonic()
         with ProcessPoolExecutor(options.workers) as pool:
             stills = [still for part in pool.map(work, scenes) for still in part]
     if not stills:
         raise SystemExit("no object is seen in these clips")
     print(
-        f"{options.engine}, {options.fps} pictures a second, {options.drawn} drawn still(s) per object, "
+        f"{options.engine}, {options.video_fps} pictures a second, {options.drawn} drawn still(s) per object, "
         f"{len(scenes)} clips of {options.seconds} s, seed {options.seed}, {time.monotonic() - started:.0f} s"
     )
     print(table(stills))
@@ -86,7 +88,7 @@ def main() -> int:
 def prepare(folder: Path, clips: int, seconds: int, seed: int) -> None:
     """World and workspace; what is there stays."""
     world, dataset = folder / "world", folder / "dataset"
-    size = ["--clips", str(clips), "--seconds", str(seconds), "--seed", str(seed)]
+    size = ["--num-clips", str(clips), "--seconds", str(seconds), "--seed", str(seed)]
     before, stdout = os.getcwd(), os.dup(1)
     os.dup2(2, 1)  # what the commands say is no result of ours
     try:

@@ -31,7 +31,7 @@ def load_carrier(engine: str, weights: Path | None) -> Carrier:
         raise ConfigError(f"no engine {engine!r}; there are: {', '.join(ENGINES)}")
     if engine == "optical-flow":
         if weights is not None:
-            raise ConfigError("the engine optical-flow has no weights", hint="--engine sam2 --weights FOLDER")
+            raise ConfigError("the engine optical-flow has no weights", hint="--engine sam2 --engine-weights FOLDER")
         return _optical_flow()
     return _sam2(weights if weights is not None else _registered())
 
@@ -47,7 +47,7 @@ def _optical_flow() -> Carrier:
 def _registered() -> Path:
     entry = find("sam2")
     if entry is None:
-        hint = "--engine sam2 --weights FOLDER, with the folder of facebook/sam2.1-hiera-... in Hugging Face's format"
+        hint = "--engine sam2 --engine-weights FOLDER: facebook/sam2.1-hiera-... in Hugging Face's format"
         raise ConfigError("the engine sam2 needs its weights", hint=hint)
     return Path(entry.path)
 

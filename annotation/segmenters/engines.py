@@ -34,7 +34,7 @@ def load_segmenter(engine: str, weights: Path | None) -> Segmenter:
             raise ConfigError("the engine grabcut has no weights")
         return _grabcut()
     if weights is None:
-        raise ConfigError(f"the engine {engine} needs its weights", hint=f"--engine {engine} --weights FILE")
+        raise ConfigError(f"the engine {engine} needs its weights", hint=f"--engine {engine} --engine-weights FILE")
     if not weights.exists():
         raise ConfigError(f"{weights}: no such file or folder of weights")
     return _sam(engine, weights)

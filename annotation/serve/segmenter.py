@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="who may call: this machine only, unless told otherwise")
     parser.add_argument("--port", type=int, default=9090)
     parser.add_argument("--engine", choices=ENGINES, default="grabcut")
-    parser.add_argument("--weights", type=Path, help="of the engine: a file, or a folder in Hugging Face's format")
+    parser.add_argument("--engine-weights", type=Path, help="a file, or a folder in Hugging Face's format")
     parser.add_argument("--token-file", type=Path, required=True)
     parser.add_argument("--cache-gb", type=float, default=10.0, help="most room for embeddings of stills on disk")
     arguments = parser.parse_args()
@@ -36,7 +36,7 @@ def main() -> int:
         if not token:
             raise ConfigError(f"{arguments.token_file}: holds no token")
         workspace = Workspace(arguments.workspace)
-        segmenter = load_segmenter(arguments.engine, arguments.weights)
+        segmenter = load_segmenter(arguments.engine, arguments.engine_weights)
     except (AvisError, OSError) as error:
         print(f"the segmenter cannot start: {error}", file=sys.stderr)
         return 3

@@ -179,7 +179,9 @@ def _check(options: ServeOptions) -> None:
     if options.engine not in ENGINES:
         raise ConfigError(f"no engine {options.engine!r}; there are: {', '.join(ENGINES)}")
     if (options.engine == "grabcut") != (options.weights is None):
-        raise ConfigError("--weights go with every engine but grabcut", hint="--engine sam --weights FILE")
+        raise ConfigError(
+            "--engine-weights go with every engine but grabcut", hint="--engine sam --engine-weights FILE"
+        )
 
 
 @contextmanager
@@ -274,7 +276,7 @@ def _start_backend(workspace: Workspace, options: ServeOptions, found: Secrets) 
     command += ["--host", "127.0.0.1", "--port", str(options.backend_port), "--token-file", str(token_file)]
     command += ["--engine", options.engine]
     if options.weights is not None:
-        command += ["--weights", str(options.weights.resolve())]
+        command += ["--engine-weights", str(options.weights.resolve())]
     log = server_dir(workspace) / "backend.log"
     return start("the segmenter", command, environment=os.environ, cwd=workspace.root, log=log)
 

@@ -45,7 +45,7 @@ def close_round(workspace: Workspace, name: str, *, now: datetime, reason: str |
         more = f"; and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         raise ConfigError(
             f"{name}: {len(waiting)} clip(s) are open: {shown}{more}",
-            hint=f"avis-data annotate pull, or avis-data review close {name} --force --reason 'WHY'",
+            hint=f"avis-data annotate pull, or avis-data review close {name} --reason 'WHY'",
         )
     info = info.model_copy(
         update={"closed_at": now.isoformat(timespec="seconds"), "close_reason": reason if waiting else None}

@@ -19,14 +19,15 @@ _SHOWN = 10
 
 
 @click.command("agreement")
-@click.option("--round", "round_name", metavar="ROUND", help="One round. Default: all draft rounds.")
-@click.option("--html", type=click.Path(path_type=Path), help="Also write a page to open.")
+@click.option("--round", "round_name", metavar="ROUND", help="The round, by its name.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write a page to open.")
 @json_option
 def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
     """Compare what two people said of the same clips: masks, identities, who sounds when.
 
-    Clips are labelled twice with `avis-data annotate push --double 5%`. Of a review or fix round, by its name, what
-    people left is compared with what they found. The definitions are in docs/review.md.
+    Without --round all draft rounds are compared; clips are labelled twice with `annotate push --double 5%`. With the
+    name of a review or fix round, what people left is compared with what they found. The definitions are in
+    docs/review.md.
 
     \b
     Example:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import current_workspace
-from avis_data.errors import ExitCode
+from avis_data.cli.options import current_workspace, engine_option, engine_weights_option, label_studio_url_option
+from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from avis_data.annotation.serve.servers import Serving
 
 __all__ = ["install_label_studio", "serve_label_studio"]
 
+_PORT = click.IntRange(1, 65535)
 _ENV = click.option(
     "--env",
     "environment",
@@ -53,29 +54,29 @@ def install_label_studio(environment: Path | None) -> None:
 
 
 @click.command("serve")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of Label Studio.")
-@click.option(
-    "--backend-port", type=click.IntRange(1, 65535), default=9090, show_default=True, help="Of the segmenter."
-)
+@click.option("--port", type=_PORT, default=8080, show_default=True, metavar="N", help="Port of Label Studio.")
+@click.option("--backend-port", type=_PORT, default=9090, show_default=True, metavar="N", help="Port of the segmenter.")
 @_ENV
-@click.option("--engine", default="grabcut", show_default=True, help="What turns a click into a mask.")
-@click.option("--weights", type=click.Path(exists=True, path_type=Path), help="Of the engine; grabcut needs none.")
-@click.option("--label-studio-url", "url", metavar="URL", help="A server that exists, instead of one of our own.")
+@engine_option(default="grabcut")
+@engine_weights_option
+@label_studio_url_option
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With a token of an account there (with --label-studio-url).",
+    help="File with the token of an account there (with --label-studio-url).",
 )
-@click.option("--backend-url", metavar="URL", help="A segmenter that exists, as Label Studio reaches it.")
-@click.option("--backend-token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its token.")
-@click.option("--clips-folder", metavar="DIR", help="The folder clips on that server's machine, where it is another.")
-@click.option("--media-prefix", default="", metavar="NAME/", help="From its root of local files to the workspace.")
+@click.option("--backend-url", metavar="URL", help="A segmenter that runs already, as Label Studio reaches it.")
+@click.option(
+    "--backend-token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File with its token."
+)
+@click.option("--clips-folder", metavar="DIR", help="The folder clips, as that server's machine sees it.")
+@click.option("--media-prefix", default="", metavar="NAME/", help="Path from its root of local files to the workspace.")
 def serve_label_studio(
     port: int,
     backend_port: int,
     environment: Path | None,
     engine: str,
-    weights: Path | None,
+    engine_weights: Path | None,
     url: str | None,
     token_file: Path | None,
     backend_url: str | None,
@@ -84,6 +85,8 @@ def serve_label_studio(
     media_prefix: str,
 ) -> ExitCode:
     """Start Label Studio and the segmenter on this machine, for this workspace; Ctrl-C ends both.
+
+    The segmenter turns a click into a mask. Its engine grabcut needs no weights; sam and sam2 do.
 
     The first start makes an account and tells its password once; it is in label-studio/secrets.json, which only you can
     read. Killed, it starts again with nothing lost. With --label-studio-url and --backend-url nothing is started: the
@@ -95,6 +98,8 @@ def serve_label_studio(
     """
     from avis_data.annotation.serve.servers import ServeOptions, serve
 
+    if engine_weights is not None and not engine_weights.exists():
+        raise ConfigError(f"--engine-weights {engine_weights}: no such file or folder")
     options = ServeOptions(
         port=port,
         backend_port=backend_port,
@@ -106,7 +111,7 @@ def serve_label_studio(
         clips_folder=clips_folder,
         media_prefix=media_prefix,
         engine=engine,
-        weights=weights,
+        weights=engine_weights,
     )
     with serve(current_workspace(), options, say=lambda line: click.echo(line, err=True)) as serving:
         _say(serving)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import available_cores, clips_option, current_workspace, json_option, listed_clips
+from avis_data.cli.options import (
+    available_cores,
+    clips_option,
+    current_workspace,
+    dry_run_option,
+    force_option,
+    json_option,
+    listed_clips,
+    seed_option,
+    workers_option,
+)
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -37,13 +47,13 @@ class _Share(click.ParamType):
 
 
 @click.command("push")
-@click.option("--round", "round_name", type=click.Choice(["draft"]), required=True, help="Later ones: review start.")
+@click.option("--round", "round_name", type=click.Choice(["draft"]), required=True, help="The round, by its name.")
 @clips_option
 @click.option("--annotators", metavar="A@X,B@Y", help="E-mails of accounts: each gets a project of their own.")
 @click.option("--double", type=_Share(), default=0.0, metavar="SHARE", help="Share that two people label, blind: 5%.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of who gets what.")
-@click.option("--workers", type=click.IntRange(1), help="For previews that are not made yet.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
+@seed_option()
+@workers_option()
+@dry_run_option
 @json_option
 def push_clips(
     round_name: str,
@@ -58,7 +68,8 @@ def push_clips(
     """Bring clips to Label Studio as tasks of the first round, filled with what is known. Run again to complete.
 
     Masks come from propagation or an imported file, spans of sound from loudness. A clip that the server has already is
-    left alone, and a clip stays with the person that it was given to. Previews are made where they are missing.
+    left alone, and a clip stays with the person that it was given to (--seed decides who gets which). Previews are made
+    where they are missing. Later rounds are given out by `avis-data review start`.
 
     \b
     Example:
@@ -83,13 +94,14 @@ def push_clips(
 
 
 @click.command("pull")
-@click.option("--round", "round_names", multiple=True, metavar="NAME", help="Only this round; again for more.")
-@click.option("--force", is_flag=True, help="Ask for every task again and make all labels anew.")
+@click.option("--round", "round_names", multiple=True, metavar="ROUND", help="The round, by its name.")
+@force_option
 @json_option
 def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> ExitCode:
     """Fetch what people did since the last pull, from every round that is open. They may go on working meanwhile.
 
-    Each state of an annotation is kept as received in annotations/<round>/received, and never changed.
+    Each state of an annotation is kept as received in annotations/<round>/received, and never changed. --round may be
+    repeated. With --force every task is asked for again, and all labels are made anew.
 
     \b
     Example:

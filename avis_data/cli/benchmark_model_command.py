@@ -3,43 +3,56 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
-from avis_data.cli.options import json_option
+from avis_data.cli.options import (
+    checkpoint_option,
+    config_option,
+    device_option,
+    json_option,
+    model_option,
+    set_option,
+    size_option,
+)
 
 __all__ = ["command"]
 
 
-def _size(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no size; write WIDTHxHEIGHT, like 640x360")
-    return int(match[2]), int(match[1])
-
-
 @click.command("benchmark-model")
-@click.option("--model", "model_name", default=None, help="A model with random weights, as published; or:")
-@click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="Another config, random weights; or:")
-@click.option("--weights", type=click.Path(path_type=Path), default=None, help="Trained weights, or a run's folder.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated.")
-@click.option("--frames", "num_frames", type=click.IntRange(min=1), default=10, show_default=True, help="Of the clip.")
-@click.option("--size", "size_hw", default="640x360", show_default=True, callback=_size, help="Of original frames.")
+@model_option
+@config_option
+@checkpoint_option()
+@set_option
+@click.option(
+    "--num-frames", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Frames of the clip."
+)
+@size_option(default="640x360")
 @click.option(
     "--stream-fps",
     type=click.FloatRange(min=0, min_open=True),
     default=6.0,
     show_default=True,
-    help="At which frames come.",
+    metavar="RATE",
+    help="Frames per second of the stream.",
 )
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Their median counts.")
-@click.option("--device", "device_name", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="How many clips; the median of their times counts.",
+)
+@device_option
 @json_option
-def command(as_json: bool, **options: Any) -> None:
+def command(as_json: bool, size: tuple[int, int], checkpoint: Path | None, **options: Any) -> None:
     """Measure a model on clips of noise: frames a second, latency, parameters, peak memory.
+
+    Give one of three: --model for a published recipe with random weights, --config for another config with random
+    weights, --checkpoint for trained weights.
 
     Latency is that of a stream: an online model (rcf, afcv) answers when a frame has come and was predicted, the others
     when all frames of the clip have. Decoding is not part of it. With random weights there is little to make masks of:
@@ -48,13 +61,13 @@ def command(as_json: bool, **options: Any) -> None:
     \b
     Example:
       avis-data benchmark-model --model rcf
-      avis-data benchmark-model --weights runs/rcf_tiny --stream-fps 1 --json
+      avis-data benchmark-model --checkpoint runs/rcf_tiny --stream-fps 1 --json
     """
     from dataclasses import asdict
 
     from avis_data.training.predict.benchmark import BenchmarkRequest, benchmark_model
 
-    found = benchmark_model(BenchmarkRequest(**options))
+    found = benchmark_model(BenchmarkRequest(weights=checkpoint, size_hw=(size[1], size[0]), **options))
     if as_json:
         click.echo(json.dumps(asdict(found)))
         return

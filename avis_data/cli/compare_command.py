@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avis_data.cli.options import mode_option
+from avis_data.cli.options import (
+    bootstrap_option,
+    json_option,
+    lenient_option,
+    mode_option,
+    seed_option,
+    truth_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +34,13 @@ _FILE = click.Path(path_type=Path)
 @click.command(name="compare")
 @click.argument("a", type=_FILE)
 @click.argument("b", type=_FILE)
-@click.option("--gt", "truth", type=_FILE, required=True, help="Truth: a JSON file.")
+@truth_option
 @mode_option
-@click.option("--bootstrap", type=click.IntRange(10, 100_000), default=1000, show_default=True, metavar="N")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--lenient", is_flag=True, help="Leave bad entries out and count them, instead of refusing the file.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@bootstrap_option(default=1000)
+@seed_option()
+@json_option
+@lenient_option
+@workers_option(default=1, show_default=True)
 def command(
     a: Path,
     b: Path,
@@ -51,7 +59,7 @@ def command(
 
     \b
     Example:
-      avis-data compare baseline.json ours.json --gt test.json
+      avis-data compare baseline.json ours.json --truth test.json
     """
     # The arrays are small: threads of the linear algebra library only burn time waiting for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

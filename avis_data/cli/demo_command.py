@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from avis_data.cli.options import num_clips_option, out_option, seconds_option, seed_option
 from avis_data.cli.report_run import human_time
 from avis_data.errors import ExitCode
 
@@ -24,16 +25,19 @@ _PORT = 8731
 
 
 @click.command("demo")
+@out_option(default=Path("demo-workspace"))
+@num_clips_option(default=120, type=click.IntRange(6))
+@seconds_option(default=3, type=click.IntRange(3))
+@seed_option(default=1)
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("demo-workspace"), show_default=True, help="Where to work."
+    "--iterations",
+    type=click.IntRange(1),
+    default=400,
+    show_default=True,
+    metavar="N",
+    help="Iterations of training: about two a second.",
 )
-@click.option("--clips", type=click.IntRange(6), default=120, show_default=True, help="How many clips.")
-@click.option("--seconds", type=click.IntRange(3), default=3, show_default=True, help="Length of each.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option(
-    "--iterations", type=click.IntRange(1), default=400, show_default=True, help="Of training: about two a second."
-)
-def command(out: Path, clips: int, seconds: int, seed: int, iterations: int) -> ExitCode:
+def command(out: Path, num_clips: int, seconds: int, seed: int, iterations: int) -> ExitCode:
     """Show the whole chain on a small synthetic dataset, from a list of links to a trained, evaluated model.
 
     It makes clips, serves and fetches them, takes out stills and sound, embeds, imports the truth, exports, trains a
@@ -54,15 +58,15 @@ def command(out: Path, clips: int, seconds: int, seed: int, iterations: int) -> 
         with _served(world) as url:
             _run(
                 "synth",
-                "--clips",
-                clips,
+                "--num-clips",
+                num_clips,
                 "--seconds",
                 seconds,
                 "--seed",
                 seed,
                 "--size",
                 "128x72",
-                "--fps",
+                "--video-fps",
                 8,
                 "--out",
                 world,
@@ -100,8 +104,8 @@ def _train_and_show(export: Path, root: Path, iterations: int, seed: int) -> Non
     _run(
         "train-baseline", "--data", export, "--config", "avism_tiny", "--out", run, "--device", "cpu", *chosen, *resume
     )
-    _run("predict", "--weights", run, "--data", export, "--out", results, "--device", "cpu")
-    _run("evaluate", "--gt", export / "test.json", "--pred", results)
+    _run("predict", "--checkpoint", run, "--data", export, "--out", results, "--device", "cpu")
+    _run("evaluate", "--truth", export / "test.json", "--pred", results)
     _run("visualize", "--data", export, "--pred", results, "--out", shown)
     _run("report", export, "--run", run, "--pred", results, "--shown", shown, "--out", root / "report.html")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import json_option
+from avis_data.cli.options import json_option, label_studio_url_option
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ __all__ = ["command"]
 
 
 @click.command("doctor")
-@click.option(
-    "--label-studio", "label_studio_url", default=None, metavar="URL", help="Also see whether this server answers."
-)
+@label_studio_url_option
 @json_option
-def command(label_studio_url: str | None, as_json: bool) -> ExitCode:
+def command(url: str | None, as_json: bool) -> ExitCode:
     """Check this machine: Python, ffmpeg, yt-dlp, torch, weights, disk. Exit code 5 if something needed is bad.
+
+    With --label-studio-url it also asks that server whether it answers.
 
     \b
     Example:
@@ -31,7 +31,7 @@ def command(label_studio_url: str | None, as_json: bool) -> ExitCode:
     """
     from avis_data.doctor import Health, examine
 
-    checks = [*examine(Path.cwd(), label_studio_url), _label_studio_environment()]
+    checks = [*examine(Path.cwd(), url), _label_studio_environment()]
     if as_json:
         click.echo(json.dumps({"checks": [check.as_dict() for check in checks]}))
     else:

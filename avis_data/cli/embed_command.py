@@ -6,35 +6,21 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.options import RunOptions, current_workspace, run_options
+from avis_data.cli.options import RunOptions, current_workspace, run_options, untrained_option, weights_option
 from avis_data.errors import ExitCode
 
-__all__ = ["command", "weights_options"]
-
-
-def weights_options(function: click.decorators.FC) -> click.decorators.FC:
-    """Give a command the options about VGGish weights."""
-    for option in (
-        click.option("--untrained", is_flag=True, help="Random weights, for tests and demos; the data says so."),
-        click.option(
-            "--weights",
-            type=click.Path(path_type=Path),
-            default=None,
-            help="VGGish weight file; else the registered one (avis-data weights).",
-        ),
-    ):
-        function = option(function)
-    return function
+__all__ = ["command"]
 
 
 @click.command("embed")
-@weights_options
+@weights_option
+@untrained_option
 @click.option(
     "--windows",
     type=click.Path(path_type=Path),
     default=None,
     metavar="DATASET",
-    help="Instead, for RCF: of an export, VGGish's last hidden layer for the sound before each frame.",
+    help="Instead, for RCF: write VGGish's last hidden layer for the sound before each frame of an export.",
 )
 @run_options()
 def command(run: RunOptions, weights: Path | None, untrained: bool, windows: Path | None) -> ExitCode:

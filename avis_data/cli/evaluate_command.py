@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avis_data.cli.options import mode_option
+from avis_data.cli.options import (
+    bootstrap_option,
+    json_option,
+    lenient_option,
+    mode_option,
+    out_option,
+    pred_option,
+    seed_option,
+    truth_option,
+    workers_option,
+)
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,32 +36,41 @@ _VARIANTS = ["official_ids_from_one", "empty_as_null", "official_literal_constan
 
 
 @click.command(name="evaluate")
-@click.option("--task", type=click.Choice(["avis", "avs"]), default="avis", show_default=True, help="avs: AVSBench.")
-@click.option("--gt", "truth", type=_FILE, required=True, help="Truth: a JSON file (avs: a folder or .npz).")
-@click.option("--pred", "predictions", type=_FILE, required=True, help="Predictions, of the same kind.")
+@click.option(
+    "--task",
+    type=click.Choice(["avis", "avs"]),
+    default="avis",
+    show_default=True,
+    help="What is evaluated; avs: AVSBench.",
+)
+@truth_option
+@pred_option(required=True)
 @mode_option
 @click.option("--variant", "variants", multiple=True, type=click.Choice(_VARIANTS), help="Deviation of aviseg_compat.")
-@click.option("--json", "json_path", metavar="FILE|-", help="Write one JSON object; `-`: to stdout, without the table.")
+@json_option
+@out_option()
 @click.option("--per-video", type=_FILE, metavar="FILE.parquet", help="Write the figures of each video.")
 @click.option("--errors", type=_FILE, metavar="DIR", help="Write what is missing to 100, by kind of error.")
-@click.option("--bootstrap", type=click.IntRange(10, 100_000), metavar="N", help="Intervals from N draws of videos.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
-@click.option("--lenient", is_flag=True, help="Leave bad entries out and count them, instead of refusing the file.")
-@click.option("--classes", type=click.IntRange(2), metavar="C", help="avs: semantic masks of C classes (AVSS: 71).")
+@bootstrap_option()
+@seed_option()
+@lenient_option
 @click.option(
-    "--clips-per-group", type=click.IntRange(1), metavar="N", help="avs: also the reference's F, groups of N."
+    "--classes", type=click.IntRange(2), metavar="C", help="avs: the masks are semantic, of C classes (AVSS: 71)."
+)
+@click.option(
+    "--clips-per-group", type=click.IntRange(1), metavar="N", help="avs: also give the reference's F, in groups of N."
 )
 @click.option("--probabilities", is_flag=True, help="avs: arrays hold probabilities, not logits.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@workers_option(default=1, show_default=True)
 def command(task: str, **options: Any) -> None:
     """FSLA, HOTA and mAP of predicted tracks, or mIoU and F-score of AVSBench masks, against the truth.
 
     aviseg_compat is what the public code computes, strict what the papers describe: see docs/metrics.md for which to
-    publish. On screen percent, in JSON fractions.
+    publish. On screen percent, in JSON fractions; --out FILE writes the JSON beside the table.
 
     \b
     Example:
-      avis-data evaluate --gt test.json --pred results.json --json scores.json
+      avis-data evaluate --truth test.json --pred results.json --out scores.json
     """
     # The arrays are small: threads of the linear algebra library only burn time waiting for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -59,7 +78,7 @@ def command(task: str, **options: Any) -> None:
     avs_options = {name: options.pop(name) for name in names}
     if task == "avs":
         _refuse_given(["mode", "variants", "per_video", "errors", "bootstrap", "seed", "workers"], "--task avis")
-        common = {name: options[name] for name in ("truth", "predictions", "json_path", "lenient")}
+        common = {name: options[name] for name in ("truth", "predictions", "as_json", "out", "lenient")}
         _evaluate_avs(**common, **avs_options)
     else:
         _refuse_given(names, "--task avs")
@@ -79,7 +98,8 @@ def _evaluate_avs(
     *,
     truth: Path,
     predictions: Path,
-    json_path: str | None,
+    as_json: bool,
+    out: Path | None,
     lenient: bool,
     classes: int | None,
     clips_per_group: int | None,
@@ -97,7 +117,7 @@ def _evaluate_avs(
         are_logits=not probabilities,
         lenient=lenient,
     )
-    _report(json_path, avs_json(found), avs_table(found))
+    _report(avs_json(found), avs_table(found), as_json=as_json, out=out)
 
 
 def _evaluate_avis(
@@ -106,7 +126,8 @@ def _evaluate_avis(
     predictions: Path,
     mode: str,
     variants: Sequence[str],
-    json_path: str | None,
+    as_json: bool,
+    out: Path | None,
     per_video: Path | None,
     errors: Path | None,
     bootstrap: int | None,
@@ -144,7 +165,7 @@ def _evaluate_avis(
     if errors is not None:
         with _writing(errors):
             _write_errors(errors, found)
-    _report(json_path, evaluation_json(found, intervals), evaluation_table(found, intervals))
+    _report(evaluation_json(found, intervals), evaluation_table(found, intervals), as_json=as_json, out=out)
 
 
 @contextmanager
@@ -171,13 +192,10 @@ def _write_errors(folder: Path, found: FileEvaluation) -> None:
     )
 
 
-def _report(json_path: str | None, value: dict[str, Any], table: str) -> None:
-    if json_path == "-":
-        click.echo(json.dumps(value, allow_nan=False))
-        return
-    if json_path is not None:
+def _report(value: dict[str, Any], table: str, *, as_json: bool, out: Path | None) -> None:
+    if out is not None:
         from avis_data.io import write_json
 
-        with _writing(Path(json_path)):
-            write_json(Path(json_path), value)
-    click.echo(table)
+        with _writing(out):
+            write_json(out, value)
+    click.echo(json.dumps(value, allow_nan=False) if as_json else table)

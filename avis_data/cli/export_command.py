@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avis_data.cli.options import current_workspace
+from avis_data.cli.options import (
+    current_workspace,
+    dry_run_option,
+    force_option,
+    json_option,
+    objects_option,
+    seed_option,
+    workers_option,
+)
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", "single_seconds", "multi_seconds")
-_YTVIS_ONLY = {"clips": "accepted", "truth": None, "masks": "polygons", "features": True}
+_YTVIS_ONLY = {"select": "accepted", "objects": None, "masks": "polygons", "features": True}
 """Options that other formats have no use for, and what they are when nobody gives them."""
 
 
@@ -31,51 +39,56 @@ _YTVIS_ONLY = {"clips": "accepted", "truth": None, "masks": "polygons", "feature
     type=click.Choice(["ytvis", "avsbench-s4", "avsbench-ms3"]),
     default="ytvis",
     show_default=True,
-    help="avsbench: clips of 5 seconds, 224 x 224, in the folders of AVSBench.",
+    help="The format of the dataset.",
 )
-@click.option("--split", metavar="N/N/N", help="train/val/test or train/val: numbers of clips, or percentages.")
+@click.option(
+    "--split", metavar="N/N/N", help="Sizes of train/val/test or train/val: numbers of clips, or percentages."
+)
 @click.option("--split-file", type=click.Path(dir_okay=False, path_type=Path), help="CSV or JSON of clip_id to split.")
 @click.option("--name", help="Folder below exports/; default: the format.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the division into splits.")
+@seed_option()
 @click.option(
-    "--clips",
+    "--select",
     type=click.Choice(["accepted", "all"]),
     default="accepted",
     show_default=True,
-    help="ytvis: only clips with accepted truth, or the others too, without annotations.",
+    help="Clips with accepted truth only, or the others too, without annotations (ytvis).",
 )
 @click.option(
     "--include",
     type=click.Choice(["draft"]),
-    help="Also labels that no reviewer accepted yet; the certificate says so.",
+    help="Take labels that no reviewer accepted yet too; the certificate says so.",
 )
-@click.option(
-    "--truth",
-    type=click.Choice(["sounding", "visible"]),
-    help="ytvis: masks of what sounds, or of all that is seen; default: as the recipe says.",
-)
+@objects_option(show_default="as the recipe says")
 @click.option(
     "--masks",
     type=click.Choice(["polygons", "rle"]),
     default="polygons",
     show_default=True,
-    help="ytvis: rle is much smaller; the official evaluation reads polygons only.",
+    help="How masks are written: rle is much smaller; the official evaluation reads polygons only (ytvis).",
 )
 @click.option(
-    "--without-features", "features", is_flag=True, flag_value=False, default=True, help="ytvis: leave FEATAudios out."
+    "--without-features",
+    "features",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Leave the folder FEATAudios out (ytvis).",
 )
 @click.option(
-    "--sound", type=click.Choice(["wav", "logmel"]), help="avsbench: audio_wav (default) or audio_log_mel, as .npy."
+    "--sound",
+    type=click.Choice(["wav", "logmel"]),
+    help="Write audio_wav (default), or audio_log_mel as .npy (avsbench).",
 )
-@click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True, help="Threads.")
-@click.option("--force", is_flag=True, help="Replace an export of the same name.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be written.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@workers_option(default=4, show_default=True)
+@force_option
+@dry_run_option
+@json_option
 def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
     """Write a dataset others can read: splits, stills, sound, features, truth, and a certificate.
 
     Clips of one source stay on one side, categories and numbers of sources are spread evenly. Everything is read
-    back and compared before the export gets its name.
+    back and compared before the export gets its name. --force replaces an export of the same name.
 
     \b
     Example:
@@ -102,7 +115,7 @@ def _ytvis(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], 
 
     if choices.pop("sound") is not None:
         raise ConfigError("--sound goes with --format avsbench-s4 and avsbench-ms3")
-    options = ExportOptions(**choices)
+    options = ExportOptions(clips=choices.pop("select"), truth=choices.pop("objects"), **choices)
     return partial(plan_export, workspace, options), partial(export_ytvis, workspace, options)
 
 
@@ -162,7 +175,7 @@ def _remarks(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any]) -> Iterato
     left_out = len(plan.inputs.without_truth)
     if left_out:
         without = sum(not item.has_truth for item in plan.inputs.clips)
-        taken = " (--clips all takes them)" if "bytes_linked" in result else ""
+        taken = " (--select all takes them)" if "bytes_linked" in result else ""
         how = "exported without annotations" if without else f"left out{taken}"
         yield f"{left_out} clip(s) without accepted truth: {how}"
     if plan.inputs.dropped:

@@ -40,11 +40,25 @@ class ListedVideos:
 
 _PATH = click.Path(path_type=Path)
 _LIST_OPTIONS = [
-    click.option("--list", "list_path", type=_PATH, default=None, help="CSV of videos; kept as videos.csv."),
+    click.option(
+        "--list",
+        "list_path",
+        type=_PATH,
+        default=None,
+        metavar="FILE",
+        help="The list of videos, as CSV; it is kept as videos.csv.",
+    ),
     click.option("--allow-local", is_flag=True, help="Let the list name files of this machine."),
     click.option("--skip-bad-rows", is_flag=True, help="Go on without the rows that have problems, from now on."),
-    click.option("--cookies", type=_PATH, default=None, help="Netscape cookie file for the sites."),
-    click.option("--sleep", "sleep_s", type=click.FloatRange(0), default=None, help="Seconds before each download."),
+    click.option("--cookies", type=_PATH, default=None, metavar="FILE", help="Cookies in Netscape's format."),
+    click.option(
+        "--sleep",
+        "sleep_s",
+        type=click.FloatRange(0),
+        default=None,
+        metavar="SECONDS",
+        help="Pause before each download.",
+    ),
 ]
 
 
@@ -72,7 +86,7 @@ def command(run: RunOptions, listed: ListedVideos) -> ExitCode:
 
     \b
     Example:
-      avis-data -C my-dataset fetch --list videos.csv --jobs 4
+      avis-data -C my-dataset fetch --list videos.csv --workers 4
     """
     from avis_data.cli.run_steps import run_steps
 

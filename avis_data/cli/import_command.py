@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import available_cores, current_workspace, json_option
+from avis_data.cli.options import (
+    available_cores,
+    current_workspace,
+    dry_run_option,
+    json_option,
+    verify_option,
+    workers_option,
+)
 from avis_data.cli.report_run import human_bytes, say_report
 from avis_data.cli.run_steps import recipe_of
 from avis_data.errors import ConfigError, ExitCode
@@ -24,21 +31,22 @@ __all__ = ["command"]
 
 @click.command(name="import")
 @click.argument("truth", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "file_format", type=click.Choice(["ytvis"]), required=True, help="What TRUTH is.")
+@click.option("--format", "file_format", type=click.Choice(["ytvis"]), required=True, help="The format of the dataset.")
 @click.option(
     "--media",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with JPEGImages and WAVAudios of TRUTH: they become clips first.",
+    help="The folder with JPEGImages and WAVAudios of TRUTH: they become clips first.",
 )
 @click.option(
-    "--split",
+    "--into",
+    "split",
     type=click.Choice(["train", "val", "test"]),
-    help="Of these clips (with --media); else by the name of TRUTH, as train.json.",
+    help="The split that these clips are of (with --media); default: by the name of TRUTH, as train.json.",
 )
-@click.option("--workers", type=click.IntRange(1), help="How many videos at once (with --media).")
-@click.option("--verify", is_flag=True, help="Hash adopted files instead of trusting size and time (with --media).")
+@workers_option()
+@verify_option
 @click.option("--skip-bad", is_flag=True, help="Leave out videos with problems, whole, instead of importing nothing.")
-@click.option("--dry-run", is_flag=True, help="Check and count; change nothing.")
+@dry_run_option
 @json_option
 def command(
     truth: Path,
@@ -58,7 +66,7 @@ def command(
     is wrong. What the file says replaces what the workspace held of the same clips; the file is kept as received.
 
     With --media, the set's own stills and sound become clips first, without a source video: stills are copied byte for
-    byte, sound becomes 16 kHz mono. Run again to resume.
+    byte, sound becomes 16 kHz mono. Run again to resume. --into, --workers and --verify go with --media.
 
     \b
     Example:
@@ -68,7 +76,7 @@ def command(
     if media is not None:
         choices = _Choices(workers=workers or available_cores(), verify=verify, skip_bad=skip_bad, as_json=as_json)
         return _import_set(truth, media, split, choices, dry_run=dry_run)
-    for name, value in (("--split", split), ("--workers", workers), ("--verify", verify)):
+    for name, value in (("--into", split), ("--workers", workers), ("--verify", verify)):
         if value:
             raise ConfigError(f"{name} goes with --media")
     return _import_truth(truth, skip_bad=skip_bad, dry_run=dry_run, as_json=as_json)

@@ -11,7 +11,12 @@ __all__ = ["command"]
 
 @click.command("init")
 @click.option(
-    "--recipe", "recipe_name", default="aviseg", show_default=True, help="aviseg, avis-20, avsbench-s4 or -ms3."
+    "--recipe",
+    "recipe_name",
+    default="aviseg",
+    show_default=True,
+    metavar="NAME",
+    help="aviseg, avis-20, avsbench-s4 or avsbench-ms3.",
 )
 def command(recipe_name: str) -> None:
     """Make the current folder (or -C DIR) a workspace: the recipe is copied into it, to be read and edited.

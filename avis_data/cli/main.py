@@ -83,7 +83,7 @@ def cli(context: click.Context, directory: Path | None, verbose: int) -> None:
 
     \b
     Example:
-      avis-data synth --clips 8 --seconds 10 --seed 1 --out world
+      avis-data synth --num-clips 8 --seconds 10 --seed 1 --out world
       avis-data -C dataset fetch --list ../world/videos.csv --allow-local   (-C first, as in git)
       avis-data -C dataset run --untrained
     """

@@ -1,11 +1,13 @@
-"""Options that several commands share, and what they make of them."""
+"""The options that several commands share: each has one name, one meaning and one help text, which stand here."""
 
 from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +24,201 @@ if TYPE_CHECKING:
 __all__ = [
     "RunOptions",
     "available_cores",
+    "bootstrap_option",
+    "checkpoint_option",
     "clips_option",
+    "config_option",
     "current_workspace",
+    "data_option",
+    "device_option",
+    "dry_run_option",
+    "engine_option",
+    "engine_weights_option",
+    "force_option",
+    "fps_option",
     "json_option",
+    "label_studio_url_option",
+    "lenient_option",
     "listed_clips",
     "mode_option",
+    "model_option",
+    "num_clips_option",
+    "objects_option",
+    "on_option",
+    "out_option",
+    "precision_option",
+    "pred_option",
     "run_options",
+    "seconds_option",
+    "seed_option",
+    "set_option",
+    "size_option",
+    "truth_option",
+    "untrained_option",
+    "verify_option",
+    "video_fps_option",
+    "weights_option",
+    "workers_option",
 ]
 
-clips_option = click.option("--clips", metavar="A,B|@FILE", help="Only these clips; @FILE: one id a line.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+_PATH = click.Path(path_type=Path)
 
+clips_option = click.option(
+    "--clips", metavar="A,B|@FILE", help="Only the clips of these ids; @FILE holds one id a line."
+)
+config_option = click.option(
+    "--config", "config_name", default=None, metavar="NAME|FILE", help="A shipped config by its name, or a YAML file."
+)
+device_option = click.option(
+    "--device", "device_name", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps."
+)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+engine_weights_option = click.option(
+    "--engine-weights", type=_PATH, default=None, metavar="PATH", help="Weights of the engine: a file, or a folder."
+)
+force_option = click.option("--force", is_flag=True, help="Do again what is done already.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+label_studio_url_option = click.option(
+    "--label-studio-url", "url", default=None, metavar="URL", help="The Label Studio server at this address."
+)
+lenient_option = click.option(
+    "--lenient", is_flag=True, help="Leave bad entries out and count them, instead of refusing the file."
+)
+limit_option = click.option(
+    "--limit", type=click.IntRange(1), default=None, metavar="N", help="Do at most so many items."
+)
 mode_option = click.option(
     "--mode",
     type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
     default="both",
     show_default=True,
     help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
+)
+model_option = click.option("--model", "model_name", default=None, metavar="NAME", help="The model, by its name.")
+on_option = click.option(
+    "--on", "split", default="test", show_default=True, metavar="SPLIT", help="The split of the dataset that is meant."
+)
+precision_option = click.option(
+    "--precision", type=click.Choice(["bf16", "fp32"]), default=None, help="Default: what the config says."
+)
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated."
+)
+truth_option = click.option(
+    "--truth",
+    type=_PATH,
+    required=True,
+    metavar="FILE",
+    help="The true masks: a JSON file; AVSBench: a folder or .npz.",
+)
+untrained_option = click.option(
+    "--untrained", is_flag=True, help="Take random weights of VGGish, for tests and demos; the data says so."
+)
+verify_option = click.option(
+    "--verify", is_flag=True, help="Hash finished files instead of trusting their size and time."
+)
+weights_option = click.option(
+    "--weights", type=_PATH, default=None, metavar="FILE", help="VGGish weights; default: the registered ones."
+)
+
+
+class _Size(click.ParamType):
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", str(value))
+        if match is None:
+            self.fail(f"{value!r:.40} is no size: write WIDTHxHEIGHT, as 320x180", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+# Options whose default, or whose need, differs from command to command: `@seed_option(default=1)`.
+bootstrap_option = partial(
+    click.option,
+    "--bootstrap",
+    type=click.IntRange(10, 100_000),
+    show_default=True,
+    metavar="N",
+    help="Draw the videos anew N times, for the intervals.",
+)
+checkpoint_option = partial(
+    click.option,
+    "--checkpoint",
+    type=_PATH,
+    metavar="RUN|FILE",
+    help="A trained model: the folder of a run (its best weights), or a weight file.",
+)
+data_option = partial(
+    click.option,
+    "--data",
+    type=_PATH,
+    metavar="DIR",
+    help="A dataset (an export), in the layout of AVISeg or of AVSBench.",
+)
+engine_option = partial(
+    click.option, "--engine", show_default=True, metavar="NAME", help="What makes the masks; see above."
+)
+fps_option = partial(
+    click.option,
+    "--fps",
+    type=click.FloatRange(0, 30, min_open=True),
+    show_default=True,
+    metavar="RATE",
+    help="Labelled frames per second.",
+)
+num_clips_option = partial(click.option, "--num-clips", show_default=True, metavar="N", help="How many clips.")
+objects_option = partial(
+    click.option,
+    "--objects",
+    type=click.Choice(["sounding", "visible"]),
+    show_default=True,
+    help="What has masks: things while they sound, or all that is seen, with flags.",
+)
+out_option = partial(
+    click.option, "--out", type=_PATH, show_default=True, metavar="PATH", help="Where to write the result."
+)
+pred_option = partial(
+    click.option,
+    "--pred",
+    "predictions",
+    type=_PATH,
+    metavar="PATH",
+    help="The predictions: a result file; AVSBench: a folder of masks.",
+)
+seconds_option = partial(click.option, "--seconds", show_default=True, metavar="N", help="Length of each clip.")
+seed_option = partial(
+    click.option,
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of everything that is drawn at random.",
+)
+size_option = partial(
+    click.option,
+    "--size",
+    type=_Size(),
+    show_default=True,
+    metavar="WIDTHxHEIGHT",
+    help="Size of the pictures.",
+)
+video_fps_option = partial(
+    click.option,
+    "--video-fps",
+    type=click.IntRange(1, 60),
+    show_default=True,
+    metavar="RATE",
+    help="Pictures of the video per second.",
+)
+workers_option = partial(
+    click.option,
+    "--workers",
+    "-j",
+    type=click.IntRange(1),
+    show_default="all cores",
+    metavar="N",
+    help="How many items are worked on at once.",
 )
 
 
@@ -89,34 +269,46 @@ class RunOptions:
 
 _RUN_OPTIONS = [
     click.option(
-        "--workers", "--jobs", "-j", "workers", type=click.IntRange(1), default=None, help="How many items at once."
-    ),
-    click.option(
         "--retry-failed",
         is_flag=False,
         flag_value="retryable",
         default=None,
         metavar="[REASON]",
-        help="Try failed items again: those that may pass by themselves, or `=all`, or `=<reason>`.",
+        help="Try failed items again: those that may pass now, or `=all`, or `=<reason>`.",
     ),
-    click.option("--force", is_flag=True, help="Do finished items again."),
-    click.option("--verify", is_flag=True, help="Hash finished files instead of trusting their size and time."),
-    click.option("--limit", type=click.IntRange(1), default=None, help="Do at most so many items."),
-    click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing."),
+    force_option,
+    verify_option,
+    limit_option,
+    dry_run_option,
     json_option,
-    click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True),
     click.option(
-        "--ray-address", default=None, help="Of a Ray cluster that shares this file system; else a local one."
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where the workers run: on this machine, or on a Ray cluster.",
     ),
     click.option(
-        "--retries", type=click.IntRange(0), default=5, show_default=True, help="Of network failures, within the run."
+        "--ray-address",
+        default=None,
+        metavar="ADDRESS",
+        help="The Ray cluster, which shares this file system; default: a local one.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0),
+        default=5,
+        show_default=True,
+        metavar="N",
+        help="How often the run tries again after a network failure.",
     ),
     click.option(
         "--retry-wait",
         type=click.FloatRange(0),
         default=2.0,
         show_default=True,
-        help="Seconds before the first retry; doubles. A pause after throttling is 15 times that.",
+        metavar="SECONDS",
+        help="Pause before the first retry; it doubles. A pause after throttling is 15 times that.",
     ),
 ]
 
@@ -131,7 +323,8 @@ def run_options(default_workers: int | None = None) -> Callable[[Callable[..., A
             chosen["workers"] = chosen["workers"] or default_workers or available_cores()
             return function(run=RunOptions(**chosen), **values)
 
-        for option in reversed(_RUN_OPTIONS):
+        usual = str(default_workers or "all cores")
+        for option in reversed([workers_option(show_default=usual), *_RUN_OPTIONS]):
             command = option(command)
         return command
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import clips_option, current_workspace, json_option, listed_clips
+from avis_data.cli.options import (
+    clips_option,
+    current_workspace,
+    dry_run_option,
+    engine_option,
+    engine_weights_option,
+    force_option,
+    json_option,
+    listed_clips,
+    video_fps_option,
+)
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -22,29 +32,19 @@ __all__ = ["command"]
 
 @click.command("propagate")
 @clips_option
-@click.option(
-    "--round", "round_name", metavar="ROUND", help="From what people drew in it, as pulled. Default: see above."
-)
-@click.option("--engine", default="optical-flow", show_default=True, help="optical-flow (no weights) or sam2.")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), default=None, help="Folder of SAM 2; default: the registered one."
-)
-@click.option(
-    "--fps",
-    type=click.IntRange(1, 60),
-    default=6,
-    show_default=True,
-    help="Pictures a second at most; 1: only stills.",
-)
-@click.option("--force", is_flag=True, help="Also clips whose masks and pictures did not change.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; touch nothing.")
+@click.option("--round", "round_name", metavar="ROUND", help="The round, by its name.")
+@engine_option(default="optical-flow")
+@engine_weights_option
+@video_fps_option(default=6)
+@force_option
+@dry_run_option
 @json_option
 def command(
     clips: str | None,
     round_name: str | None,
     engine: str,
-    weights: Path | None,
-    fps: int,
+    engine_weights: Path | None,
+    video_fps: int,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -53,12 +53,16 @@ def command(
 
     It starts from the masks of --round, else from the clip's pre-labels, else from imported truth. What was drawn is
     never changed, and masks that were carried before are made anew. Scene cuts end it. The result is the clip's
-    pre-labels, which `annotate push` fills the pages with. Run it again to go on where it stopped.
+    pre-labels, which `annotate push` fills the pages with. Run it again to go on where it stopped; with --force clips
+    whose masks and pictures did not change are done too.
+
+    The engine optical-flow needs no weights; sam2 takes the folder of SAM 2, by default the registered one. Between the
+    stills it looks at the video, at most --video-fps pictures a second; 1 looks at stills only.
 
     \b
     Example:
       avis-data propagate --round draft
-      avis-data propagate --engine sam2 --weights sam2.1-hiera-small --clips dog_park_1
+      avis-data propagate --engine sam2 --engine-weights sam2.1-hiera-small --clips dog_park_1
     """
     from avis_data.annotation.propagation.engines import load_carrier
     from avis_data.annotation.propagation.propagate import PropagateRequest
@@ -67,9 +71,9 @@ def command(
     workspace = current_workspace()
     load_recipe(workspace)
     request = PropagateRequest(
-        clip_ids=listed_clips(clips), round_name=round_name, fps=fps, force=force, dry_run=dry_run
+        clip_ids=listed_clips(clips), round_name=round_name, fps=video_fps, force=force, dry_run=dry_run
     )
-    report = _run(workspace, load_carrier(engine, weights), request)
+    report = _run(workspace, load_carrier(engine, engine_weights), request)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.options import json_option
+from avis_data.cli.options import json_option, num_clips_option, on_option, out_option, pred_option
 
 __all__ = ["command"]
 
@@ -16,21 +16,17 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 
 @click.command("report")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, help="The page."
-)
-@click.option(
-    "--clips", type=click.IntRange(0), default=24, show_default=True, help="How many clips to show; 0: figures only."
-)
-@click.option("--run", type=_EXISTING, help="Show the curves of this training run.")
-@click.option("--pred", "predictions", type=_EXISTING, help="Show what these predictions of `--split` score.")
-@click.option("--shown", type=_EXISTING, help="Show the videos in this folder (avis-data visualize).")
-@click.option("--split", default="test", show_default=True, help="Which split was predicted.")
+@out_option(default=Path("report.html"))
+@num_clips_option(default=24, type=click.IntRange(0))
+@click.option("--run", type=_EXISTING, metavar="DIR", help="Show the curves of this training run.")
+@pred_option()
+@click.option("--shown", type=_EXISTING, metavar="DIR", help="Show the videos in this folder (avis-data visualize).")
+@on_option
 @json_option
 def command(
     path: Path,
     out: Path,
-    clips: int,
+    num_clips: int,
     run: Path | None,
     predictions: Path | None,
     shown: Path | None,
@@ -39,7 +35,8 @@ def command(
 ) -> None:
     """Write one HTML page with the figures of a dataset and contact sheets: stills, masks, waveform, who sounds when.
 
-    With `--run`, `--pred` and `--shown` it shows a model too: curves, figures in both modes, predictions as videos.
+    With `--run`, `--pred` and `--shown` it shows a model too: curves, figures in both modes, predictions (of the split
+    --on) as videos. With `--num-clips 0` it has figures and no contact sheets.
 
     PATH is a dataset in the AVISeg layout (an export), or one of its truth files. The page is a single file that loads
     nothing from a network.
@@ -69,7 +66,7 @@ def command(
             bar.total = of
             bar.update()
 
-        summary = write_dataset_page(path, out, max_clips=clips, model=model, on_clip=drawn)
+        summary = write_dataset_page(path, out, max_clips=num_clips, model=model, on_clip=drawn)
     if as_json:
         click.echo(json.dumps({**asdict(summary), "path": str(summary.path)}))
     else:

@@ -33,7 +33,7 @@ def command() -> None:
 
 
 @command.command("start")
-@click.option("--reviewers", metavar="A,B", default="", help="E-mails. Default: all who labelled, if there are two.")
+@click.option("--reviewers", metavar="A,B", default="", help="E-mails; default: all who labelled, if there are two.")
 @json_option
 def start(reviewers: str, as_json: bool) -> int:
     """Give what was labelled to reviewers, and what was sent back to those who labelled it.
@@ -99,16 +99,17 @@ def status(state: str | None, as_json: bool) -> None:
 
 @command.command("close")
 @click.argument("round_name", metavar="ROUND")
-@click.option("--force", is_flag=True, help="Although clips are open in it; they get their task in the next round.")
-@click.option("--reason", help="Why, with --force; kept in round.json.")
+@click.option("--reason", metavar="WHY", help="Close it although clips are open in it; round.json keeps the reason.")
 @json_option
-def close(round_name: str, force: bool, reason: str | None, as_json: bool) -> None:
+def close(round_name: str, reason: str | None, as_json: bool) -> None:
     """Close a round for good: nothing is given out in it any more.
+
+    A round with open clips is closed for a --reason only. These clips get their task in the next round.
 
     \b
     Example:
       avis-data review close draft
-      avis-data review close review-2 --force --reason "dan left, carol takes his clips"
+      avis-data review close review-2 --reason "dan left, carol takes his clips"
     """
     from datetime import UTC, datetime
 
@@ -117,8 +118,8 @@ def close(round_name: str, force: bool, reason: str | None, as_json: bool) -> No
     from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
 
-    if force != bool(reason and reason.strip()):
-        raise ConfigError("--force and --reason go together", hint=f"review close {round_name} --force --reason 'WHY'")
+    if reason is not None and not reason.strip():
+        raise ConfigError("--reason is empty", hint=f"avis-data review close {round_name} --reason 'WHY'")
     workspace = current_workspace()
     load_recipe(workspace)
     with open_for_work(workspace, "avis-data review close") as ledger:

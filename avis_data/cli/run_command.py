@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.embed_command import weights_options
 from avis_data.cli.fetch_command import ListedVideos, list_options
-from avis_data.cli.options import RunOptions, current_workspace, run_options
+from avis_data.cli.options import RunOptions, current_workspace, run_options, untrained_option, weights_option
 from avis_data.errors import ExitCode
 
 __all__ = ["command"]
@@ -16,7 +15,8 @@ __all__ = ["command"]
 
 @click.command("run")
 @list_options
-@weights_options
+@weights_option
+@untrained_option
 @click.option("--preview", "with_preview", is_flag=True, help="Make the playable copies as well.")
 @run_options(default_workers=4)
 def command(

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import available_cores, json_option
-from avis_data.errors import ConfigError
+from avis_data.cli.options import (
+    available_cores,
+    fps_option,
+    json_option,
+    num_clips_option,
+    objects_option,
+    out_option,
+    seconds_option,
+    seed_option,
+    size_option,
+    video_fps_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from avis_data.recipe import Truth
@@ -18,40 +28,29 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-def _size(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if match is None:
-        raise ConfigError(f"--size must be WIDTHxHEIGHT, as 320x180 (found {text!r:.40})")
-    return int(match[1]), int(match[2])
-
-
 @click.command("synth")
-@click.option("--clips", type=int, required=True, help="How many clips.")
-@click.option("--seconds", type=int, default=10, show_default=True, help="Length of each.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Clip i depends on this and on i only.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("world"), show_default=True, help="The folder.")
-@click.option("--size", callback=_size, default="320x180", show_default=True, help="Of the picture, even numbers.")
-@click.option("--fps", type=int, default=25, show_default=True, help="Pictures per second.")
-@click.option("--label-fps", type=float, default=1.0, show_default=True, help="Labelled stills per second.")
+@num_clips_option(required=True, type=click.IntRange(1))
+@seconds_option(default=10, type=click.IntRange(1))
+@seed_option()
+@out_option(default=Path("world"))
+@size_option(default="320x180")
+@video_fps_option(default=25)
+@fps_option(default=1.0)
+@objects_option(default="sounding")
 @click.option(
-    "--truth",
-    type=click.Choice(["sounding", "visible"]),
-    default="sounding",
-    show_default=True,
-    help="Masks of what sounds, or of all that is seen, with flags.",
+    "--base-url", default=None, metavar="URL", help="The list links to URL/media/...; default: relative paths."
 )
-@click.option("--base-url", default=None, help="The list links to BASE_URL/media/...; default: relative paths.")
-@click.option("--workers", "-j", type=click.IntRange(1), default=None, help="Processes; default: all cores.")
+@workers_option()
 @json_option
 def command(
-    clips: int,
+    num_clips: int,
     seconds: int,
     seed: int,
     out: Path,
     size: tuple[int, int],
-    fps: int,
-    label_fps: float,
-    truth: Truth,
+    video_fps: int,
+    fps: float,
+    objects: Truth,
     base_url: str | None,
     workers: int | None,
     as_json: bool,
@@ -59,11 +58,12 @@ def command(
     """Make a synthetic dataset: videos with sound, their list, and the exact truth.
 
     Things of eight categories move and sound at known seconds on busy backgrounds, with silences, occlusion, sounds
-    from off screen, and look-alikes of which only one sounds. Run it again to go on where it stopped.
+    from off screen, and look-alikes of which only one sounds. Clip i depends on the seed and on i only. Run it again to
+    go on where it stopped.
 
     \b
     Example:
-      avis-data synth --clips 8 --seconds 10 --seed 1 --out world
+      avis-data synth --num-clips 8 --seconds 10 --seed 1 --out world
       avis-data -C dataset fetch --list ../world/videos.csv --allow-local
     """
     from dataclasses import asdict
@@ -72,14 +72,14 @@ def command(
     from avis_data.synth.scene import WorldOptions
     from avis_data.synth.world import make_world
 
-    options = WorldOptions(seed=seed, num_seconds=seconds, width=size[0], height=size[1], fps=fps, label_fps=label_fps)
-    with Progress("synth", total=clips) as progress:
+    options = WorldOptions(seed=seed, num_seconds=seconds, width=size[0], height=size[1], fps=video_fps, label_fps=fps)
+    with Progress("synth", total=num_clips) as progress:
         summary = make_world(
             options,
             out,
-            num_clips=clips,
+            num_clips=num_clips,
             base_url=base_url,
-            truth=truth,
+            truth=objects,
             workers=workers or available_cores(),
             on_clip=progress.step,
         )

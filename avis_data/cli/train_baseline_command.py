@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import json_option
+from avis_data.cli.options import (
+    config_option,
+    data_option,
+    device_option,
+    json_option,
+    model_option,
+    out_option,
+    precision_option,
+    set_option,
+)
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,25 +30,25 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("train-baseline")
-@click.option("--data", type=_PATH, required=True, help="An export in AVISeg's layout, for avs-bg in AVSBench's.")
-@click.option("--model", default=None, help="Which model; default: avism, or what the config says.")
-@click.option("--config", "config_name", default=None, metavar="NAME|FILE", help="Default: the published recipe.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated.")
-@click.option("--out", type=_PATH, default=None, help="Folder of the run; default: runs/<config>.")
+@data_option(required=True)
+@model_option
+@config_option
+@set_option
+@out_option(show_default="runs/<config>")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run, with its config.")
 @click.option("--init", type=_PATH, default=None, metavar="WEIGHTS", help="Weights to start from; default: random.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--precision", type=click.Choice(["bf16", "fp32"]), default=None, help="Default: what the config says.")
+@device_option
+@precision_option
 @json_option
 def command(
     data: Path,
-    model: str | None,
+    model_name: str | None,
     config_name: str | None,
     settings: tuple[str, ...],
     out: Path | None,
     resume: bool,
     init: Path | None,
-    device: str,
+    device_name: str,
     precision: str | None,
     as_json: bool,
 ) -> int:
@@ -61,11 +70,11 @@ def command(
 
     from avis_data.training.run.train import resolved_config, train_baseline
 
-    folder = out or Path("runs") / (Path(config_name).stem if config_name else f"{model or 'avism'}")
+    folder = out or Path("runs") / (Path(config_name).stem if config_name else f"{model_name or 'avism'}")
     config = resolved_config(
-        model=model, name=config_name, settings=settings, precision=precision, resumed=folder if resume else None
+        model=model_name, name=config_name, settings=settings, precision=precision, resumed=folder if resume else None
     )
-    result = train_baseline(data, config, folder, resume=resume, init=init, device_name=device)
+    result = train_baseline(data, config, folder, resume=resume, init=init, device_name=device_name)
     if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, one speaks
         if as_json:
             click.echo(json.dumps({"out": str(folder), **asdict(result)}))

@@ -7,34 +7,34 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.options import json_option
+from avis_data.cli.options import (
+    clips_option,
+    data_option,
+    json_option,
+    listed_clips,
+    on_option,
+    out_option,
+    pred_option,
+)
 
 __all__ = ["command"]
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command("visualize")
-@click.option("--data", type=_PATH, required=True, help="A dataset (an export), in the layout of AVISeg or AVSBench.")
-@click.option(
-    "--pred",
-    "results",
-    type=_PATH,
-    required=True,
-    help="What avis-data predict wrote: a result file, or a folder of masks.",
-)
-@click.option("--out", type=_PATH, required=True, help="Folder for the videos and pictures.")
-@click.option("--split", default="test", show_default=True, help="Of the dataset.")
-@click.option("--clip", "clips", multiple=True, metavar="NAME", help="Only this clip; may be repeated.")
+@data_option(required=True)
+@pred_option(required=True)
+@out_option(required=True)
+@on_option
+@clips_option
 @json_option
-def command(data: Path, results: Path, out: Path, split: str, clips: tuple[str, ...], as_json: bool) -> None:
+def command(data: Path, predictions: Path, out: Path, split: str, clips: str | None, as_json: bool) -> None:
     """Render predictions: for every clip an mp4 with the original sound, and a PNG contact sheet.
 
     Masks have the colour of their identity; a strip below shows the sound, and who sounds when. Masks of an AVSBench
     dataset have the colour of their class.
 
     \b
-    Examples:
+    Example:
       avis-data visualize --data exports/ytvis --pred results.json --out shown
       avis-data visualize --data exports/ms3 --pred masks --out shown
     """
@@ -51,8 +51,8 @@ def command(data: Path, results: Path, out: Path, split: str, clips: tuple[str, 
             bar.total = of
             bar.update()
 
-        render = visualize_masks if results.is_dir() else visualize
-        files = render(data, results, out, split_name=split, clip_ids=clips, on_clip=done)
+        render = visualize_masks if predictions.is_dir() else visualize
+        files = render(data, predictions, out, split_name=split, clip_ids=listed_clips(clips) or (), on_clip=done)
     if as_json:
         click.echo(json.dumps({"out": str(out), "files": [str(file) for file in files]}))
     else:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 
+from avis_data.cli.options import json_option, out_option
 from avis_data.errors import ExitCode
 
 __all__ = ["command"]
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -27,7 +26,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_JSON
+@json_option
 def list_weights(as_json: bool) -> None:
     """Show all weight files we know, which are registered, and where the others are had.
 
@@ -54,7 +53,7 @@ def list_weights(as_json: bool) -> None:
 
 
 @command.command("check")
-@_JSON
+@json_option
 def check_weights(as_json: bool) -> int:
     """Read every registered file again and compare it with what was registered; exit code 3 if one differs.
 
@@ -78,8 +77,8 @@ def check_weights(as_json: bool) -> int:
 
 @command.command("add")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", default=None, help="One of `avis-data weights list`; needed if the file was renamed.")
-@_JSON
+@click.option("--as", "name", default=None, metavar="NAME", help="Its name in `weights list`, if the file was renamed.")
+@json_option
 def add_weights(file: Path, name: str | None, as_json: bool) -> None:
     """Check a weight file (hash, no code inside, the right tensors) and register it. It stays where it is.
 
@@ -98,28 +97,30 @@ def add_weights(file: Path, name: str | None, as_json: bool) -> None:
 
 @command.command("convert")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The .safetensors file to write.")
-@click.option("--window", type=click.IntRange(min=1), default=None, help="AVISM: frames per window in training [6].")
-@_JSON
-def convert_weights(file: Path, target: Path, window: int | None, as_json: bool) -> int:
+@out_option(required=True)
+@click.option(
+    "--window", type=click.IntRange(1), default=None, metavar="N", help="AVISM: frames per window in training [6]."
+)
+@json_option
+def convert_weights(file: Path, out: Path, window: int | None, as_json: bool) -> int:
     """Make an official checkpoint (AVISM, VITA, AVS-BG, AVSBench) one of ours; say what is missing in it or not known.
 
     Exit code 4 if the file did not hold exactly one whole model; what it held is written all the same.
 
     \b
     Example:
-      avis-data weights convert avism_R50_COCO.pth --to avism.safetensors
-      avis-data weights convert S4_pvt_best.pth --to avs_bg.safetensors
+      avis-data weights convert avism_R50_COCO.pth --out avism.safetensors
+      avis-data weights convert S4_pvt_best.pth --out avs_bg.safetensors
     """
     from dataclasses import asdict
 
     from avis_data.training.checkpoints.conversion import convert_checkpoint
 
-    report = convert_checkpoint(file, target, window=window)
+    report = convert_checkpoint(file, out, window=window)
     if as_json:
-        click.echo(json.dumps({"path": str(target), "complete": report.complete, **asdict(report)}))
+        click.echo(json.dumps({"path": str(out), "complete": report.complete, **asdict(report)}))
     else:
-        click.echo(f"{target}: {report.tensors} tensors, {report.parameters:,} parameters")
+        click.echo(f"{out}: {report.tensors} tensors, {report.parameters:,} parameters")
         for what, names in (("missing", report.missing), ("unexpected", report.unexpected)):
             for name in names:
                 click.echo(f"{what}: {name}", err=True)

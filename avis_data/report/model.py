@@ -106,7 +106,7 @@ def _videos(folder: Path) -> str:
     if size > _MOST_VIDEO_BYTES:
         raise DataError(
             f"{folder}: {size / 1e6:.0f} MB of video, a page holds {_MOST_VIDEO_BYTES / 1e6:.0f} MB",
-            hint="avis-data visualize --clip NAME renders only some clips",
+            hint="avis-data visualize --clips A,B renders only some clips",
         )
     return "<h3>What it predicts</h3>" + "".join(_video(path) for path in videos)
 

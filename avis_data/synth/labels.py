@@ -113,7 +113,7 @@ def read_scenes(path: Path) -> list[SceneLabels]:
     """
     content: Any = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("scenes"), list):
-        raise DataError(f"{path}: holds no list `scenes`", hint="avis-data synth --clips 8 --seconds 10 --seed 1")
+        raise DataError(f"{path}: holds no list `scenes`", hint="avis-data synth --num-clips 8 --seconds 10 --seed 1")
     return [validated(SceneLabels, scene, where=f"{path}: scenes[{k}]") for k, scene in enumerate(content["scenes"])]
 
 

@@ -115,19 +115,17 @@ def make_world(
 def check_options(options: WorldOptions, *, num_clips: int, base_url: str | None) -> None:
     """Raise ConfigError, with the value and the range, for a world that cannot be made."""
     for name, value, low, high in (
-        ("--clips", num_clips, 1, 9999),
+        ("--num-clips", num_clips, 1, 9999),
         ("--seconds", options.num_seconds, 1, 3600),
         ("--seed", options.seed, 0, 2**32 - 1),
         ("--size: width", options.width, 64, 3840),
         ("--size: height", options.height, 64, 2160),
-        ("--fps", options.fps, 2, 60),
+        ("--video-fps", options.fps, 2, 60),
     ):
         if not low <= value <= high:
             raise ConfigError(f"{name} must be {low} to {high} (found {value})")
     if not 0 < options.label_fps <= MAX_FPS or options.num_seconds * options.label_fps < 0.5:
-        raise ConfigError(
-            f"--label-fps must be above 0, at most {MAX_FPS}, and give a still (found {options.label_fps})"
-        )
+        raise ConfigError(f"--fps must be above 0, at most {MAX_FPS}, and give a still (found {options.label_fps})")
     if options.width % 2 or options.height % 2:
         raise ConfigError(f"--size must be even, for H.264 (found {options.width}x{options.height})")
     if base_url is not None and not base_url.startswith(("http://", "https://")):

@@ -116,7 +116,7 @@ def resolve_vggish(weights: Path | None, *, untrained: bool, seed: int = 0) -> t
     if entry is None:
         raise _no_vggish()
     if problem := problem_with(entry):
-        raise DataError(problem, hint=f"avis-data weights add FILE --name {entry.name}")
+        raise DataError(problem, hint=f"avis-data weights add FILE --as {entry.name}")
     return Path(entry.path), entry.sha256
 
 
@@ -133,7 +133,7 @@ def _known(path: Path, name: str | None) -> KnownWeights:
     if known is None:
         names = ", ".join(entry.name for entry in KNOWN)
         what = f"no weights are called {name!r}" if name else f"{path.name}: no published file has this name"
-        raise ConfigError(f"{what}; there are: {names}", hint="avis-data weights add FILE --name NAME")
+        raise ConfigError(f"{what}; there are: {names}", hint="avis-data weights add FILE --as NAME")
     return known
 
 

@@ -235,7 +235,7 @@ class _Run:
             self._fail_untried(failure)
             self._report.stopped = (
                 f"the site goes on refusing ({failure.reason}): wait some hours, then run again with --retry-failed, "
-                "--jobs 1, a longer --sleep, and --cookies of a signed-in browser"
+                "--workers 1, a longer --sleep, and --cookies of a signed-in browser"
             )
         return pause_s
 

@@ -206,7 +206,7 @@ def _without_truth_hint(workspace: Workspace) -> str:
     num_drafts = sum(entry.state == "draft" for entry in labelled_truth(workspace).values())
     if num_drafts:
         return f"avis-data review start; or avis-data export --include draft: {num_drafts} clip(s) have labels"
-    return "avis-data import --format ytvis truth.json, or avis-data export --clips all"
+    return "avis-data import --format ytvis truth.json, or avis-data export --select all"
 
 
 def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | LabelledTruth]) -> dict[str, list[Track]]:
@@ -288,7 +288,7 @@ def _fitting_rows(
         problems.append(Problem(where, "masks", f"{message}{states[State.SOUNDING]}"))
     if truth == "sounding" and states[State.VISIBLE]:
         message = f"of {states[State.VISIBLE]} masks of track {track.track_id} nobody said whether they sound"
-        problems.append(Problem(where, "masks", f"{message}; avis-data export --truth visible"))
+        problems.append(Problem(where, "masks", f"{message}; avis-data export --objects visible"))
     fitting = []
     for row in rows:
         if row.state is not State.SOUNDING and (truth == "sounding" or row.counts is None):

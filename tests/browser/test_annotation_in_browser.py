@@ -79,7 +79,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def studio(label_studio: TestServer, shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     world = tmp_path_factory.mktemp("world")
-    assert avis_data("synth", "--clips", 1, "--seconds", 4, "--seed", 3, "--size", "640x360", "--out", world).code == 0
+    assert (
+        avis_data("synth", "--num-clips", 1, "--seconds", 4, "--seed", 3, "--size", "640x360", "--out", world).code == 0
+    )
     rows = (world / "videos.csv").read_text().splitlines()
     columns = rows[0].split(",")
     real = {"url": str(shared_dir / "media" / f"{REAL}.mp4"), "start": "0", "end": "4"}

@@ -13,6 +13,6 @@ from support.shell import avis_data
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six clips of five seconds: videos.csv, media/, truth.json."""
     folder = tmp_path_factory.mktemp("synthetic") / "world"
-    made = avis_data("synth", "--clips", 6, "--seconds", 5, "--seed", 3, "--size", "160x90", "--out", folder)
+    made = avis_data("synth", "--num-clips", 6, "--seconds", 5, "--seed", 3, "--size", "160x90", "--out", folder)
     assert made.code == 0, made.err
     return folder

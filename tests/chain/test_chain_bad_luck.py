@@ -101,7 +101,18 @@ def test_a_site_that_throttles_ends_the_run_with_advice_and_loses_nothing(world:
         rows = {"good": server.url(file)} | {f"busy{i:02}": server.url(f"status/429/{i}.mp4") for i in range(30)}
         videos = write_list(tmp_path / "videos.csv", rows)
         ran = avis_data(
-            "-C", tmp_path / "d", "fetch", "--list", videos, "--sleep", 0, "--retry-wait", 0.01, "--jobs", 2, "--json"
+            "-C",
+            tmp_path / "d",
+            "fetch",
+            "--list",
+            videos,
+            "--sleep",
+            0,
+            "--retry-wait",
+            0.01,
+            "--workers",
+            2,
+            "--json",
         )
     (stage,) = ran.json["stages"]
     assert ran.code == 4 and "--cookies" in stage["stopped"]
@@ -185,7 +196,7 @@ def test_ctrl_c_ends_cleanly_and_a_second_run_goes_on(world: Path, tmp_path: Pat
     with MediaServer(world / "media") as server:
         rows = {f"v{i}": server.url(f"slow/100/{name}") for i, name in enumerate(media_of(world))}
         videos = write_list(tmp_path / "videos.csv", rows)
-        running = start("-C", tmp_path / "d", "fetch", "--list", videos, "--sleep", 0, "--jobs", 2)
+        running = start("-C", tmp_path / "d", "fetch", "--list", videos, "--sleep", 0, "--workers", 2)
         wait_for(lambda: len(list((tmp_path / "d" / "sources").glob("*.mp4"))) >= 2)  # so that one is in the ledger
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=30) == 130
@@ -210,7 +221,9 @@ def small_disk(world: Path, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_said_and_what_was_done_stays(world: Path, small_disk: Path) -> None:
     workspace, list_file = small_disk / "d", world / "videos.csv"
-    ran = avis_data("-C", workspace, "run", "--list", list_file, "--allow-local", "--untrained", "--json", "--jobs", 1)
+    ran = avis_data(
+        "-C", workspace, "run", "--list", list_file, "--allow-local", "--untrained", "--json", "--workers", 1
+    )
     assert ran.code == 4
     assert "disk is full" in ran.json["stages"][-1]["stopped"]
     assert "disk_full" in reasons(workspace).values()

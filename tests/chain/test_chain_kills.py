@@ -20,7 +20,7 @@ LONGEST_S = 4.0
 def commands(root: Path) -> list[tuple[object, ...]]:
     workspace = root / "dataset"
     return [
-        ("-C", workspace, "fetch", "--list", root / "videos.csv", "--sleep", 0, "--jobs", 2),
+        ("-C", workspace, "fetch", "--list", root / "videos.csv", "--sleep", 0, "--workers", 2),
         ("-C", workspace, "extract", "--workers", 2),
         ("-C", workspace, "embed", "--untrained", "--workers", 1),
         ("-C", workspace, "import", "--format", "ytvis", root / "truth.json"),
@@ -31,7 +31,9 @@ def commands(root: Path) -> list[tuple[object, ...]]:
 def test_twenty_kills_change_no_byte(tmp_path: Path) -> None:
     rng = random.Random(20)
     world = tmp_path / "world"
-    assert avis_data("synth", "--clips", 4, "--seconds", 5, "--seed", 3, "--size", "160x90", "--out", world).code == 0
+    assert (
+        avis_data("synth", "--num-clips", 4, "--seconds", 5, "--seed", 3, "--size", "160x90", "--out", world).code == 0
+    )
     with MediaServer(world / "media") as server:
         lists = (world / "videos.csv").read_text().replace("media/", server.url(""))
         roots = [tmp_path / "undisturbed", tmp_path / "killed"]

@@ -88,7 +88,7 @@ def test_the_sound_is_where_it_should_be(real: Path) -> None:
 
 
 def test_the_clips_can_be_exported_without_truth(real: Path) -> None:
-    ran = avis_data("-C", real, "export", "--clips", "all", "--split", "8/3/3", "--json")
+    ran = avis_data("-C", real, "export", "--select", "all", "--split", "8/3/3", "--json")
     assert ran.code == 0, ran.err
     assert [ran.json["counts"][split]["clips"] for split in ("train", "val", "test")] == [8, 3, 3]
     assert avis_data("validate", real / "exports" / "ytvis").code == 0

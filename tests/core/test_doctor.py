@@ -28,7 +28,7 @@ def test_a_broken_torchvision_a_missing_program_and_a_silent_server_are_named(tm
         "AVIS_DATA_FFMPEG": str(tmp_path / "no-such-ffmpeg"),
         "AVIS_DATA_HOME": str(tmp_path / "home"),
     }
-    command = [sys.executable, "-m", "avis_data", "doctor", "--label-studio", "http://127.0.0.1:9"]
+    command = [sys.executable, "-m", "avis_data", "doctor", "--label-studio-url", "http://127.0.0.1:9"]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ran.returncode == 5 and "Traceback" not in ran.stderr
     lines = ran.stdout.splitlines()

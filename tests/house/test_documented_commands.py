@@ -169,7 +169,7 @@ def trains(context: click.Context, place: str) -> None:
     options = context.params
     try:
         resolved_config(
-            model=options["model"],
+            model=options["model_name"],
             name=options["config_name"],
             settings=options["settings"],
             precision=options["precision"],

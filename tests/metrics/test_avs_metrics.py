@@ -137,7 +137,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_folders_of_pictures_are_read_in_the_order_of_their_numbers(
     folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", "--task", "avs", "--gt", str(folders[0]), "--pred", str(folders[1]), "--json", "-"]) == 0
+    assert main(["evaluate", "--task", "avs", "--truth", str(folders[0]), "--pred", str(folders[1]), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["meta"]["num_clips"] == 2
     assert found["avs"]["miou"] == pytest.approx(11 / 12)  # the last frame has 120 / 255 < 0.5

@@ -28,7 +28,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def run(files: tuple[Path, Path], *arguments: str) -> int:
-    return main(["evaluate", "--gt", str(files[0]), "--pred", str(files[1]), *arguments])
+    return main(["evaluate", "--truth", str(files[0]), "--pred", str(files[1]), *arguments])
 
 
 def test_table_shows_both_modes_in_percent_and_says_what_they_mean(
@@ -47,7 +47,7 @@ def test_table_shows_both_modes_in_percent_and_says_what_they_mean(
 def test_json_on_stdout_is_one_object_of_fractions_with_the_names_of_the_cases(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(files, "--json", "-") == 0
+    assert run(files, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["aviseg_compat", "strict", "meta"]
     names = "AP_all AP50 AP75 AR_all HOTA DetA AssA DetRe DetPr AssRe AssPr LocA OWTA FSLA FSLAn FSLAs FSLAm".split()
@@ -71,7 +71,7 @@ def test_json_on_stdout_is_one_object_of_fractions_with_the_names_of_the_cases(
 def test_modes_are_chosen(
     mode: str, keys: list[str], files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(files, "--mode", mode, "--json", str(tmp_path / "out.json")) == 0
+    assert run(files, "--mode", mode, "--out", str(tmp_path / "out.json")) == 0
     assert list(json.loads((tmp_path / "out.json").read_text())) == keys
     assert capsys.readouterr().out
 
@@ -84,7 +84,7 @@ def test_number_of_workers_changes_nothing(files: tuple[Path, Path]) -> None:
 
 def test_variants_change_compat_and_are_named(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     plain = evaluate_files(*files, modes=[Mode.COMPAT]).result.as_dict()["aviseg_compat"]
-    assert run(files, "--variant", "empty_as_null", "--json", "-") == 0
+    assert run(files, "--variant", "empty_as_null", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["aviseg_compat"]["HOTA"] > plain["HOTA"]
     assert found["meta"]["variants"] == ["empty_as_null"]
@@ -109,7 +109,7 @@ def test_intervals_are_printed_and_follow_the_seed(
 ) -> None:
     found = []
     for seed in ("1", "1", "2"):
-        assert run(files, "--bootstrap", "50", "--seed", seed, "--json", "-") == 0
+        assert run(files, "--bootstrap", "50", "--seed", seed, "--json") == 0
         found.append(json.loads(capsys.readouterr().out)["strict"]["intervals"])
     low, high = found[0]["HOTA"]
     assert 0 <= low < high <= 1
@@ -121,7 +121,7 @@ def test_intervals_are_printed_and_follow_the_seed(
 def test_errors_are_written_and_need_the_strict_mode(
     files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(files, "--errors", str(tmp_path / "errors"), "--json", "-") == 0
+    assert run(files, "--errors", str(tmp_path / "errors"), "--json") == 0
     missing = 1 - json.loads(capsys.readouterr().out)["strict"]["FSLA"]
     assert pd.read_parquet(tmp_path / "errors" / "summary.parquet")["missing"].sum() == pytest.approx(missing)
     assert run(files, "--errors", str(tmp_path / "e"), "--mode", "aviseg_compat") == 2
@@ -153,7 +153,7 @@ def test_options_that_would_do_nothing_are_refused(
     assert "goes with --task" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--json", "--per-video", "--errors"])
+@pytest.mark.parametrize("option", ["--out", "--per-video", "--errors"])
 def test_places_that_cannot_be_written_are_named(
     option: str, files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,7 +166,7 @@ def test_compare_says_which_is_better(tmp_path: Path, capsys: pytest.CaptureFixt
     truth, noisy = write_files(tmp_path, world)
     exact = tmp_path / "exact.json"
     exact.write_text(json.dumps(pred_json(perfect(world))))
-    arguments = ["compare", str(noisy), str(exact), "--gt", str(truth), "--bootstrap", "100"]
+    arguments = ["compare", str(noisy), str(exact), "--truth", str(truth), "--bootstrap", "100"]
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "B is better" in shown

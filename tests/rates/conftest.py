@@ -11,8 +11,8 @@ from support.rated_world import Rated, run, six_per_second
 def rated(tmp_path_factory: pytest.TempPathFactory) -> Rated:
     root = tmp_path_factory.mktemp("rated")
     world = root / "world"
-    options = ("--clips", 4, "--seconds", 3, "--size", "96x64", "--seed", 3, "--label-fps", 6, "--truth", "visible")
-    assert run("synth", *options, "--fps", 12, "--out", world, "--workers", 1) == 0
+    options = ("--num-clips", 4, "--seconds", 3, "--size", "96x64", "--seed", 3, "--fps", 6, "--objects", "visible")
+    assert run("synth", *options, "--video-fps", 12, "--out", world, "--workers", 1) == 0
     workspace = six_per_second(root / "ws", truth="visible")
     at = ("-C", workspace.root)
     assert run(*at, "fetch", "--list", world / "videos.csv", "--allow-local") == 0

@@ -1,4 +1,4 @@
-"""`--truth visible` at the usual rate: silent masks and flags are there, and nothing else changes."""
+"""`--objects visible` at the usual rate: silent masks and flags are there, and nothing else changes."""
 
 from __future__ import annotations
 

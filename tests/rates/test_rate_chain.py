@@ -158,7 +158,7 @@ def test_masks_of_which_nobody_said_whether_they_sound(rated: Rated, tmp_path: P
     plan = plan_export(workspace, ExportOptions(split="2/1/1"))
     flags = {flag for item in plan.inputs.clips for track in item.tracks for flag in track.sounding}
     assert flags == {None}
-    with pytest.raises(ProblemsError, match="nobody said whether they sound; avis-data export --truth visible"):
+    with pytest.raises(ProblemsError, match="nobody said whether they sound; avis-data export --objects visible"):
         plan_export(workspace, ExportOptions(split="2/1/1", truth="sounding"))
 
 
@@ -214,7 +214,7 @@ def test_what_works_second_by_second_says_so(rated: Rated, capsys: pytest.Captur
 
 
 def test_a_rate_of_labels_changes_no_picture_and_no_sound(rated: Rated, tmp_path: Path) -> None:
-    options = ("--clips", 1, "--seconds", 3, "--size", "96x64", "--seed", 3, "--fps", 12, "--workers", 1)
+    options = ("--num-clips", 1, "--seconds", 3, "--size", "96x64", "--seed", 3, "--video-fps", 12, "--workers", 1)
     assert run("synth", *options, "--out", tmp_path) == 0
     (media,) = (tmp_path / "media").iterdir()
     assert media.read_bytes() == (rated.world / "media" / media.name).read_bytes()
@@ -225,5 +225,5 @@ def test_a_rate_of_labels_changes_no_picture_and_no_sound(rated: Rated, tmp_path
 
 
 def test_rates_that_cannot_be_labelled() -> None:
-    with pytest.raises(AvisError, match="--label-fps"):
+    with pytest.raises(AvisError, match="--fps"):
         check_options(WorldOptions(label_fps=31), num_clips=1, base_url=None)

@@ -274,10 +274,10 @@ def test_a_truth_file_cannot_show_files_from_elsewhere(dataset: Path, tmp_path: 
 
 def test_the_command_reports(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
-    assert main(["report", str(dataset), "--out", str(page), "--clips", "2", "--json"]) == 0
+    assert main(["report", str(dataset), "--out", str(page), "--num-clips", "2", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said == {"path": str(page), "clips_shown": 2, "clips_in_all": 4, "size_bytes": page.stat().st_size}
-    assert main(["report", str(dataset / "train.json"), "--out", str(page), "--clips", "0"]) == 0
+    assert main(["report", str(dataset / "train.json"), "--out", str(page), "--num-clips", "0"]) == 0
     assert "<img" not in page.read_text()
 
 

@@ -155,7 +155,19 @@ def test_finished_clips_are_kept_and_damaged_ones_made_again(tmp_path: Path) -> 
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(world: Path, tmp_path: Path) -> None:
-    arguments = ["synth", "--clips", str(CLIPS), "--seconds", "3", "--seed", "4", "--size", "160x90", "--workers", "1"]
+    arguments = [
+        "synth",
+        "--num-clips",
+        str(CLIPS),
+        "--seconds",
+        "3",
+        "--seed",
+        "4",
+        "--size",
+        "160x90",
+        "--workers",
+        "1",
+    ]
     command = [sys.executable, "-m", "avis_data", *arguments, "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
@@ -190,7 +202,7 @@ def test_the_command_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "world"
     arguments = [
         "synth",
-        "--clips",
+        "--num-clips",
         "2",
         "--seconds",
         "2",
@@ -215,12 +227,13 @@ def test_the_command_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--clips", "0"], "--clips must be 1 to 9999 (found 0)"),
-        (["--clips", "1", "--seconds", "0"], "--seconds"),
-        (["--clips", "1", "--size", "321x180"], "even"),
-        (["--clips", "1", "--size", "big"], "320x180"),
-        (["--clips", "1", "--base-url", "file:///etc"], "http"),
-        (["--clips", "1", "--seed", "-1"], "--seed"),
+        (["--num-clips", "0"], "--num-clips"),
+        (["--num-clips", "10000"], "--num-clips must be 1 to 9999 (found 10000)"),
+        (["--num-clips", "1", "--seconds", "0"], "--seconds"),
+        (["--num-clips", "1", "--size", "321x180"], "even"),
+        (["--num-clips", "1", "--size", "big"], "320x180"),
+        (["--num-clips", "1", "--base-url", "file:///etc"], "http"),
+        (["--num-clips", "1", "--seed", "-1"], "--seed"),
     ],
 )
 def test_impossible_worlds_are_refused(

@@ -64,7 +64,7 @@ def test_add_then_list_check_and_find(
     capsys: pytest.CaptureFixture[str], vggish_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(vggish_file.parent)
-    assert main(["weights", "add", "mine.pth", "--name", "vggish", "--json"]) == 0
+    assert main(["weights", "add", "mine.pth", "--as", "vggish", "--json"]) == 0
     entry = output(capsys)
     assert entry == {
         "name": "vggish",
@@ -116,18 +116,18 @@ def test_add_refuses_what_it_cannot_tell_or_trust(capsys: pytest.CaptureFixture[
     for path in (unknown, wrong, sam):
         torch.save({"weight": torch.zeros(2)}, path)
     assert main(["weights", "add", str(unknown)]) == 2
-    assert "--name NAME" in capsys.readouterr().err
-    assert main(["weights", "add", str(unknown), "--name", "vgish"]) == 2
+    assert "--as NAME" in capsys.readouterr().err
+    assert main(["weights", "add", str(unknown), "--as", "vgish"]) == 2
     assert "no weights are called 'vgish'" in capsys.readouterr().err
     assert main(["weights", "add", str(wrong)]) == 3
     assert "promises a SHA-256 that starts with 10086976" in capsys.readouterr().err
     assert main(["weights", "add", str(sam)]) == 3
     assert "starts with ec2df62732614e57" in capsys.readouterr().err
-    assert main(["weights", "add", str(unknown), "--name", "vggish"]) == 3
+    assert main(["weights", "add", str(unknown), "--as", "vggish"]) == 3
     assert "not the weights of VGGish" in capsys.readouterr().err
-    assert main(["weights", "add", str(tmp_path / "none.pth"), "--name", "vggish"]) == 3
+    assert main(["weights", "add", str(tmp_path / "none.pth"), "--as", "vggish"]) == 3
     assert registered() == []
-    assert main(["weights", "add", str(unknown), "--name", "swin-l"]) == 0
+    assert main(["weights", "add", str(unknown), "--as", "swin-l"]) == 0
 
 
 def test_without_weights_embed_is_told_where_they_are_and_what_to_type() -> None:

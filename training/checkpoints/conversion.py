@@ -63,7 +63,7 @@ def convert_checkpoint(source: Path, target: Path, *, window: int | None = None)
         DataError: if the source is missing, torn, holds code, may not be used by everybody, or is no such checkpoint.
     """
     if target.suffix != ".safetensors":
-        raise ConfigError(f"--to {target}: must end in .safetensors")
+        raise ConfigError(f"--out {target}: must end in .safetensors")
     official = read_tensors(source)
     check_licence(source, official)
     renamed, config = _recognised(source, official, window)

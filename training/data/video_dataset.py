@@ -77,11 +77,11 @@ def make_video_dataset(
 
 
 def _vggish(weights: Path | None) -> tuple[Path | None, str]:
-    """The file and its hash; of commands that take a model by --weights, VGGish is asked for by another name."""
+    """The file and its hash; the hint names no --untrained, which these commands do not have."""
     try:
         return resolve_vggish(weights, untrained=False)
     except ToolError as error:
-        raise ToolError(str(error.args[0]), hint="avis-data weights add FILE (once), or --vggish FILE") from None
+        raise ToolError(str(error.args[0]), hint="avis-data weights add FILE (once), or --weights FILE") from None
 
 
 def _num_stills(facts: Facts) -> int:

@@ -129,7 +129,7 @@ def _model(request: BenchmarkRequest, device: torch.device) -> tuple[nn.Module, 
     if name is not None and named is None and request.weights is None:
         named = model_entry(name).default_config
     if (named is None) == (request.weights is None):
-        raise ConfigError("give either --config NAME (or --model NAME) or --weights RUN")
+        raise ConfigError("give either --config NAME (or --model NAME) or --checkpoint RUN")
     if request.weights is not None:
         model, config = load_trained(request.weights, None, request.settings, model_name=name)
         return model.to(device), config

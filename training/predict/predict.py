@@ -211,8 +211,8 @@ def _check(request: PredictRequest) -> None:
         raise ConfigError("give either --data EXPORT or --video FILE")
     of_video = (request.keep, request.vggish, request.fps)
     if request.video is None and any(option is not None for option in of_video):
-        raise ConfigError("--keep, --vggish and --fps go with --video")
+        raise ConfigError("--keep, --weights and --fps go with --video")
     if request.video is not None and request.split != _VIDEO_SPLIT:
-        raise ConfigError("--split goes with --data")
+        raise ConfigError("--on goes with --data")
     if request.keep is not None and request.keep.exists() and any(request.keep.iterdir()):
         raise DataError(f"{request.keep}: is not empty", hint="--keep ANOTHER_FOLDER")

@@ -46,7 +46,20 @@ SECONDS = 4
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips, fetched and extracted."""
     root, before = tmp_path_factory.mktemp("propagate"), Path.cwd()
-    size = ["--clips", "2", "--seconds", str(SECONDS), "--size", "160x90", "--fps", "12", "--seed", "3", "-j", "1"]
+    size = [
+        "--num-clips",
+        "2",
+        "--seconds",
+        str(SECONDS),
+        "--size",
+        "160x90",
+        "--video-fps",
+        "12",
+        "--seed",
+        "3",
+        "-j",
+        "1",
+    ]
     videos = str(root / "world" / "videos.csv")
     for arguments in (
         ["synth", *size, "--out", str(root / "world")],
@@ -167,7 +180,7 @@ def test_a_second_run_does_nothing_and_a_change_is_seen(
     again = run(capsys)
     assert set(state_of(again).values()) == {"unchanged"}
     first, second = (scene.clip_id for scene in scenes)
-    assert set(state_of(run(capsys, "--fps", "2", "--clips", first)).values()) == {"done"}
+    assert set(state_of(run(capsys, "--video-fps", "2", "--clips", first)).values()) == {"done"}
     run(capsys, "--clips", first)
     assert sha256_tree(workspace.annotations / "prelabels") == bytes_before  # the same masks again give the same bytes
     prelabels_path(workspace, second).unlink()
@@ -256,7 +269,7 @@ def test_the_labels_of_a_round_are_taken(
         (["--engine", "xmem"], 2, "optical-flow, sam2"),
         (["--clips", "nobody"], 2, "nobody"),
         (["--round", "review"], 3, "no round"),
-        (["--weights", "x"], 2, "no weights"),
+        (["--engine-weights", "x"], 2, "no weights"),
     ],
 )
 def test_wrong_options_say_what_is_wrong(

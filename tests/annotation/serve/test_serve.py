@@ -187,7 +187,7 @@ def test_a_busy_port_is_an_error_and_not_another_port(workspace: Workspace, caps
         (["--backend-url", "http://127.0.0.1:9"], "--backend-token-file"),
         (["--label-studio-url", "localhost:8080", "--token-file", "{token}"], "'localhost:8080' is no address"),
         (["--engine", "magic"], "there are: grabcut"),
-        (["--engine", "sam"], "--weights"),
+        (["--engine", "sam"], "--engine-weights"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -28,7 +28,7 @@ WIDTH, HEIGHT, SECONDS = 480, 270, 6
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`world` and `ds`, in which the clips are extracted."""
     root = tmp_path_factory.mktemp("through-video")
-    made = ("--clips", 1, "--seconds", SECONDS, "--seed", 5, "--size", f"{WIDTH}x{HEIGHT}", "--fps", 12)
+    made = ("--num-clips", 1, "--seconds", SECONDS, "--seed", 5, "--size", f"{WIDTH}x{HEIGHT}", "--video-fps", 12)
     for command in (
         ("synth", *made, "--out", root / "world"),
         ("-C", root / "ds", "fetch", "--list", root / "world" / "videos.csv", "--allow-local", "--sleep", 0),

@@ -95,7 +95,7 @@ def test_what_a_closed_draft_left_open_is_given_out_anew(
     say(workspace, labels("a", "draft", ANN, [DOG], project_id=1))
     say(workspace, labels("c", "draft", DAN, [DOG], Verdict.UNSURE, project_id=2))
     assert current_draft(workspace) == "draft"
-    assert main(["review", "close", "draft", "--force", "--reason", "dan left"]) == 0
+    assert main(["review", "close", "draft", "--reason", "dan left"]) == 0
     assert "avis-data annotate push --round draft" in capsys.readouterr().err
     assert current_draft(workspace) == "draft-2"
     assert people(workspace, BOB) == {"b": [BOB], "c": [BOB]}

@@ -13,7 +13,9 @@ from support.shell import Ran, avis_data
 @pytest.mark.slow
 def test_an_export_wants_every_step_after_the_change(tmp_path: Path) -> None:
     world, dataset = tmp_path / "world", tmp_path / "dataset"
-    assert avis_data("synth", "--clips", 3, "--seconds", 3, "--size", "96x64", "--seed", 5, "--out", world).code == 0
+    assert (
+        avis_data("synth", "--num-clips", 3, "--seconds", 3, "--size", "96x64", "--seed", 5, "--out", world).code == 0
+    )
     media = sorted((world / "media").iterdir())
     truth = ["import", "--format", "ytvis", world / "truth.json"]
 

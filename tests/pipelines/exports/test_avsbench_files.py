@@ -220,7 +220,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert not workspace.exports.exists()
     ran = avis_data("-C", workspace.root, "export", "--format", "avsbench-s4")
     assert ran.code == 0 and "exports/avsbench-s4: written, 52 files" in ran.out
-    for option in (("--clips", "all"), ("--truth", "visible"), ("--masks", "rle"), ("--without-features",)):
+    for option in (("--select", "all"), ("--objects", "visible"), ("--masks", "rle"), ("--without-features",)):
         ran = avis_data("-C", workspace.root, "export", "--format", "avsbench-ms3", *option)
         assert ran.code == 2 and f"{option[0]} goes with --format ytvis" in ran.err
     ran = avis_data("-C", workspace.root, "export", "--sound", "wav")

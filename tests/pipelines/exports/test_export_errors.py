@@ -125,7 +125,7 @@ def mask_of_another_size(workspace: Workspace) -> None:
     [
         (no_recipe, ["no workspace", "avis-data init"]),
         (no_manifests, ["no clips to export", "avis-data run"]),
-        (no_truth, ["none of 6 clips has accepted truth", "avis-data import", "--clips all"]),
+        (no_truth, ["none of 6 clips has accepted truth", "avis-data import", "--select all"]),
         (no_tracks, ["clip clip0: truth: manifest/tracks.jsonl has 0 of its 1 track(s)", "avis-data import"]),
         (drafts_only, ["none of 6 clips has accepted truth"]),
         (one_draft, ["avis-data review start", "--include draft: 1 clip(s) have labels"]),

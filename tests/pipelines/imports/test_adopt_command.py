@@ -114,7 +114,7 @@ def test_a_dry_run_makes_no_workspace(exported: Path, tmp_path: Path) -> None:
 
 
 def test_options_of_media_need_media(exported: Path, tmp_path: Path) -> None:
-    for option in (["--split", "train"], ["--workers", "2"], ["--verify"]):
+    for option in (["--into", "train"], ["--workers", "2"], ["--verify"]):
         ran = avis_data("-C", tmp_path, "import", "--format", "ytvis", exported / "val.json", *option)
         assert ran.code == 2 and f"{option[0]} goes with --media" in ran.err
 

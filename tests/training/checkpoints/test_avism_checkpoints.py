@@ -82,7 +82,7 @@ def official_file(tmp_path: Path, shared_dir: Path) -> Path:
 
 
 def convert(path: Path, to: Path, *options: str) -> int:
-    return main(["weights", "convert", str(path), "--to", str(to), *options])
+    return main(["weights", "convert", str(path), "--out", str(to), *options])
 
 
 def test_converted_weights_give_the_same_tracks(

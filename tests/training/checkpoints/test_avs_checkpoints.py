@@ -108,7 +108,7 @@ def test_what_is_missing_and_what_is_unknown_is_told(
     official = as_official(shared_dir, "avs_bg_pvt", AvsBg(FAMILIES["avs_bg_pvt"]))
     del official["corr_atten.2.bias"]
     torch.save(official | {"mystery.weight": torch.zeros(1)}, tmp_path / "official.pth")
-    code = main(["weights", "convert", str(tmp_path / "official.pth"), "--to", str(tmp_path / "ours.safetensors")])
+    code = main(["weights", "convert", str(tmp_path / "official.pth"), "--out", str(tmp_path / "ours.safetensors")])
     said = capsys.readouterr()
     assert code == 4
     assert "missing: head.motion.2.scale.bias" in said.err and "unexpected: mystery.weight" in said.err
@@ -118,7 +118,15 @@ def test_what_is_missing_and_what_is_unknown_is_told(
 def test_a_window_is_no_matter_of_this_model(shared_dir: Path, tmp_path: Path) -> None:
     torch.save({"fusion_modules.0.conv1.conv.weight": torch.zeros(32, 128, 1, 1)}, tmp_path / "official.pth")
     code = main(
-        ["weights", "convert", str(tmp_path / "official.pth"), "--to", str(tmp_path / "o.safetensors"), "--window", "3"]
+        [
+            "weights",
+            "convert",
+            str(tmp_path / "official.pth"),
+            "--out",
+            str(tmp_path / "o.safetensors"),
+            "--window",
+            "3",
+        ]
     )
     assert code == 2 and not (tmp_path / "o.safetensors").exists()
     with pytest.raises(DataError, match="no whole decoder"):

@@ -33,7 +33,7 @@ def test_every_model_is_measured(
 ) -> None:
     options = [part for setting in settings for part in ("--set", setting)]
     ran = in_process(
-        capsys, "benchmark-model", "--config", name, "--frames", 3, "--size", "96x64", "--repeats", 1,
+        capsys, "benchmark-model", "--config", name, "--num-frames", 3, "--size", "96x64", "--repeats", 1,
         "--device", "cpu", "--stream-fps", 2, "--json", *options,
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -48,13 +48,23 @@ def test_every_model_is_measured(
 def test_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     options = [part for setting in TINY_RUN for part in ("--set", setting)]
     ran = in_process(
-        capsys, "benchmark-model", "--config", "rcf_tiny", "--frames", 1, "--size", "96x64", "--repeats", 1, *options
+        capsys,
+        "benchmark-model",
+        "--config",
+        "rcf_tiny",
+        "--num-frames",
+        1,
+        "--size",
+        "96x64",
+        "--repeats",
+        1,
+        *options,
     )
     assert ran.code == 0 and "rcf: online, 96x64, fp32" in ran.out and "latency" in ran.out and "parameters" in ran.out
 
 
 def test_one_of_config_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match=r"--config NAME .or --model NAME. or --weights RUN"):
+    with pytest.raises(ConfigError, match=r"--config NAME .or --model NAME. or --checkpoint RUN"):
         benchmark_model(BenchmarkRequest())
     ran = in_process(capsys, "benchmark-model", "--config", "rcf_tiny", "--size", "640")
     assert ran.code == 2 and "WIDTHxHEIGHT" in ran.err

@@ -47,7 +47,7 @@ def results(trained: Path, world_export: Path, tmp_path_factory: pytest.TempPath
 def test_evaluate_takes_what_predict_writes(
     results: Path, world_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = in_process(capsys, "evaluate", "--gt", world_export / "test.json", "--pred", results, "--json", "-")
+    ran = in_process(capsys, "evaluate", "--truth", world_export / "test.json", "--pred", results, "--json")
     assert ran.code == 0, ran.err
     assert ran.json["meta"]["num_predicted_tracks"] == len(json.loads(results.read_text()))
     first = json.loads(results.read_text())[0]
@@ -72,7 +72,7 @@ def test_a_perfect_model_is_written_as_perfect(
     ]
     write_results(tmp_path / "results.json", perfect)
     ran = in_process(
-        capsys, "evaluate", "--gt", world_export / "test.json", "--pred", tmp_path / "results.json", "--json", "-"
+        capsys, "evaluate", "--truth", world_export / "test.json", "--pred", tmp_path / "results.json", "--json"
     )
     assert [ran.json["strict"][name] for name in ("AP_all", "HOTA", "FSLA")] == [1.0, 1.0, 1.0]
     assert read_results(tmp_path / "results.json", split)[split.clips[0].clip_id] == perfect[0][1]
@@ -97,7 +97,7 @@ def test_weights_of_another_model_are_told(
     trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = in_process(
-        capsys, "predict", "--weights", trained, "--data", world_export, "--out", tmp_path / "r.json",
+        capsys, "predict", "--checkpoint", trained, "--data", world_export, "--out", tmp_path / "r.json",
         "--set", "model.video_queries=9",
     )  # fmt: skip
     assert ran.code == 3 and "another model" in ran.err and "query_features" in ran.err
@@ -108,7 +108,15 @@ def test_weights_that_say_nothing_need_a_config(
     trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_file(load_file(trained / "best.safetensors"), tmp_path / "bare.safetensors")
-    arguments = ["predict", "--weights", tmp_path / "bare.safetensors", "--data", world_export, "--out", tmp_path / "r"]
+    arguments = [
+        "predict",
+        "--checkpoint",
+        tmp_path / "bare.safetensors",
+        "--data",
+        world_export,
+        "--out",
+        tmp_path / "r",
+    ]
     ran = in_process(capsys, *arguments)
     assert ran.code == 2 and "--config" in ran.err
     options = [part for setting in TINY for part in ("--set", setting)]
@@ -118,7 +126,7 @@ def test_weights_that_say_nothing_need_a_config(
 def test_weights_must_be_of_the_model_that_is_asked_for(
     trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["predict", "--weights", trained, "--data", world_export, "--out", tmp_path / "r.json"]
+    arguments = ["predict", "--checkpoint", trained, "--data", world_export, "--out", tmp_path / "r.json"]
     ran = in_process(capsys, *arguments, "--model", "rcf")
     assert ran.code == 2 and "holds the weights of avism, not of rcf" in ran.err
     ran = in_process(capsys, *arguments, "--model", "rfc")
@@ -128,7 +136,9 @@ def test_weights_must_be_of_the_model_that_is_asked_for(
     assert not (tmp_path / "r.json").exists()
     assert in_process(capsys, *arguments, "--model", "avism").code == 0
     save_file(load_file(trained / "best.safetensors"), tmp_path / "bare.safetensors")
-    ran = in_process(capsys, "predict", "--model", "avism", "--weights", tmp_path / "bare.safetensors", *arguments[3:])
+    ran = in_process(
+        capsys, "predict", "--model", "avism", "--checkpoint", tmp_path / "bare.safetensors", *arguments[3:]
+    )
     assert ran.code == 3 and "another model" in ran.err  # the published recipe is not that of these weights
 
 
@@ -138,7 +148,7 @@ def test_a_video_file_is_predicted_and_kept_as_a_dataset(
     picture, tone = "testsrc2=size=96x64:rate=8:duration=3", "sine=frequency=500:duration=3"
     ffmpeg(tmp_path, "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-pix_fmt", "yuv420p", "my clip.mp4")
     ran = in_process(
-        capsys, "predict", "--weights", trained, "--video", tmp_path / "my clip.mp4", "--keep", tmp_path / "kept",
+        capsys, "predict", "--checkpoint", trained, "--video", tmp_path / "my clip.mp4", "--keep", tmp_path / "kept",
         "--out", tmp_path / "results.json", "--json", *ANY_SCORE,
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -154,7 +164,7 @@ def test_a_video_file_is_predicted_and_kept_as_a_dataset(
 
 def test_a_video_that_is_none_is_told(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.mp4").write_text("no video")
-    arguments = ["predict", "--weights", trained, "--out", tmp_path / "r.json", "--video"]
+    arguments = ["predict", "--checkpoint", trained, "--out", tmp_path / "r.json", "--video"]
     ran = in_process(capsys, *arguments, tmp_path / "a.mp4")
     assert ran.code == 3 and "a.mp4" in ran.err and "not_media" in ran.err
     assert in_process(capsys, *arguments, tmp_path / "missing.mp4").code == 3
@@ -165,7 +175,7 @@ def test_a_video_without_sound_is_told_and_the_advice_is_good(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ffmpeg(tmp_path, "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=8:duration=2", "-pix_fmt", "yuv420p", "a.mp4")
-    arguments = ["predict", "--weights", trained, "--out", tmp_path / "r.json", "--video"]
+    arguments = ["predict", "--checkpoint", trained, "--out", tmp_path / "r.json", "--video"]
     ran = in_process(capsys, *arguments, tmp_path / "a.mp4")
     assert ran.code == 3 and "this model hears" in ran.err and "recipe" not in ran.err
     advice = ran.err.split(": ffmpeg ")[1].split()
@@ -184,7 +194,7 @@ def test_vggish_without_weights_is_told(
     ran = in_process(
         capsys,
         "predict",
-        "--weights",
+        "--checkpoint",
         tmp_path / "w.safetensors",
         "--video",
         tmp_path / "a.mp4",
@@ -192,7 +202,7 @@ def test_vggish_without_weights_is_told(
         tmp_path / "r",
     )
     assert ran.code == 5 and "no VGGish weights" in ran.err
-    assert "--vggish FILE" in ran.err and "--untrained" not in ran.err  # what this command has, and has not
+    assert "--weights FILE" in ran.err and "--untrained" not in ran.err  # what this command has, and has not
 
 
 def test_visualize_writes_a_video_with_the_sound_and_a_sheet(
@@ -250,7 +260,7 @@ def test_other_rates_than_one_still_a_second_are_shown_at_their_own_pace(
     (export_copy / "test.json").write_text(json.dumps(truth))
     name = truth["videos"][0]["file_names"][0].split("/")[0]
     ran = in_process(
-        capsys, "visualize", "--data", export_copy, "--pred", results, "--out", tmp_path / "v", "--clip", name
+        capsys, "visualize", "--data", export_copy, "--pred", results, "--out", tmp_path / "v", "--clips", name
     )
     assert ran.code == 0, ran.err
     with av.open(str(tmp_path / "v" / f"{name}.mp4")) as video:
@@ -265,7 +275,7 @@ def test_visualize_refuses_clips_that_are_not_there(
     results: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = in_process(
-        capsys, "visualize", "--data", world_export, "--pred", results, "--out", tmp_path, "--clip", "nobody"
+        capsys, "visualize", "--data", world_export, "--pred", results, "--out", tmp_path, "--clips", "nobody"
     )
     assert ran.code == 3 and "nobody" in ran.err
 

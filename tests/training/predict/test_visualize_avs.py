@@ -36,7 +36,7 @@ def test_masks_of_probabilities_are_shown_above_one_half(tmp_path: Path, capsys:
     assert [track.label for track in view.tracks] == ["sounding"] and view.tracks[0].masks[3] is None
     np.testing.assert_array_equal(shown_masks(view.tracks[0].masks), masks)
     given = ("visualize", "--data", root, "--pred", tmp_path / "masks", "--out", tmp_path / "shown")
-    ran = in_process(capsys, *given, "--clip", "multi20", "--json")
+    ran = in_process(capsys, *given, "--clips", "multi20", "--json")
     assert ran.code == 0, ran.err
     assert [Path(file).name for file in ran.json["files"]] == ["multi20.mp4", "multi20.png"]
     with av.open(str(tmp_path / "shown" / "multi20.mp4")) as video:
@@ -46,7 +46,7 @@ def test_masks_of_probabilities_are_shown_above_one_half(tmp_path: Path, capsys:
         assert sheet.width > 300
     every = in_process(capsys, *given)
     assert every.code == 3 and "multi21_1.png: no such mask" in every.err and "avis-data predict" in every.err
-    nobody = in_process(capsys, *given, "--clip", "nobody")
+    nobody = in_process(capsys, *given, "--clips", "nobody")
     assert nobody.code == 3 and "has no clip nobody in 'test'" in nobody.err
 
 
@@ -80,7 +80,7 @@ def test_what_cannot_be_shown_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     given = ("--pred", tmp_path / "masks", "--out", tmp_path / "shown")
     bad = in_process(capsys, "visualize", "--data", root, *given)
     assert bad.code == 3 and "multi20_1.png: cannot be read as a picture" in bad.err
-    split = in_process(capsys, "visualize", "--data", root, *given, "--split", "dev")
+    split = in_process(capsys, "visualize", "--data", root, *given, "--on", "dev")
     assert split.code == 3 and "lists no clip of 'dev'" in split.err
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "test.json").write_text(json.dumps({}))

@@ -176,14 +176,14 @@ def test_train_predict_and_evaluate_on_the_command_line(
     results = tmp_path / "results.json"
     eager = ["--set", "model.detection.least_score=0.0", "--set", "model.detection.per_frame=4"]
     ran = in_process(
-        capsys, "predict", "--weights", trained_afcv, "--data", world_export, "--out", results, *eager, "--json"
+        capsys, "predict", "--checkpoint", trained_afcv, "--data", world_export, "--out", results, *eager, "--json"
     )
     assert ran.code == 0, ran.err
     assert ran.json["clips"] == 2 and ran.json["tracks"] > 0
     split = open_split(world_export, "test", num_classes=26, audio=None)
     read = read_results(results, split)
     assert sum(map(len, read.values())) == ran.json["tracks"]
-    ran = in_process(capsys, "evaluate", "--gt", world_export / "test.json", "--pred", results, "--json", "-")
+    ran = in_process(capsys, "evaluate", "--truth", world_export / "test.json", "--pred", results, "--json")
     assert ran.code == 0, ran.err
 
 
@@ -191,7 +191,7 @@ def test_a_stream_says_frame_by_frame_what_the_result_file_says(
     trained_afcv: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     eager = ["--set", "model.detection.least_score=0.0", "--set", "model.detection.per_frame=4"]
-    arguments = ["predict", "--weights", trained_afcv, "--data", world_export, "--device", "cpu", *eager]
+    arguments = ["predict", "--checkpoint", trained_afcv, "--data", world_export, "--device", "cpu", *eager]
     ran = in_process(capsys, *arguments, "--stream")
     assert ran.code == 0, ran.err
     lines = [json.loads(line) for line in ran.out.splitlines()]
@@ -220,9 +220,9 @@ def test_a_stream_says_frame_by_frame_what_the_result_file_says(
 def test_streams_are_for_online_models_and_say_nothing_else(
     trained: Path, trained_afcv: Path, world_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = in_process(capsys, "predict", "--weights", trained, "--data", world_export, "--stream")
+    ran = in_process(capsys, "predict", "--checkpoint", trained, "--data", world_export, "--stream")
     assert ran.code == 2 and "avism predicts whole clips" in ran.err and "afcv" in ran.err
-    ran = in_process(capsys, "predict", "--weights", trained_afcv, "--data", world_export, "--stream", "--json")
+    ran = in_process(capsys, "predict", "--checkpoint", trained_afcv, "--data", world_export, "--stream", "--json")
     assert ran.code == 2 and "--stream prints lines of JSON" in ran.err
 
 
@@ -299,7 +299,7 @@ def test_crossvis_checkpoints_of_the_authors_are_refused_with_the_reason(
     names = (prefix + name, prefix + "backbone.bottom_up.res2.0.conv1.weight")
     torch.save({"model": {name: torch.zeros(1) for name in names}, "iteration": 22_999}, checkpoint)
     target = tmp_path / "ours.safetensors"
-    ran = in_process(capsys, "weights", "convert", checkpoint, "--to", target)
+    ran = in_process(capsys, "weights", "convert", checkpoint, "--out", target)
     assert ran.code == 3 and "non-commercial" in ran.err and "refused" in ran.err and not target.exists()
     ran = in_process(
         capsys, "train-baseline", "--data", world_export, "--config", "crossvis_tiny", "--init", checkpoint,

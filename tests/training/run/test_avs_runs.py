@@ -257,11 +257,11 @@ def test_runs_and_their_masks_measure_alike(
     ran = in_process(
         capsys,
         "predict",
-        "--weights",
+        "--checkpoint",
         tmp_path / "run",
         "--data",
         worlds / world,
-        "--split",
+        "--on",
         "val",
         "--out",
         out,
@@ -280,7 +280,7 @@ def test_runs_and_their_masks_measure_alike(
         "evaluate",
         "--task",
         "avs",
-        "--gt",
+        "--truth",
         worlds / world / truth,
         "--pred",
         out,
@@ -289,7 +289,7 @@ def test_runs_and_their_masks_measure_alike(
         tmp_path / "figures.json",
     )
     assert ran.code == 0, ran.err
-    ran = in_process(capsys, "predict", "--stream", "--weights", tmp_path / "run", "--data", worlds / world)
+    ran = in_process(capsys, "predict", "--stream", "--checkpoint", tmp_path / "run", "--data", worlds / world)
     assert ran.code == 2 and "avs-bg predicts whole clips; frame by frame predict: afcv, rcf" in ran.err
     measured = json.loads((tmp_path / "figures.json").read_text())["avss" if classes[0] == "--classes" else "avs"]
     assert measured["miou"] == pytest.approx(figures["strict"]["mIoU"], abs=1e-9)
@@ -334,7 +334,7 @@ def test_prediction_does_not_touch_what_is_there(
     train_baseline(worlds / "ms3", small("avs_bg_tiny", "validation.every=0"), tmp_path / "run", device_name="cpu")
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "mine.txt").write_text("mine")
-    arguments = ["predict", "--weights", tmp_path / "run", "--device", "cpu"]
+    arguments = ["predict", "--checkpoint", tmp_path / "run", "--device", "cpu"]
     ran = in_process(capsys, *arguments, "--data", worlds / "ms3", "--out", tmp_path / "masks")
     assert ran.code == 3 and "exists already" in ran.err
     ran = in_process(capsys, *arguments, "--video", tmp_path / "masks" / "mine.txt")

@@ -147,13 +147,23 @@ def test_a_run_is_predicted_streamed_and_evaluated(
 ) -> None:
     results = tmp_path / "results.json"
     ran = in_process(
-        capsys, "predict", "--weights", trained_rcf, "--data", world_export, "--out", results, "--device", "cpu", *ANY
+        capsys,
+        "predict",
+        "--checkpoint",
+        trained_rcf,
+        "--data",
+        world_export,
+        "--out",
+        results,
+        "--device",
+        "cpu",
+        *ANY,
     )
     assert ran.code == 0, ran.err
-    ran = in_process(capsys, "evaluate", "--gt", world_export / "test.json", "--pred", results, "--json", "-")
+    ran = in_process(capsys, "evaluate", "--truth", world_export / "test.json", "--pred", results, "--json")
     assert ran.code == 0 and ran.json["meta"]["num_predicted_tracks"] > 0
     ran = in_process(
-        capsys, "predict", "--model", "rcf", "--stream", "--weights", trained_rcf, "--data", world_export,
+        capsys, "predict", "--model", "rcf", "--stream", "--checkpoint", trained_rcf, "--data", world_export,
         "--device", "cpu", *ANY,
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -188,7 +198,7 @@ def test_weights_are_tied_to_what_they_were_trained_with(
 ) -> None:
     trained = {"references": "1", "fusion": "reference_tokens", "audio": "True"}[name]
     ran = in_process(
-        capsys, "predict", "--weights", trained_rcf, "--data", world_export, "--out", tmp_path / "results.json",
+        capsys, "predict", "--checkpoint", trained_rcf, "--data", world_export, "--out", tmp_path / "results.json",
         "--set", f"model.{name}={value}",
     )  # fmt: skip
     shown = {"false": "False"}.get(value, value)
@@ -342,7 +352,7 @@ def test_a_video_is_predicted_frame_by_frame(
         "-f", "lavfi", "-i", "sine=frequency=440:duration=3", "-shortest", "a.mp4",
     )  # fmt: skip
     ran = in_process(
-        capsys, "predict", "--weights", trained_rcf, "--video", tmp_path / "a.mp4", "--stream", "--device", "cpu",
+        capsys, "predict", "--checkpoint", trained_rcf, "--video", tmp_path / "a.mp4", "--stream", "--device", "cpu",
         *ANY,
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -356,7 +366,7 @@ def test_a_video_is_looked_at_as_often_as_asked(
         tmp_path, "-f", "lavfi", "-i", "testsrc=size=96x64:rate=12:duration=2",
         "-f", "lavfi", "-i", "sine=frequency=440:duration=2", "-shortest", "a.mp4",
     )  # fmt: skip
-    arguments = ["predict", "--weights", trained_rcf, "--device", "cpu"]
+    arguments = ["predict", "--checkpoint", trained_rcf, "--device", "cpu"]
     kept = tmp_path / "kept"
     ran = in_process(
         capsys, *arguments, "--video", tmp_path / "a.mp4", "--fps", 6, "--keep", kept, "--out", tmp_path / "r.json"

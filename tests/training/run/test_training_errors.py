@@ -148,7 +148,7 @@ def test_weights_that_learnt_one_kind_of_audio_are_not_given_another(
     trained: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """VGGish vectors are as wide as the log-mel summary: they would fit, and mean nothing."""
-    arguments = ["predict", "--weights", trained, "--data", world_export, "--out", tmp_path / "r.json"]
+    arguments = ["predict", "--checkpoint", trained, "--data", world_export, "--out", tmp_path / "r.json"]
     ran = in_process(capsys, *arguments, "--set", "data.audio=vggish")
     assert ran.code == 2 and "was trained with data.audio=logmel" in ran.err
 
