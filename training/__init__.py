@@ -2,7 +2,7 @@
 
     avis-data train-baseline    train.py             loop.py runs it; task.py says what differs between the two tasks
     avis-data predict           predict.py           predict_avs.py for masks; `--stream`: online.py
-    avis-data visualize         visualize.py         drawing.py; visualize_avs.py for masks
+    avis-data visualize         visualize.py         visualize_avs.py for masks; drawn by avis_data.report
     avis-data benchmark-model   benchmark.py
     avis-data weights convert   checkpoints/         conversion.py
 

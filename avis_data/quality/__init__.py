@@ -1,4 +1,9 @@
-"""Checks any dataset in the YTVIS / AVISeg layout and lists what is wrong, by severity."""
+"""What is in a dataset, and what is wrong with it: `avis-data validate` and `avis-data stats`.
+
+`dataset` runs all checks over a dataset; `truth` holds those of the truth files, `media` those of stills and sound,
+`published` those of an export's own list of files and certificate; `findings` is what they find, by severity. `stats`
+counts. It reads any dataset in the YTVIS / AVISeg layout, ours or foreign, and knows neither predictions nor pages.
+"""
 
 from __future__ import annotations
 

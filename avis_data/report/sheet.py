@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
 from avis_data.errors import DataError
+from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, decode
+from avis_data.media.stills import open_still
 from avis_data.report.clips import ClipView
 
-__all__ = ["PALETTE", "colour_of", "contact_sheet", "loudness"]
+__all__ = ["PALETTE", "colour_of", "contact_sheet", "loudness", "write_sheet"]
 
 PALETTE = (
     (230, 97, 1),
@@ -44,6 +47,8 @@ _GUTTER_PX = 108
 _ROW_GAP_PX = 18
 _TAG_PX = 15
 _BARS_PER_STILL = 48
+_SHEETS_GAP_PX = 12
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Rgb = tuple[int, int, int]
@@ -96,7 +101,7 @@ def contact_sheet(
         DataError: if a still is no picture, or the sound no WAV file.
     """
     seconds = range(len(clip.stills)) if seconds is None else seconds
-    first = _open(clip.stills[seconds.start])
+    first = open_still(clip.stills[seconds.start])
     cell_height = round((still_width_px - _GAP_PX) * first.height / first.width)
     layout = _Layout(min(columns, len(seconds)), still_width_px, cell_height, len(clip.tracks))
     rows = math.ceil(len(seconds) / layout.columns)
@@ -112,6 +117,31 @@ def contact_sheet(
     for start in range(0, len(seconds), layout.columns):
         _draw_tracks(draw, clip, seconds[start : start + layout.columns], layout, layout.corner(start))
     return sheet
+
+
+def write_sheet(
+    path: Path, views: Sequence[ClipView], *, seconds: range | None = None, titles: Sequence[str] = ()
+) -> None:
+    """Write contact sheets of the same clip below each other, as PNG on white.
+
+    Args:
+        seconds: the part to show; None for the whole clip.
+        titles: what each sheet is called, left of its first still; empty: they have no names.
+
+    Raises:
+        DataError: if a still is no picture, or the sound no sound file.
+    """
+    sheets = [contact_sheet(view, seconds=seconds) for view in views]
+    height = sum(sheet.height + _SHEETS_GAP_PX for sheet in sheets)
+    page = Image.new("RGB", (max(sheet.width for sheet in sheets), height), _PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
+    top = 0
+    for sheet, title in zip(sheets, titles or [""] * len(sheets), strict=True):
+        page.paste(sheet, (0, top), sheet)
+        draw.text((2, top + 4), title, font=font, fill=_INK)
+        top += sheet.height + _SHEETS_GAP_PX
+    with atomic_path(path) as part:
+        page.save(part, format="PNG")
 
 
 def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArray[np.float32]:
@@ -134,18 +164,9 @@ def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArr
     return peaks
 
 
-def _open(path: Path) -> Image.Image:
-    try:
-        picture = Image.open(path)
-        picture.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise DataError(f"{path}: no picture ({error})", hint=f"avis-data validate {path.parent.parent}") from None
-    return picture
-
-
 def _still(clip: ClipView, second: int, layout: _Layout) -> Image.Image:
     size = (layout.cell_width - _GAP_PX, layout.cell_height)
-    picture = _open(clip.stills[second]).convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    picture = open_still(clip.stills[second]).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     # Colour on paled colour, in every still alike: what sounds is seen at once.
     vivid = np.asarray(picture, np.float32)
     pixels = (1 - _PALING) * vivid + _PALING * vivid.mean(axis=2, keepdims=True)

@@ -11,6 +11,8 @@ from support.places import ROOT
 LAYER = {"avis_data": 0, "pipelines": 1, "annotation": 2, "training": 2}
 
 MUST_NOT_IMPORT = [
+    ("avis_data/metrics", ["report", "quality"]),
+    ("avis_data/quality", ["report", "metrics"]),
     ("pipelines/engine", ["pipelines.stages", "pipelines.download", "pipelines.imports", "pipelines.exports"]),
     ("pipelines/stages", ["pipelines.imports", "pipelines.exports"]),
     ("pipelines/download", ["pipelines.engine", "pipelines.stages", "pipelines.imports", "pipelines.exports"]),

@@ -1,42 +1,19 @@
-"""Show predictions: a video with the original sound, and a contact sheet.
-
-A labelled still is shown for the time that it stands for (a second, usually) with the predicted masks in the colour of
-their identity; below it the waveform, for each identity a bar where it sounds, and a line that moves with the sound.
-"""
+"""Show predictions of a split in the AVISeg layout: which clips, and what is drawn of them."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import ffmpeg
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-
-from avis_data.errors import DataError, ItemError
-from avis_data.io import atomic_path
-from avis_data.masks.rle import decode
-from avis_data.media.ffmpeg import find_ffmpeg, local_file, run_ffmpeg
-from avis_data.media.stills import open_still
-from avis_data.report.clips import ClipView
-from avis_data.report.sheet import colour_of, loudness
-from avis_data.training.data.split import open_split
-from avis_data.training.predict.drawing import predicted_view, write_sheet
+from avis_data.errors import DataError
+from avis_data.masks.rle import Rle, area
+from avis_data.report.clips import ClipView, TrackView
+from avis_data.report.render import write_views
+from avis_data.training.data.clips import PredictedTrack
+from avis_data.training.data.split import DatasetClip, SplitData, open_split
 from avis_data.training.predict.results import read_results
 
-__all__ = ["render_video", "visualize", "write_views"]
-
-_FPS = 5
-"""Pictures of the video per second, about: the line moves in fifths of a second. A still is shown a whole number of
-times."""
-_LEAST_WIDTH, _MOST_WIDTH = 640, 1280
-_FILL = 0.45
-_ROW_PX, _WAVE_PX, _MARGIN_PX = 22, 44, 6
-_GUTTER_PX = 150
-_PAPER, _INK, _GRID = (24, 26, 30), (225, 228, 232), (70, 74, 82)
-_MOVING = (255, 255, 255)
+__all__ = ["predicted_view", "true_view", "visualize"]
 
 
 def visualize(
@@ -73,123 +50,36 @@ def visualize(
     return write_views(views, out, on_clip=lambda: on_clip(len(clips)))
 
 
-def write_views(views: Iterable[ClipView], out: Path, *, on_clip: Callable[[], None]) -> list[Path]:
-    """Video and contact sheet of each clip, `<name>.mp4` and `<name>.png`; what was written, in this order.
-
-    Raises:
-        DataError, ToolError: as `render_video`.
-    """
-    written = []
-    for view in views:
-        video, sheet = out / f"{view.name}.mp4", out / f"{view.name}.png"
-        render_video(view, video)
-        write_sheet(sheet, [view])
-        written += [video, sheet]
-        on_clip()
-    return written
+def true_view(split: SplitData, clip: DatasetClip) -> ClipView:
+    """A clip with its true tracks."""
+    labels = [split.categories.get(track.label + 1, f"class {track.label + 1}") for track in clip.tracks]
+    return _view(split, clip, labels, [track.masks for track in clip.tracks])
 
 
-def render_video(view: ClipView, target: Path) -> None:
-    """Write the video of one clip: H.264, and AAC where the clip has sound; as long as the clip.
-
-    Raises:
-        DataError: if a still or the sound cannot be read, or the video cannot be encoded.
-        ToolError: if ffmpeg is missing.
-    """
-    repeats = max(1, round(_FPS / view.fps))
-    rate = view.fps * repeats
-    with tempfile.TemporaryDirectory() as scratch, atomic_path(target) as part:
-        strip: _Strip | None = None
-        for frame in range(len(view.stills)):
-            picture = _overlay(view, frame)
-            strip = strip or _Strip(view, picture.width)
-            for number in range(frame * repeats, (frame + 1) * repeats):
-                strip.below(picture, number / rate).save(Path(scratch) / f"{number:06d}.png", compress_level=1)
-        _encode(view, Path(scratch), part, rate)
+def predicted_view(split: SplitData, clip: DatasetClip, tracks: Sequence[PredictedTrack]) -> ClipView:
+    """A clip with predicted tracks, named by class and score in percent; an empty mask means that it is silent."""
+    labels = [
+        f"{split.categories.get(track.label + 1, f'class {track.label + 1}')} {100 * track.score:.0f}"
+        for track in tracks
+    ]
+    masks = [tuple(mask if area(mask) else None for mask in track.masks) for track in tracks]
+    return _view(split, clip, labels, masks)
 
 
-class _Strip:
-    """Waveform and sounding periods of a whole clip."""
-
-    def __init__(self, view: ClipView, width: int) -> None:
-        self._seconds = len(view.stills) / view.fps
-        self._width = width
-        height = _WAVE_PX + _ROW_PX * len(view.tracks) + 2 * _MARGIN_PX
-        self._picture = Image.new("RGB", (width, height), _PAPER)
-        draw = ImageDraw.Draw(self._picture)
-        for second in range(int(self._seconds) + 1):
-            draw.line((self._x(second), 0, self._x(second), height), fill=_GRID)
-        if view.sound is not None:
-            self._draw_wave(draw, loudness(view.sound, num_seconds=self._seconds, bars_per_second=20))
-        draw.text((_MARGIN_PX, _MARGIN_PX + _WAVE_PX // 2 - 7), "sound" if view.sound else "no sound", fill=_INK)
-        self._draw_tracks(draw, view)
-
-    def below(self, picture: Image.Image, time_s: float) -> Image.Image:
-        """The strip under a picture, with the line at a time; even sides, as H.264 needs."""
-        height = picture.height + self._picture.height
-        page = Image.new("RGB", (self._width // 2 * 2, height // 2 * 2), _PAPER)
-        page.paste(picture, (0, 0))
-        page.paste(self._picture, (0, picture.height))
-        x = self._x(time_s)
-        ImageDraw.Draw(page).line((x, picture.height, x, height), fill=_MOVING, width=2)
-        return page
-
-    def _x(self, time_s: float) -> float:
-        return _GUTTER_PX + (self._width - _GUTTER_PX - _MARGIN_PX) * time_s / self._seconds
-
-    def _draw_wave(self, draw: ImageDraw.ImageDraw, peaks: NDArray[np.float32]) -> None:
-        middle = _MARGIN_PX + _WAVE_PX / 2
-        scale = (_WAVE_PX / 2 - 2) / max(float(peaks.max()), 0.02)
-        for bar, peak in enumerate(peaks):
-            x = self._x(bar * self._seconds / len(peaks))
-            draw.line((x, middle - peak * scale, x, middle + peak * scale), fill=_INK)
-
-    def _draw_tracks(self, draw: ImageDraw.ImageDraw, view: ClipView) -> None:
-        font = ImageFont.load_default(13)
-        for number, track in enumerate(view.tracks):
-            top = _MARGIN_PX + _WAVE_PX + number * _ROW_PX
-            draw.text((_MARGIN_PX, top + 3), track.label[:20], font=font, fill=colour_of(number))
-            for frame, mask in enumerate(track.masks):
-                if mask is not None:
-                    ends = self._x(frame / view.fps), self._x((frame + 1) / view.fps)
-                    box = (ends[0], top + 4, max(ends[0], ends[1] - 1), top + _ROW_PX - 4)
-                    draw.rectangle(box, fill=colour_of(number))
+def _view(
+    split: SplitData, clip: DatasetClip, labels: Sequence[str], masks: Sequence[tuple[Rle | None, ...]]
+) -> ClipView:
+    return ClipView(
+        name=clip.clip_id,
+        split=split.name,
+        stills=tuple(clip.folder / name for name in clip.file_names),
+        sound=_sound_of(split, clip),
+        tracks=tuple(TrackView(label=label, masks=row) for label, row in zip(labels, masks, strict=True)),
+        fps=clip.times.fps,
+    )
 
 
-def _overlay(view: ClipView, frame: int) -> Image.Image:
-    """A still with the masks that sound, at a width at which names can be read."""
-    picture = open_still(view.stills[frame])
-    pixels = np.asarray(picture, dtype=np.float32).copy()
-    for number, track in enumerate(view.tracks):
-        rle = track.masks[frame]
-        if rle is not None:
-            inside = decode(rle)
-            pixels[inside] = (1 - _FILL) * pixels[inside] + _FILL * np.asarray(colour_of(number))
-            pixels[_border(inside)] = colour_of(number)
-    drawn = Image.fromarray(pixels.astype(np.uint8))
-    width = min(max(drawn.width, _LEAST_WIDTH), _MOST_WIDTH)
-    height = round(drawn.height * width / drawn.width)
-    return drawn if width == drawn.width else drawn.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a shape with a neighbour outside."""
-    padded = np.pad(inside, 1)
-    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return inside & ~core
-
-
-def _encode(view: ClipView, folder: Path, target: Path, rate: float) -> None:
-    seconds = len(view.stills) / view.fps
-    streams = [ffmpeg.input("%06d.png", framerate=rate, f="image2")]
-    options = {"c:v": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "crf": 20, "movflags": "+faststart"}
-    if view.sound is not None:
-        streams.append(ffmpeg.input(local_file(view.sound)))
-        options |= {"c:a": "aac", "b:a": "128k"}
-    command = ffmpeg.output(*streams, str(target.absolute()), f="mp4", t=seconds, threads=2, **options)
-    try:
-        run_ffmpeg(
-            command.compile(cmd=find_ffmpeg().program), cwd=folder, timeout_s=120 + 10 * seconds, source=view.name
-        )
-    except ItemError as error:
-        raise DataError(error.message) from None
+def _sound_of(split: SplitData, clip: DatasetClip) -> Path | None:
+    """The WAV file of a clip; None where there is none."""
+    path = split.truth.parent / split.name / "WAVAudios" / f"{clip.clip_id}.wav"
+    return path if path.is_file() else None

@@ -12,11 +12,12 @@ from torch import nn
 
 from avis_data.errors import ToolError
 from avis_data.metrics import Mode, ModeResult, TrackInput, VideoInput, evaluate_avis
+from avis_data.report.sheet import write_sheet
 from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.source import SplitClipSource
 from avis_data.training.data.split import DatasetClip, SplitData
-from avis_data.training.predict.drawing import predicted_view, true_view, write_sheet
+from avis_data.training.predict.visualize import predicted_view, true_view
 from avis_data.training.run.distributed import Processes
 
 __all__ = ["Figures", "draw_samples", "evaluating", "figures_of", "predict_clip", "telling_memory", "validate_model"]

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from avis_data.errors import DataError, ToolError
+from avis_data.report.sheet import write_sheet
 from avis_data.training.data.split import open_split
-from avis_data.training.predict.drawing import true_view, write_sheet
 from avis_data.training.predict.predict import PredictRequest, predict
+from avis_data.training.predict.visualize import true_view
 from avis_data.training.run.train import train_baseline
 from avis_data.weights.files import read_tensors
 from support.tiny_training import TINY, in_process, started, tiny_config
