@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from avis_data.annotation.labels.prefill import ClipTask
-from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin
+from avis_data.annotation.labels.records import ClipTask, Interval, LabelledMask, LabelledTrack, MaskOrigin
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.store import read_round
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.regions import regions_from_tracks
 from avis_data.annotation.labelstudio.settings import connect
 from avis_data.annotation.serve.servers import ServeOptions, label_studio_only
@@ -99,7 +99,15 @@ def _child(step: Callable[[Path, int], None], root: Path, count: int, pipe: Any)
 def _push(root: Path, count: int) -> None:
     client, settings = connect(Workspace(root))
     starts = (ClipTask(clip_id=f"clip{number:05d}") for number in range(count))
-    push_round(Workspace(root), client, settings, round_name="draft", annotator=None, clips=starts, complete=_filled)
+    push_round(
+        WorkspaceLabels(Workspace(root)),
+        client,
+        settings,
+        round_name="draft",
+        annotator=None,
+        clips=starts,
+        complete=_filled,
+    )
 
 
 def _submit(root: Path, count: int) -> None:
@@ -119,7 +127,7 @@ def _submit(root: Path, count: int) -> None:
 
 def _pull(root: Path, count: int) -> None:
     client, _ = connect(Workspace(root))
-    report = pull_rounds(Workspace(root), client)
+    report = pull_rounds(WorkspaceLabels(Workspace(root)), client)
     assert len(report.labelled) == count, (len(report.labelled), count)
     assert not report.problems and not report.failed, (report.problems[:3], report.failed)
 

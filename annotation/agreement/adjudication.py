@@ -10,31 +10,29 @@ from collections.abc import Iterable, Iterator
 
 from avis_data.annotation.agreement.compare import ClipAgreement, compare_clips
 from avis_data.annotation.agreement.label_pairs import is_blind, label_pairs
-from avis_data.annotation.labels.records import ClipProblem, Interval, LabelledClip, Verdict
-from avis_data.annotation.labels.rounds import round_names
-from avis_data.annotation.labels.verdicts import Answer, labels_of
+from avis_data.annotation.labels.records import Answer, Interval, LabelledClip, Verdict
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import DataError
-from avis_data.paths import Workspace
 
-__all__ = ["adjudication_queue", "compare_rounds", "problem_text", "summary_of_others"]
+__all__ = ["adjudication_queue", "compare_rounds", "summary_of_others"]
 
 
-def compare_rounds(workspace: Workspace, round_name: str | None = None) -> Iterator[ClipAgreement]:
+def compare_rounds(labels: WorkspaceLabels, round_name: str | None = None) -> Iterator[ClipAgreement]:
     """Compare the labels of a round, as `label_pairs` gives them; one clip at a time is held.
 
     Args:
-        workspace: only read.
+        labels: only read.
         round_name: None: all draft rounds, in which people label without knowing of each other.
 
     Raises:
         DataError: if there is no such round, or a file of it is damaged.
     """
-    names = round_names(workspace)
+    names = labels.round_names()
     if round_name is not None and round_name not in names:
         known = ", ".join(names) or "none"
         raise DataError(f"no round {round_name!r}; there are: {known}", hint="avis-data review status")
     for name in filter(is_blind, names) if round_name is None else [round_name]:
-        for a, b in label_pairs(workspace, name):
+        for a, b in label_pairs(labels, name):
             yield compare_clips(a, b)
 
 
@@ -45,30 +43,23 @@ def adjudication_queue(agreements: Iterable[ClipAgreement]) -> list[ClipAgreemen
     )
 
 
-def summary_of_others(workspace: Workspace, labels: Answer, others: Iterable[Answer]) -> list[str]:
+def summary_of_others(labels: WorkspaceLabels, answer: Answer, others: Iterable[Answer]) -> list[str]:
     """For the reviewer of a clip that was labelled twice: what the other one says, and where the two differ."""
-    shown = labels_of(workspace, labels)
+    shown = labels.labels_of(answer)
     lines = []
-    for answer in others:
-        other = labels_of(workspace, answer)
-        found = compare_clips(shown, other)
+    for other in others:
+        said = labels.labels_of(other)
+        found = compare_clips(shown, said)
         lines.append(
-            f"Also labelled by {answer.annotator} ({len(answer.problems)} problem(s)), not shown: {_tracks(other)}"
+            f"Also labelled by {other.annotator} ({len(other.problems)} problem(s)), not shown: {_tracks(said)}"
         )
-        if answer.verdict is Verdict.DROP:
-            lines.append(f"{answer.annotator} would drop this clip.")
-        if answer.note:
-            lines.append(f"{answer.annotator}'s note: {answer.note}")
+        if other.verdict is Verdict.DROP:
+            lines.append(f"{other.annotator} would drop this clip.")
+        if other.note:
+            lines.append(f"{other.annotator}'s note: {other.note}")
         differ = f"{found.seconds_differing} of {found.seconds_sounding} sounding track-seconds"
         lines.append(f"The two differ in {differ}. Please decide.")
     return lines
-
-
-def problem_text(problem: ClipProblem) -> str:
-    """A problem in one line, with its page as the people in front of it count."""
-    place = [problem.identity or "", "" if problem.second is None else f"page {problem.second + 1}"]
-    where = ", ".join(part for part in place if part)
-    return f"{where}: {problem.message}" if where else problem.message
 
 
 def _tracks(labels: LabelledClip) -> str:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from avis_data.annotation.labels.assignments import Assignment
-from avis_data.annotation.labels.prefill import read_pushed
-from avis_data.annotation.labels.records import LabelledClip, RoundKind, Verdict
-from avis_data.annotation.labels.rounds import Passage, round_passages
-from avis_data.annotation.labels.verdicts import Answer, labels_of, read_answers
-from avis_data.paths import Workspace
+from avis_data.annotation.labels.records import Answer, Assignment, LabelledClip, RoundKind, Verdict
+from avis_data.annotation.labels.rounds import Passage
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 
 __all__ = ["is_blind", "label_pairs"]
 
@@ -21,7 +18,7 @@ def is_blind(round_name: str) -> bool:
 
 
 def label_pairs(
-    workspace: Workspace, round_name: str, clip_id: str | None = None
+    labels: WorkspaceLabels, round_name: str, clip_id: str | None = None
 ) -> Iterator[tuple[LabelledClip, LabelledClip]]:
     """What is compared in a round, clip by clip; of one clip or of all.
 
@@ -32,29 +29,29 @@ def label_pairs(
     Raises:
         DataError: if a file of the round is damaged.
     """
-    for _, passage in round_passages(workspace, round_name, clip_id):
+    for _, passage in labels.passages(round_name, clip_id):
         if is_blind(round_name):
             finished = [answer for answer in passage.answers if answer.is_finished]
-            labels = [labels_of(workspace, answer) for answer in finished] if len(finished) > 1 else []
-            yield from combinations(labels, 2)
+            said = [labels.labels_of(answer) for answer in finished] if len(finished) > 1 else []
+            yield from combinations(said, 2)
         else:
-            yield from _found_and_left(workspace, passage)
+            yield from _found_and_left(labels, passage)
 
 
-def _found_and_left(workspace: Workspace, passage: Passage) -> Iterator[tuple[LabelledClip, LabelledClip]]:
+def _found_and_left(labels: WorkspaceLabels, passage: Passage) -> Iterator[tuple[LabelledClip, LabelledClip]]:
     for answer in passage.finished:
         given = passage.given_for(answer)
         if given is None or given.prev_by is None or answer.verdict is Verdict.SEND_BACK:
             continue
-        task = read_pushed(workspace, passage.round, answer.clip_id, given.annotator)
+        task = labels.pushed(passage.round, answer.clip_id, given.annotator)
         if task is None:
             continue
-        left = labels_of(workspace, answer)
+        left = labels.labels_of(answer)
         found = {"tracks": task.tracks, "off_screen": task.off_screen, "annotator": given.prev_by}
-        yield left.model_copy(update=found | {"verdict": _verdict_before(workspace, answer, given)}), left
+        yield left.model_copy(update=found | {"verdict": _verdict_before(labels, answer, given)}), left
 
 
-def _verdict_before(workspace: Workspace, answer: Answer, given: Assignment) -> Verdict | None:
+def _verdict_before(labels: WorkspaceLabels, answer: Answer, given: Assignment) -> Verdict | None:
     """Of whoever made the labels: one who would drop the clip as well agrees with a reviewer who does."""
-    before = read_answers(workspace, given.prev_round or "", answer.clip_id).get(answer.clip_id, [])
+    before = labels.answers(given.prev_round or "", answer.clip_id)
     return next((item.verdict for item in before if item.annotator == given.prev_by), None)

@@ -13,7 +13,7 @@ from avis_data.annotation.agreement.figures import agreement_figures, annotator_
 from avis_data.annotation.agreement.label_pairs import label_pairs
 from avis_data.annotation.labels.matching import Matching, match_tracks
 from avis_data.annotation.labels.records import LabelledClip
-from avis_data.paths import Workspace
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.report.agreement import MOST_STRIPS
 from avis_data.report.agreement_figures import AgreementReport, ClipRow, ClipStrips, StripRow, TrackStrips
 
@@ -41,14 +41,14 @@ def agreement_report(
     )
 
 
-def strips_to_look_at(workspace: Workspace, report: AgreementReport) -> Iterator[ClipStrips]:
+def strips_to_look_at(labels: WorkspaceLabels, report: AgreementReport) -> Iterator[ClipStrips]:
     """The clips in which people differ most, second by second; one at a time is held.
 
     Raises:
         DataError: if a file of the labels is damaged.
     """
     for row in [row for row in report.queue if row.disagreement > 0][:MOST_STRIPS]:
-        pairs = label_pairs(workspace, row.round, row.clip_id)
+        pairs = label_pairs(labels, row.round, row.clip_id)
         a, b = next((a, b) for a, b in pairs if (a.annotator, b.annotator) == (row.a, row.b))
         yield _strips(row, a, b)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from avis_data.annotation.labels.matching import match_tracks
 from avis_data.annotation.labels.records import Interval, LabelledClip, LabelledTrack
@@ -45,7 +44,7 @@ class LabelChanges:
     def __bool__(self) -> bool:
         return bool(self.tracks) or self.off_screen_after_s is not None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         return asdict(self)
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from avis_data.records import Record, SafeId, Sha256, State
 
 __all__ = [
+    "Answer",
+    "Assignment",
     "ClipProblem",
+    "ClipTask",
     "Flag",
     "Interval",
     "LabelledClip",
@@ -102,6 +105,12 @@ class ClipProblem(Record):
     second: int | None = None
     message: str
 
+    def text(self) -> str:
+        """One line for people, with its page counted as they do."""
+        place = [self.identity or "", "" if self.second is None else f"page {self.second + 1}"]
+        where = ", ".join(part for part in place if part)
+        return f"{where}: {self.message}" if where else self.message
+
 
 class Revision(Record):
     """Which state of which annotation on the server this was made from."""
@@ -133,6 +142,35 @@ class LabelledClip(Record):
     problems: tuple[ClipProblem, ...] = ()
 
 
+class Answer(BaseModel):
+    """The head of a `LabelledClip`, without tracks: enough to know where the clip stands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    clip_id: str
+    round: str
+    annotator: str
+    verdict: Verdict | None
+    reasons: tuple[str, ...] = ()
+    note: str = ""
+    lead_time_s: float | None = None
+    updated_by: str | None = None
+    revision: Revision | None
+    problems: tuple[ClipProblem, ...] = ()
+    sha256: str = ""
+    """Of the record's file, so of all that was said."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the verdict ends the task; without one, or unsure, it is still open."""
+        return self.verdict not in (None, Verdict.UNSURE)
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed on the server; empty where that is not known."""
+        return self.revision.updated_at if self.revision else ""
+
+
 class Flag(Record):
     """A still that needs a look."""
 
@@ -153,6 +191,29 @@ class PreLabels(Record):
     tracks: tuple[LabelledTrack, ...]
     flags: tuple[Flag, ...] = ()
     source: str = Field(description="What made them, as `propagate: optical-flow` or the name of a file.")
+
+
+class Assignment(Record):
+    """One clip for one person, or for anyone, in one round."""
+
+    clip_id: SafeId
+    annotator: str | None = Field(default=None, description="E-mail; null: anyone.")
+    prev_round: str | None = Field(default=None, description="Round of the labels that it starts from; null: none.")
+    prev_by: str | None = Field(default=None, description="E-mail of whose labels it starts from.")
+    prev_updated_at: str | None = Field(default=None, description="State of these labels on the server.")
+    note: str = Field(default="", description="What the page shows above the clip.")
+
+
+class ClipTask(Record):
+    """One clip for one person, and what its page is filled with before they look."""
+
+    clip_id: SafeId
+    tracks: tuple[LabelledTrack, ...] = Field(default=(), description="Masks and spans to fill the page with.")
+    off_screen: tuple[Interval, ...] = ()
+    silence: tuple[Interval, ...] = Field(default=(), description="Where there is nothing to hear.")
+    flags: tuple[Flag, ...] = Field(default=(), description="Stills that need a look, told first.")
+    note: str = Field(default="", description="Of the person before.")
+    previous_annotator: str | None = Field(default=None, description="Whose labels these are, e-mail.")
 
 
 class RoundProject(Record):

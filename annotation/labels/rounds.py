@@ -10,32 +10,46 @@ which a clip went through them. What a closed round left open does not count: th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from avis_data.annotation.labels.assignments import Assignment, read_assignments
-from avis_data.annotation.labels.records import RoundInfo, RoundKind, Verdict
-from avis_data.annotation.labels.store import read_round, round_order
-from avis_data.annotation.labels.verdicts import Answer, read_answers
-from avis_data.manifest import read_manifest
-from avis_data.paths import Workspace
-from avis_data.records import Clip
+from avis_data.annotation.labels.records import Answer, Assignment, RoundInfo, RoundKind, Verdict
 
 __all__ = [
     "ANYONE",
     "ClipState",
     "Passage",
     "Place",
-    "clip_passages",
     "clip_place",
-    "places",
-    "round_names",
-    "round_passages",
+    "passages_of",
+    "round_kind",
+    "round_name",
+    "round_order",
 ]
 
 ANYONE = "anyone"
 """For whom a task waits that was given to nobody in particular."""
+
+
+_ORDER = [RoundKind.DRAFT, RoundKind.REVIEW, RoundKind.FIX]
+
+
+def round_name(kind: RoundKind, number: int) -> str:
+    """`draft`, `review`, `fix`; from the second of a kind on with its number."""
+    return kind.value if number == 1 else f"{kind.value}-{number}"
+
+
+def round_kind(name: str) -> RoundKind:
+    """What is done in a round, by its name: `fix-2` is a `fix`."""
+    return RoundKind(name.partition("-")[0])
+
+
+def round_order(name: str) -> tuple[int, int]:
+    """By what rounds are sorted: number, then draft, review, fix. (The draft round `draft` has the number 1.)"""
+    kind, _, number = name.partition("-")
+    return int(number or 1), _ORDER.index(RoundKind(kind))
 
 
 class ClipState(StrEnum):
@@ -138,40 +152,6 @@ class Place:
         }
 
 
-def round_names(workspace: Workspace) -> list[str]:
-    """All rounds that were planned or started, in the order in which clips go through them."""
-    found = {
-        path.parent.name
-        for pattern in ("*/round.json", "*/assignments.json")
-        for path in workspace.annotations.glob(pattern)
-    }
-    return sorted(found, key=round_order)
-
-
-def places(workspace: Workspace) -> list[Place]:
-    """Where every clip of the workspace stands, by clip id.
-
-    Raises:
-        DataError: if a file of a round is damaged.
-    """
-    passages: dict[str, list[Passage]] = {
-        clip.clip_id: [] for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)
-    }
-    for name in round_names(workspace):
-        for clip_id, passage in round_passages(workspace, name):
-            if clip_id in passages:
-                passages[clip_id].append(passage)
-    return [clip_place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
-
-
-def clip_passages(workspace: Workspace, clip_id: str) -> list[Passage]:
-    """The way of one clip through the rounds, also of one that the manifest does not have any more."""
-    found = []
-    for name in round_names(workspace):
-        found += [passage for _, passage in round_passages(workspace, name, clip_id)]
-    return found
-
-
 def clip_place(clip_id: str, passages: Iterable[Passage]) -> Place:
     """Where a clip stands after its passages, in their order."""
     place = Place(clip_id=clip_id)
@@ -180,31 +160,33 @@ def clip_place(clip_id: str, passages: Iterable[Passage]) -> Place:
     return place
 
 
-def round_passages(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
-    """Clip by clip who was given it in a round and what they said; of one clip or of all."""
-    info = _info(workspace, name)
-    given: dict[str, list[Assignment]] = {}
-    for item in read_assignments(workspace, name):
-        if clip_id in (None, item.clip_id):
-            given.setdefault(item.clip_id, []).append(item)
-    answers = read_answers(workspace, name, clip_id)
-    for found in sorted(given.keys() | answers.keys()):
-        yield (
-            found,
-            Passage(
-                round=name,
-                kind=info.kind if info else RoundKind(name.partition("-")[0]),
-                is_closed=info is not None and info.closed_at is not None,
-                is_pushed=info is not None,
-                given=tuple(given.get(found, ())),
-                answers=tuple(answers.get(found, ())),
-                projects={project.project_id: project.annotator for project in info.projects} if info else {},
-            ),
+def passages_of(
+    name: str, info: RoundInfo | None, given: Iterable[Assignment], answers: Iterable[Answer]
+) -> Iterator[tuple[str, Passage]]:
+    """Clip by clip who was given it in a round and what they said.
+
+    Args:
+        name: of the round.
+        info: of the round; None where it was only planned.
+        given: what was given to whom in it.
+        answers: what people said in it.
+    """
+    given_of, answers_of = defaultdict(list), defaultdict(list)
+    for item in given:
+        given_of[item.clip_id].append(item)
+    for answer in answers:
+        answers_of[answer.clip_id].append(answer)
+    for clip_id in sorted(given_of.keys() | answers_of.keys()):
+        passage = Passage(
+            round=name,
+            kind=round_kind(name),
+            is_closed=info is not None and info.closed_at is not None,
+            is_pushed=info is not None,
+            given=tuple(given_of[clip_id]),
+            answers=tuple(sorted(answers_of[clip_id], key=lambda answer: answer.annotator)),
+            projects={project.project_id: project.annotator for project in info.projects} if info else {},
         )
-
-
-def _info(workspace: Workspace, name: str) -> RoundInfo | None:
-    return read_round(workspace, name) if (workspace.annotations / name / "round.json").is_file() else None
+        yield clip_id, passage
 
 
 def _after_labelling(place: Place, passage: Passage) -> Place:

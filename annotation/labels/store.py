@@ -1,52 +1,69 @@
-"""Where annotation lies in a workspace, written whole or not at all, and never overwritten as received.
+"""Where the labels of people lie in a workspace: every file's place, written whole or not at all.
 
 annotations/<round>/round.json
-                    received/<clip_id>/<annotation>-<hash>.json.gz    as received, one file per state
-                    labelled/<clip_id>/<annotator's hash>.json        made from the newest of them
-annotations/prelabels/<clip_id>.json                                  what is known before anyone looks
+                    assignments.json      which clips were given to whom, and what they were given to start from
+                    pushed/<clip_id>/<annotator's hash, or `anyone`>.json      what the page was filled with
+                    received/<clip_id>/<annotation>-<hash>.json.gz             as received, one file per state
+                    labelled/<clip_id>/<annotator's hash>.json                 made from the newest of them
+annotations/prelabels/<clip_id>.json      what is known of a clip before anyone looks
+
+What was received is never overwritten. The list of assignments only grows: the server's tasks are made from it, so
+what was written here and not made there (a kill in between) is made when the same command is run again. By what was
+pushed a mask that comes back untouched keeps its maker.
+
+`workspace_labels.py` is what commands read by; these functions read their file each time.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from avis_data.annotation.labels.records import LabelledClip, PreLabels, RoundInfo, RoundKind
-from avis_data.errors import DataError
-from avis_data.io import canonical_json, read_json, sha256_text, write_bytes, write_text
+from avis_data.annotation.labels.records import Answer, Assignment, ClipTask, LabelledClip, PreLabels, RoundInfo
+from avis_data.annotation.labels.rounds import round_order
+from avis_data.config import validated
+from avis_data.errors import DataError, ProblemsError
+from avis_data.io import read_json, sha256_text, write_bytes, write_text
 from avis_data.paths import Workspace, checked_id
 from avis_data.records import Record
 
 __all__ = [
     "keep_received",
     "labelled_files",
+    "labelled_path",
     "prelabels_path",
+    "read_answer",
+    "read_assignments",
     "read_labelled",
+    "read_labels",
     "read_prelabels",
+    "read_pushed",
     "read_round",
     "round_dir",
-    "round_name",
-    "round_order",
-    "rounds",
+    "round_names",
+    "write_assignments",
     "write_labelled",
     "write_prelabels",
+    "write_pushed",
     "write_round",
 ]
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 _ROUNDS_HINT = "avis-data annotate push --round draft begins the first, avis-data review start the others"
-_ORDER = [RoundKind.DRAFT, RoundKind.REVIEW, RoundKind.FIX]
+_PULL_HINT = "avis-data annotate pull"
 
 
-def round_name(kind: RoundKind, number: int) -> str:
-    """`draft`, `review`, `fix`; from the second of a kind on with its number."""
-    return kind.value if number == 1 else f"{kind.value}-{number}"
+class _Assignments(Record):
+    """`assignments.json`."""
+
+    assignments: tuple[Assignment, ...]
 
 
 def round_dir(workspace: Workspace, name: str) -> Path:
@@ -54,23 +71,18 @@ def round_dir(workspace: Workspace, name: str) -> Path:
     return workspace.annotations / checked_id(name)
 
 
-def rounds(workspace: Workspace) -> list[RoundInfo]:
-    """The rounds that were started, in their order: draft, review, fix, review-2, fix-2, ..."""
-    found = [read_round(workspace, path.parent.name) for path in workspace.annotations.glob("*/round.json")]
-    return sorted(found, key=lambda info: round_order(info.name))
-
-
-def round_order(name: str) -> tuple[int, int]:
-    """By what rounds are sorted: number, then draft, review, fix. (The draft round `draft` has the number 1.)"""
-    kind, _, number = name.partition("-")
-    return int(number or 1), _ORDER.index(RoundKind(kind))
+def round_names(workspace: Workspace, *, started: bool = False) -> list[str]:
+    """The rounds that were planned or started, or only those, in the order in which clips go through them."""
+    patterns = ("*/round.json",) if started else ("*/round.json", "*/assignments.json")
+    found = {path.parent.name for pattern in patterns for path in workspace.annotations.glob(pattern)}
+    return sorted(found, key=round_order)
 
 
 def read_round(workspace: Workspace, name: str) -> RoundInfo:
     """A round. Raises DataError if it was not started or its file is damaged."""
     path = round_dir(workspace, name) / "round.json"
     if not path.is_file():
-        known = ", ".join(info.name for info in rounds(workspace)) or "none"
+        known = ", ".join(round_names(workspace, started=True)) or "none"
         raise DataError(f"no round {name!r} in {workspace.root}; there are: {known}", hint=_ROUNDS_HINT)
     return _read(path, RoundInfo)
 
@@ -80,31 +92,95 @@ def write_round(workspace: Workspace, info: RoundInfo) -> None:
     write_text(round_dir(workspace, info.name) / "round.json", info.model_dump_json(indent=2) + "\n")
 
 
-def keep_received(workspace: Workspace, name: str, clip_id: str, annotation: dict[str, Any]) -> Path:
-    """Keep an annotation as the server sent it; the same state again is the same file. Gives its path."""
-    text = canonical_json(annotation)
+def read_assignments(workspace: Workspace, name: str) -> list[Assignment]:
+    """What was given to whom in a round, by clip, then by person; nothing where the round was never planned.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    path = round_dir(workspace, name) / "assignments.json"
+    if not path.is_file():
+        return []
+    try:
+        return list(validated(_Assignments, read_json(path), where=str(path)).assignments)
+    except ProblemsError as error:
+        raise DataError(error.args[0], hint=f"bring {path.name} back from a copy, or remove {path.parent}") from None
+
+
+def write_assignments(workspace: Workspace, name: str, assignments: Iterable[Assignment]) -> None:
+    """Keep what was given to whom in a round."""
+    text = _Assignments(assignments=tuple(assignments)).model_dump_json(indent=1)
+    write_text(round_dir(workspace, name) / "assignments.json", text + "\n")
+
+
+def read_pushed(workspace: Workspace, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:
+    """What a page was filled with; None where it was not by us."""
+    path = _pushed_path(workspace, name, clip_id, annotator)
+    return validated(ClipTask, read_json(path), where=str(path)) if path.is_file() else None
+
+
+def write_pushed(workspace: Workspace, name: str, task: ClipTask, annotator: str | None) -> None:
+    """Keep what a page is filled with, before the server gets it."""
+    write_text(_pushed_path(workspace, name, task.clip_id, annotator), task.model_dump_json() + "\n")
+
+
+def keep_received(workspace: Workspace, name: str, clip_id: str, annotation_id: int, text: str) -> Path:
+    """Keep an annotation as the server sent it; the same state again is the same file. Gives its path.
+
+    Args:
+        workspace: it belongs to.
+        name: of the round.
+        clip_id: of the clip.
+        annotation_id: on the server.
+        text: the annotation as canonical JSON.
+    """
     folder = round_dir(workspace, name) / "received" / checked_id(clip_id)
-    path = folder / f"{int(annotation['id']):08d}-{sha256_text(text)[:12]}.json.gz"
+    path = folder / f"{annotation_id:08d}-{sha256_text(text)[:12]}.json.gz"
     if not path.exists():
         write_bytes(path, gzip.compress(text.encode(), mtime=0))
     return path
 
 
-def write_labelled(workspace: Workspace, labelled: LabelledClip) -> None:
-    """Keep what one person said of a clip in a round, in place of what was made from an earlier state."""
-    write_text(_labelled_path(workspace, labelled), labelled.model_dump_json() + "\n")
-
-
-def read_labelled(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[LabelledClip]:
-    """What people said in a round, by clip, then by annotator; of one clip or of all, one at a time."""
-    for path in labelled_files(workspace, name, clip_id):
-        yield _read(path, LabelledClip)
+def labelled_path(workspace: Workspace, name: str, clip_id: str, annotator: str) -> Path:
+    """The file of what one person said of a clip in a round, whether it exists or not."""
+    return round_dir(workspace, name) / "labelled" / checked_id(clip_id) / f"{sha256_text(annotator)[:12]}.json"
 
 
 def labelled_files(workspace: Workspace, name: str, clip_id: str | None = None) -> list[Path]:
     """The files of what people said in a round, by clip; of one clip or of all."""
     pattern = f"{checked_id(clip_id)}/*.json" if clip_id is not None else "*/*.json"
     return sorted((round_dir(workspace, name) / "labelled").glob(pattern))
+
+
+def write_labelled(workspace: Workspace, labelled: LabelledClip) -> None:
+    """Keep what one person said of a clip in a round, in place of what was made from an earlier state."""
+    path = labelled_path(workspace, labelled.round, labelled.clip_id, labelled.annotator)
+    write_text(path, labelled.model_dump_json() + "\n")
+
+
+def read_labelled(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[LabelledClip]:
+    """What people said in a round, by clip, then by annotator; of one clip or of all, one at a time."""
+    for path in labelled_files(workspace, name, clip_id):
+        yield read_labels(path)
+
+
+def read_labels(path: Path) -> LabelledClip:
+    """All that one person said of a clip in a round, masks included. Raises DataError if the file is damaged."""
+    return _read(path, LabelledClip)
+
+
+def read_answer(path: Path) -> Answer:
+    """The head of what one person said, without masks. Raises DataError if the file is damaged."""
+    data = path.read_bytes()
+    try:
+        return Answer.model_validate_json(data).model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+    except ValidationError as error:
+        raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", hint=_PULL_HINT) from None
+
+
+def prelabels_path(workspace: Workspace, clip_id: str) -> Path:
+    """The file of a clip's pre-labels, whether it exists or not."""
+    return workspace.annotations / "prelabels" / f"{checked_id(clip_id)}.json"
 
 
 def write_prelabels(workspace: Workspace, labels: PreLabels) -> None:
@@ -118,18 +194,13 @@ def read_prelabels(workspace: Workspace, clip_id: str) -> PreLabels | None:
     return _read(path, PreLabels) if path.is_file() else None
 
 
-def _labelled_path(workspace: Workspace, labelled: LabelledClip) -> Path:
-    folder = round_dir(workspace, labelled.round) / "labelled" / labelled.clip_id
-    return folder / f"{sha256_text(labelled.annotator)[:12]}.json"
-
-
-def prelabels_path(workspace: Workspace, clip_id: str) -> Path:
-    """The file of a clip's pre-labels, whether it exists or not."""
-    return workspace.annotations / "prelabels" / f"{checked_id(clip_id)}.json"
+def _pushed_path(workspace: Workspace, name: str, clip_id: str, annotator: str | None) -> Path:
+    file = sha256_text(annotator)[:12] if annotator else "anyone"
+    return round_dir(workspace, name) / "pushed" / checked_id(clip_id) / f"{file}.json"
 
 
 def _read(path: Path, record: type[AnyRecord]) -> AnyRecord:
     try:
         return record.model_validate(read_json(path))
     except (ValidationError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", hint="avis-data annotate pull") from None
+        raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", hint=_PULL_HINT) from None

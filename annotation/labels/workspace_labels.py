@@ -1,252 +1,237 @@
-"""The current labels: what the rounds say of every clip, as the masks table, the tracks and the export know it.
-
-Derived from the files of the rounds alone, so it can be made again at any time, and a kill in between is mended by the
-next run. Labels that a reviewer accepted have the round `accepted` in the tables, all others `draft`; the rows of
-imported files stay beside them.
-"""
+"""The labels of a workspace as one object: what was given to whom, what they said, where every clip stands."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from avis_data.annotation.labels.records import LabelledClip, LabelledMask, LabelledTrack, Verdict
-from avis_data.annotation.labels.rounds import ClipState, Place, places
-from avis_data.annotation.labels.verdicts import labels_of
-from avis_data.errors import DataError
-from avis_data.features.store import bucket
-from avis_data.io import sha256_text
-from avis_data.ledger import Done, Ledger, Output
-from avis_data.manifest import read_manifest, write_manifest
-from avis_data.masks.rle import Rle, area, box
-from avis_data.masks.table import read_masks, replace_clips
-from avis_data.paths import Workspace
-from avis_data.pipelines.imports.labelled_truth import (
-    ACCEPTED,
-    DRAFT,
-    LabelledTruth,
-    labelled_truth,
-    write_labelled_truth,
+from avis_data.annotation.labels.records import (
+    Answer,
+    Assignment,
+    ClipTask,
+    LabelledClip,
+    PreLabels,
+    RoundInfo,
 )
-from avis_data.records import Clip, MaskRow, State, Track, is_safe_id
+from avis_data.annotation.labels.rounds import Passage, Place, clip_place, passages_of
+from avis_data.annotation.labels.store import (
+    labelled_files,
+    labelled_path,
+    read_answer,
+    read_assignments,
+    read_labels,
+    read_prelabels,
+    read_pushed,
+    read_round,
+    round_dir,
+    round_names,
+    write_assignments,
+    write_labelled,
+    write_pushed,
+    write_round,
+)
+from avis_data.categories import category_set
+from avis_data.errors import ConfigError, DataError
+from avis_data.manifest import read_manifest
+from avis_data.paths import Workspace
+from avis_data.pipelines.imports.labelled_truth import LabelledTruth, labelled_truth, write_labelled_truth
+from avis_data.recipe import Recipe, load_recipe
+from avis_data.records import Clip
 
-__all__ = ["CurrentReport", "changed_clips", "confirm_media", "refresh_current"]
-
-_OURS = (ACCEPTED, DRAFT)
+__all__ = ["WorkspaceLabels", "check_rate"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CurrentReport:
-    """What the workspace's labels are."""
+class WorkspaceLabels:
+    """All labels of one workspace, opened once for a command and handed on.
 
-    accepted: int
-    draft: int
-    """Clips with labels that nobody accepted yet."""
-    dropped: int
-    changed: tuple[str, ...]
-    """Clips whose entry in the tables is another than before."""
+    A file is read when it is first asked for, and once. Only masks are read each time that they are asked for: those of
+    a whole dataset do not belong in memory. What a command writes it writes through this object, which knows it from
+    then on; it holds the workspace's lock meanwhile, and opens the object under that lock.
 
-    def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
-        return {**self.__dict__, "changed": list(self.changed)}
-
-
-def refresh_current(workspace: Workspace, ledger: Ledger) -> CurrentReport:
-    """Bring masks table, `manifest/tracks.jsonl` and `annotations/current.json` up to what the rounds say.
-
-    Only clips whose labels changed are read and written. The caller holds the workspace's lock.
-
-    Raises:
-        DataError: if a file of a round or a table is damaged.
+    Example:
+        >>> labels = WorkspaceLabels(workspace)                                                  # doctest: +SKIP
+        >>> [place.clip_id for place in labels.places() if place.state is ClipState.TO_REVIEW]   # doctest: +SKIP
+        ['dog_park_1', 'piano_7']
     """
-    standing = {place.clip_id: place for place in places(workspace)}
-    before, wanted = labelled_truth(workspace), _wanted(workspace, standing)
-    changed = _changed(workspace, before, wanted)
-    if changed:
-        new_tracks, counts = _write_rows(workspace, changed, standing, wanted)
-        others = read_manifest(workspace.manifest / "tracks.jsonl", Track)
-        touched = set(changed)
-        merged = [track for track in others if track.clip_id not in touched or track.round not in _OURS] + new_tracks
-        merged.sort(key=lambda track: (track.clip_id, track.track_id))
-        write_manifest(workspace.manifest / "tracks.jsonl", merged)
-        entries = {
-            clip_id: entry.model_copy(update={"num_tracks": counts.get(clip_id, entry.num_tracks)})
-            for clip_id, entry in wanted.items()
-        }
-        write_labelled_truth(workspace, entries)
-        ledger.commit_done("label", _entry(workspace, entries))
-    states = Counter(entry.state for entry in wanted.values())
-    return CurrentReport(
-        accepted=states["accepted"], draft=states["draft"], dropped=states["dropped"], changed=tuple(changed)
-    )
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Nothing is read yet."""
+        self.workspace = workspace
+        self._recipe: Recipe | None = None
+        self._clips: dict[str, Clip] | None = None
+        self._rounds: dict[str, RoundInfo | None] = {}
+        self._assignments: dict[str, list[Assignment]] = {}
+        self._answers: dict[Path, Answer] = {}
+        self._places: list[Place] | None = None
+        self._current: Mapping[str, LabelledTruth] | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of the workspace. Raises ConfigError if the folder is none."""
+        if self._recipe is None:
+            self._recipe = load_recipe(self.workspace)
+        return self._recipe
+
+    @property
+    def categories(self) -> list[str]:
+        """The names of the category set, in its order."""
+        return [category.name for category in category_set(self.recipe.categories).categories]
+
+    @property
+    def clips(self) -> Mapping[str, Clip]:
+        """The clips of the manifest, by id."""
+        if self._clips is None:
+            clips = read_manifest(self.workspace.manifest / "clips.jsonl", Clip)
+            self._clips = {clip.clip_id: clip for clip in clips}
+        return self._clips
+
+    def chosen_clips(self, names: Sequence[str] | None) -> dict[str, Clip]:
+        """The clips of the manifest with these ids, or all, by id.
+
+        Raises:
+            ConfigError: if one is not there, there are none at all, or the dataset has not one still a second.
+        """
+        check_rate(self.recipe)
+        missing = [name for name in names or () if name not in self.clips]
+        if missing:
+            message = f"no clip {missing[0]!r} in the manifest ({len(missing)} not found)"
+            raise ConfigError(message, hint="avis-data status")
+        if not self.clips:
+            raise ConfigError(f"{self.workspace.root}: no clips yet", hint="avis-data run")
+        return dict(self.clips) if names is None else {name: self.clips[name] for name in sorted(set(names))}
+
+    def round_names(self) -> list[str]:
+        """All rounds that were planned or started, in the order in which clips go through them."""
+        return round_names(self.workspace)
+
+    def rounds(self) -> list[RoundInfo]:
+        """The rounds that were started, in their order: draft, review, fix, review-2, fix-2, ..."""
+        return [info for name in round_names(self.workspace, started=True) if (info := self.find_round(name))]
+
+    def find_round(self, name: str) -> RoundInfo | None:
+        """A round; None where it was not started. Raises DataError if its file is damaged."""
+        if name not in self._rounds:
+            is_started = (round_dir(self.workspace, name) / "round.json").is_file()
+            self._rounds[name] = read_round(self.workspace, name) if is_started else None
+        return self._rounds[name]
+
+    def round(self, name: str) -> RoundInfo:
+        """A round. Raises DataError if it was not started or its file is damaged."""
+        return self.find_round(name) or read_round(self.workspace, name)
+
+    def closed_rounds(self) -> set[str]:
+        """The names of the rounds in which nothing is given out any more."""
+        return {info.name for info in self.rounds() if info.closed_at is not None}
+
+    def assignments(self, name: str) -> list[Assignment]:
+        """What was given to whom in a round, by clip, then by person; nothing where the round was never planned.
+
+        Raises:
+            DataError: if the file is damaged.
+        """
+        if name not in self._assignments:
+            self._assignments[name] = read_assignments(self.workspace, name)
+        return self._assignments[name]
+
+    def answers(self, name: str, clip_id: str | None = None) -> list[Answer]:
+        """What people said in a round, without masks; of one clip or of all. Raises DataError if a file is damaged."""
+        return [self._answer(path) for path in labelled_files(self.workspace, name, clip_id)]
+
+    def labels_of(self, answer: Answer) -> LabelledClip:
+        """All that was said with an answer, masks included. Raises DataError if it is not there any more."""
+        path = labelled_path(self.workspace, answer.round, answer.clip_id, answer.annotator)
+        if not path.is_file():
+            message = f"{answer.clip_id}: no labels of {answer.annotator} in {answer.round}"
+            raise DataError(message, hint="avis-data annotate pull")
+        return read_labels(path)
+
+    def passages(self, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
+        """Clip by clip who was given it in a round and what they said; of one clip or of all."""
+        given = [item for item in self.assignments(name) if clip_id in (None, item.clip_id)]
+        return passages_of(name, self.find_round(name), given, self.answers(name, clip_id))
+
+    def clip_passages(self, clip_id: str) -> list[Passage]:
+        """The way of one clip through the rounds, also of one that the manifest does not have any more."""
+        return [passage for name in self.round_names() for _, passage in self.passages(name, clip_id)]
+
+    def places(self) -> list[Place]:
+        """Where every clip of the manifest stands, by clip id. Raises DataError if a file of a round is damaged."""
+        if self._places is None:
+            passages: dict[str, list[Passage]] = {clip_id: [] for clip_id in self.clips}
+            for name in self.round_names():
+                for clip_id, passage in self.passages(name):
+                    if clip_id in passages:
+                        passages[clip_id].append(passage)
+            self._places = [clip_place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
+        return self._places
+
+    def pushed(self, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:
+        """What a person's page was filled with; None where it was not by us."""
+        return read_pushed(self.workspace, name, clip_id, annotator)
+
+    def prelabels(self, clip_id: str) -> PreLabels | None:
+        """What is known of a clip before anyone looks; None where there is nothing."""
+        return read_prelabels(self.workspace, clip_id)
+
+    def current(self) -> Mapping[str, LabelledTruth]:
+        """Whose labels each clip has in the tables, as `annotations/current.json` says. Raises DataError if damaged."""
+        if self._current is None:
+            self._current = labelled_truth(self.workspace)
+        return self._current
+
+    def give(self, name: str, new: Iterable[Assignment]) -> list[Assignment]:
+        """Note in a round what is given to whom; a clip that a person was given before stays as it was noted.
+
+        Returns:
+            All assignments of the round.
+        """
+        before = self.assignments(name)
+        known = {(item.clip_id, item.annotator): item for item in [*new, *before]}
+        merged = [known[key] for key in sorted(known, key=lambda key: (key[0], key[1] or ""))]
+        if merged != before:
+            write_assignments(self.workspace, name, merged)
+            self._assignments[name], self._places = merged, None
+        return merged
+
+    def keep_round(self, info: RoundInfo) -> None:
+        """Keep a round's file."""
+        write_round(self.workspace, info)
+        self._rounds[info.name], self._places = info, None
+
+    def keep_pushed(self, name: str, task: ClipTask, annotator: str | None) -> None:
+        """Keep what a person's page is filled with, before the server gets it."""
+        write_pushed(self.workspace, name, task, annotator)
+
+    def keep_labelled(self, labelled: LabelledClip) -> None:
+        """Keep what one person said of a clip in a round, in place of what was made from an earlier state."""
+        write_labelled(self.workspace, labelled)
+        self._forget(labelled.round, labelled.clip_id, labelled.annotator)
+
+    def withdraw(self, answer: Answer) -> None:
+        """Take away labels that somebody deleted; what was received of them stays."""
+        labelled_path(self.workspace, answer.round, answer.clip_id, answer.annotator).unlink()
+        self._forget(answer.round, answer.clip_id, answer.annotator)
+
+    def keep_current(self, entries: Mapping[str, LabelledTruth]) -> None:
+        """Keep whose labels each clip has in the tables."""
+        write_labelled_truth(self.workspace, entries)
+        self._current = dict(entries)
+
+    def _answer(self, path: Path) -> Answer:
+        if path not in self._answers:
+            self._answers[path] = read_answer(path)
+        return self._answers[path]
+
+    def _forget(self, name: str, clip_id: str, annotator: str) -> None:
+        self._answers.pop(labelled_path(self.workspace, name, clip_id, annotator), None)
+        self._places = None
 
 
-def changed_clips(workspace: Workspace) -> list[str]:
-    """Clips whose labels `refresh_current` would write; nothing is changed."""
-    standing = {place.clip_id: place for place in places(workspace)}
-    return _changed(workspace, labelled_truth(workspace), _wanted(workspace, standing))
-
-
-def confirm_media(workspace: Workspace, clip_ids: Iterable[str]) -> list[str]:
-    """Say that the labels of some clips fit the stills and the sound that they have now. Gives those it changed.
-
-    Raises:
-        DataError: if a clip has no labels.
-    """
-    clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
-    entries, changed = labelled_truth(workspace), []
-    for clip_id in clip_ids:
-        if clip_id not in entries or clip_id not in clips:
-            raise DataError(f"{clip_id!r} has no labels of people", hint="avis-data review status")
-        now = {name: getattr(clips[clip_id], name) for name in ("frames_sha256", "audio_sha256")}
-        if entries[clip_id].model_copy(update=now) != entries[clip_id]:
-            entries[clip_id] = entries[clip_id].model_copy(update=now)
-            changed.append(clip_id)
-    if changed:
-        write_labelled_truth(workspace, entries)
-    return changed
-
-
-def _wanted(workspace: Workspace, standing: Mapping[str, Place]) -> dict[str, LabelledTruth]:
-    """The entry of every clip with labels; the number of its tracks is known only when they are read."""
-    before = labelled_truth(workspace)
-    wanted = {}
-    for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip):
-        place = standing[clip.clip_id]
-        labels = place.labels
-        if labels is None or (labels.verdict is Verdict.DROP and place.state is not ClipState.DROPPED):
-            continue
-        known = before.get(clip.clip_id)
-        same = known is not None and known.labels_sha256 == labels.sha256
-        wanted[clip.clip_id] = LabelledTruth(
-            state=_STATES.get(place.state, "draft"),
-            round=labels.round,
-            labelled_by=place.authors,
-            reviewed_by=place.reviewers,
-            labels_sha256=labels.sha256,
-            num_tracks=known.num_tracks if known is not None and same else 0,
-            frames_sha256=known.frames_sha256 if known is not None and same else clip.frames_sha256,
-            audio_sha256=known.audio_sha256 if known is not None and same else clip.audio_sha256,
+def check_rate(recipe: Recipe) -> None:
+    """Raise ConfigError if the dataset has not one still a second: the page's timeline counts whole seconds."""
+    fps = recipe.extract.fps
+    if fps != 1:
+        raise ConfigError(
+            f"labelling goes second by second, this dataset has {fps:g} stills a second (extract.fps in recipe.yaml)",
+            hint="avis-data import --format ytvis TRUTH takes truth that was made elsewhere",
         )
-    return wanted
-
-
-_STATES = {ClipState.ACCEPTED: "accepted", ClipState.DROPPED: "dropped"}
-
-
-def _changed(
-    workspace: Workspace, before: Mapping[str, LabelledTruth], wanted: Mapping[str, LabelledTruth]
-) -> list[str]:
-    """Clips whose entry is new, or whose tracks are not all there (an import put others in their place)."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for track in read_manifest(workspace.manifest / "tracks.jsonl", Track):
-        if track.round in _OURS:
-            found[track.clip_id][track.round] += 1
-    changed = []
-    for clip_id in sorted(before.keys() | wanted.keys() | found.keys()):
-        entry = wanted.get(clip_id)
-        expected = Counter({_round(entry): entry.num_tracks} if entry is not None else {})
-        if before.get(clip_id) != entry or found[clip_id] != +expected:
-            changed.append(clip_id)
-    return changed
-
-
-def _round(entry: LabelledTruth) -> str:
-    """The round in the tables. The labels of a dropped clip are kept as a draft; no export takes them."""
-    return ACCEPTED if entry.state == "accepted" else DRAFT
-
-
-def _write_rows(
-    workspace: Workspace, changed: Sequence[str], standing: Mapping[str, Place], wanted: Mapping[str, LabelledTruth]
-) -> tuple[list[Track], dict[str, int]]:
-    """Replace our rows of these clips in the masks table; gives their tracks, and how many each clip has."""
-    by_part: dict[str, list[str]] = defaultdict(list)
-    for clip_id in changed:
-        by_part[bucket(clip_id)].append(clip_id)
-    tracks: list[Track] = []
-    counts: dict[str, int] = {}
-    for _, clip_ids in sorted(by_part.items()):
-        rows: dict[str, list[MaskRow]] = {clip_id: [] for clip_id in clip_ids}
-        for clip_id, old in read_masks(workspace.masks, clip_ids):
-            rows[clip_id] = [row for row in old if row.round not in _OURS]
-        for clip_id in clip_ids:
-            labels = standing[clip_id].labels if clip_id in wanted else None
-            if labels is not None:
-                found, new = _records(labels_of(workspace, labels), _round(wanted[clip_id]))
-                rows[clip_id] += new
-                tracks += found
-                counts[clip_id] = len(found)
-        replace_clips(workspace.masks, rows)
-    return tracks, counts
-
-
-def _records(labels: LabelledClip, round_name: str) -> tuple[list[Track], list[MaskRow]]:
-    tracks, rows = [], []
-    for labelled in labels.tracks:
-        track = Track(
-            track_id=_track_id(labelled.identity),
-            clip_id=labels.clip_id,
-            category=labelled.category,
-            num_sounding=labelled.states.count(State.SOUNDING),
-            origin=f"labelled:{labels.round}",
-            round=round_name,
-        )
-        tracks.append(track)
-        rows += _rows(labels, labelled, track)
-    return tracks, rows
-
-
-def _rows(labels: LabelledClip, labelled: LabelledTrack, track: Track) -> list[MaskRow]:
-    masks = {mask.second: mask for mask in labelled.masks}
-    return [
-        MaskRow(
-            clip_id=labels.clip_id,
-            track_id=track.track_id,
-            category=track.category,
-            second=second,
-            state=state,
-            height=labels.height,
-            width=labels.width,
-            round=track.round,
-            **_mask_fields(masks.get(second), labels),
-        )
-        for second, state in enumerate(labelled.states)
-    ]
-
-
-def _mask_fields(mask: LabelledMask | None, labels: LabelledClip) -> dict[str, Any]:
-    if mask is None:
-        return {"counts": None, "area_px": 0, "box_xywh": None, "origin": f"labelled:{labels.round}"}
-    rle = Rle(mask.height, mask.width, mask.counts)
-    origin = mask.origin if mask.engine is None else f"{mask.origin}:{mask.engine}"
-    if mask.weights_sha256 is not None:
-        origin += f":{mask.weights_sha256[:8]}"
-    fields = {"counts": mask.counts, "area_px": area(rle), "box_xywh": box(rle), "origin": origin}
-    return fields | {"annotator": mask.annotator}
-
-
-def _track_id(identity: str) -> str:
-    """The identity itself, or where it cannot be an id (another language, spaces), one made from it."""
-    return identity if is_safe_id(identity) else f"track-{sha256_text(identity)[:12]}"
-
-
-def _entry(workspace: Workspace, entries: Mapping[str, LabelledTruth]) -> Done:
-    """What the ledger keeps: the tables as they are since, and the labels that they were made from."""
-    paths = [
-        *sorted(workspace.masks.glob("part-*.parquet")),
-        workspace.manifest / "tracks.jsonl",
-        workspace.annotations / "current.json",
-    ]
-    inputs = {clip_id: entry.labels_sha256 for clip_id, entry in entries.items()}
-    states = Counter(entry.state for entry in entries.values())
-    return Done(
-        item_id="current",
-        key=sha256_text("".join(f"{clip_id} {sha256}\n" for clip_id, sha256 in sorted(inputs.items()))),
-        facts=dict(sorted(states.items())),
-        inputs=inputs,
-        outputs=[Output.of_file(path, root=workspace.root) for path in paths],
-        wall_s=0.0,
-        cpu_s=0.0,
-    )

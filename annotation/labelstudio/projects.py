@@ -6,22 +6,22 @@ import secrets
 from importlib.resources import files
 
 from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProject
-from avis_data.annotation.labels.store import read_round, round_dir, rounds, write_round
+from avis_data.annotation.labels.rounds import round_kind
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import label_config
 from avis_data.annotation.labelstudio.settings import ServerSettings, read_secrets
 from avis_data.errors import ConfigError
 from avis_data.io import sha256_text, write_text
 from avis_data.paths import Workspace
-from avis_data.recipe import load_recipe
 
-__all__ = ["drop_empty_project", "ensure_round_project", "project_key", "refresh_projects", "round_kind"]
+__all__ = ["drop_empty_project", "ensure_round_project", "project_key", "refresh_projects"]
 
 _LONGEST_TITLE = 50
 
 
 def ensure_round_project(
-    workspace: Workspace,
+    labels: WorkspaceLabels,
     client: LabelStudio,
     settings: ServerSettings,
     *,
@@ -36,57 +36,52 @@ def ensure_round_project(
         ToolError: if the server does not answer, or the segmenter does not answer to it.
     """
     kind = round_kind(round_name)
-    info = _round(workspace, round_name, kind, now)
+    info = labels.find_round(round_name) or RoundInfo(name=round_name, kind=kind, created_at=now, projects=())
     if info.closed_at:
         raise ConfigError(f"the round {round_name} was closed at {info.closed_at}", hint="avis-data review start")
     known = next((project for project in info.projects if project.annotator == annotator), None)
-    title = _title(load_recipe(workspace).name, round_name, annotator)
+    title = _title(labels.recipe.name, round_name, annotator)
     project_id = client.ensure_project(
         title,
         label_config=label_config(kind),
         instructions=_instructions(kind),
-        key=project_key(workspace, round_name, annotator),
+        key=project_key(labels.workspace, round_name, annotator),
         project_id=known.project_id if known else None,
     )
     made = RoundProject(project_id=project_id, title=title, annotator=annotator)
     if made != known:
         others = [project for project in info.projects if project.annotator != annotator]
         projects = tuple(sorted([*others, made], key=lambda project: project.annotator or ""))
-        write_round(workspace, info.model_copy(update={"projects": projects}))
+        labels.keep_round(info.model_copy(update={"projects": projects}))
     client.ensure_media(project_id, settings.clips_folder)
     if settings.backend_url:
-        client.ensure_backend(project_id, settings.backend_url, read_secrets(workspace).backend_token)
+        client.ensure_backend(project_id, settings.backend_url, read_secrets(labels.workspace).backend_token)
     return project_id
 
 
-def refresh_projects(workspace: Workspace, client: LabelStudio, settings: ServerSettings, *, now: str) -> list[str]:
+def refresh_projects(labels: WorkspaceLabels, client: LabelStudio, settings: ServerSettings, *, now: str) -> list[str]:
     """Bring the projects of all open rounds up to date; where there is no round yet, make the first project.
 
     Returns:
         Their titles.
     """
-    open_rounds = [info for info in rounds(workspace) if not info.closed_at]
+    open_rounds = [info for info in labels.rounds() if not info.closed_at]
     wanted = [(info.name, project.annotator) for info in open_rounds for project in info.projects]
-    if not rounds(workspace):
+    if not labels.rounds():
         wanted = [(RoundKind.DRAFT.value, None)]
     for round_name, annotator in wanted:
-        ensure_round_project(workspace, client, settings, round_name=round_name, annotator=annotator, now=now)
-    return [project.title for info in rounds(workspace) if not info.closed_at for project in info.projects]
+        ensure_round_project(labels, client, settings, round_name=round_name, annotator=annotator, now=now)
+    return [project.title for info in labels.rounds() if not info.closed_at for project in info.projects]
 
 
-def drop_empty_project(workspace: Workspace, client: LabelStudio, round_name: str, annotator: str | None) -> None:
+def drop_empty_project(labels: WorkspaceLabels, client: LabelStudio, round_name: str, annotator: str | None) -> None:
     """Remove a project that no clip was ever given to, as the first one of `serve` when clips go to people by name."""
-    info = read_round(workspace, round_name)
+    info = labels.round(round_name)
     found = next((project for project in info.projects if project.annotator == annotator), None)
     if found is not None and next(client.tasks(found.project_id), None) is None:
         client.delete_project(found.project_id)
         others = tuple(project for project in info.projects if project is not found)
-        write_round(workspace, info.model_copy(update={"projects": others}))
-
-
-def round_kind(round_name: str) -> RoundKind:
-    """What is done in a round, by its name: `fix-2` is a `fix`."""
-    return RoundKind(round_name.partition("-")[0])
+        labels.keep_round(info.model_copy(update={"projects": others}))
 
 
 def project_key(workspace: Workspace, round_name: str, annotator: str | None) -> str:
@@ -95,12 +90,6 @@ def project_key(workspace: Workspace, round_name: str, annotator: str | None) ->
     if not path.is_file():
         write_text(path, secrets.token_hex(8) + "\n")
     return f"avis-data {path.read_text(encoding='utf-8').strip()} {round_name} {annotator or 'anyone'}"
-
-
-def _round(workspace: Workspace, name: str, kind: RoundKind, now: str) -> RoundInfo:
-    if (round_dir(workspace, name) / "round.json").is_file():
-        return read_round(workspace, name)
-    return RoundInfo(name=name, kind=kind, created_at=now, projects=())
 
 
 def _title(dataset: str, round_name: str, annotator: str | None) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from avis_data.annotation.labels.prefill import ClipTask
-from avis_data.annotation.labels.records import RoundKind
+from avis_data.annotation.labels.first_labels import flags_note
+from avis_data.annotation.labels.records import ClipTask, RoundKind
 from avis_data.annotation.labelstudio.regions import regions_from_tracks, split_identity
-from avis_data.annotation.work.flag_notes import flags_note
 from avis_data.records import Clip
 
 __all__ = ["START", "task_labels", "task_of"]

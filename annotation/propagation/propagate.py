@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 
+from avis_data.annotation.labels.first_labels import flags_note
 from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256, record_made
 from avis_data.annotation.labels.records import LabelledMask, LabelledTrack, MaskOrigin, PreLabels
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.store import prelabels_path, read_prelabels, read_round, write_prelabels
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.propagation.carrier import Carrier
 from avis_data.annotation.propagation.carry import CarriedClip, carry
 from avis_data.annotation.propagation.flags import flags_of
 from avis_data.annotation.propagation.footage import Footage
 from avis_data.annotation.propagation.start import Start, start_of
-from avis_data.annotation.work.draft import chosen_clips
-from avis_data.annotation.work.flag_notes import flags_note
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.io import canonical_json, sha256_file, sha256_text
 from avis_data.ledger import Done, Failed, Ledger, Output
@@ -129,7 +129,7 @@ def propagate(
         ConfigError: if a clip is not in the manifest, or there is none.
         DataError: if there is no such round.
     """
-    clips = chosen_clips(workspace, request.clip_ids)
+    clips = WorkspaceLabels(workspace).chosen_clips(request.clip_ids)
     if request.round_name is not None:
         read_round(workspace, request.round_name)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}

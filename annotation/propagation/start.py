@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from avis_data.annotation.labels.first_labels import imported_tracks
 from avis_data.annotation.labels.records import LabelledClip, LabelledMask, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.store import read_labelled, read_prelabels
-from avis_data.annotation.work.draft import imported_tracks
 from avis_data.errors import ItemError, Reason
 from avis_data.masks.rle import Rle
 from avis_data.paths import Workspace

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels, check_rate
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import refresh_projects
 from avis_data.annotation.labelstudio.settings import (
@@ -36,10 +37,10 @@ from avis_data.annotation.serve.server_processes import (
     start,
     wait_until_up,
 )
-from avis_data.annotation.work.draft import check_rate
 from avis_data.errors import BusyError, ConfigError, ToolError
 from avis_data.io import atomic_path
 from avis_data.paths import Workspace
+from avis_data.recipe import load_recipe
 
 __all__ = ["BACKEND_PORT", "PORT", "ServeOptions", "Serving", "label_studio_only", "label_studio_variables", "serve"]
 
@@ -105,13 +106,13 @@ def serve(
         ConfigError: if options contradict each other, the folder is no workspace, or has not one still a second.
         ToolError: if a port is in use, something is not installed, or a server does not come up.
     """
-    check_rate(workspace)
+    check_rate(load_recipe(workspace))
     _check(options)
     if options.clips_folder is None:  # the server refuses a folder that is not there (yet)
         (workspace.root / "clips").mkdir(exist_ok=True)
     with _running(workspace, options, say, with_backend=True) as (client, settings, serving):
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        yield replace(serving, projects=refresh_projects(workspace, client, settings, now=now))
+        yield replace(serving, projects=refresh_projects(WorkspaceLabels(workspace), client, settings, now=now))
 
 
 @contextmanager

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from avis_data.annotation.labels.records import RoundInfo
-from avis_data.annotation.labels.rounds import ClipState, Place, places
-from avis_data.annotation.labels.store import read_round, write_round
+from avis_data.annotation.labels.rounds import ClipState, Place
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import ConfigError
-from avis_data.paths import Workspace
 
 __all__ = ["close_round", "open_clips"]
 
@@ -16,18 +15,18 @@ _SHOWN = 10
 _OPEN = {ClipState.DRAFT, ClipState.REVIEW, ClipState.FIX}
 
 
-def open_clips(workspace: Workspace, name: str) -> list[Place]:
+def open_clips(labels: WorkspaceLabels, name: str) -> list[Place]:
     """The clips on which somebody is still at work in a round."""
-    return [place for place in places(workspace) if place.round == name and place.state in _OPEN]
+    return [place for place in labels.places() if place.round == name and place.state in _OPEN]
 
 
-def close_round(workspace: Workspace, name: str, *, now: datetime, reason: str | None = None) -> RoundInfo:
+def close_round(labels: WorkspaceLabels, name: str, *, now: datetime, reason: str | None = None) -> RoundInfo:
     """Close a round, for good; closing it again changes nothing.
 
     Clips that are open in it stand afterwards where they stood before the round, and get their task in the next one.
 
     Args:
-        workspace: locked by the caller.
+        labels: of a workspace that the caller has locked.
         name: of the round.
         now: with time zone; kept.
         reason: why it is closed although clips are open; kept. None: it must have none.
@@ -36,10 +35,10 @@ def close_round(workspace: Workspace, name: str, *, now: datetime, reason: str |
         ConfigError: if clips are open and there is no reason.
         DataError: if there is no such round.
     """
-    info = read_round(workspace, name)
+    info = labels.round(name)
     if info.closed_at is not None:
         return info
-    waiting = open_clips(workspace, name)
+    waiting = open_clips(labels, name)
     if waiting and reason is None:
         shown = "; ".join(f"{place.clip_id} waits for {', '.join(place.waits_for)}" for place in waiting[:_SHOWN])
         more = f"; and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
@@ -50,5 +49,5 @@ def close_round(workspace: Workspace, name: str, *, now: datetime, reason: str |
     info = info.model_copy(
         update={"closed_at": now.isoformat(timespec="seconds"), "close_reason": reason if waiting else None}
     )
-    write_round(workspace, info)
+    labels.keep_round(info)
     return info

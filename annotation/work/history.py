@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from avis_data.annotation.labels.assignments import Assignment
 from avis_data.annotation.labels.changes import LabelChanges, changes_between
-from avis_data.annotation.labels.prefill import read_pushed
-from avis_data.annotation.labels.records import LabelledClip
-from avis_data.annotation.labels.rounds import Passage, Place, clip_passages, clip_place
-from avis_data.annotation.labels.verdicts import Answer, labels_of
+from avis_data.annotation.labels.records import Answer, Assignment, LabelledClip
+from avis_data.annotation.labels.rounds import Passage, Place, clip_place
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import DataError
-from avis_data.paths import Workspace
 
 __all__ = ["ClipHistory", "Step", "clip_history"]
 
@@ -29,7 +25,7 @@ class Step:
     num_tracks: int
     num_masks: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         answer = self.answer
         return {
@@ -56,46 +52,45 @@ class ClipHistory:
     place: Place
     steps: tuple[Step, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """For `--json`."""
         return {**self.place.as_dict(), "steps": [step.as_dict() for step in self.steps]}
 
 
-def clip_history(workspace: Workspace, clip_id: str) -> ClipHistory:
+def clip_history(labels: WorkspaceLabels, clip_id: str) -> ClipHistory:
     """All that was said of a clip, in the order of the rounds.
 
     Raises:
         DataError: if no round knows the clip, or a file is damaged.
     """
-    passages = clip_passages(workspace, clip_id)
+    passages = labels.clip_passages(clip_id)
     if not passages:
         raise DataError(f"no round knows a clip {clip_id!r}", hint="avis-data review status")
-    steps = [_step(workspace, passage, answer) for passage in passages for answer in passage.answers]
+    steps = [_step(labels, passage, answer) for passage in passages for answer in passage.answers]
     return ClipHistory(place=clip_place(clip_id, passages), steps=tuple(steps))
 
 
-def _step(workspace: Workspace, passage: Passage, answer: Answer) -> Step:
-    labels = labels_of(workspace, answer)
-    given = passage.given_for(answer)
-    start = _filled_with(workspace, passage, given, labels)
+def _step(labels: WorkspaceLabels, passage: Passage, answer: Answer) -> Step:
+    said, given = labels.labels_of(answer), passage.given_for(answer)
+    start = _filled_with(labels, passage, given, said)
     return Step(
         answer=answer,
         started_from=_origin(given) if start is not None else None,
-        changes=changes_between(start, labels) if start is not None else None,
-        num_tracks=len(labels.tracks),
-        num_masks=sum(len(track.masks) for track in labels.tracks),
+        changes=changes_between(start, said) if start is not None else None,
+        num_tracks=len(said.tracks),
+        num_masks=sum(len(track.masks) for track in said.tracks),
     )
 
 
 def _filled_with(
-    workspace: Workspace, passage: Passage, given: Assignment | None, labels: LabelledClip
+    labels: WorkspaceLabels, passage: Passage, given: Assignment | None, said: LabelledClip
 ) -> LabelledClip | None:
     """What the page was filled with before this person looked; None where it was empty."""
     annotator = given.annotator if given is not None else None
-    task = read_pushed(workspace, passage.round, labels.clip_id, annotator)
+    task = labels.pushed(passage.round, said.clip_id, annotator)
     if task is None or not (task.tracks or task.off_screen):
         return None
-    return labels.model_copy(update={"tracks": task.tracks, "off_screen": task.off_screen})
+    return said.model_copy(update={"tracks": task.tracks, "off_screen": task.off_screen})
 
 
 def _origin(given: Assignment | None) -> str:

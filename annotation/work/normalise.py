@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256
-from avis_data.annotation.labels.prefill import ClipTask
 from avis_data.annotation.labels.records import (
     ClipProblem,
+    ClipTask,
     LabelledClip,
     LabelledMask,
     LabelledTrack,
@@ -17,9 +17,9 @@ from avis_data.annotation.labels.records import (
     Revision,
     Verdict,
 )
+from avis_data.annotation.labels.rounds import round_kind
 from avis_data.annotation.labels.states import heard_seconds, states
 from avis_data.annotation.labelstudio.configuration import VERDICTS
-from avis_data.annotation.labelstudio.projects import round_kind
 from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, split_identity
 from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
 from avis_data.records import Clip

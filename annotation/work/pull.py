@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm import tqdm
+
 from avis_data.annotation.labels.made_masks import made_masks
-from avis_data.annotation.labels.prefill import read_pushed
-from avis_data.annotation.labels.records import ClipProblem, LabelledClip, Revision, RoundInfo, RoundProject
-from avis_data.annotation.labels.store import keep_received, labelled_files, read_labelled, rounds, write_labelled
+from avis_data.annotation.labels.records import ClipProblem, Revision, RoundInfo, RoundProject
+from avis_data.annotation.labels.store import keep_received
+from avis_data.annotation.labels.tables import update_tables
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio, ServerFault
 from avis_data.annotation.labelstudio.configuration import label_config, same_config
+from avis_data.annotation.labelstudio.settings import connect
 from avis_data.annotation.work.normalise import Context, normalise
-from avis_data.annotation.work.pull_marks import SeenTask, SeenTasks
-from avis_data.categories import category_set
+from avis_data.annotation.work.pulled_tasks import PulledTask, PulledTasks
 from avis_data.errors import ConfigError
-from avis_data.manifest import read_manifest
+from avis_data.io import canonical_json
 from avis_data.paths import Workspace
-from avis_data.recipe import load_recipe
+from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.records import Clip
 
-__all__ = ["PullReport", "pull_rounds"]
+__all__ = ["PullReport", "pull_rounds", "pull_workspace"]
 
 _FAULTS_IN_A_ROW = 3
 """So many tasks that the server breaks down over, one after the other: it is down, and asking on is of no use."""
@@ -62,8 +65,26 @@ class PullReport:
         }
 
 
+def pull_workspace(workspace: Workspace, *, names: Sequence[str] = (), force: bool = False) -> PullReport:
+    """Pull rounds, then make the workspace's current labels anew from all that is known.
+
+    Raises:
+        BusyError: if another command is at work in the workspace.
+        ToolError: if the server does not answer.
+    """
+    client, _ = connect(workspace)
+    with (
+        open_for_work(workspace, "avis-data annotate pull") as ledger,
+        tqdm(desc="pull", unit="task", disable=None) as bar,
+    ):
+        labels = WorkspaceLabels(workspace)
+        report = pull_rounds(labels, client, names=names, force=force, on_task=lambda _: bar.update() and None)
+        update_tables(labels, ledger)
+    return report
+
+
 def pull_rounds(
-    workspace: Workspace,
+    labels: WorkspaceLabels,
     client: LabelStudio,
     *,
     names: Sequence[str] = (),
@@ -76,7 +97,7 @@ def pull_rounds(
     kept already is kept once.
 
     Args:
-        workspace: locked by the caller.
+        labels: of a workspace that the caller has locked.
         client: of the server.
         names: of rounds; none: all that are not closed.
         force: ask for every task and make all labels anew.
@@ -86,14 +107,14 @@ def pull_rounds(
         ConfigError: if there is no such round.
         ToolError: if the server does not answer at all. Single tasks it breaks down over are in the report.
     """
-    known = {info.name: info for info in rounds(workspace)}
+    known = {info.name: info for info in labels.rounds()}
     missing = [name for name in names if name not in known]
     if missing or not known:
         there = f"; there are: {', '.join(known)}" if known else ""
         what = f"no round {missing[0]!r}{there}" if missing else "no round was started yet"
-        raise ConfigError(f"{workspace.root}: {what}", hint="avis-data annotate push --round draft")
+        raise ConfigError(f"{labels.workspace.root}: {what}", hint="avis-data annotate push --round draft")
     report = PullReport()
-    puller = _Puller(workspace, client, report, force=force, on_task=on_task)
+    puller = _Puller(labels, client, report, force=force, on_task=on_task)
     for info in known.values():
         if info.name in names or (not names and not info.closed_at):
             puller.pull(info)
@@ -103,26 +124,24 @@ def pull_rounds(
 class _Puller:
     def __init__(
         self,
-        workspace: Workspace,
+        labels: WorkspaceLabels,
         client: LabelStudio,
         report: PullReport,
         *,
         force: bool,
         on_task: Callable[[str], None] | None,
     ) -> None:
-        self._workspace, self._client, self._report, self._force = workspace, client, report, force
+        self._labels, self._client, self._report, self._force = labels, client, report, force
         self._on_task = on_task or (lambda _: None)
-        self._clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
-        recipe = load_recipe(workspace)
-        self._categories = {category.name for category in category_set(recipe.categories).categories}
+        self._categories = set(labels.categories)
         self._faults = 0
 
     def pull(self, info: RoundInfo) -> None:
-        with SeenTasks(self._workspace, info.name) as seen:
+        with PulledTasks(self._labels.workspace, info.name) as seen:
             for project in info.projects:
                 self._pull_project(info, project, seen)
 
-    def _pull_project(self, info: RoundInfo, project: RoundProject, seen: SeenTasks) -> None:
+    def _pull_project(self, info: RoundInfo, project: RoundProject, seen: PulledTasks) -> None:
         settings = self._client.project(project.project_id)
         if settings is None:
             self._report.warnings.append(f"{project.title}: the project was deleted on the server; what we have stays")
@@ -138,7 +157,7 @@ class _Puller:
             self._pull_task(info, project, task, seen)
         self._note_deleted(info, project, there, seen)
 
-    def _pull_task(self, info: RoundInfo, project: RoundProject, task: Mapping[str, Any], seen: SeenTasks) -> None:
+    def _pull_task(self, info: RoundInfo, project: RoundProject, task: Mapping[str, Any], seen: PulledTasks) -> None:
         self._report.num_tasks += 1
         task_id, updated_at, clip_id = task["id"], str(task["updated_at"]), str(task["data"].get("clip_id"))
         before = seen.get(task_id)
@@ -146,19 +165,19 @@ class _Puller:
         is_same = before is not None and before.updated_at == updated_at and not before.deleted
         if (is_same and not self._force) or (before is None and untouched):
             self._report.num_unchanged += 1
-        elif clip_id not in self._clips:
+        elif clip_id not in self._labels.clips:
             self._report.warnings.append(
                 f"{project.title}: task {task_id} is of no clip of this workspace: {clip_id:.64}"
             )
         else:
             try:
                 skipped = bool(task.get("cancelled_annotations"))
-                self._take(info, project, task_id, self._clips[clip_id], skipped=skipped)
+                self._take(info, project, task_id, self._labels.clips[clip_id], skipped=skipped)
             except ServerFault as fault:
                 self._note_fault(f"{info.name}/{clip_id}", fault)
                 return
             self._faults = 0
-            seen.note(task_id, SeenTask(project.project_id, clip_id, updated_at))
+            seen.note(task_id, PulledTask(project.project_id, clip_id, updated_at))
         self._on_task(clip_id)
 
     def _note_fault(self, where: str, fault: ServerFault) -> None:
@@ -173,7 +192,7 @@ class _Puller:
             return  # deleted this very moment: the next pull tells
         received = {entry["id"]: self._received(info, project, task_id, clip, entry) for entry in annotations}
         self._report.num_received += len(received)
-        newest: dict[str, Mapping[str, Any]] = {}
+        newest: dict[str, dict[str, Any]] = {}
         for entry in sorted(annotations, key=_standing):
             newest[self._client.email(int(entry["completed_by"]))] = entry
         for annotator, entry in newest.items():
@@ -184,13 +203,13 @@ class _Puller:
     def _received(
         self, info: RoundInfo, project: RoundProject, task_id: int, clip: Clip, entry: dict[str, Any]
     ) -> Revision:
-        path = keep_received(self._workspace, info.name, clip.clip_id, entry)
+        path = keep_received(self._labels.workspace, info.name, clip.clip_id, int(entry["id"]), canonical_json(entry))
         return Revision(
             project_id=project.project_id,
             task_id=task_id,
             annotation_id=entry["id"],
             updated_at=str(entry["updated_at"]),
-            file=self._workspace.relative(path),
+            file=self._labels.workspace.relative(path),
         )
 
     def _label(
@@ -207,8 +226,8 @@ class _Puller:
             clip=clip,
             round_name=info.name,
             categories=self._categories,
-            pushed=read_pushed(self._workspace, info.name, clip.clip_id, project.annotator),
-            made=made_masks(self._workspace, clip.clip_id),
+            pushed=self._labels.pushed(info.name, clip.clip_id, project.annotator),
+            made=made_masks(self._labels.workspace, clip.clip_id),
         )
         changed_by = entry.get("updated_by")
         updated_by = self._client.email(int(changed_by)) if changed_by else None
@@ -220,21 +239,17 @@ class _Puller:
             revision=revision,
             problems=_several(others, project, annotator),
         )
-        write_labelled(self._workspace, found)
+        self._labels.keep_labelled(found)
         self._report.labelled.append((info.name, clip.clip_id, annotator))
         self._report.problems += [(info.name, clip.clip_id, problem) for problem in found.problems]
 
     def _withdraw(self, info: RoundInfo, task_id: int, clip: Clip, annotators: set[str]) -> None:
-        for path, old in self._labels(info, clip.clip_id):
+        for old in self._labels.answers(info.name, clip.clip_id):
             if old.revision is not None and old.revision.task_id == task_id and old.annotator not in annotators:
-                path.unlink()
+                self._labels.withdraw(old)
                 self._report.withdrawn.append((info.name, clip.clip_id, old.annotator))
 
-    def _labels(self, info: RoundInfo, clip_id: str) -> Iterator[tuple[Any, LabelledClip]]:
-        files = labelled_files(self._workspace, info.name, clip_id)
-        yield from zip(files, list(read_labelled(self._workspace, info.name, clip_id)), strict=True)
-
-    def _note_deleted(self, info: RoundInfo, project: RoundProject, there: set[int], seen: SeenTasks) -> None:
+    def _note_deleted(self, info: RoundInfo, project: RoundProject, there: set[int], seen: PulledTasks) -> None:
         for task_id, task in list(seen.items()):
             gone = task.project_id == project.project_id and task_id not in there
             if gone and not task.deleted and not self._client.has_task(task_id):
@@ -242,7 +257,7 @@ class _Puller:
                     f"{project.title}: the task of {task.clip_id} was deleted on the server; what was pulled stays"
                 )
                 self._report.warnings.append(message)
-                seen.note(task_id, SeenTask(task.project_id, task.clip_id, task.updated_at, True))
+                seen.note(task_id, PulledTask(task.project_id, task.clip_id, task.updated_at, True))
 
 
 def _standing(entry: Mapping[str, Any]) -> tuple[bool, str, int]:

@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from avis_data.annotation.labels.prefill import ClipTask, write_pushed
+from avis_data.annotation.labels.records import ClipTask
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import ensure_round_project
 from avis_data.annotation.labelstudio.settings import ServerSettings
 from avis_data.annotation.labelstudio.tasks import START, task_of
-from avis_data.categories import category_set
 from avis_data.errors import DataError
-from avis_data.manifest import read_manifest
-from avis_data.paths import Workspace
-from avis_data.recipe import load_recipe
-from avis_data.records import Clip
 
 __all__ = ["PushReport", "push_round"]
 
@@ -47,7 +43,7 @@ class PushReport:
 
 
 def push_round(
-    workspace: Workspace,
+    labels: WorkspaceLabels,
     client: LabelStudio,
     settings: ServerSettings,
     *,
@@ -63,7 +59,7 @@ def push_round(
     killed is completed. What the page was filled with is kept before it is sent.
 
     Args:
-        workspace: locked by the caller.
+        labels: of a workspace that the caller has locked.
         client: of the server.
         settings: how that server sees the clips.
         round_name: `draft`, `review`, `fix-2`, ...
@@ -78,11 +74,11 @@ def push_round(
         ToolError: if the server does not answer; run again to complete it.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    project_id = ensure_round_project(workspace, client, settings, round_name=round_name, annotator=annotator, now=now)
+    project_id = ensure_round_project(labels, client, settings, round_name=round_name, annotator=annotator, now=now)
     report = PushReport(project_id, round_name, annotator)
     there, is_filled = _held(client, project_id, report)
     missing = map(complete or _as_given, _missing(clips, there, report, on_clip))
-    for batch in _batches(_tasks(workspace, missing, round_name, annotator, settings)):
+    for batch in _batches(_tasks(labels, missing, round_name, annotator, settings)):
         client.import_tasks(project_id, [task for _, task in batch])
         for clip_id, _ in batch:
             report.num_added += 1
@@ -135,19 +131,18 @@ def _missing(
 
 
 def _tasks(
-    workspace: Workspace,
+    labels: WorkspaceLabels,
     starts: Iterable[ClipTask],
     round_name: str,
     annotator: str | None,
     settings: ServerSettings,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    categories = [category.name for category in category_set(load_recipe(workspace).categories).categories]
-    clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    categories = labels.categories
     for start in starts:
-        clip = clips.get(start.clip_id)
+        clip = labels.clips.get(start.clip_id)
         if clip is None:
             raise DataError(f"no clip {start.clip_id!r} in the manifest", hint="avis-data status")
-        write_pushed(workspace, round_name, start, annotator)
+        labels.keep_pushed(round_name, start, annotator)
         prefix = settings.media_prefix
         yield clip.clip_id, task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
 

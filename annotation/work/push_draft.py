@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from tqdm import tqdm
 
-from avis_data.annotation.labels.assignments import Assignment, add_assignments
-from avis_data.annotation.labels.prefill import ClipTask, read_pushed
-from avis_data.annotation.labels.workspace_labels import refresh_current
+from avis_data.annotation.labels.first_labels import first_labels
+from avis_data.annotation.labels.records import Assignment, ClipTask
+from avis_data.annotation.labels.tables import update_tables
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import drop_empty_project
 from avis_data.annotation.labelstudio.settings import ServerSettings, connect
-from avis_data.annotation.work.draft import chosen_clips, current_draft, first_labels, num_twice, plan_draft
+from avis_data.annotation.work.draft import current_draft, num_twice, plan_draft
+from avis_data.annotation.work.previews import has_preview, make_previews
 from avis_data.annotation.work.push import push_round
-from avis_data.annotation.work.still_preview import clips_without_video, preview_from_stills
-from avis_data.errors import ItemError
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.executors.local import LocalExecutors
 from avis_data.pipelines.engine.lock import open_for_work
-from avis_data.pipelines.steps import StepRequest, do_steps
-from avis_data.recipe import load_recipe
 from avis_data.records import Clip
 
 __all__ = ["DraftReport", "DraftRequest", "push_draft"]
@@ -77,21 +73,23 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
         BusyError: if another command is at work in the workspace.
         ToolError: if the server does not answer.
     """
-    clips = chosen_clips(workspace, request.clip_ids)
-    report = DraftReport(current_draft(workspace))
+    labels = WorkspaceLabels(workspace)
+    clips = labels.chosen_clips(request.clip_ids)
+    report = DraftReport(current_draft(labels))
     if request.dry_run:
-        counts = Counter(item.annotator for item in _planned(workspace, clips, request, report))
+        counts = Counter(item.annotator for item in _planned(labels, clips, request, report))
         report.parts = [{"annotator": name, "clips": counts[name]} for name in sorted(counts, key=str)]
         return report
     client, settings = connect(workspace)
-    _make_previews(workspace, clips, request.workers)
-    report.without_preview = [name for name in clips if not _preview(workspace, name)]
-    ready = {name: clip for name, clip in clips.items() if _preview(workspace, name)}
+    make_previews(workspace, clips, request.workers)
+    report.without_preview = [name for name in clips if not has_preview(workspace, name)]
+    ready = {name: clip for name, clip in clips.items() if has_preview(workspace, name)}
     with open_for_work(workspace, "avis-data annotate push") as ledger:
-        plan = _planned(workspace, ready, request, report)
-        add_assignments(workspace, report.round, plan)
-        _push_all(workspace, client, settings, ready, plan, report)
-        refresh_current(workspace, ledger)
+        labels = WorkspaceLabels(workspace)  # what others did until we had the lock counts too
+        plan = _planned(labels, ready, request, report)
+        labels.give(report.round, plan)
+        _push_all(labels, client, settings, ready, plan, report)
+        update_tables(labels, ledger)
     known = client.emails()
     people = {item.annotator for item in plan if item.annotator is not None}
     report.without_account = sorted(people - known)
@@ -100,7 +98,7 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
 
 
 def _push_all(
-    workspace: Workspace,
+    labels: WorkspaceLabels,
     client: LabelStudio,
     settings: ServerSettings,
     clips: dict[str, Clip],
@@ -111,53 +109,36 @@ def _push_all(
         for annotator in sorted({item.annotator for item in plan}, key=str):
             own = [ClipTask(clip_id=item.clip_id) for item in plan if item.annotator == annotator]
             part = push_round(
-                workspace,
+                labels,
                 client,
                 settings,
                 round_name=report.round,
                 annotator=annotator,
                 clips=own,
-                complete=partial(_start, workspace, clips, report.round, annotator),
+                complete=partial(_start, labels, clips, report.round, annotator),
                 on_clip=lambda _: bar.update() and None,
             )
             report.parts.append(part.as_dict())
     if all(item.annotator is not None for item in plan):
-        drop_empty_project(workspace, client, report.round, None)
+        drop_empty_project(labels, client, report.round, None)
 
 
-def _start(workspace: Workspace, clips: dict[str, Clip], name: str, annotator: str | None, task: ClipTask) -> ClipTask:
+def _start(
+    labels: WorkspaceLabels, clips: dict[str, Clip], name: str, annotator: str | None, task: ClipTask
+) -> ClipTask:
     """What a page is filled with; as it was kept, where a run was killed before the server had it."""
-    return read_pushed(workspace, name, task.clip_id, annotator) or first_labels(workspace, clips[task.clip_id])
+    return labels.pushed(name, task.clip_id, annotator) or first_labels(labels, clips[task.clip_id])
 
 
 def _planned(
-    workspace: Workspace, clips: dict[str, Clip], request: DraftRequest, report: DraftReport
+    labels: WorkspaceLabels, clips: dict[str, Clip], request: DraftRequest, report: DraftReport
 ) -> list[Assignment]:
     """Who gets what, and in the report what of the request could not be."""
     people = list(request.annotators)
-    plan = plan_draft(workspace, list(clips), annotators=people, double=request.double, seed=request.seed)
+    plan = plan_draft(labels, list(clips), annotators=people, double=request.double, seed=request.seed)
     by_clip = Counter(item.clip_id for item in plan)
     report.num_labelled = len(clips) - len(by_clip)
     report.num_double = sum(count > 1 for count in by_clip.values())
     report.num_double_short = max(0, num_twice(request.double, len(by_clip)) - report.num_double)
     report.without_clips = sorted(set(people) - {item.annotator for item in plan})
     return plan
-
-
-def _make_previews(workspace: Workspace, clips: dict[str, Clip], workers: int) -> None:
-    """Through the stage, and for clips that have no video from their stills."""
-    recipe = load_recipe(workspace)
-    without_video = clips_without_video(workspace)
-    missing = [name for name in clips if not _preview(workspace, name)]
-    if set(missing) - without_video:
-        request = StepRequest(steps=["preview"], executors=LocalExecutors(workers=workers))
-        for _ in do_steps(workspace, recipe, request, command="avis-data annotate push"):
-            pass  # what failed is in the ledger, and has no preview
-    for name in missing:
-        if name in without_video:
-            with suppress(ItemError):  # it is told as a clip without preview
-                preview_from_stills(workspace, clips[name], recipe.preview)
-
-
-def _preview(workspace: Workspace, clip_id: str) -> bool:
-    return (workspace.clip_dir(clip_id) / "preview.mp4").is_file()

@@ -6,13 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from avis_data.annotation.agreement.adjudication import problem_text, summary_of_others
-from avis_data.annotation.labels.assignments import Assignment, read_assignments
-from avis_data.annotation.labels.records import RoundKind, Verdict
-from avis_data.annotation.labels.rounds import ClipState, Place, places, round_names
-from avis_data.annotation.labels.store import read_round, round_name, round_order
-from avis_data.annotation.labels.verdicts import Answer
-from avis_data.paths import Workspace
+from avis_data.annotation.agreement.adjudication import summary_of_others
+from avis_data.annotation.labels.records import Answer, Assignment, RoundKind, Verdict
+from avis_data.annotation.labels.rounds import ClipState, Place, round_name, round_order
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 
 __all__ = ["Plan", "plan_next"]
 
@@ -28,22 +25,21 @@ class Plan:
     """Clip to the reason."""
 
 
-def plan_next(workspace: Workspace, *, reviewers: Sequence[str] = ()) -> Plan:
+def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = ()) -> Plan:
     """Give every clip that was labelled to a reviewer, and every clip that was sent back to those who labelled it.
 
     Nobody reviews what they labelled themselves, as long as there are two people or more in the workspace. Of those
     who may, the one takes a clip that reviewed it before, else the one with the fewest clips of this plan.
 
     Args:
-        workspace: only read.
+        labels: only read.
         reviewers: e-mails; none: all who labelled or reviewed so far, or anyone if that is fewer than two people.
 
     Raises:
         DataError: if a file of a round is damaged.
     """
-    standing = places(workspace)
-    closed = _closed_rounds(workspace)
-    given = {name: read_assignments(workspace, name) for name in round_names(workspace)}
+    standing, closed = labels.places(), labels.closed_rounds()
+    given = {name: labels.assignments(name) for name in labels.round_names()}
     prev_by = {(name, item.clip_id): item.prev_by for name, items in given.items() for item in items}
     people = _people(standing, (item for items in given.values() for item in items))
     chosen = list(dict.fromkeys(reviewers)) or (sorted(people) if len(people) > 1 else [])
@@ -66,7 +62,7 @@ def plan_next(workspace: Workspace, *, reviewers: Sequence[str] = ()) -> Plan:
                 plan.without_reviewer[place.clip_id] = reason
                 continue
             name = _next_round(place, RoundKind.REVIEW, closed)
-            note = _review_note(workspace, place, place.labels)
+            note = _review_note(labels, place, place.labels)
             plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, found, note))
     return plan
 
@@ -108,28 +104,23 @@ def _last_author(place: Place, prev_by: str | None) -> str | None:
     return prev_by if prev_by in place.authors else next(iter(place.authors), None)
 
 
-def _closed_rounds(workspace: Workspace) -> set[str]:
-    started = [name for name in round_names(workspace) if (workspace.annotations / name / "round.json").is_file()]
-    return {name for name in started if read_round(workspace, name).closed_at is not None}
-
-
 def _people(standing: Iterable[Place], given: Iterable[Assignment]) -> set[str]:
     found = {name for place in standing for name in (*place.authors, *place.reviewers)}
     return found | {item.annotator for item in given if item.annotator is not None}
 
 
-def _review_note(workspace: Workspace, place: Place, labels: Answer) -> str:
-    lines = [f"Labelled by {labels.annotator} ({labels.round})."]
-    if labels.verdict is Verdict.DROP:
+def _review_note(labels: WorkspaceLabels, place: Place, answer: Answer) -> str:
+    lines = [f"Labelled by {answer.annotator} ({answer.round})."]
+    if answer.verdict is Verdict.DROP:
         lines.append("They would drop this clip.")
-    if labels.note:
-        lines.append(f"Their note: {labels.note}")
-    shown = [problem_text(problem) for problem in labels.problems[:_PROBLEMS_SHOWN]]
-    more = len(labels.problems) - len(shown)
+    if answer.note:
+        lines.append(f"Their note: {answer.note}")
+    shown = [problem.text() for problem in answer.problems[:_PROBLEMS_SHOWN]]
+    more = len(answer.problems) - len(shown)
     if shown:
         lines.append("To look at: " + "; ".join(shown) + (f"; and {more} more." if more else "."))
     if place.others:
-        lines += summary_of_others(workspace, labels, place.others)
+        lines += summary_of_others(labels, answer, place.others)
     return "\n".join(lines)
 
 

@@ -37,17 +37,18 @@ def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
     from avis_data.annotation.agreement.adjudication import compare_rounds
     from avis_data.annotation.agreement.label_pairs import is_blind
     from avis_data.annotation.agreement.report import agreement_report, strips_to_look_at
-    from avis_data.annotation.labels.rounds import places
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.recipe import load_recipe
     from avis_data.report.agreement import write_agreement_page
 
     workspace = current_workspace()
     load_recipe(workspace)
+    labels = WorkspaceLabels(workspace)
     blind = round_name is None or is_blind(round_name)
-    states = {place.clip_id: place.state.value for place in places(workspace)}
-    report = agreement_report(compare_rounds(workspace, round_name), is_blind=blind, states=states)
+    states = {place.clip_id: place.state.value for place in labels.places()}
+    report = agreement_report(compare_rounds(labels, round_name), is_blind=blind, states=states)
     if html is not None:
-        write_agreement_page(report, strips_to_look_at(workspace, report), html)
+        write_agreement_page(report, strips_to_look_at(labels, report), html)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:

@@ -107,7 +107,7 @@ def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> Exi
     Example:
       avis-data -C my-dataset annotate pull
     """
-    from avis_data.annotation.work.sync import pull_workspace
+    from avis_data.annotation.work.pull import pull_workspace
 
     report = pull_workspace(current_workspace(), names=round_names, force=force)
     if as_json:
@@ -126,7 +126,7 @@ def say_status(as_json: bool) -> None:
     Example:
       avis-data -C my-dataset annotate status
     """
-    from avis_data.annotation.work.sync import project_statuses
+    from avis_data.annotation.work.project_status import project_statuses
 
     rows = project_statuses(current_workspace())
     if as_json:
@@ -179,8 +179,6 @@ def _left_undone(report: DraftReport) -> Iterator[str]:
 
 
 def _say_pull(report: PullReport) -> None:
-    from avis_data.annotation.agreement.adjudication import problem_text
-
     click.echo(
         f"{report.num_tasks} task(s), {report.num_unchanged} unchanged, {report.num_received} annotation(s) received,"
         f" {len(report.labelled)} labelled, {len(report.problems)} problem(s)"
@@ -188,7 +186,7 @@ def _say_pull(report: PullReport) -> None:
     for name, clip_id, annotator in report.withdrawn:
         click.echo(f"{name}/{clip_id}: {annotator} deleted their annotation; it does not count any more")
     for name, clip_id, problem in report.problems[:_SHOWN_PROBLEMS]:
-        click.echo(f"{name}/{clip_id}: {problem_text(problem)}")
+        click.echo(f"{name}/{clip_id}: {problem.text()}")
     if len(report.problems) > _SHOWN_PROBLEMS:
         click.echo(f"... and {len(report.problems) - _SHOWN_PROBLEMS} more: --json lists all")
     for warning in report.warnings:

@@ -134,15 +134,16 @@ def _avsbench(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
     """Bring the tables up to what people said; a dry run only tells that they are not."""
-    from avis_data.annotation.labels.workspace_labels import changed_clips, refresh_current
+    from avis_data.annotation.labels.tables import changed_clips, update_tables
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.pipelines.engine.lock import open_for_work
 
-    changed = changed_clips(workspace)
+    changed = changed_clips(WorkspaceLabels(workspace))
     if changed and dry_run:
         click.echo(f"the labels of {len(changed)} clip(s) changed since; this is the export without that", err=True)
     elif changed:
         with open_for_work(workspace, "avis-data export") as ledger:
-            refresh_current(workspace, ledger)
+            update_tables(WorkspaceLabels(workspace), ledger)  # read anew: others may have written meanwhile
 
 
 def _show(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any], headline: str, *, as_json: bool) -> None:

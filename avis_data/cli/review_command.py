@@ -47,7 +47,8 @@ def start(reviewers: str, as_json: bool) -> int:
     """
     from tqdm import tqdm
 
-    from avis_data.annotation.labels.workspace_labels import refresh_current
+    from avis_data.annotation.labels.tables import update_tables
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.annotation.labelstudio.settings import connect
     from avis_data.annotation.work.review_start import start_review
     from avis_data.pipelines.engine.lock import open_for_work
@@ -61,8 +62,9 @@ def start(reviewers: str, as_json: bool) -> int:
         open_for_work(workspace, "avis-data review start") as ledger,
         tqdm(desc="push", unit="clip", disable=None) as bar,
     ):
-        report = start_review(workspace, client, settings, reviewers=people, on_clip=lambda _: bar.update() and None)
-        refresh_current(workspace, ledger)
+        labels = WorkspaceLabels(workspace)
+        report = start_review(labels, client, settings, reviewers=people, on_clip=lambda _: bar.update() and None)
+        update_tables(labels, ledger)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
@@ -81,7 +83,8 @@ def status(state: str | None, as_json: bool) -> None:
       avis-data review status
       avis-data review status --state review --json
     """
-    from avis_data.annotation.labels.rounds import ClipState, places
+    from avis_data.annotation.labels.rounds import ClipState
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
@@ -89,7 +92,7 @@ def status(state: str | None, as_json: bool) -> None:
     known = [item.value for item in ClipState]
     if state is not None and state not in known:
         raise ConfigError(f"no state {state!r}; there are: {', '.join(known)}")
-    every = places(workspace)
+    every = WorkspaceLabels(workspace).places()
     shown = [place for place in every if state in (None, place.state.value)]
     if as_json:
         click.echo(json.dumps(_status_json(every, shown), ensure_ascii=False))
@@ -113,7 +116,8 @@ def close(round_name: str, reason: str | None, as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from avis_data.annotation.labels.workspace_labels import refresh_current
+    from avis_data.annotation.labels.tables import update_tables
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.annotation.work.close_round import close_round
     from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
@@ -123,8 +127,9 @@ def close(round_name: str, reason: str | None, as_json: bool) -> None:
     workspace = current_workspace()
     load_recipe(workspace)
     with open_for_work(workspace, "avis-data review close") as ledger:
-        info = close_round(workspace, round_name, now=datetime.now(UTC), reason=reason)
-        refresh_current(workspace, ledger)
+        labels = WorkspaceLabels(workspace)
+        info = close_round(labels, round_name, now=datetime.now(UTC), reason=reason)
+        update_tables(labels, ledger)
     if info.close_reason:
         again = "annotate push --round draft" if info.kind == "draft" else "review start"
         click.echo(f"what was open in it is given out anew by: avis-data {again}", err=True)
@@ -144,12 +149,13 @@ def history(clip_id: str, as_json: bool) -> None:
     Example:
       avis-data review history dog_park_1
     """
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.annotation.work.history import clip_history
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     load_recipe(workspace)
-    found = clip_history(workspace, clip_id)
+    found = clip_history(WorkspaceLabels(workspace), clip_id)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     else:
@@ -166,14 +172,15 @@ def confirm(clip_ids: Sequence[str], as_json: bool) -> None:
     Example:
       avis-data review confirm dog_park_1
     """
-    from avis_data.annotation.labels.workspace_labels import confirm_media
+    from avis_data.annotation.labels.tables import confirm_media
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     load_recipe(workspace)
     with open_for_work(workspace, "avis-data review confirm"):
-        changed = confirm_media(workspace, clip_ids)
+        changed = confirm_media(WorkspaceLabels(workspace), clip_ids)
     click.echo(
         json.dumps({"confirmed": changed}) if as_json else f"{len(changed)} of {len(clip_ids)} clip(s) confirmed"
     )

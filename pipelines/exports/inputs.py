@@ -132,11 +132,12 @@ def gather(
     recipe = load_recipe(workspace)
     truth = truth or recipe.truth
     categories = category_set(recipe.categories)
-    made_for = _truth_of(workspace, include_draft=include_draft)
+    people = labelled_truth(workspace)
+    made_for = _truth_of(workspace, people, include_draft=include_draft)
     tracks = _tracks_of(workspace, made_for)
     labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
-    dropped = {clip_id for clip_id, entry in labelled_truth(workspace).items() if entry.state == "dropped"}
-    chosen, without_truth = _choose_clips(workspace, selection, labelled, dropped)
+    dropped = {clip_id for clip_id, entry in people.items() if entry.state == "dropped"}
+    chosen, without_truth = _choose_clips(workspace, selection, labelled, people)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
     problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
     problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
@@ -171,9 +172,10 @@ def gather(
     )
 
 
-def _truth_of(workspace: Workspace, *, include_draft: bool) -> dict[str, ImportedClip | LabelledTruth]:
+def _truth_of(
+    workspace: Workspace, labels: Mapping[str, LabelledTruth], *, include_draft: bool
+) -> dict[str, ImportedClip | LabelledTruth]:
     """What each clip's truth is from: what a reviewer accepted, else a file, else (if asked for) a draft."""
-    labels = labelled_truth(workspace)
     found: dict[str, ImportedClip | LabelledTruth] = {}
     if include_draft:
         found |= {clip_id: entry for clip_id, entry in labels.items() if entry.state == "draft"}
@@ -186,24 +188,24 @@ def _labels_of(truth: ImportedClip | LabelledTruth | None) -> LabelledTruth | No
 
 
 def _choose_clips(
-    workspace: Workspace, selection: Selection, labelled: Set[str], dropped: Set[str]
+    workspace: Workspace, selection: Selection, labelled: Set[str], people: Mapping[str, LabelledTruth]
 ) -> tuple[list[Clip], tuple[str, ...]]:
     """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
     clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
     if not clips:
         raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
-    clips = [clip for clip in clips if clip.clip_id not in dropped]
+    clips = [clip for clip in clips if clip.clip_id not in people or people[clip.clip_id].state != "dropped"]
     chosen = [clip for clip in clips if selection == "all" or clip.clip_id in labelled]
     if not chosen:
         raise DataError(
             f"{workspace.root}: none of {len(clips)} clips has accepted truth",
-            hint=_without_truth_hint(workspace),
+            hint=_without_truth_hint(people),
         )
     return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
 
 
-def _without_truth_hint(workspace: Workspace) -> str:
-    num_drafts = sum(entry.state == "draft" for entry in labelled_truth(workspace).values())
+def _without_truth_hint(people: Mapping[str, LabelledTruth]) -> str:
+    num_drafts = sum(entry.state == "draft" for entry in people.values())
     if num_drafts:
         return f"avis-data review start; or avis-data export --include draft: {num_drafts} clip(s) have labels"
     return "avis-data import --format ytvis truth.json, or avis-data export --select all"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avis_data.annotation.labels.assignments import Assignment, add_assignments
 from avis_data.annotation.labels.records import (
+    Assignment,
     ClipProblem,
     Interval,
     LabelledClip,
@@ -23,6 +23,7 @@ from avis_data.annotation.labels.records import (
 )
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.store import write_labelled, write_round
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.masks.rle import Rle, encode
 from avis_data.paths import Workspace
@@ -127,8 +128,7 @@ def open_round(
     workspace: Workspace, name: str, given: Mapping[str, Sequence[str | None]], **round_fields: object
 ) -> None:
     """Note who was given which clips, and a project for each person, numbered from 1 by name."""
-    add_assignments(
-        workspace,
+    WorkspaceLabels(workspace).give(
         name,
         [Assignment(clip_id=clip_id, annotator=person) for clip_id in given for person in given[clip_id]],
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from avis_data.annotation.labels import workspace_labels as current
+from avis_data.annotation.labels import tables as label_tables
+from avis_data.annotation.labels import workspace_labels
 from avis_data.annotation.labels.records import MaskOrigin, Verdict
-from avis_data.annotation.labels.workspace_labels import changed_clips, refresh_current
+from avis_data.annotation.labels.tables import TablesReport, changed_clips, update_tables
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.cli.main import main
 from avis_data.errors import DataError, ProblemsError
 from avis_data.io import read_json, sha256_tree
@@ -57,9 +59,9 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def refresh(workspace: Workspace) -> current.CurrentReport:
+def refresh(workspace: Workspace) -> TablesReport:
     with open_for_work(workspace, "test") as ledger:
-        return refresh_current(workspace, ledger)
+        return update_tables(WorkspaceLabels(workspace), ledger)
 
 
 def rows_of(workspace: Workspace, clip_id: str) -> list[MaskRow]:
@@ -125,10 +127,10 @@ def test_a_review_of_imported_truth_takes_its_place_and_gives_it_back(workspace:
 
 
 def test_the_same_again_changes_nothing(workspace: Workspace) -> None:
-    assert len(changed_clips(workspace)) == 6
+    assert len(changed_clips(WorkspaceLabels(workspace))) == 6
     refresh(workspace)
     before = tables(workspace)
-    assert changed_clips(workspace) == [] and refresh(workspace).changed == ()
+    assert changed_clips(WorkspaceLabels(workspace)) == [] and refresh(workspace).changed == ()
     assert tables(workspace) == before
 
 
@@ -160,7 +162,8 @@ def test_killed_between_its_steps_it_is_completed(
     """Once before each step and once after it; the bytes at the end are those of a run that was left alone."""
     whole = make_copy(workspace, tmp_path / "whole")
     refresh(whole)
-    done: Callable[..., object] = getattr(current, step)
+    module = workspace_labels if step == "write_labelled_truth" else label_tables
+    done: Callable[..., object] = getattr(module, step)
     for dies_after in (False, True):
         copy = make_copy(workspace, tmp_path / f"{step}-{dies_after}")
 
@@ -170,7 +173,7 @@ def test_killed_between_its_steps_it_is_completed(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(current, step, dies)
+            patch.setattr(module, step, dies)
             with pytest.raises(KeyboardInterrupt):
                 refresh(copy)
         refresh(copy)
@@ -194,7 +197,7 @@ def test_labels_for_other_stills_are_not_published_until_somebody_looked(
     monkeypatch.chdir(workspace.root)
     assert main(["review", "confirm", "quiet"]) == 0
     assert "1 of 1 clip(s) confirmed" in capsys.readouterr().out
-    assert truth_of(workspace, features=False)["quiet"] == [] and changed_clips(workspace) == []
+    assert truth_of(workspace, features=False)["quiet"] == [] and changed_clips(WorkspaceLabels(workspace)) == []
     assert main(["review", "confirm", "never"]) == 3
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from avis_data.annotation.labels.assignments import Assignment, add_assignments, read_assignments
-from avis_data.annotation.labels.records import Verdict
-from avis_data.annotation.labels.rounds import Place, places, round_names
-from avis_data.annotation.labels.store import read_round
+from avis_data.annotation.labels.records import Assignment, Verdict
+from avis_data.annotation.labels.rounds import Place
+from avis_data.annotation.labels.store import read_assignments, read_round, round_names
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.work.close_round import close_round
 from avis_data.annotation.work.review_plan import Plan, plan_next
 from avis_data.errors import ConfigError, DataError
@@ -28,7 +28,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def standing(workspace: Workspace) -> dict[str, Place]:
-    return {place.clip_id: place for place in places(workspace)}
+    return {place.clip_id: place for place in WorkspaceLabels(workspace).places()}
 
 
 def states(workspace: Workspace) -> dict[str, str]:
@@ -38,7 +38,7 @@ def states(workspace: Workspace) -> dict[str, str]:
 def carry_out(workspace: Workspace, plan: Plan) -> None:
     """What `review start` does, without a server."""
     for name, items in plan.assignments.items():
-        add_assignments(workspace, name, items)
+        WorkspaceLabels(workspace).give(name, items)
         everyone = {item.clip_id: [item.annotator] for item in read_assignments(workspace, name)}
         open_round(workspace, name, everyone)
 
@@ -53,7 +53,7 @@ def test_a_clip_goes_round_until_a_reviewer_accepts_it(workspace: Workspace) -> 
     expected += [("review-2", Verdict.SEND_BACK, "to fix"), ("fix-2", Verdict.DONE, "to review")]
     expected += [("review-3", Verdict.ACCEPT, "accepted")]
     for name, verdict, state in expected:
-        plan = plan_next(workspace, reviewers=[REV])
+        plan = plan_next(WorkspaceLabels(workspace), reviewers=[REV])
         assert list(plan.assignments) == [name]
         (given,) = plan.assignments[name]
         assert given.annotator == (REV if name.startswith("review") else ANN)
@@ -62,21 +62,21 @@ def test_a_clip_goes_round_until_a_reviewer_accepts_it(workspace: Workspace) -> 
         say(workspace, labels("a", name, given.annotator or "", [DOG], verdict, note=f"note of {name}"))
         assert states(workspace)["a"] == state
     assert round_names(workspace) == ["draft", "review", "fix", "review-2", "fix-2", "review-3"]
-    assert plan_next(workspace, reviewers=[REV]).assignments == {}
+    assert plan_next(WorkspaceLabels(workspace), reviewers=[REV]).assignments == {}
     assert standing(workspace)["a"].reviewers == (REV,) and standing(workspace)["a"].authors == (ANN,)
 
 
 def test_the_note_of_the_reviewer_and_what_to_start_from_reach_the_fix(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN]})
     say(workspace, labels("a", "draft", ANN, [DOG], note="the dog is far away", problems=7))
-    plan = plan_next(workspace, reviewers=[REV])
+    plan = plan_next(WorkspaceLabels(workspace), reviewers=[REV])
     (review,) = plan.assignments["review"]
     assert (review.prev_round, review.prev_by) == ("draft", ANN)
     assert "the dog is far away" in review.note and "problem 4; and 2 more" in review.note
     carry_out(workspace, plan)
     reasons = ("mask", "identity")
     say(workspace, labels("a", "review", REV, [DOG], Verdict.SEND_BACK, note="too wide", reasons=reasons))
-    (fix,) = plan_next(workspace).assignments["fix"]
+    (fix,) = plan_next(WorkspaceLabels(workspace)).assignments["fix"]
     assert (fix.prev_round, fix.prev_by) == ("review", REV)
     assert fix.note.splitlines() == [f"Sent back by {REV} (review): mask, identity.", "Their note: too wide"]
 
@@ -110,7 +110,7 @@ def test_a_draft_without_an_end_stays_open(workspace: Workspace, verdict: Verdic
     open_round(workspace, "draft", {"a": [ANN]})
     say(workspace, labels("a", "draft", ANN, [DOG], verdict))
     assert states(workspace)["a"] == "draft" and standing(workspace)["a"].waits_for == (ANN,)
-    assert plan_next(workspace, reviewers=[REV]).assignments == {}
+    assert plan_next(WorkspaceLabels(workspace), reviewers=[REV]).assignments == {}
 
 
 def test_a_draft_that_would_drop_the_clip_is_the_reviewers_to_decide(workspace: Workspace) -> None:
@@ -118,7 +118,7 @@ def test_a_draft_that_would_drop_the_clip_is_the_reviewers_to_decide(workspace: 
     say(workspace, labels("a", "draft", ANN, [], Verdict.DROP))
     place = standing(workspace)["a"]
     assert place.state == "to review" and place.remarks == (f"{ANN} would drop it",)
-    (given,) = plan_next(workspace, reviewers=[REV]).assignments["review"]
+    (given,) = plan_next(WorkspaceLabels(workspace), reviewers=[REV]).assignments["review"]
     assert "would drop this clip" in given.note
 
 
@@ -165,9 +165,9 @@ def test_reviewers_who_disagree_keep_the_clip_open(workspace: Workspace) -> None
 def test_nobody_reviews_their_own_draft_where_there_are_two(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN], "b": [BOB], "c": [ANN]})
     say(workspace, *(labels(name, "draft", person, [DOG]) for name, person in (("a", ANN), ("b", BOB), ("c", ANN))))
-    given = {item.clip_id: item.annotator for item in plan_next(workspace).assignments["review"]}
+    given = {item.clip_id: item.annotator for item in plan_next(WorkspaceLabels(workspace)).assignments["review"]}
     assert given == {"a": BOB, "b": ANN, "c": BOB}
-    alone = plan_next(workspace, reviewers=[ANN])
+    alone = plan_next(WorkspaceLabels(workspace), reviewers=[ANN])
     assert [item.clip_id for item in alone.assignments["review"]] == ["b"]
     assert sorted(alone.without_reviewer) == ["a", "c"] and ANN in alone.without_reviewer["a"]
 
@@ -175,8 +175,8 @@ def test_nobody_reviews_their_own_draft_where_there_are_two(workspace: Workspace
 def test_one_person_may_review_alone_and_it_is_said(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN]})
     say(workspace, labels("a", "draft", ANN, [DOG]))
-    assert [item.annotator for item in plan_next(workspace).assignments["review"]] == [None], "anyone"
-    plan = plan_next(workspace, reviewers=[ANN])
+    assert [item.annotator for item in plan_next(WorkspaceLabels(workspace)).assignments["review"]] == [None], "anyone"
+    plan = plan_next(WorkspaceLabels(workspace), reviewers=[ANN])
     assert [item.annotator for item in plan.assignments["review"]] == [ANN]
     carry_out(workspace, plan)
     say(workspace, labels("a", "review", ANN, [DOG], Verdict.ACCEPT))
@@ -186,15 +186,15 @@ def test_one_person_may_review_alone_and_it_is_said(workspace: Workspace) -> Non
 def test_reviews_are_shared_out_and_stay_with_the_one_who_asked(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN], "b": [ANN], "c": [ANN]})
     say(workspace, *(labels(name, "draft", ANN, [DOG]) for name in "abc"))
-    plan = plan_next(workspace, reviewers=[REV, BOB])
+    plan = plan_next(WorkspaceLabels(workspace), reviewers=[REV, BOB])
     given = {item.clip_id: item.annotator for item in plan.assignments["review"]}
     assert given == {"a": REV, "b": BOB, "c": REV}
     carry_out(workspace, plan)
-    assert plan_next(workspace, reviewers=[REV, BOB]).assignments == {}, "a second plan adds nothing"
+    assert plan_next(WorkspaceLabels(workspace), reviewers=[REV, BOB]).assignments == {}, "a second plan adds nothing"
     say(workspace, labels("b", "review", BOB, [DOG], Verdict.SEND_BACK))
-    carry_out(workspace, plan_next(workspace, reviewers=[REV, BOB]))
+    carry_out(workspace, plan_next(WorkspaceLabels(workspace), reviewers=[REV, BOB]))
     say(workspace, labels("b", "fix", ANN, [DOG]))
-    again = plan_next(workspace, reviewers=[REV, BOB]).assignments
+    again = plan_next(WorkspaceLabels(workspace), reviewers=[REV, BOB]).assignments
     assert {name: [(item.clip_id, item.annotator) for item in items] for name, items in again.items()} == {
         "review-2": [("b", BOB)]
     }
@@ -203,7 +203,9 @@ def test_reviews_are_shared_out_and_stay_with_the_one_who_asked(workspace: Works
 def test_what_was_planned_and_not_pushed_is_said(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN]})
     say(workspace, labels("a", "draft", ANN, [DOG]))
-    add_assignments(workspace, "review", plan_next(workspace, reviewers=[REV]).assignments["review"])
+    WorkspaceLabels(workspace).give(
+        "review", plan_next(WorkspaceLabels(workspace), reviewers=[REV]).assignments["review"]
+    )
     place = standing(workspace)["a"]
     assert place.state == "review" and place.waits_for == (REV,) and place.remarks == ("not on the server yet",)
 
@@ -211,7 +213,7 @@ def test_what_was_planned_and_not_pushed_is_said(workspace: Workspace) -> None:
 def test_labels_that_changed_after_they_were_given_to_review_are_told(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN]})
     say(workspace, labels("a", "draft", ANN, [DOG], project_id=1))
-    carry_out(workspace, plan_next(workspace, reviewers=[REV]))
+    carry_out(workspace, plan_next(WorkspaceLabels(workspace), reviewers=[REV]))
     assert standing(workspace)["a"].remarks == ()
     say(workspace, labels("a", "draft", ANN, [], project_id=1, updated_at="2026-01-05T00:00:00Z"))
     assert standing(workspace)["a"].remarks == (f"{ANN} changed the labels of draft after they were given to review",)
@@ -221,35 +223,35 @@ def test_a_round_is_not_closed_while_somebody_is_at_work(workspace: Workspace) -
     open_round(workspace, "draft", {"a": [ANN], "b": [BOB]})
     say(workspace, labels("a", "draft", ANN, [DOG]))
     with pytest.raises(ConfigError, match=f"1 clip\\(s\\) are open: b waits for {BOB}"):
-        close_round(workspace, "draft", now=NOW)
+        close_round(WorkspaceLabels(workspace), "draft", now=NOW)
     assert read_round(workspace, "draft").closed_at is None
     with pytest.raises(DataError, match="no round 'review'"):
-        close_round(workspace, "review", now=NOW)
+        close_round(WorkspaceLabels(workspace), "review", now=NOW)
     say(workspace, labels("b", "draft", BOB, [DOG]))
-    info = close_round(workspace, "draft", now=NOW, reason="not needed")
+    info = close_round(WorkspaceLabels(workspace), "draft", now=NOW, reason="not needed")
     assert (info.closed_at, info.close_reason) == ("2026-02-03T04:05:06+00:00", None)
-    later = close_round(workspace, "draft", now=datetime(2027, 1, 1, tzinfo=UTC))
+    later = close_round(WorkspaceLabels(workspace), "draft", now=datetime(2027, 1, 1, tzinfo=UTC))
     assert later == info == read_round(workspace, "draft")
 
 
 def test_what_a_closed_round_left_open_goes_on_in_the_next(workspace: Workspace) -> None:
     open_round(workspace, "draft", {"a": [ANN], "b": [ANN]})
     say(workspace, labels("a", "draft", ANN, [DOG]), labels("b", "draft", ANN, [DOG], Verdict.UNSURE))
-    close_round(workspace, "draft", now=NOW, reason="out of time")
+    close_round(WorkspaceLabels(workspace), "draft", now=NOW, reason="out of time")
     assert states(workspace) == {"a": "to review", "b": "unlabelled", "c": "unlabelled"}
-    carry_out(workspace, plan_next(workspace, reviewers=[REV]))
-    close_round(workspace, "review", now=NOW, reason="rev left")
+    carry_out(workspace, plan_next(WorkspaceLabels(workspace), reviewers=[REV]))
+    close_round(WorkspaceLabels(workspace), "review", now=NOW, reason="rev left")
     assert read_round(workspace, "review").close_reason == "rev left"
     assert states(workspace)["a"] == "to review"
-    plan = plan_next(workspace, reviewers=[BOB])
+    plan = plan_next(WorkspaceLabels(workspace), reviewers=[BOB])
     assert [(name, [item.clip_id for item in items]) for name, items in plan.assignments.items()] == [
         ("review-2", ["a"])
     ]
     carry_out(workspace, plan)
     say(workspace, labels("a", "review-2", BOB, [DOG], Verdict.SEND_BACK))
-    carry_out(workspace, plan_next(workspace))
-    close_round(workspace, "fix-2", now=NOW, reason="ann is ill")
-    assert states(workspace)["a"] == "to fix" and list(plan_next(workspace).assignments) == ["fix-3"]
+    carry_out(workspace, plan_next(WorkspaceLabels(workspace)))
+    close_round(WorkspaceLabels(workspace), "fix-2", now=NOW, reason="ann is ill")
+    assert states(workspace)["a"] == "to fix" and list(plan_next(WorkspaceLabels(workspace)).assignments) == ["fix-3"]
 
 
 def test_damaged_files_are_named(workspace: Workspace) -> None:
@@ -257,11 +259,11 @@ def test_damaged_files_are_named(workspace: Workspace) -> None:
     path = workspace.annotations / "draft" / "assignments.json"
     path.write_text('{"assignments": [{"clip_id": "../x"}]}')
     with pytest.raises(DataError, match=r"assignments\.json"):
-        places(workspace)
+        WorkspaceLabels(workspace).places()
 
 
 def test_an_assignment_once_made_stays(workspace: Workspace) -> None:
     first = Assignment(clip_id="a", annotator=ANN, note="one")
-    add_assignments(workspace, "draft", [first])
-    merged = add_assignments(workspace, "draft", [Assignment(clip_id="a", annotator=ANN, note="two")])
+    WorkspaceLabels(workspace).give("draft", [first])
+    merged = WorkspaceLabels(workspace).give("draft", [Assignment(clip_id="a", annotator=ANN, note="two")])
     assert merged == [first] == read_assignments(workspace, "draft")

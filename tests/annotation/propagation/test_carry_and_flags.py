@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from avis_data.annotation.labels.first_labels import flags_note
 from avis_data.annotation.propagation.carrier import Carried
 from avis_data.annotation.propagation.carry import CarriedClip, carry
 from avis_data.annotation.propagation.flags import flags_of
 from avis_data.annotation.propagation.footage import Shot
-from avis_data.annotation.work.flag_notes import flags_note
 from avis_data.masks.rle import Rle, decode, encode
 
 SIZE = (40, 60)

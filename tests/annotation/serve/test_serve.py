@@ -28,7 +28,7 @@ from avis_data.annotation.labelstudio.settings import (
 from avis_data.annotation.serve.environment import default_environment, install, is_installed
 from avis_data.annotation.serve.server_processes import check_port, end_left_over, keep_children, start
 from avis_data.annotation.serve.servers import ServeOptions, label_studio_only
-from avis_data.annotation.work.sync import pull_workspace
+from avis_data.annotation.work.pull import pull_workspace
 from avis_data.cli.main import main
 from avis_data.errors import DataError, ToolError
 from avis_data.paths import Workspace

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from avis_data.annotation.labels.assignments import Assignment, add_assignments
-from avis_data.annotation.labels.records import Interval, Verdict
-from avis_data.annotation.labels.rounds import ClipState, places
+from avis_data.annotation.labels.first_labels import first_labels
+from avis_data.annotation.labels.records import Assignment, Interval, Verdict
+from avis_data.annotation.labels.rounds import ClipState
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.tasks import task_of
-from avis_data.annotation.work.draft import assign, current_draft, first_labels, num_twice, plan_draft
+from avis_data.annotation.work.draft import assign, current_draft, num_twice, plan_draft
 from avis_data.annotation.work.review_plan import plan_next
 from avis_data.cli.main import main
 from avis_data.manifest import read_manifest
@@ -27,9 +28,9 @@ DOG = track("dog_1", {0: square(1, 1)}, [(0, 1)])
 
 def people(workspace: Workspace, *names: str, double: float = 0.0) -> dict[str, list[str | None]]:
     """Who has which clip in a plan for all clips of the workspace."""
-    clips = [place.clip_id for place in places(workspace)]
+    clips = [place.clip_id for place in WorkspaceLabels(workspace).places()]
     found: dict[str, list[str | None]] = {}
-    for item in plan_draft(workspace, clips, annotators=names, double=double, seed=0):
+    for item in plan_draft(WorkspaceLabels(workspace), clips, annotators=names, double=double, seed=0):
         found.setdefault(item.clip_id, []).append(item.annotator)
     return found
 
@@ -49,8 +50,8 @@ def test_clips_that_were_given_to_one_get_a_second_when_it_is_asked_for_later(tm
     say(workspace, labels("a", "draft", ANN, [DOG], project_id=2))  # past its draft: a reviewer may have it already
     given = people(workspace, ANN, BOB, double=1.0)
     assert given == {"a": [ANN], "b": [BOB, ANN], "c": [None], "d": [ANN, BOB]}
-    add_assignments(
-        workspace, "draft", [Assignment(clip_id=name, annotator=who) for name, all_ in given.items() for who in all_]
+    WorkspaceLabels(workspace).give(
+        "draft", [Assignment(clip_id=name, annotator=who) for name, all_ in given.items() for who in all_]
     )
     assert people(workspace, ANN, BOB, double=1.0) == {name: sorted(who, key=str) for name, who in given.items()}
     assert people(workspace, DAN) == people(workspace, ANN, BOB), "nothing is taken from anybody"
@@ -74,7 +75,7 @@ def test_loudness_is_suggested_for_the_only_category_of_a_clip(
     tone = np.zeros(clip.num_seconds * 16000, dtype=np.float32)
     tone[33600:62400] = 0.5 * np.sin(2 * np.pi * 440 * np.arange(28800) / 16000)  # 2.1 to 3.9 s
     soundfile.write(workspace.clip_dir("a") / "audio.wav", tone, 16000, subtype="PCM_16")
-    start = first_labels(workspace, clip.model_copy(update={"categories": named}))
+    start = first_labels(WorkspaceLabels(workspace), clip.model_copy(update={"categories": named}))
     assert [item.identity for item in start.tracks] == identities
     for item in start.tracks:
         assert item.intervals == (Interval(start_s=2, end_s=4),) and item.masks == ()
@@ -94,18 +95,22 @@ def test_what_a_closed_draft_left_open_is_given_out_anew(
     open_round(workspace, "draft", {"a": [ANN], "b": [DAN], "c": [DAN]})
     say(workspace, labels("a", "draft", ANN, [DOG], project_id=1))
     say(workspace, labels("c", "draft", DAN, [DOG], Verdict.UNSURE, project_id=2))
-    assert current_draft(workspace) == "draft"
+    assert current_draft(WorkspaceLabels(workspace)) == "draft"
     assert main(["review", "close", "draft", "--reason", "dan left"]) == 0
     assert "avis-data annotate push --round draft" in capsys.readouterr().err
-    assert current_draft(workspace) == "draft-2"
+    assert current_draft(WorkspaceLabels(workspace)) == "draft-2"
     assert people(workspace, BOB) == {"b": [BOB], "c": [BOB]}
     assert main(["annotate", "push", "--round", "draft", "--annotators", BOB, "--dry-run", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["round"], said["num_labelled"], said["parts"]) == ("draft-2", 1, [{"annotator": BOB, "clips": 2}])
     open_round(workspace, "draft-2", {"b": [BOB], "c": [BOB]})
-    assert [place.state for place in places(workspace)] == [ClipState.TO_REVIEW, ClipState.DRAFT, ClipState.DRAFT]
+    assert [place.state for place in WorkspaceLabels(workspace).places()] == [
+        ClipState.TO_REVIEW,
+        ClipState.DRAFT,
+        ClipState.DRAFT,
+    ]
     say(workspace, labels("b", "draft-2", BOB, [DOG], project_id=1))
-    given = plan_next(workspace, reviewers=[ANN, BOB]).assignments
+    given = plan_next(WorkspaceLabels(workspace), reviewers=[ANN, BOB]).assignments
     assert {item.clip_id: (name, item.annotator) for name in given for item in given[name]} == {
         "a": ("review", BOB),
         "b": ("review-2", ANN),

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from avis_data.annotation.labels.changes import changes_between
-from avis_data.annotation.labels.prefill import ClipTask, write_pushed
-from avis_data.annotation.labels.records import LabelledTrack, Verdict
+from avis_data.annotation.labels.records import ClipTask, LabelledTrack, Verdict
+from avis_data.annotation.labels.store import write_pushed
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.work.history import clip_history
 from avis_data.cli.main import main
 from avis_data.paths import Workspace
@@ -71,7 +72,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def test_the_way_of_a_clip(workspace: Workspace) -> None:
-    first, second = clip_history(workspace, "a").steps
+    first, second = clip_history(WorkspaceLabels(workspace), "a").steps
     assert first.changes is None and (first.num_tracks, first.num_masks) == (1, 3)
     assert second.changes is not None
     assert second.changes.lines() == ["dog_1 changed: 1 mask(s) removed (page 3); sounds 0-3 s -> 0-2 s"]

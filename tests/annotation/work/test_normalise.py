@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256
-from avis_data.annotation.labels.prefill import ClipTask
-from avis_data.annotation.labels.records import Interval, LabelledClip, LabelledMask, LabelledTrack, MaskOrigin, Verdict
+from avis_data.annotation.labels.records import (
+    ClipTask,
+    Interval,
+    LabelledClip,
+    LabelledMask,
+    LabelledTrack,
+    MaskOrigin,
+    Verdict,
+)
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labelstudio.regions import mask_regions, regions_from_tracks, sounding_region
 from avis_data.annotation.work.normalise import Context, normalise

@@ -12,10 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from avis_data.annotation.labels.assignments import read_assignments
-from avis_data.annotation.labels.prefill import ClipTask
-from avis_data.annotation.labels.records import Interval, RoundKind
-from avis_data.annotation.labels.store import read_round
+from avis_data.annotation.labels.records import ClipTask, Interval, RoundKind
+from avis_data.annotation.labels.store import read_assignments, read_round
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.configuration import label_config, same_config
 from avis_data.annotation.labelstudio.settings import connect, read_settings, write_settings
 from avis_data.annotation.labelstudio.tasks import task_labels
@@ -135,7 +134,7 @@ def test_an_answer_that_got_lost_leaves_no_doubles(label_studio: TestServer) -> 
 def _push_many(root: Path, count: int) -> None:
     client, settings = connect(Workspace(root))
     clips = (ClipTask(clip_id=f"c{number}") for number in range(count))
-    push_round(Workspace(root), client, settings, round_name="draft", annotator=None, clips=clips)
+    push_round(WorkspaceLabels(Workspace(root)), client, settings, round_name="draft", annotator=None, clips=clips)
 
 
 @pytest.mark.slow
@@ -180,7 +179,14 @@ def test_a_clip_that_is_not_there_is_told(label_studio: TestServer) -> None:
         push(workspace, clip_ids=["nope"])
     client, settings = connect(workspace)
     with pytest.raises(DataError, match="no clip 'gone'"):
-        push_round(workspace, client, settings, round_name="draft", annotator=None, clips=[ClipTask(clip_id="gone")])
+        push_round(
+            WorkspaceLabels(workspace),
+            client,
+            settings,
+            round_name="draft",
+            annotator=None,
+            clips=[ClipTask(clip_id="gone")],
+        )
 
 
 def test_the_command(label_studio: TestServer, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from avis_data.annotation.agreement.adjudication import compare_rounds
-from avis_data.annotation.labels.assignments import Assignment, add_assignments
-from avis_data.annotation.labels.prefill import ClipTask, write_pushed
-from avis_data.annotation.labels.records import Verdict
+from avis_data.annotation.labels.records import Assignment, ClipTask, Verdict
+from avis_data.annotation.labels.store import write_pushed
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.work.review_plan import plan_next
 from avis_data.cli.main import main
 from avis_data.io import read_json
@@ -84,7 +84,9 @@ def test_a_folder_that_is_no_workspace_is_left_alone(
 
 
 def test_a_clip_that_was_labelled_twice_goes_to_a_third_with_both(workspace: Workspace) -> None:
-    given = {item.clip_id: item for item in plan_next(workspace, reviewers=[ANN, REV]).assignments["review"]}
+    given = {
+        item.clip_id: item for item in plan_next(WorkspaceLabels(workspace), reviewers=[ANN, REV]).assignments["review"]
+    }
     assert sorted(given) == ["a", "b"] and {item.annotator for item in given.values()} == {REV}
     assert given["a"].prev_by == BOB, "the draft with fewer problems is shown"
     assert given["b"].prev_by == ANN, "of equal ones the first name"
@@ -115,7 +117,7 @@ def test_a_review_is_compared_with_what_the_reviewer_found(
 ) -> None:
     given = {"prev_round": "draft", "prev_by": ANN}
     clips = {"a": [DOG], "b": [DOG], "c": []}
-    add_assignments(workspace, "review", [Assignment(clip_id=name, annotator=REV, **given) for name in clips])
+    WorkspaceLabels(workspace).give("review", [Assignment(clip_id=name, annotator=REV, **given) for name in clips])
     for name, tracks in clips.items():
         write_pushed(workspace, "review", ClipTask(clip_id=name, tracks=tuple(tracks)), REV)
     open_round(workspace, "review", {})
@@ -140,10 +142,10 @@ def test_a_review_is_compared_with_what_the_reviewer_found(
 def test_a_reviewer_who_drops_what_its_author_would_drop_agrees(workspace: Workspace) -> None:
     say(workspace, labels("c", "draft", ANN, [DOG], Verdict.DROP, project_id=1))
     item = Assignment(clip_id="c", annotator=REV, prev_round="draft", prev_by=ANN)
-    add_assignments(workspace, "review", [item])
+    WorkspaceLabels(workspace).give("review", [item])
     write_pushed(workspace, "review", ClipTask(clip_id="c", tracks=(DOG,)), REV)
     say(workspace, labels("c", "review", REV, [DOG], Verdict.DROP))
-    assert [item.disagreement for item in compare_rounds(workspace, "review")] == [0.0]
+    assert [item.disagreement for item in compare_rounds(WorkspaceLabels(workspace), "review")] == [0.0]
 
 
 class Page(HTMLParser):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from avis_data.annotation.labels.records import LabelledTrack
-from avis_data.annotation.labels.rounds import places
 from avis_data.annotation.labels.store import read_round
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import IMAGE, NOTE, REASON, VERDICT
 from avis_data.annotation.labelstudio.regions import regions_from_tracks
@@ -82,7 +82,7 @@ class Team:
     rev: Person
 
     def states(self) -> dict[str, str]:
-        return {place.clip_id: str(place.state) for place in places(self.workspace)}
+        return {place.clip_id: str(place.state) for place in WorkspaceLabels(self.workspace).places()}
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_killed_while_starting_it_is_completed_and_nothing_is_doubled(
     assert main(start) == 0 and main(start) == 0
     given = [*rev.tasks(workspace, "review"), *bob.tasks(workspace, "review")]
     assert sorted(given) == ["a", "b", "c"]
-    assert {place.remarks for place in places(workspace)} == {()}
+    assert {place.remarks for place in WorkspaceLabels(workspace).places()} == {()}
     for project in read_round(workspace, "review").projects:
         settings = rev.client.project(project.project_id)
         assert settings is not None and settings["model_version"] == START, "else the pages are empty"

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from avis_data.annotation.work.still_preview import clips_without_video, preview_from_stills
+from avis_data.annotation.work.previews import clips_without_video, preview_from_stills
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.recipe import PreviewOptions
 from avis_data.records import Clip, Video

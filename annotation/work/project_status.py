@@ -1,23 +1,17 @@
-"""Pull a workspace's rounds under its lock, and how far the projects on the server are."""
+"""How far the projects of all rounds are on the server."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
 from avis_data.annotation.labels.records import RoundInfo, RoundProject
-from avis_data.annotation.labels.store import rounds
-from avis_data.annotation.labels.workspace_labels import refresh_current
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.settings import connect
-from avis_data.annotation.work.pull import PullReport, pull_rounds
-from avis_data.annotation.work.pull_marks import SeenTasks
+from avis_data.annotation.work.pulled_tasks import PulledTasks
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.lock import open_for_work
 
-__all__ = ["ProjectStatus", "project_statuses", "pull_workspace"]
+__all__ = ["ProjectStatus", "project_statuses"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,34 +34,17 @@ class ProjectStatus:
         return dict(self.__dict__)
 
 
-def pull_workspace(workspace: Workspace, *, names: Sequence[str] = (), force: bool = False) -> PullReport:
-    """Pull rounds, then make the workspace's current labels anew from all that is known.
-
-    Raises:
-        BusyError: if another command is at work in the workspace.
-        ToolError: if the server does not answer.
-    """
-    client, _ = connect(workspace)
-    with (
-        open_for_work(workspace, "avis-data annotate pull") as ledger,
-        tqdm(desc="pull", unit="task", disable=None) as bar,
-    ):
-        report = pull_rounds(workspace, client, names=names, force=force, on_task=lambda _: bar.update() and None)
-        refresh_current(workspace, ledger)
-    return report
-
-
 def project_statuses(workspace: Workspace) -> list[ProjectStatus]:
     """How far the projects of all rounds are. Raises ToolError if the server does not answer."""
     client, _ = connect(workspace)
     return [
-        _status(client, info, project, SeenTasks(workspace, info.name))
-        for info in rounds(workspace)
+        _status(client, info, project, PulledTasks(workspace, info.name))
+        for info in WorkspaceLabels(workspace).rounds()
         for project in info.projects
     ]
 
 
-def _status(client: LabelStudio, info: RoundInfo, project: RoundProject, seen: SeenTasks) -> ProjectStatus:
+def _status(client: LabelStudio, info: RoundInfo, project: RoundProject, seen: PulledTasks) -> ProjectStatus:
     there = client.project(project.project_id) is not None
     tasks = list(map(_light, client.tasks(project.project_id))) if there else []
     to_pull = 0

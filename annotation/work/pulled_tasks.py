@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
@@ -15,19 +16,21 @@ from avis_data.annotation.labels.store import round_dir
 from avis_data.io import write_lines
 from avis_data.paths import Workspace
 
-__all__ = ["SeenTask", "SeenTasks"]
+__all__ = ["PulledTask", "PulledTasks"]
 
 
-class SeenTask:
+@dataclass(frozen=True, slots=True)
+class PulledTask:
     """A task as it was pulled last."""
 
-    __slots__ = ("clip_id", "deleted", "project_id", "updated_at")
+    project_id: int
+    clip_id: str
+    updated_at: str
+    deleted: bool = False
+    """On the server; said once."""
 
-    def __init__(self, project_id: int, clip_id: str, updated_at: str, deleted: bool = False) -> None:
-        self.project_id, self.clip_id, self.updated_at, self.deleted = project_id, clip_id, updated_at, deleted
 
-
-class SeenTasks:
+class PulledTasks:
     """The tasks of a round that were pulled, by id; open it as a context."""
 
     def __init__(self, workspace: Workspace, round_name: str) -> None:
@@ -38,7 +41,7 @@ class SeenTasks:
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Written whole first: a line that a kill tore would swallow the next one.
-        write_lines(self._path, (_line(task_id, seen) for task_id, seen in sorted(self._known.items())))
+        write_lines(self._path, (_line(task_id, task) for task_id, task in sorted(self._known.items())))
         self._out = self._path.open("a", encoding="utf-8")
         return self
 
@@ -47,33 +50,33 @@ class SeenTasks:
             os.fsync(self._out.fileno())
             self._out.close()
 
-    def get(self, task_id: int) -> SeenTask | None:
+    def get(self, task_id: int) -> PulledTask | None:
         """The task as it was pulled last, if it was."""
         return self._known.get(task_id)
 
-    def items(self) -> Iterable[tuple[int, SeenTask]]:
+    def items(self) -> Iterable[tuple[int, PulledTask]]:
         """All of them, by id."""
         return sorted(self._known.items())
 
-    def note(self, task_id: int, seen: SeenTask) -> None:
+    def note(self, task_id: int, task: PulledTask) -> None:
         """Remember a state; call it when all that was made of it is on the disk."""
         assert self._out is not None
-        self._known[task_id] = seen
-        self._out.write(_line(task_id, seen) + "\n")
+        self._known[task_id] = task
+        self._out.write(_line(task_id, task) + "\n")
         self._out.flush()
 
 
-def _line(task_id: int, seen: SeenTask) -> str:
-    return json.dumps([task_id, seen.project_id, seen.clip_id, seen.updated_at, seen.deleted])
+def _line(task_id: int, task: PulledTask) -> str:
+    return json.dumps([task_id, task.project_id, task.clip_id, task.updated_at, task.deleted])
 
 
-def _read(path: Path) -> dict[int, SeenTask]:
-    found: dict[int, SeenTask] = {}
+def _read(path: Path) -> dict[int, PulledTask]:
+    found: dict[int, PulledTask] = {}
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 task_id, *values = json.loads(line)
-                found[int(task_id)] = SeenTask(*values)
+                found[int(task_id)] = PulledTask(*values)
             except (ValueError, TypeError):
                 continue  # torn by a kill: that task is asked for again
     return found

@@ -1,20 +1,46 @@
-"""Something to play for clips that came as stills and sound, without a video: each still for its second."""
+"""Something to play for every clip that people label: its small copy, or its stills, each for its second."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 import ffmpeg
 
+from avis_data.errors import ItemError
 from avis_data.io import atomic_path
 from avis_data.manifest import read_manifest
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
 from avis_data.paths import Workspace
-from avis_data.recipe import PreviewOptions
+from avis_data.pipelines.engine.executors.local import LocalExecutors
+from avis_data.pipelines.steps import StepRequest, do_steps
+from avis_data.recipe import PreviewOptions, load_recipe
 from avis_data.records import Clip, Video
 
-__all__ = ["clips_without_video", "preview_from_stills"]
+__all__ = ["clips_without_video", "has_preview", "make_previews", "preview_from_stills"]
 
 _FILE = "preview.mp4"
 _FPS = 10  # players jump to where there is a picture
+
+
+def make_previews(workspace: Workspace, clips: Mapping[str, Clip], workers: int) -> None:
+    """Make what is missing: through the stage, and for clips that have no video from their stills."""
+    recipe = load_recipe(workspace)
+    without_video = clips_without_video(workspace)
+    missing = [name for name in clips if not has_preview(workspace, name)]
+    if set(missing) - without_video:
+        request = StepRequest(steps=["preview"], executors=LocalExecutors(workers=workers))
+        for _ in do_steps(workspace, recipe, request, command="avis-data annotate push"):
+            pass  # what failed is in the ledger, and has no preview
+    for name in missing:
+        if name in without_video:
+            with suppress(ItemError):  # it is told as a clip without preview
+                preview_from_stills(workspace, clips[name], recipe.preview)
+
+
+def has_preview(workspace: Workspace, clip_id: str) -> bool:
+    """Whether there is something to play for a clip."""
+    return (workspace.clip_dir(clip_id) / _FILE).is_file()
 
 
 def clips_without_video(workspace: Workspace) -> set[str]:

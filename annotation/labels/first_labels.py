@@ -1,0 +1,116 @@
+"""What is known of a clip before anyone looks: masks of propagation or of a file, spans of sound from loudness."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from avis_data.annotation.labels.records import (
+    ClipTask,
+    Flag,
+    Interval,
+    LabelledMask,
+    LabelledTrack,
+    MaskOrigin,
+)
+from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, states
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+from avis_data.features.activity import clip_activity
+from avis_data.masks.table import read_masks
+from avis_data.paths import Workspace
+from avis_data.records import Clip, MaskRow, State
+
+__all__ = ["first_labels", "flags_note", "imported_tracks"]
+
+
+def first_labels(labels: WorkspaceLabels, clip: Clip) -> ClipTask:
+    """What is known of a clip: masks of propagation, else of an imported file, and spans suggested from loudness.
+
+    A track whose source says when it sounds keeps that; the others get the seconds in which they are seen and
+    something is heard. Where no mask is known and the list names one category only, its first object gets all seconds
+    in which something is heard: with several, loudness does not tell whose they are.
+    """
+    spans = clip_activity(labels.workspace.clip_dir(clip.clip_id) / "audio.wav")
+    active = [Interval(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
+    any_sound = heard_seconds(active, clip.num_seconds, share=0.0)
+    found = labels.prelabels(clip.clip_id)
+    tracks = found.tracks if found is not None else imported_tracks(labels.workspace, clip)
+    if not tracks:
+        tracks = _only_object(labels, clip, active)
+    return ClipTask(
+        clip_id=clip.clip_id,
+        tracks=tuple(_with_spans(track, active, clip.num_seconds) for track in tracks),
+        silence=intervals_from_seconds([not heard for heard in any_sound]),
+        flags=found.flags if found is not None else (),
+        note=f"masks from {found.source}" if found is not None and found.tracks else "",
+    )
+
+
+def flags_note(flags: Iterable[Flag]) -> str:
+    """One line with the flagged pages, counted from 1 as the page does, in their order; empty if there are none."""
+    said = [_flag_text(flag) for flag in sorted(flags, key=lambda flag: (flag.second, flag.identity or ""))]
+    return f"Look first at: {'; '.join(said)}" if said else ""
+
+
+def _flag_text(flag: Flag) -> str:
+    name = f" {flag.identity}" if flag.identity else ""
+    return f"page {flag.second + 1}{name} ({flag.message})"
+
+
+def _only_object(labels: WorkspaceLabels, clip: Clip, active: Sequence[Interval]) -> tuple[LabelledTrack, ...]:
+    intervals = intervals_from_seconds(heard_seconds(active, clip.num_seconds))
+    if len(clip.categories) != 1 or clip.categories[0] not in labels.categories or not intervals:
+        return ()
+    (category,) = clip.categories
+    found = states(intervals, (), clip.num_seconds)
+    return (LabelledTrack(identity=f"{category}_1", category=category, intervals=intervals, states=found, masks=()),)
+
+
+def _with_spans(track: LabelledTrack, active: Sequence[Interval], num_seconds: int) -> LabelledTrack:
+    if track.intervals:
+        return track
+    heard = heard_seconds(active, num_seconds)
+    seen = {mask.second for mask in track.masks}
+    intervals = intervals_from_seconds([heard[second] and second in seen for second in range(num_seconds)])
+    return track.model_copy(update={"intervals": intervals, "states": states(intervals, seen, num_seconds)})
+
+
+def imported_tracks(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ...]:
+    """Tracks of an imported file, numbered within their category by their first second."""
+    of_clip = (row for _, rows in read_masks(workspace.masks, [clip.clip_id]) for row in rows)
+    rows = [row for row in of_clip if row.counts is not None and row.round == "import"]
+    by_track: dict[str, list[MaskRow]] = {}
+    for row in rows:
+        by_track.setdefault(row.track_id, []).append(row)
+    numbers: Counter[str] = Counter()
+    tracks = []
+    for track_rows in sorted(by_track.values(), key=lambda rows: (rows[0].second, rows[0].track_id)):
+        category = track_rows[0].category
+        numbers[category] += 1
+        tracks.append(_track(f"{category}_{numbers[category]}", track_rows, clip.num_seconds))
+    return tuple(tracks)
+
+
+def _track(identity: str, rows: Sequence[MaskRow], num_seconds: int) -> LabelledTrack:
+    sounding = {row.second for row in rows if row.state is State.SOUNDING}
+    intervals = intervals_from_seconds([second in sounding for second in range(num_seconds)])
+    return LabelledTrack(
+        identity=identity,
+        category=rows[0].category,
+        intervals=intervals,
+        states=states(intervals, {row.second for row in rows}, num_seconds),
+        masks=tuple(mask for row in rows if (mask := _mask(row)) is not None),
+    )
+
+
+def _mask(row: MaskRow) -> LabelledMask | None:
+    if row.counts is None:
+        return None
+    return LabelledMask(
+        second=row.second,
+        height=row.height,
+        width=row.width,
+        counts=row.counts,
+        origin=MaskOrigin.IMPORTED,
+        annotator=row.annotator,
+    )
