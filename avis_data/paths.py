@@ -86,9 +86,9 @@ class Workspace:
         """Folder of one clip: `frames/`, `audio.wav`, `times.json`, `preview.mp4`."""
         return self.root / "clips" / checked_id(clip_id)
 
-    def frame(self, clip_id: str, second: int) -> Path:
-        """One still, by its number: at one per second, the second that it stands for."""
-        return self.clip_dir(clip_id) / "frames" / f"{second:05d}.jpg"
+    def frame(self, clip_id: str, frame: int) -> Path:
+        """One still, by its number from 0."""
+        return self.clip_dir(clip_id) / "frames" / f"{frame:05d}.jpg"
 
     def relative(self, path: Path) -> str:
         """The path as it is written into files: relative, with slashes."""

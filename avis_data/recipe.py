@@ -12,23 +12,28 @@ from avis_data.config import config_from_yaml, validated
 from avis_data.errors import ConfigError
 from avis_data.io import write_text
 from avis_data.paths import Workspace
-from avis_data.records import Fps, FrameAt, Record, Sampled
+from avis_data.records import Fps, FrameAt, Record
 
 __all__ = [
     "DEFAULT_RECIPE",
     "EmbedOptions",
     "ExtractOptions",
     "FetchOptions",
+    "FrontEnd",
     "PreviewOptions",
     "Recipe",
     "Truth",
     "create_workspace",
+    "front_end_of",
     "load_recipe",
     "parse_shipped_recipe",
     "shipped_recipe",
 ]
 
 DEFAULT_RECIPE = "aviseg"
+
+FrontEnd = Literal["official", "causal"]
+"""How sound is cut for VGGish: each second on its own (specs: AVISM), or the 0.96 s before an instant (specs: RCF)."""
 
 Truth = Literal["sounding", "visible"]
 """Of which masks a dataset's truth is: of what sounds (AVISeg), or of all that is seen, sounding or not (AVIS)."""
@@ -44,7 +49,7 @@ class FetchOptions(Record):
     timeout_s: float = Field(default=1800.0, gt=0, description="A download that takes longer is ended.")
 
 
-class ExtractOptions(Sampled):
+class ExtractOptions(Record):
     """How stills and sound are taken from a clip's span."""
 
     fps: Fps = 1.0
@@ -71,7 +76,7 @@ class PreviewOptions(Record):
 class EmbedOptions(Record):
     """VGGish embeddings, one per still."""
 
-    front_end: Literal["official", "causal"] = Field(
+    front_end: FrontEnd = Field(
         default="official",
         description="official: each second on its own (specs: AVISM), for one still per second; "
         "causal: the 0.96 s before each still's instant (specs: RCF), for other rates.",
@@ -106,10 +111,15 @@ class Recipe(Record):
 
     @model_validator(mode="after")
     def _front_end_goes_with_rate(self) -> Recipe:
-        wanted = "official" if self.extract.fps == 1 else "causal"
+        wanted = front_end_of(self.extract.fps)
         if self.embed.front_end != wanted:
             raise ValueError(f"extract.fps: {self.extract.fps:g} goes with embed.front_end: {wanted}")
         return self
+
+
+def front_end_of(fps: float) -> FrontEnd:
+    """The front end that goes with a rate of stills: seconds on their own only where a still stands for a second."""
+    return "official" if fps == 1 else "causal"
 
 
 def load_recipe(workspace: Workspace) -> Recipe:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "ID_PATTERN",
@@ -19,7 +19,6 @@ __all__ = [
     "MaskRow",
     "Record",
     "SafeId",
-    "Sampled",
     "SoundState",
     "Span",
     "SplitName",
@@ -53,27 +52,6 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Sampled(Record):
-    """A record with `fps`, and maybe `num_frames`, of a clip's stills.
-
-    At one still per second it is written without them: what was recorded and hashed before there were other rates
-    stays as it is.
-    """
-
-    @model_serializer(mode="wrap")
-    def _without_usual_rate(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        if values.get("fps") == 1 and values.get("num_frames") in (None, values.get("num_seconds")):
-            values.pop("fps")
-            values.pop("num_frames", None)
-        return values
-
-
-def _one_per_second(values: dict[str, Any]) -> int:
-    """Default of `num_frames`."""
-    return int(values["num_seconds"])
-
-
 class SoundState(StrEnum):
     """What there is to hear in a clip."""
 
@@ -87,7 +65,7 @@ class SoundState(StrEnum):
 
 
 class State(StrEnum):
-    """What one track does in one second (only `sounding` seconds have a mask in the exported truth)."""
+    """What one track does in one still (only stills in which it sounds have a mask in the exported truth)."""
 
     SOUNDING = "sounding"
     SILENT = "silent"
@@ -150,7 +128,7 @@ class Span(Record):
 class StillTime(Record):
     """Where one still comes from."""
 
-    second: int = Field(ge=0, description="Number of the still: at one per second, the second that it stands for.")
+    frame: int = Field(ge=0, description="Number of the still, from 0.")
     asked_s: float | None = Field(
         description="The instant that the still stands for, on the clip's clock; null for adopted stills: not known."
     )
@@ -161,7 +139,7 @@ class StillTime(Record):
     source_file: str | None = Field(default=None, description="Of an adopted still, its name in the set it is from.")
 
 
-class Times(Sampled):
+class Times(Record):
     """`times.json`: how the stills and the samples of a clip lie on the clock of its source."""
 
     clip_id: SafeId
@@ -170,11 +148,9 @@ class Times(Sampled):
     asked_end_s: float | None
     found_start_s: float = Field(description="Start of second 0 on the container's clock.")
     found_duration_s: float = Field(description="How much picture there is from `found_start_s`, up to the asked end.")
-    num_seconds: int = Field(gt=0, description="T: seconds of sound; at one per second also stills and embeddings.")
-    fps: Fps = 1.0
-    num_frames: int = Field(
-        default_factory=_one_per_second, gt=0, description="Stills and embeddings; left out at one per second (T)."
-    )
+    num_seconds: int = Field(gt=0, description="Whole seconds of sound, as many as cover the periods of all stills.")
+    fps: Fps
+    num_frames: int = Field(gt=0, description="T: stills and embeddings.")
     frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
     time_base: str | None = Field(description="Seconds per time stamp unit, as `1/90000`; null for adopted stills.")
     stills: list[StillTime]
@@ -182,21 +158,19 @@ class Times(Sampled):
     sound: SoundState
     sound_start_s: float | None = Field(description="First sound of the source on the clip's clock (0 if before).")
     sound_end_s: float | None = Field(description="End of the sound found, on the clip's clock; silence follows.")
-    padded_samples: int = Field(ge=0, description="Zero samples appended to make T whole seconds.")
+    padded_samples: int = Field(ge=0, description="Zero samples appended to make whole seconds.")
     decoder: str = Field(description="Program and version that decoded.")
 
 
-class Clip(Sampled):
+class Clip(Record):
     """One trimmed span of a source video: the unit of labelling, review, split and training."""
 
     clip_id: SafeId
     video_id: SafeId
     start_s: float = Field(ge=0)
     num_seconds: int = Field(gt=0, description="Seconds of sound.")
-    fps: Fps = 1.0
-    num_frames: int = Field(
-        default_factory=_one_per_second, gt=0, description="Stills; left out at one per second (`num_seconds`)."
-    )
+    fps: Fps
+    num_frames: int = Field(gt=0, description="T: stills and embeddings.")
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
@@ -227,9 +201,7 @@ class MaskRow(Record):
     clip_id: SafeId
     track_id: SafeId
     category: str
-    second: int = Field(
-        ge=0, description="Number of the still: at one per second, the second that it stands for; else its frame index."
-    )
+    frame: int = Field(ge=0, description="Number of the still, from 0.")
     state: State
     height: int = Field(gt=0)
     width: int = Field(gt=0)

@@ -108,7 +108,7 @@ def quality(workspace: Workspace, clip: Clip) -> tuple[int, float]:
     shares = []
     for mask in track.masks:
         drawn = decode(Rle(mask.height, mask.width, mask.counts)).astype(bool)
-        truth = decode(clip.masks[mask.second]).astype(bool)
+        truth = decode(clip.masks[mask.frame]).astype(bool)
         shares.append((drawn & truth).sum() / (drawn | truth).sum())
     return len(shares), float(np.mean(shares))
 

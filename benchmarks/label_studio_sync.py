@@ -134,25 +134,25 @@ def _pull(root: Path, count: int) -> None:
 
 def _filled(task: ClipTask) -> ClipTask:
     rng = np.random.default_rng(int(task.clip_id.removeprefix("clip")))
-    masks = tuple(_mask(rng, second) for second in range(SECONDS - 1))
+    masks = tuple(_mask(rng, frame) for frame in range(SECONDS - 1))
     intervals = (Interval(start_s=0, end_s=2), Interval(start_s=3, end_s=4))
     track = LabelledTrack(
         identity="dog_1",
         category="dog",
         intervals=intervals,
-        states=states(intervals, {mask.second for mask in masks}, SECONDS),
+        states=states(intervals, {mask.frame for mask in masks}, SECONDS),
         masks=masks,
     )
     return task.model_copy(update={"tracks": (track,)})
 
 
-def _mask(rng: np.random.Generator, second: int) -> LabelledMask:
+def _mask(rng: np.random.Generator, frame: int) -> LabelledMask:
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     centre_y, centre_x, radius = rng.integers(80, 280), rng.integers(80, 560), rng.integers(30, 120)
     wobble = 1 + 0.1 * np.sin(np.arctan2(y - centre_y, x - centre_x) * int(rng.integers(3, 9)))
     rle = encode(np.hypot(y - centre_y, x - centre_x) < radius * wobble)
     origin = MaskOrigin.IMPORTED
-    return LabelledMask(second=second, height=HEIGHT, width=WIDTH, counts=rle.counts, origin=origin)
+    return LabelledMask(frame=frame, height=HEIGHT, width=WIDTH, counts=rle.counts, origin=origin)
 
 
 def _clip(number: int) -> Clip:

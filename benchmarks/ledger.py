@@ -86,6 +86,8 @@ def finish(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> float:
         facts = {
             "start_s": 0.0,
             "num_seconds": 60,
+            "fps": 1.0,
+            "num_frames": 60,
             "width": 1280,
             "height": 720,
             "frame_at": "mid",

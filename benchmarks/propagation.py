@@ -115,26 +115,26 @@ def measure(dataset: Path, engine: str, weights: Path | None, fps: int, drawn: i
     truth = truth_of(scene)
     if not truth:
         return []
-    chosen = {name: {second: masks[second] for second in choice(masks, drawn)} for name, masks in truth.items()}
+    chosen = {name: {frame: masks[frame] for frame in choice(masks, drawn)} for name, masks in truth.items()}
     footage = Footage(workspace, clip, videos[clip.video_id], fps=fps)
-    carried = carry(load_carrier(engine, weights), footage, chosen, num_seconds=clip.num_seconds)
+    carried = carry(load_carrier(engine, weights), footage, chosen, num_frames=clip.num_frames)
     flagged = flagged_stills(flags_of(carried, chosen), carried)
     return [
         still_of(
             scene,
             name,
-            truth=truth[name].get(second),
-            is_drawn=second in chosen[name],
-            arrival=carried.arrivals[name].get(second),
-            is_flagged=(name, second) in flagged,
+            truth=truth[name].get(frame),
+            is_drawn=frame in chosen[name],
+            arrival=carried.arrivals[name].get(frame),
+            is_flagged=(name, frame) in flagged,
         )
         for name in truth
-        for second in range(clip.num_seconds)
+        for frame in range(clip.num_frames)
     ]
 
 
 def truth_of(scene: SceneLabels) -> dict[str, dict[int, Rle]]:
-    """Identity to second to mask, of the objects that are ever seen."""
+    """Identity to still to mask, of the objects that are ever seen."""
     found = {}
     for track in scene.tracks:
         masks = {t: mask for t in range(scene.num_seconds) if (mask := scene.mask(track, t)) is not None}
@@ -145,8 +145,8 @@ def truth_of(scene: SceneLabels) -> dict[str, dict[int, Rle]]:
 
 def choice(masks: dict[int, Rle], number: int) -> list[int]:
     """The stills that are drawn on."""
-    first = max(masks, key=lambda second: (area(masks[second]), -second))
-    return [first, *sorted(masks, key=lambda second: -abs(second - first))[: number - 1]]
+    first = max(masks, key=lambda frame: (area(masks[frame]), -frame))
+    return [first, *sorted(masks, key=lambda frame: -abs(frame - first))[: number - 1]]
 
 
 def flagged_stills(flags: Iterable[Flag], carried: CarriedClip) -> set[tuple[str, int]]:
@@ -155,11 +155,11 @@ def flagged_stills(flags: Iterable[Flag], carried: CarriedClip) -> set[tuple[str
     for flag in flags:
         if flag.identity is None:
             continue
-        found.add((flag.identity, flag.second))
-        second, arrivals = flag.second, carried.arrivals[flag.identity]
-        while flag.reason == "lost" and second in arrivals and arrivals[second].rle is None:
-            found.add((flag.identity, second))
-            second += 1
+        found.add((flag.identity, flag.frame))
+        frame, arrivals = flag.frame, carried.arrivals[flag.identity]
+        while flag.reason == "lost" and frame in arrivals and arrivals[frame].rle is None:
+            found.add((flag.identity, frame))
+            frame += 1
     return found
 
 

@@ -77,7 +77,15 @@ def prepare(folder: Path, seconds: int) -> None:
 def measure(folder: Path, seconds: int) -> str:
     """Peak memory in MB and seconds, of this process."""
     name = f"moving-{seconds}"
-    shared = {"clip_id": name, "video_id": name, "start_s": 0.0, "num_seconds": seconds, "frame_at": "mid"}
+    shared = {
+        "clip_id": name,
+        "video_id": name,
+        "start_s": 0.0,
+        "num_seconds": seconds,
+        "fps": 1.0,
+        "num_frames": seconds,
+        "frame_at": "mid",
+    }
     clip = Clip(
         **shared,
         width=WIDTH,
@@ -102,7 +110,7 @@ def measure(folder: Path, seconds: int) -> str:
     mask[20:80, 20:100] = True
     started = time.monotonic()
     drawn = {"thing_1": {seconds // 2: encode(mask)}}
-    carry(OpticalFlow(), Footage(Workspace(folder), clip, video, fps=6), drawn, num_seconds=seconds)
+    carry(OpticalFlow(), Footage(Workspace(folder), clip, video, fps=6), drawn, num_frames=seconds)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return f"{peak_mb:.1f} {time.monotonic() - started:.1f}"
 

@@ -21,7 +21,7 @@ from avis_data.metrics.hota import HotaCounts, count_hota
 __all__ = ["ClipAgreement", "SpanErrors", "compare_clips"]
 
 SAME_IOU = 0.5
-"""Two masks count as the same object in a second from this IoU on, in the measure of disagreement."""
+"""Two masks count as the same object on a still from this IoU on, in the measure of disagreement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,21 +118,21 @@ def _outlines(a: LabelledClip, b: LabelledClip, found: Matching) -> tuple[float,
     iou, boundary, number = 0.0, 0.0, 0
     for i, j in found.pairs:
         masks_a, masks_b = _by_second(a.tracks[i]), _by_second(b.tracks[j])
-        for second in sorted(masks_a.keys() & masks_b.keys()):
-            iou += float(found.iou_TAB[second, i, j])
-            same = masks_a[second] == masks_b[second]
-            boundary += 1.0 if same else boundary_f(decode(masks_a[second]), decode(masks_b[second]))
+        for frame in sorted(masks_a.keys() & masks_b.keys()):
+            iou += float(found.iou_TAB[frame, i, j])
+            same = masks_a[frame] == masks_b[frame]
+            boundary += 1.0 if same else boundary_f(decode(masks_a[frame]), decode(masks_b[frame]))
             number += 1
     return iou, boundary, number
 
 
 def _by_second(track: LabelledTrack) -> dict[int, Rle]:
-    return {mask.second: Rle(mask.height, mask.width, mask.counts) for mask in track.masks}
+    return {mask.frame: Rle(mask.height, mask.width, mask.counts) for mask in track.masks}
 
 
 def _heard_tables(a: LabelledClip, b: LabelledClip, found: Matching) -> dict[str, np.ndarray]:
     """A track that only one of them has is heard by the other in no second."""
-    nothing_T = np.zeros(a.num_seconds, dtype=bool)
+    nothing_T = np.zeros(a.num_frames, dtype=bool)
     tables: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((2, 2), dtype=np.int64))
     for i, j in found.pairs:
         np.add.at(tables[a.tracks[i].category], (found.heard_AT[i].astype(int), found.heard_BT[j].astype(int)), 1)

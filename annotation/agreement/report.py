@@ -71,14 +71,14 @@ def _row(item: ClipAgreement, state: str | None) -> ClipRow:
 def _strips(row: ClipRow, a: LabelledClip, b: LabelledClip) -> ClipStrips:
     """Objects that both marked come first, then those of the first person, then those of the second."""
     found = match_tracks(a, b)
-    nothing = np.zeros(a.num_seconds, dtype=bool)
+    nothing = np.zeros(a.num_frames, dtype=bool)
     unmarked = StripRow(name="", masked_T=nothing, heard_T=nothing)
     tracks = []
     for i, j in [*found.pairs, *((i, None) for i in found.only_a), *((None, j) for j in found.only_b)]:
         upper = _strip(a, found.masked_AT, found.heard_AT, i) if i is not None else unmarked
         lower = _strip(b, found.masked_BT, found.heard_BT, j) if j is not None else unmarked
         tracks.append(TrackStrips(upper=upper, lower=lower, differing_T=_differing(found, upper, lower, i, j)))
-    return ClipStrips(clip_id=row.clip_id, a=row.a, b=row.b, num_seconds=a.num_seconds, tracks=tracks)
+    return ClipStrips(clip_id=row.clip_id, a=row.a, b=row.b, num_seconds=a.num_frames, tracks=tracks)
 
 
 def _strip(clip: LabelledClip, masked_NT: NDArray[np.bool_], heard_NT: NDArray[np.bool_], place: int) -> StripRow:

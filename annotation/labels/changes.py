@@ -1,4 +1,4 @@
-"""What is different between two states of a clip's labels, track by track and second by second."""
+"""What is different between two states of a clip's labels, track by track and still by still."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class TrackChange:
     renamed_from: str | None
     """Its name before, where that is another."""
     masks_added: tuple[int, ...]
-    """Seconds."""
+    """Stills."""
     masks_removed: tuple[int, ...]
     masks_changed: Mapping[int, float]
-    """Second -> IoU of the two masks, for those that are not the same pixel by pixel."""
+    """Still -> IoU of the two masks, for those that are not the same pixel by pixel."""
     sounding_before_s: tuple[tuple[float, float], ...]
     """Spans; both are empty where nothing changed."""
     sounding_after_s: tuple[tuple[float, float], ...]
@@ -92,7 +92,7 @@ def _same_tracks(
 
 def _changed(old: LabelledTrack, new: LabelledTrack) -> TrackChange | None:
     before, after = _masks(old), _masks(new)
-    differing = {second: _iou(before[second], after[second]) for second in sorted(before.keys() & after.keys())}
+    differing = {frame: _iou(before[frame], after[frame]) for frame in sorted(before.keys() & after.keys())}
     same_sound = old.intervals == new.intervals
     change = TrackChange(
         identity=new.identity,
@@ -100,7 +100,7 @@ def _changed(old: LabelledTrack, new: LabelledTrack) -> TrackChange | None:
         renamed_from=old.identity if old.identity != new.identity else None,
         masks_added=tuple(sorted(after.keys() - before.keys())),
         masks_removed=tuple(sorted(before.keys() - after.keys())),
-        masks_changed={second: iou for second, iou in differing.items() if iou < 1},
+        masks_changed={frame: iou for frame, iou in differing.items() if iou < 1},
         sounding_before_s=() if same_sound else _spans(old.intervals),
         sounding_after_s=() if same_sound else _spans(new.intervals),
     )
@@ -126,7 +126,7 @@ def _whole(track: LabelledTrack, change: str) -> TrackChange:
 
 
 def _masks(track: LabelledTrack) -> dict[int, Rle]:
-    return {mask.second: Rle(mask.height, mask.width, mask.counts) for mask in track.masks}
+    return {mask.frame: Rle(mask.height, mask.width, mask.counts) for mask in track.masks}
 
 
 def _iou(a: Rle, b: Rle) -> float:
@@ -158,11 +158,11 @@ def _line(track: TrackChange) -> str:
 def _pages(seconds: Iterable[int]) -> str:
     """`1-4, 7` of the seconds 0, 1, 2, 3, 6."""
     runs: list[list[int]] = []
-    for second in sorted(seconds):
-        if runs and second == runs[-1][1] + 1:
-            runs[-1][1] = second
+    for frame in sorted(seconds):
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
         else:
-            runs.append([second, second])
+            runs.append([frame, frame])
     return ", ".join(f"{first + 1}" if first == last else f"{first + 1}-{last + 1}" for first, last in runs)
 
 

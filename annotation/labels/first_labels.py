@@ -48,13 +48,13 @@ def first_labels(labels: WorkspaceLabels, clip: Clip) -> ClipTask:
 
 def flags_note(flags: Iterable[Flag]) -> str:
     """One line with the flagged pages, counted from 1 as the page does, in their order; empty if there are none."""
-    said = [_flag_text(flag) for flag in sorted(flags, key=lambda flag: (flag.second, flag.identity or ""))]
+    said = [_flag_text(flag) for flag in sorted(flags, key=lambda flag: (flag.frame, flag.identity or ""))]
     return f"Look first at: {'; '.join(said)}" if said else ""
 
 
 def _flag_text(flag: Flag) -> str:
     name = f" {flag.identity}" if flag.identity else ""
-    return f"page {flag.second + 1}{name} ({flag.message})"
+    return f"page {flag.frame + 1}{name} ({flag.message})"
 
 
 def _only_object(labels: WorkspaceLabels, clip: Clip, active: Sequence[Interval]) -> tuple[LabelledTrack, ...]:
@@ -70,13 +70,13 @@ def _with_spans(track: LabelledTrack, active: Sequence[Interval], num_seconds: i
     if track.intervals:
         return track
     heard = heard_seconds(active, num_seconds)
-    seen = {mask.second for mask in track.masks}
-    intervals = intervals_from_seconds([heard[second] and second in seen for second in range(num_seconds)])
+    seen = {mask.frame for mask in track.masks}
+    intervals = intervals_from_seconds([heard[frame] and frame in seen for frame in range(num_seconds)])
     return track.model_copy(update={"intervals": intervals, "states": states(intervals, seen, num_seconds)})
 
 
 def imported_tracks(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ...]:
-    """Tracks of an imported file, numbered within their category by their first second."""
+    """Tracks of an imported file, numbered within their category by their first still."""
     of_clip = (row for _, rows in read_masks(workspace.masks, [clip.clip_id]) for row in rows)
     rows = [row for row in of_clip if row.counts is not None and row.round == "import"]
     by_track: dict[str, list[MaskRow]] = {}
@@ -84,7 +84,7 @@ def imported_tracks(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ..
         by_track.setdefault(row.track_id, []).append(row)
     numbers: Counter[str] = Counter()
     tracks = []
-    for track_rows in sorted(by_track.values(), key=lambda rows: (rows[0].second, rows[0].track_id)):
+    for track_rows in sorted(by_track.values(), key=lambda rows: (rows[0].frame, rows[0].track_id)):
         category = track_rows[0].category
         numbers[category] += 1
         tracks.append(_track(f"{category}_{numbers[category]}", track_rows, clip.num_seconds))
@@ -92,13 +92,13 @@ def imported_tracks(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ..
 
 
 def _track(identity: str, rows: Sequence[MaskRow], num_seconds: int) -> LabelledTrack:
-    sounding = {row.second for row in rows if row.state is State.SOUNDING}
-    intervals = intervals_from_seconds([second in sounding for second in range(num_seconds)])
+    sounding = {row.frame for row in rows if row.state is State.SOUNDING}
+    intervals = intervals_from_seconds([frame in sounding for frame in range(num_seconds)])
     return LabelledTrack(
         identity=identity,
         category=rows[0].category,
         intervals=intervals,
-        states=states(intervals, {row.second for row in rows}, num_seconds),
+        states=states(intervals, {row.frame for row in rows}, num_seconds),
         masks=tuple(mask for row in rows if (mask := _mask(row)) is not None),
     )
 
@@ -107,7 +107,7 @@ def _mask(row: MaskRow) -> LabelledMask | None:
     if row.counts is None:
         return None
     return LabelledMask(
-        second=row.second,
+        frame=row.frame,
         height=row.height,
         width=row.width,
         counts=row.counts,

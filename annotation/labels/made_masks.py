@@ -26,7 +26,7 @@ class MadeMask(Record):
 
     sha256: Sha256 = Field(description="Of the mask's content, `mask_sha256`.")
     identity: str
-    second: int = Field(ge=0)
+    frame: int = Field(ge=0)
     origin: MaskOrigin
     engine: str
     weights_sha256: Sha256 | None = None

@@ -1,6 +1,6 @@
 """Which tracks of two people's labels are the same object.
 
-Shapes: A tracks of the first, B of the second, T seconds of the clip.
+Shapes: A tracks of the first, B of the second, T stills of the clip.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Matching:
     only_a: tuple[int, ...]
     only_b: tuple[int, ...]
     iou_TAB: np.ndarray
-    """float64: IoU of the masks in each second; 0 where one of them has none."""
+    """float64: IoU of the masks on each still; 0 where one of them has none."""
     masked_AT: np.ndarray
     """bool: there is a mask, heard or not."""
     masked_BT: np.ndarray
@@ -52,23 +52,23 @@ def match_tracks(a: LabelledClip, b: LabelledClip) -> Matching:
     Raises:
         DataError: if the clips differ in length or size, or a mask is corrupt.
     """
-    shape = (a.num_seconds, a.height, a.width)
-    if shape != (b.num_seconds, b.height, b.width):
+    shape = (a.num_frames, a.height, a.width)
+    if shape != (b.num_frames, b.height, b.width):
         raise DataError(f"{a.clip_id}: the labels of {a.annotator} and {b.annotator} are of other lengths or sizes")
     categories = {track.category for clip in (a, b) for track in clip.tracks}
     ids = {name: number for number, name in enumerate(sorted(categories), start=1)}
     video = VideoInput(
         name=a.clip_id,
-        num_frames=a.num_seconds,
+        num_frames=a.num_frames,
         height=a.height,
         width=a.width,
-        truth=[_track(track, ids, a.num_seconds) for track in a.tracks],
-        predictions=[_track(track, ids, a.num_seconds) for track in b.tracks],
+        truth=[_track(track, ids, a.num_frames) for track in a.tracks],
+        predictions=[_track(track, ids, a.num_frames) for track in b.tracks],
     )
     loaded, problems = load_video(video)
     if problems:
         raise DataError(f"{a.clip_id}: {problems[0]}", hint="avis-data annotate pull")
-    heard_AT, heard_BT = heard_NT(a.tracks, a.num_seconds), heard_NT(b.tracks, b.num_seconds)
+    heard_AT, heard_BT = heard_NT(a.tracks, a.num_frames), heard_NT(b.tracks, b.num_frames)
     weight_AB = loaded.track_iou_PG.T + _BY_SOUND * _jaccard(heard_AT, heard_BT)
     weight_AB[loaded.truth.category_N[:, None] != loaded.predicted.category_N[None]] = 0
     rows, columns = pair_tracks(weight_AB)
@@ -78,23 +78,23 @@ def match_tracks(a: LabelledClip, b: LabelledClip) -> Matching:
         only_a=tuple(sorted(set(range(len(a.tracks))) - {i for i, _ in pairs})),
         only_b=tuple(sorted(set(range(len(b.tracks))) - {j for _, j in pairs})),
         iou_TAB=loaded.iou_TGP,
-        masked_AT=loaded.truth.present_NL[:, : a.num_seconds],
-        masked_BT=loaded.predicted.present_NL[:, : a.num_seconds],
+        masked_AT=loaded.truth.present_NL[:, : a.num_frames],
+        masked_BT=loaded.predicted.present_NL[:, : a.num_frames],
         heard_AT=heard_AT,
         heard_BT=heard_BT,
     )
 
 
-def heard_NT(tracks: Sequence[LabelledTrack], num_seconds: int) -> np.ndarray:
+def heard_NT(tracks: Sequence[LabelledTrack], num_frames: int) -> np.ndarray:
     """bool (N, T): when each track is heard."""
-    heard = [heard_seconds(track.intervals, num_seconds) for track in tracks]
-    return np.array(heard, dtype=bool).reshape(len(tracks), num_seconds)
+    heard = [heard_seconds(track.intervals, num_frames) for track in tracks]
+    return np.array(heard, dtype=bool).reshape(len(tracks), num_frames)
 
 
-def _track(track: LabelledTrack, ids: dict[str, int], num_seconds: int) -> TrackInput:
-    masks: list[Rle | None] = [None] * num_seconds
+def _track(track: LabelledTrack, ids: dict[str, int], num_frames: int) -> TrackInput:
+    masks: list[Rle | None] = [None] * num_frames
     for mask in track.masks:
-        masks[mask.second] = Rle(mask.height, mask.width, mask.counts)
+        masks[mask.frame] = Rle(mask.height, mask.width, mask.counts)
     return TrackInput(category=ids[track.category], masks=masks, where=track.identity)
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from avis_data.records import Record, SafeId, Sha256, State
+from avis_data.records import Fps, Record, SafeId, Sha256, State
 
 __all__ = [
     "Answer",
@@ -72,9 +72,9 @@ class Interval(Record):
 
 
 class LabelledMask(Record):
-    """One object's mask on the still of one second, and who made it how."""
+    """One object's mask on one still, and who made it how."""
 
-    second: int = Field(ge=0)
+    frame: int = Field(ge=0, description="Number of the still, from 0.")
     height: int = Field(gt=0)
     width: int = Field(gt=0)
     counts: str = Field(description="COCO compressed RLE, column order; never of an empty mask.")
@@ -93,8 +93,8 @@ class LabelledTrack(Record):
     identity: str = Field(description="Name of the label, `person_1`: category, number.")
     category: str
     intervals: tuple[Interval, ...] = Field(description="When it is heard, sorted, not touching.")
-    states: tuple[State, ...] = Field(description="One per second: sounding = heard and a mask.")
-    masks: tuple[LabelledMask, ...] = Field(description="By second, at most one each; also of seconds without sound.")
+    states: tuple[State, ...] = Field(description="One per still: sounding = heard and a mask.")
+    masks: tuple[LabelledMask, ...] = Field(description="By still, at most one each; also where nothing is heard.")
 
 
 class ClipProblem(Record):
@@ -102,12 +102,12 @@ class ClipProblem(Record):
 
     kind: str
     identity: str | None = None
-    second: int | None = None
+    frame: int | None = None
     message: str
 
     def text(self) -> str:
         """One line for people, with its page counted as they do."""
-        place = [self.identity or "", "" if self.second is None else f"page {self.second + 1}"]
+        place = [self.identity or "", "" if self.frame is None else f"page {self.frame + 1}"]
         where = ", ".join(part for part in place if part)
         return f"{where}: {self.message}" if where else self.message
 
@@ -128,7 +128,8 @@ class LabelledClip(Record):
     clip_id: SafeId
     round: str
     annotator: str = Field(description="E-mail of the account that completed it.")
-    num_seconds: int = Field(gt=0)
+    fps: Fps
+    num_frames: int = Field(gt=0, description="T: stills, each a page.")
     height: int = Field(gt=0)
     width: int = Field(gt=0)
     tracks: tuple[LabelledTrack, ...]
@@ -174,7 +175,7 @@ class Answer(BaseModel):
 class Flag(Record):
     """A still that needs a look."""
 
-    second: int = Field(ge=0)
+    frame: int = Field(ge=0)
     identity: str | None
     reason: str
     """One of few words: `scene_cut`, `area`, `position`, `confidence`, `lost`."""
@@ -185,7 +186,8 @@ class PreLabels(Record):
     """What is known of a clip before anyone looks: masks of a file or of propagation."""
 
     clip_id: SafeId
-    num_seconds: int = Field(gt=0)
+    fps: Fps
+    num_frames: int = Field(gt=0, description="T: stills, each a page.")
     height: int = Field(gt=0)
     width: int = Field(gt=0)
     tracks: tuple[LabelledTrack, ...]

@@ -198,16 +198,16 @@ def _records(labels: LabelledClip, round_name: str) -> tuple[list[Track], list[M
 
 
 def _rows(labels: LabelledClip, labelled: LabelledTrack, track: Track) -> list[MaskRow]:
-    masks = {mask.second: mask for mask in labelled.masks}
+    masks = {mask.frame: mask for mask in labelled.masks}
     rows = []
-    for second, state in enumerate(labelled.states):
-        mask = masks.get(second)
+    for frame, state in enumerate(labelled.states):
+        mask = masks.get(frame)
         rle = Rle(mask.height, mask.width, mask.counts) if mask is not None else None
         row = MaskRow(
             clip_id=labels.clip_id,
             track_id=track.track_id,
             category=track.category,
-            second=second,
+            frame=frame,
             state=state,
             height=labels.height,
             width=labels.width,

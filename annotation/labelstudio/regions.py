@@ -61,7 +61,7 @@ class ReadResult:
     """What the regions of one annotation say, and what is wrong with them."""
 
     masks: dict[tuple[str, int], DrawnMask] = field(default_factory=dict)
-    """By identity and second; none is empty."""
+    """By identity and still; none is empty."""
     intervals: dict[str, tuple[Interval, ...]] = field(default_factory=dict)
     """By identity; sorted, not touching."""
     off_screen: tuple[Interval, ...] = ()
@@ -75,9 +75,9 @@ class ReadResult:
         return sorted({identity for identity, _ in self.masks} | set(self.intervals))
 
 
-def region_id(identity: str, second: int) -> str:
+def region_id(identity: str, frame: int) -> str:
     """The id of the one mask of an identity on a still: an answer with the same id replaces it and never doubles it."""
-    return f"{identity}.{second:05d}"
+    return f"{identity}.{frame:05d}"
 
 
 def split_identity(identity: str) -> tuple[str, int | None]:
@@ -86,21 +86,21 @@ def split_identity(identity: str) -> tuple[str, int | None]:
     return (category, int(number)) if category and number.isdecimal() else (identity, None)
 
 
-def mask_regions(identity: str, second: int, rle: Rle, *, score: float | None = None) -> list[dict[str, Any]]:
+def mask_regions(identity: str, frame: int, rle: Rle, *, score: float | None = None) -> list[dict[str, Any]]:
     """The pair of regions that is one mask on one still: the brush's, and its label's.
 
     Args:
         identity: the label, `person_1`.
-        second: of the still, which is the page.
+        frame: number of the still, which is the page.
         rle: the mask.
         score: of the engine, 0 to 1, if there is one.
 
     Source: specs of Label Studio, §5.
     """
     place = {
-        "id": region_id(identity, second),
+        "id": region_id(identity, frame),
         "to_name": IMAGE,
-        "item_index": second,
+        "item_index": frame,
         "original_width": rle.width,
         "original_height": rle.height,
         "image_rotation": 0,
@@ -128,7 +128,7 @@ def sounding_region(label: str, interval: Interval) -> dict[str, Any]:
 def regions_from_tracks(
     tracks: Iterable[LabelledTrack], *, off_screen: Iterable[Interval] = (), silence: Iterable[Interval] = ()
 ) -> list[dict[str, Any]]:
-    """All regions of a clip, as a prediction holds them: spans first, then masks by identity and second."""
+    """All regions of a clip, as a prediction holds them: spans first, then masks by identity and still."""
     ordered = sorted(tracks, key=lambda track: track.identity)
     marks = [(track.identity, track.intervals) for track in ordered]
     marks += [(OFF_SCREEN, tuple(off_screen)), (SILENCE, tuple(silence))]
@@ -139,7 +139,7 @@ def regions_from_tracks(
     for track in ordered:
         for mask in track.masks:
             rle = Rle(mask.height, mask.width, mask.counts)
-            regions += _without_double(mask_regions(track.identity, mask.second, rle, score=mask.confidence))
+            regions += _without_double(mask_regions(track.identity, mask.frame, rle, score=mask.confidence))
     return regions
 
 
@@ -150,17 +150,17 @@ def tracks_from_regions(
     read = read_result(result, num_seconds=num_seconds, height=height, width=width)
     tracks = []
     for identity in read.identities():
-        found = {second: drawn for (name, second), drawn in sorted(read.masks.items()) if name == identity}
+        found = {frame: drawn for (name, frame), drawn in sorted(read.masks.items()) if name == identity}
         intervals = read.intervals.get(identity, ())
         masks = tuple(
             LabelledMask(
-                second=second,
+                frame=frame,
                 height=drawn.rle.height,
                 width=drawn.rle.width,
                 counts=drawn.rle.counts,
                 origin=MaskOrigin.EDITED,
             )
-            for second, drawn in found.items()
+            for frame, drawn in found.items()
         )
         tracks.append(
             LabelledTrack(
@@ -255,17 +255,17 @@ class _Reader:
     def _merge_strokes(self) -> None:
         masks: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
         for key, (size, brush) in self._strokes.items():
-            label, second = self._labels.get(key), key[1]
+            label, frame = self._labels.get(key), key[1]
             if label is None:
-                self._tell("no_label", "left out: a mask without a label", second=second)
+                self._tell("no_label", "left out: a mask without a label", frame=frame)
                 continue
-            mask_HW = self._decoded(size, brush, label, second)
+            mask_HW = self._decoded(size, brush, label, frame)
             if mask_HW is not None:
-                masks[label, second].append(mask_HW)
-        for (label, second), strokes in sorted(masks.items()):
-            self._keep(label, second, strokes)
+                masks[label, frame].append(mask_HW)
+        for (label, frame), strokes in sorted(masks.items()):
+            self._keep(label, frame, strokes)
 
-    def _decoded(self, size: tuple[Any, Any], brush: Any, label: str, second: int) -> np.ndarray | None:
+    def _decoded(self, size: tuple[Any, Any], brush: Any, label: str, frame: int) -> np.ndarray | None:
         try:
             if size != (self._height, self._width):
                 raise DataError(f"of {size[0]!r:.10} x {size[1]!r:.10}, the still has {self._height} x {self._width}")
@@ -273,22 +273,22 @@ class _Reader:
                 raise DataError(f"{brush!r:.40} is no list of bytes")
             mask_HW: np.ndarray = decode_brush(brush, height=self._height, width=self._width)
         except DataError as error:
-            self._tell("bad_mask", f"left out, cannot be read: {error}", identity=label, second=second)
+            self._tell("bad_mask", f"left out, cannot be read: {error}", identity=label, frame=frame)
             return None
         return mask_HW
 
-    def _keep(self, label: str, second: int, strokes: list[np.ndarray]) -> None:
+    def _keep(self, label: str, frame: int, strokes: list[np.ndarray]) -> None:
         filled = [stroke for stroke in strokes if stroke.any()]
         if not filled:
-            self._tell("empty_mask", "left out: a mask without any pixel", identity=label, second=second)
+            self._tell("empty_mask", "left out: a mask without any pixel", identity=label, frame=frame)
             return
         if len(filled) > 1:
             message = f"{len(filled)} masks of one object on a still were put together"
-            self._tell("several_masks", message, identity=label, second=second)
+            self._tell("several_masks", message, identity=label, frame=frame)
         whole = np.logical_or.reduce(filled)
         if (pixels := int(whole.sum())) < SPECK_PX:
-            self._tell("speck", f"a mask of {pixels} pixel(s)", identity=label, second=second)
-        self._found.masks[label, second] = DrawnMask(encode(whole), len(filled))
+            self._tell("speck", f"a mask of {pixels} pixel(s)", identity=label, frame=frame)
+        self._found.masks[label, frame] = DrawnMask(encode(whole), len(filled))
 
     def _take_choices(self, name: Any, choices: Any) -> None:
         chosen = [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
@@ -313,11 +313,11 @@ class _Reader:
         region: Mapping[str, Any] | None = None,
         *,
         identity: str | None = None,
-        second: int | None = None,
+        frame: int | None = None,
     ) -> None:
-        if isinstance(region, Mapping) and second is None and _is_whole(region.get("item_index")):
-            second = max(0, region["item_index"])
-        problem = ClipProblem(kind=kind, identity=identity, second=second, message=message)
+        if isinstance(region, Mapping) and frame is None and _is_whole(region.get("item_index")):
+            frame = max(0, region["item_index"])
+        problem = ClipProblem(kind=kind, identity=identity, frame=frame, message=message)
         if problem not in self._found.problems:  # a prompt comes twice: as itself and as its label
             self._found.problems.append(problem)
 

@@ -49,7 +49,7 @@ def task_of(
         "headline": _headline(clip, start, round_name),
         "hint": _hint(start),
         "video": _media_url(f"{folder}/preview.mp4"),
-        "frames": [_media_url(f"{folder}/frames/{second:05d}.jpg") for second in range(clip.num_seconds)],
+        "frames": [_media_url(f"{folder}/frames/{frame:05d}.jpg") for frame in range(clip.num_seconds)],
         "labels": task_labels(clip.categories, [track.identity for track in start.tracks], categories),
     }
     regions = regions_from_tracks(start.tracks, off_screen=start.off_screen, silence=start.silence)

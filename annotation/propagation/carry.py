@@ -17,7 +17,7 @@ from avis_data.masks.rle import Rle, coco_dict, decode, encode
 __all__ = ["Arrival", "CarriedClip", "Drawn", "Shots", "carry"]
 
 Drawn = Mapping[str, Mapping[int, Rle]]
-"""Identity to second to the mask that a person drew there (or a file holds)."""
+"""Identity to still to the mask that a person drew there (or a file holds)."""
 
 _SPECK_SHARE = 0.0003
 """Of the picture: what is smaller is nothing that a person could see and judge."""
@@ -27,7 +27,7 @@ class Shots(Protocol):
     """What pictures are read from; `Footage` is one."""
 
     def shots(self, first: int, last: int, *, backward: bool = False) -> Iterator[Shot]:
-        """From the still of one second to that of another, both included."""
+        """From one still to another, both included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Arrival:
     """None: the object is not to be seen there any more."""
     confidence: float
     """In [0, 1]."""
-    from_second: int
+    from_frame: int
     """The drawn still that it comes from."""
     agreement: float | None = None
     """IoU of what came from both sides; None where only one side reached it."""
@@ -49,9 +49,9 @@ class CarriedClip:
     """What became of the drawn masks of a clip."""
 
     arrivals: dict[str, dict[int, Arrival]] = field(default_factory=dict)
-    """Identity to second; stills that nothing was carried to, behind a cut, are not there."""
+    """Identity to still; stills that nothing was carried to, behind a cut, are not there."""
     cuts: set[int] = field(default_factory=set)
-    """Seconds whose still shows another scene than the one of the second before."""
+    """Stills that show another scene than the one before."""
 
 
 def carry(
@@ -59,7 +59,7 @@ def carry(
     footage: Shots,
     drawn: Drawn,
     *,
-    num_seconds: int,
+    num_frames: int,
     on_still: Callable[[], None] = lambda: None,
 ) -> CarriedClip:
     """Carry every drawn mask forwards and backwards until a cut or the next drawn one of the same object.
@@ -68,18 +68,17 @@ def carry(
         carrier: the engine.
         footage: the clip's pictures.
         drawn: at least one mask; none is empty.
-        num_seconds: T.
+        num_frames: T.
         on_still: called for every still of both ways.
     """
-    seconds = [second for masks in drawn.values() for second in masks]
+    frames = [frame for masks in drawn.values() for frame in masks]
     found = CarriedClip()
-    ahead = _way(carrier, footage.shots(min(seconds), num_seconds - 1), drawn, found.cuts, on_still)
-    back = _way(carrier, footage.shots(0, max(seconds), backward=True), drawn, found.cuts, on_still, backward=True)
+    ahead = _way(carrier, footage.shots(min(frames), num_frames - 1), drawn, found.cuts, on_still)
+    back = _way(carrier, footage.shots(0, max(frames), backward=True), drawn, found.cuts, on_still, backward=True)
     for identity in drawn:
         here, there = ahead.get(identity, {}), back.get(identity, {})
         found.arrivals[identity] = {
-            second: _joined(here.get(second), there.get(second), second)
-            for second in sorted(here.keys() | there.keys())
+            frame: _joined(here.get(frame), there.get(frame), frame) for frame in sorted(here.keys() | there.keys())
         }
     return found
 
@@ -106,18 +105,18 @@ def _way(
             origin.clear()
             cut_waits = True
         before = now
-        carried = run.step(shot.picture_HW3, is_still=shot.second is not None)
-        if shot.second is None:
+        carried = run.step(shot.picture_HW3, is_still=shot.frame is not None)
+        if shot.frame is None:
             continue
         if cut_waits:
-            cuts.add(last_still if backward else shot.second)
+            cuts.add(last_still if backward else shot.frame)
             cut_waits = False
-        here = {identity: decode(masks[shot.second]) for identity, masks in drawn.items() if shot.second in masks}
+        here = {identity: decode(masks[shot.frame]) for identity, masks in drawn.items() if shot.frame in masks}
         for identity in origin.keys() - here.keys():
-            reached.setdefault(identity, {})[shot.second] = _arrival(carried.get(identity), origin[identity])
+            reached.setdefault(identity, {})[shot.frame] = _arrival(carried.get(identity), origin[identity])
         run.put(here)
-        origin |= dict.fromkeys(here, shot.second)
-        last_still = shot.second
+        origin |= dict.fromkeys(here, shot.frame)
+        last_still = shot.frame
         on_still()
     return reached
 
@@ -126,27 +125,27 @@ def _is_cut(before: Look | None, now: Look) -> bool:
     return before is not None and is_cut(before, now)
 
 
-def _arrival(carried: Carried | None, from_second: int) -> Arrival:
+def _arrival(carried: Carried | None, from_frame: int) -> Arrival:
     if carried is None:
-        return Arrival(rle=None, confidence=0.0, from_second=from_second)
+        return Arrival(rle=None, confidence=0.0, from_frame=from_frame)
     enough = carried.mask_HW.sum() >= max(1.0, _SPECK_SHARE * carried.mask_HW.size)
     rle = encode(carried.mask_HW) if enough else None
-    return Arrival(rle=rle, confidence=float(np.clip(carried.confidence, 0, 1)), from_second=from_second)
+    return Arrival(rle=rle, confidence=float(np.clip(carried.confidence, 0, 1)), from_frame=from_frame)
 
 
-def _joined(ahead: Arrival | None, back: Arrival | None, second: int) -> Arrival:
+def _joined(ahead: Arrival | None, back: Arrival | None, frame: int) -> Arrival:
     """The better of two arrivals at a still: what is surer and comes from nearer."""
     if ahead is None or back is None:
         one = ahead or back
         assert one is not None
         return one
     agreement = _iou(ahead.rle, back.rle)
-    best = max(ahead, back, key=lambda arrival: _worth(arrival, second))
-    return Arrival(rle=best.rle, confidence=best.confidence, from_second=best.from_second, agreement=agreement)
+    best = max(ahead, back, key=lambda arrival: _worth(arrival, frame))
+    return Arrival(rle=best.rle, confidence=best.confidence, from_frame=best.from_frame, agreement=agreement)
 
 
-def _worth(arrival: Arrival, second: int) -> float:
-    return arrival.confidence * 0.9 ** abs(arrival.from_second - second)
+def _worth(arrival: Arrival, frame: int) -> float:
+    return arrival.confidence * 0.9 ** abs(arrival.from_frame - frame)
 
 
 def _iou(a: Rle | None, b: Rle | None) -> float:

@@ -22,48 +22,48 @@ _JUMP = 0.8
 
 
 def flags_of(carried: CarriedClip, drawn: Drawn) -> tuple[Flag, ...]:
-    """The stills that need a look, by second, then by identity."""
+    """The stills that need a look, by still, then by identity."""
     flags = [
-        Flag(second=second, identity=None, reason="scene_cut", message="another scene, nothing is carried over it")
-        for second in carried.cuts
+        Flag(frame=frame, identity=None, reason="scene_cut", message="another scene, nothing is carried over it")
+        for frame in carried.cuts
     ]
     for identity, arrivals in carried.arrivals.items():
         flags += _lost(identity, arrivals)
         flags += _doubtful(identity, arrivals, drawn.get(identity, {}))
-    return tuple(sorted(flags, key=lambda flag: (flag.second, flag.identity or "", flag.reason)))
+    return tuple(sorted(flags, key=lambda flag: (flag.frame, flag.identity or "", flag.reason)))
 
 
 def _lost(identity: str, arrivals: Mapping[int, Arrival]) -> Iterator[Flag]:
     """One flag for each run of stills that the object was not found on."""
     run: list[int] = []
-    for second in sorted(arrivals):
-        if arrivals[second].rle is not None:
+    for frame in sorted(arrivals):
+        if arrivals[frame].rle is not None:
             continue
-        if run and second != run[-1] + 1:
+        if run and frame != run[-1] + 1:
             yield _lost_flag(identity, run)
             run = []
-        run.append(second)
+        run.append(frame)
     if run:
         yield _lost_flag(identity, run)
 
 
 def _lost_flag(identity: str, run: Sequence[int]) -> Flag:
     until = "" if len(run) == 1 else f" to page {run[-1] + 1}"
-    return Flag(second=run[0], identity=identity, reason="lost", message=f"not found{until and ' from here' + until}")
+    return Flag(frame=run[0], identity=identity, reason="lost", message=f"not found{until and ' from here' + until}")
 
 
 def _doubtful(identity: str, arrivals: Mapping[int, Arrival], drawn: Mapping[int, Rle]) -> Iterator[Flag]:
-    for second, arrival in sorted(arrivals.items()):
+    for frame, arrival in sorted(arrivals.items()):
         if arrival.rle is None:
             continue
-        reason, message = _doubt(arrival, _towards(second, arrival, arrivals, drawn))
+        reason, message = _doubt(arrival, _towards(frame, arrival, arrivals, drawn))
         if reason:
-            yield Flag(second=second, identity=identity, reason=reason, message=message)
+            yield Flag(frame=frame, identity=identity, reason=reason, message=message)
 
 
-def _towards(second: int, arrival: Arrival, arrivals: Mapping[int, Arrival], drawn: Mapping[int, Rle]) -> Rle | None:
+def _towards(frame: int, arrival: Arrival, arrivals: Mapping[int, Arrival], drawn: Mapping[int, Rle]) -> Rle | None:
     """The mask of the next still in the direction of the drawn one."""
-    nearer = second + (1 if arrival.from_second > second else -1)
+    nearer = frame + (1 if arrival.from_frame > frame else -1)
     if nearer in drawn:
         return drawn[nearer]
     return arrivals[nearer].rle if nearer in arrivals else None

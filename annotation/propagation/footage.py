@@ -24,8 +24,8 @@ _WINDOW_BYTES = 192 << 20
 class Shot:
     """One picture."""
 
-    second: int | None
-    """The second that it is the still of; None: between two stills."""
+    frame: int | None
+    """Number of the still that it is; None: between two stills."""
     picture_HW3: NDArray[np.uint8]
 
 
@@ -45,15 +45,15 @@ class Footage:
         return self._between
 
     def shots(self, first: int, last: int, *, backward: bool = False) -> Iterator[Shot]:
-        """From the still of one second to that of another, both included, in the order of time or against it.
+        """From one still to another, both included, in the order of time or against it.
 
         Raises:
             ItemError: if the source cannot be decoded, or a still cannot be read.
         """
         if self._between == 1:
-            seconds = range(first, last + 1)
-            for second in reversed(seconds) if backward else seconds:
-                yield self._still(second)
+            frames = range(first, last + 1)
+            for frame in reversed(frames) if backward else frames:
+                yield self._still(frame)
         elif backward:
             yield from self._backward(first, last)
         else:
@@ -75,8 +75,8 @@ class Footage:
             frame_at=clip.frame_at,
         )
         for number, picture in enumerate(pictures):
-            second, between = divmod(number, self._between)
-            yield Shot(second=None, picture_HW3=picture) if between else self._still(first + second)
+            frame, between = divmod(number, self._between)
+            yield Shot(frame=None, picture_HW3=picture) if between else self._still(first + frame)
 
     def _backward(self, first: int, last: int) -> Iterator[Shot]:
         """Windows against the order of time, each decoded forwards."""
@@ -94,11 +94,11 @@ class Footage:
                 return
             end = begin
 
-    def _still(self, second: int) -> Shot:
-        path = self._workspace.frame(self._clip.clip_id, second)
+    def _still(self, frame: int) -> Shot:
+        path = self._workspace.frame(self._clip.clip_id, frame)
         try:
             with Image.open(path) as picture:
-                return Shot(second=second, picture_HW3=np.asarray(picture.convert("RGB")))
+                return Shot(frame=frame, picture_HW3=np.asarray(picture.convert("RGB")))
         except OSError as error:
             message = f"{self._workspace.relative(path)} cannot be read ({error}); avis-data extract makes it again"
             raise ItemError(message, reason=Reason.TORN_INPUT) from None

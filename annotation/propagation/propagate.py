@@ -167,7 +167,7 @@ def _one(
 def _done(workspace: Workspace, ledger: Ledger, carrier: Carrier, job: _Job) -> ClipResult:
     wall_s, cpu_s = time.monotonic(), time.process_time()
     clip = job.clip
-    carried = carry(carrier, job.footage, job.start.drawn, num_seconds=clip.num_seconds)
+    carried = carry(carrier, job.footage, job.start.drawn, num_frames=clip.num_frames)
     labels = _prelabels(carrier, job, carried)
     record_made(workspace, clip.clip_id, list(_made(carrier, labels)))
     write_prelabels(workspace, labels)
@@ -213,19 +213,20 @@ def _prelabels(carrier: Carrier, job: _Job, carried: CarriedClip) -> PreLabels:
     clip = job.clip
     return PreLabels(
         clip_id=clip.clip_id,
-        num_seconds=clip.num_seconds,
+        fps=clip.fps,
+        num_frames=clip.num_frames,
         height=clip.height,
         width=clip.width,
-        tracks=tuple(_track(carrier, track, carried, clip.num_seconds) for track in job.start.tracks),
+        tracks=tuple(_track(carrier, track, carried, clip.num_frames) for track in job.start.tracks),
         flags=flags_of(carried, job.start.drawn),
         source=f"propagate: {carrier.name}, from {job.start.source}",
     )
 
 
-def _track(carrier: Carrier, track: LabelledTrack, carried: CarriedClip, num_seconds: int) -> LabelledTrack:
+def _track(carrier: Carrier, track: LabelledTrack, carried: CarriedClip, num_frames: int) -> LabelledTrack:
     new = (
         LabelledMask(
-            second=second,
+            frame=frame,
             height=arrival.rle.height,
             width=arrival.rle.width,
             counts=arrival.rle.counts,
@@ -234,12 +235,12 @@ def _track(carrier: Carrier, track: LabelledTrack, carried: CarriedClip, num_sec
             weights_sha256=carrier.weights_sha256,
             confidence=round(arrival.confidence, 4),
         )
-        for second, arrival in carried.arrivals.get(track.identity, {}).items()
+        for frame, arrival in carried.arrivals.get(track.identity, {}).items()
         if arrival.rle is not None
     )
-    masks = tuple(sorted(chain(track.masks, new), key=lambda mask: mask.second))
-    seen = {mask.second for mask in masks}
-    return track.model_copy(update={"masks": masks, "states": states(track.intervals, seen, num_seconds)})
+    masks = tuple(sorted(chain(track.masks, new), key=lambda mask: mask.frame))
+    seen = {mask.frame for mask in masks}
+    return track.model_copy(update={"masks": masks, "states": states(track.intervals, seen, num_frames)})
 
 
 def _made(carrier: Carrier, labels: PreLabels) -> Iterator[MadeMask]:
@@ -250,7 +251,7 @@ def _made(carrier: Carrier, labels: PreLabels) -> Iterator[MadeMask]:
                 yield MadeMask(
                     sha256=mask_sha256(Rle(mask.height, mask.width, mask.counts)),
                     identity=track.identity,
-                    second=mask.second,
+                    frame=mask.frame,
                     origin=mask.origin,
                     engine=carrier.name,
                     weights_sha256=carrier.weights_sha256,

@@ -27,9 +27,9 @@ class Start:
 
     @property
     def drawn(self) -> dict[str, dict[int, Rle]]:
-        """Identity to second to mask, of the tracks that have one."""
+        """Identity to still to mask, of the tracks that have one."""
         return {
-            track.identity: {mask.second: _rle(mask) for mask in track.masks} for track in self.tracks if track.masks
+            track.identity: {mask.frame: _rle(mask) for mask in track.masks} for track in self.tracks if track.masks
         }
 
 
@@ -51,9 +51,9 @@ def start_of(workspace: Workspace, clip: Clip, round_name: str | None) -> Start 
         return None
     for track in start.tracks:
         for mask in track.masks:
-            if mask.second >= clip.num_seconds or (mask.height, mask.width) != (clip.height, clip.width):
-                place = f"second {mask.second}, {mask.width}x{mask.height}"
-                wanted = f"{clip.num_seconds} seconds of {clip.width}x{clip.height}"
+            if mask.frame >= clip.num_frames or (mask.height, mask.width) != (clip.height, clip.width):
+                place = f"still {mask.frame}, {mask.width}x{mask.height}"
+                wanted = f"{clip.num_frames} stills of {clip.width}x{clip.height}"
                 message = f"{clip.clip_id}: a mask of {track.identity} is of another clip ({place}; it has {wanted})"
                 raise ItemError(message, reason=Reason.TORN_INPUT)
     return start if start.drawn else None

@@ -38,7 +38,7 @@ quicker."""
 class _Answered:
     """One mask of an answer."""
 
-    second: int
+    frame: int
     rle: Rle
     confidence: float
     origin: MaskOrigin
@@ -58,10 +58,10 @@ class Answerer:
         weights = self._segmenter.weights_sha256
         return self._segmenter.name if weights is None else f"{self._segmenter.name}-{weights[:8]}"
 
-    def prepare(self, clip_id: str, second: int) -> None:
+    def prepare(self, clip_id: str, frame: int) -> None:
         """Work out what prompts on a still will need, unless it is there. Raises DataError if there is no still."""
         if self._segmenter.embeds:
-            self._embedding(self._stills.read(clip_id, second))
+            self._embedding(self._stills.read(clip_id, frame))
 
     def answer(self, click: Click) -> dict[str, Any] | None:
         """One entry of `results`; None if nothing was found.
@@ -77,13 +77,13 @@ class Answerer:
         regions = [
             region
             for mask in found
-            for region in mask_regions(click.identity, mask.second, mask.rle, score=mask.confidence)
+            for region in mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence)
         ]
         score = min(mask.confidence for mask in found)
         return {"score": score, "model_version": self.version, "result": regions}
 
     def _masks(self, click: Click) -> list[_Answered]:
-        still = self._stills.read(click.clip_id, click.second)
+        still = self._stills.read(click.clip_id, click.frame)
         if still.picture_HW3.shape[:2] != (click.task.data.height, click.task.data.width):
             height, width = still.picture_HW3.shape[:2]
             raise DataError(f"the still of {click.clip_id} has {width} x {height} pixels, the task says otherwise")
@@ -92,33 +92,33 @@ class Answerer:
             return []
         wanted = click.seconds()
         near, (begin, end) = self._through_video(click, first, wanted)
-        known = {click.second: first} | {mask.second: found for mask, found in near}
-        near_click = [second for second in wanted if begin <= second <= end]
-        later = self._followed(click, known, near_click[-1], [second for second in wanted if second > end])
-        earlier = self._followed(click, known, near_click[0], [second for second in wanted if second < begin][::-1])
-        clicked = _answered(click.second, first, MaskOrigin.CLICKED)
-        return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.second)
+        known = {click.frame: first} | {mask.frame: found for mask, found in near}
+        near_click = [frame for frame in wanted if begin <= frame <= end]
+        later = self._followed(click, known, near_click[-1], [frame for frame in wanted if frame > end])
+        earlier = self._followed(click, known, near_click[0], [frame for frame in wanted if frame < begin][::-1])
+        clicked = _answered(click.frame, first, MaskOrigin.CLICKED)
+        return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.frame)
 
     def _through_video(
         self, click: Click, first: Found, wanted: Sequence[int]
     ) -> tuple[list[tuple[_Answered, Found]], tuple[int, int]]:
         """The object on stills near the click, and the seconds that were looked at, both ends included."""
-        begin, end = max(wanted[0], click.second - _REACH_S), min(wanted[-1], click.second + _REACH_S)
+        begin, end = max(wanted[0], click.frame - _REACH_S), min(wanted[-1], click.frame + _REACH_S)
         footage = self._footages.of(click.clip_id) if begin < end else None
         boxes = (
-            boxes_through_video(footage, click.second, first.mask_HW, first=begin, last=end)
+            boxes_through_video(footage, click.frame, first.mask_HW, first=begin, last=end)
             if footage is not None
             else None
         )
         if boxes is None:
-            return [], (click.second, click.second)
+            return [], (click.frame, click.frame)
         answered = []
-        for second in sorted(boxes.keys() & set(wanted)):
-            box, confidence = boxes[second]
-            found = self._segment(self._stills.read(click.clip_id, second), Prompt(box=box))
+        for frame in sorted(boxes.keys() & set(wanted)):
+            box, confidence = boxes[frame]
+            found = self._segment(self._stills.read(click.clip_id, frame), Prompt(box=box))
             if found.mask_HW.any():
                 found = replace(found, confidence=min(found.confidence, confidence))
-                answered.append((_answered(second, found, MaskOrigin.PROPAGATED), found))
+                answered.append((_answered(frame, found, MaskOrigin.PROPAGATED), found))
         return answered, (begin, end)
 
     def _followed(
@@ -128,9 +128,9 @@ class Answerer:
         if at not in known:
             return []
         answered, found, still = [], known[at], self._stills.read(click.clip_id, at)
-        for second in seconds:
-            after = self._stills.read(click.clip_id, second)
-            moved = moved_box(still.picture_HW3, found.mask_HW, after.picture_HW3, seconds=abs(second - at))
+        for frame in seconds:
+            after = self._stills.read(click.clip_id, frame)
+            moved = moved_box(still.picture_HW3, found.mask_HW, after.picture_HW3, seconds=abs(frame - at))
             if moved is None:
                 break
             box, match = moved
@@ -138,8 +138,8 @@ class Answerer:
             if not next_found.mask_HW.any():
                 break
             found = replace(next_found, confidence=min(next_found.confidence, match))
-            still, at = after, second
-            answered.append(_answered(second, found, MaskOrigin.PROPAGATED))
+            still, at = after, frame
+            answered.append(_answered(frame, found, MaskOrigin.PROPAGATED))
         return answered
 
     def _segment(self, still: Still, prompt: Prompt) -> Found:
@@ -157,7 +157,7 @@ class Answerer:
         return MadeMask(
             sha256=mask_sha256(mask.rle),
             identity=identity,
-            second=mask.second,
+            frame=mask.frame,
             origin=mask.origin,
             engine=self._segmenter.name,
             weights_sha256=self._segmenter.weights_sha256,
@@ -166,6 +166,6 @@ class Answerer:
         )
 
 
-def _answered(second: int, found: Found, origin: MaskOrigin) -> _Answered:
+def _answered(frame: int, found: Found, origin: MaskOrigin) -> _Answered:
     mask_HW: NDArray[np.bool_] = found.mask_HW
-    return _Answered(second=second, rle=encode(mask_HW), confidence=round(found.confidence, 4), origin=origin)
+    return _Answered(frame=frame, rle=encode(mask_HW), confidence=round(found.confidence, 4), origin=origin)

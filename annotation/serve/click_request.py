@@ -84,8 +84,8 @@ class PredictBody(_Loose):
 class Click:
     """What a person pointed at on one still, and what is known of that object."""
 
-    def __init__(self, task: Task, identity: str, second: int, prompt: Prompt) -> None:
-        self.task, self.identity, self.second, self.prompt = task, identity, second, prompt
+    def __init__(self, task: Task, identity: str, frame: int, prompt: Prompt) -> None:
+        self.task, self.identity, self.frame, self.prompt = task, identity, frame, prompt
 
     @property
     def clip_id(self) -> str:
@@ -96,12 +96,12 @@ class Click:
         """The seconds that one answer fills: with a box, all in which the draft marks the object as heard; the clicked
         one always. A point mends one still."""
         if self.prompt.box is None:
-            return [self.second]
+            return [self.frame]
         data = self.task.data
         spans = [region for region in self.task.newest_result() if region.get("type") == "timelinelabels"]
         read = read_result(spans, num_seconds=data.num_seconds, height=data.height, width=data.width)
         heard = heard_seconds(read.intervals.get(self.identity, ()), data.num_seconds)
-        return sorted({self.second, *(second for second in range(data.num_seconds) if heard[second])})
+        return sorted({self.frame, *(frame for frame in range(data.num_seconds) if heard[frame])})
 
 
 def click_of(body: PredictBody) -> Click | None:
@@ -118,17 +118,17 @@ def click_of(body: PredictBody) -> Click | None:
         return None
     labels = {str(region.get("id")): label for region in body.prompts if (label := _label(region)) is not None}
     last = list(regions.values())[-1]
-    identity, second = labels.get(str(last.get("id"))), last.get("item_index", 0)
+    identity, frame = labels.get(str(last.get("id"))), last.get("item_index", 0)
     if identity is None:
         raise DataError("a prompt without a label: choose one before you click")
-    if not isinstance(second, int) or not 0 <= second < task.data.num_seconds:
-        raise DataError(f"a prompt on page {second!r} of a clip of {task.data.num_seconds} seconds")
+    if not isinstance(frame, int) or not 0 <= frame < task.data.num_seconds:
+        raise DataError(f"a prompt on page {frame!r} of a clip of {task.data.num_seconds} seconds")
     mine = [
         region
         for key, region in regions.items()
-        if labels.get(key) == identity and region.get("item_index", 0) == second
+        if labels.get(key) == identity and region.get("item_index", 0) == frame
     ]
-    return Click(task, identity, second, _prompt(mine, task, identity, second))
+    return Click(task, identity, frame, _prompt(mine, task, identity, frame))
 
 
 def _label(region: Mapping[str, Any]) -> str | None:
@@ -141,7 +141,7 @@ def _label(region: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _prompt(regions: Sequence[Mapping[str, Any]], task: Task, identity: str, second: int) -> Prompt:
+def _prompt(regions: Sequence[Mapping[str, Any]], task: Task, identity: str, frame: int) -> Prompt:
     inside, outside, box = [], [], None
     for region in regions:
         x, y, width, height = _percent(region, task)
@@ -151,7 +151,7 @@ def _prompt(regions: Sequence[Mapping[str, Any]], task: Task, identity: str, sec
             inside.append((x, y))
         else:
             outside.append((x, y))
-    mask = None if box is not None else _mask_so_far(task, identity, second)
+    mask = None if box is not None else _mask_so_far(task, identity, frame)
     if not inside and box is None and mask is None:
         raise DataError(f"only points beside {identity}, and there is no mask of it yet: click on it first")
     return Prompt(inside=tuple(inside), outside=tuple(outside), box=box, mask_HW=mask)
@@ -170,9 +170,9 @@ def _percent(region: Mapping[str, Any], task: Task) -> tuple[float, float, float
     return x * wide, y * high, width * wide, height * high
 
 
-def _mask_so_far(task: Task, identity: str, second: int) -> NDArray[np.bool_] | None:
+def _mask_so_far(task: Task, identity: str, frame: int) -> NDArray[np.bool_] | None:
     """The mask of the same object on the same still, which points make better; None where there is none."""
-    wanted = region_id(identity, second)
+    wanted = region_id(identity, frame)
     for region in task.newest_result():
         if region.get("id") == wanted and region.get("type") == "brush":
             value = region.get("value")

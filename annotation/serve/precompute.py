@@ -37,8 +37,8 @@ class AheadOfClicks:
             turn = self._opened[clip_id] = next(self._number)
             while len(self._opened) > _OPEN_CLIPS:
                 del self._opened[min(self._opened, key=self._opened.__getitem__)]
-        for second in range(num_seconds) if is_new else ():
-            self._queue.put((-turn, second, clip_id, num_seconds))
+        for frame in range(num_seconds) if is_new else ():
+            self._queue.put((-turn, frame, clip_id, num_seconds))
 
     def wait(self) -> None:
         """Until all is done that was asked for."""
@@ -46,16 +46,16 @@ class AheadOfClicks:
 
     def _work(self) -> None:
         while True:
-            _, second, clip_id, num_seconds = self._queue.get()
+            _, frame, clip_id, num_seconds = self._queue.get()
             try:
                 with self._lock:
                     is_open = clip_id in self._opened
                 if is_open:
-                    self._prepare(clip_id, second)
-                if second == num_seconds - 1:
+                    self._prepare(clip_id, frame)
+                if frame == num_seconds - 1:
                     with self._lock:
                         self._opened.pop(clip_id, None)
             except AvisError as error:
-                logger.warning("clip=%s second=%d cannot be prepared: %s", clip_id, second, error)
+                logger.warning("clip=%s frame=%d cannot be prepared: %s", clip_id, frame, error)
             finally:
                 self._queue.task_done()

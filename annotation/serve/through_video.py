@@ -77,29 +77,29 @@ class _Part:
 
 
 def boxes_through_video(
-    footage: Footage, second: int, mask_HW: NDArray[np.bool_], *, first: int, last: int
+    footage: Footage, frame: int, mask_HW: NDArray[np.bool_], *, first: int, last: int
 ) -> dict[int, tuple[Box, float]] | None:
     """Box (x0, y0, x1, y1) and confidence of an object in the other seconds in which it is seen.
 
     Args:
         footage: of the clip.
-        second: of the still with the mask.
+        frame: number of the still with the mask.
         mask_HW: the object on it, not empty.
-        first: second from which on it is followed, at most `second`.
-        last: second up to which it is followed, at least `second`.
+        first: still from which on it is followed, at most `frame`.
+        last: still up to which it is followed, at least `frame`.
 
     Returns:
         None if the video cannot be read. Nothing is followed through a scene cut.
     """
-    drawn = {_IDENTITY: {second: encode(mask_HW)}}
+    drawn = {_IDENTITY: {frame: encode(mask_HW)}}
     try:
-        carried = carry(OpticalFlow(), _Part(footage, first, last), drawn, num_seconds=last + 1)
+        carried = carry(OpticalFlow(), _Part(footage, first, last), drawn, num_frames=last + 1)
     except ItemError as error:
         logger.warning("the source video cannot be read, so a box goes from still to still error=%s", error)
         return None
     boxes = {}
     for at, arrival in carried.arrivals[_IDENTITY].items():
         around = box_around(decode(arrival.rle).astype(np.bool_)) if arrival.rle is not None else None
-        if around is not None and at != second:
+        if around is not None and at != frame:
             boxes[at] = around, arrival.confidence
     return boxes

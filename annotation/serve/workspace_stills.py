@@ -1,4 +1,4 @@
-"""The stills of a workspace as the segmenter sees them: found by clip and second, never by a path that came along."""
+"""The stills of a workspace as the segmenter sees them: found by clip and number, never by a path that came along."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Stills:
         self._workspace = workspace
         self._decoded = lru_cache(maxsize=_KEPT)(_decoded)
 
-    def read(self, clip_id: str, second: int) -> Still:
+    def read(self, clip_id: str, frame: int) -> Still:
         """One still.
 
         Raises:
             DataError: if there is none, it leads out of the workspace, or is no picture.
         """
-        path = self._workspace.frame(clip_id, second)
+        path = self._workspace.frame(clip_id, frame)
         home = self._workspace.root.resolve()
         try:
             if home not in path.resolve(strict=True).parents:

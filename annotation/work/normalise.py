@@ -80,7 +80,8 @@ def normalise(
         clip_id=clip.clip_id,
         round=context.round_name,
         annotator=annotator,
-        num_seconds=clip.num_seconds,
+        fps=clip.fps,
+        num_frames=clip.num_frames,
         height=clip.height,
         width=clip.width,
         tracks=tracks,
@@ -98,10 +99,10 @@ def normalise(
 def _tracks(read: ReadResult, context: Context, person: str, lead_time_s: float | None) -> tuple[LabelledTrack, ...]:
     before = _pushed_masks(context.pushed)
     kept: dict[tuple[str, int], LabelledMask] = {}
-    for (identity, second), drawn in read.masks.items():
+    for (identity, frame), drawn in read.masks.items():
         text = mask_sha256(drawn.rle)
-        old = before.get((identity, second, text)) or before.get(("", second, text))
-        kept[identity, second] = old or _new_mask(drawn, second, context, context.made.get(text), person)
+        old = before.get((identity, frame, text)) or before.get(("", frame, text))
+        kept[identity, frame] = old or _new_mask(drawn, frame, context, context.made.get(text), person)
     own = [key for key, mask in kept.items() if mask.round == context.round_name and mask.annotator == person]
     if own and lead_time_s is not None:
         share = round(lead_time_s / len(own), 3)
@@ -115,16 +116,16 @@ def _tracks(read: ReadResult, context: Context, person: str, lead_time_s: float 
                 identity=identity,
                 category=split_identity(identity)[0],
                 intervals=intervals,
-                states=states(intervals, {mask.second for mask in masks}, context.clip.num_seconds),
+                states=states(intervals, {mask.frame for mask in masks}, context.clip.num_seconds),
                 masks=masks,
             )
         )
     return tuple(tracks)
 
 
-def _new_mask(drawn: DrawnMask, second: int, context: Context, made: MadeMask | None, person: str) -> LabelledMask:
+def _new_mask(drawn: DrawnMask, frame: int, context: Context, made: MadeMask | None, person: str) -> LabelledMask:
     return LabelledMask(
-        second=second,
+        frame=frame,
         height=drawn.rle.height,
         width=drawn.rle.width,
         counts=drawn.rle.counts,
@@ -138,15 +139,15 @@ def _new_mask(drawn: DrawnMask, second: int, context: Context, made: MadeMask | 
 
 
 def _pushed_masks(pushed: ClipTask | None) -> dict[tuple[str, int, str], LabelledMask]:
-    """By identity, second and hash; also under no identity, for masks that only got another label."""
+    """By identity, still and hash; also under no identity, for masks that only got another label."""
     found = {}
     for track in pushed.tracks if pushed is not None else ():
         for mask in track.masks:
             rle = Rle(mask.height, mask.width, mask.counts)
             # Encoders differ in how they write one mask; what comes back was written by ours.
             text = mask_sha256(rle_from_runs(runs_from_rle(rle), height=rle.height, width=rle.width))
-            found[track.identity, mask.second, text] = mask
-            found.setdefault(("", mask.second, text), mask)
+            found[track.identity, mask.frame, text] = mask
+            found.setdefault(("", mask.frame, text), mask)
     return found
 
 
@@ -158,11 +159,11 @@ def _track_problems(tracks: Iterable[LabelledTrack], context: Context) -> list[C
             found.append(ClipProblem(kind="bad_label", identity=name, message=f"no label of the category set: {name}"))
         if not track.intervals:
             found.append(ClipProblem(kind="mask_without_span", identity=name, message="masks, but nothing says when"))
-        seen = {mask.second for mask in track.masks}
+        seen = {mask.frame for mask in track.masks}
         heard = heard_seconds(track.intervals, context.clip.num_seconds)
-        for second in (second for second, is_heard in enumerate(heard) if is_heard and second not in seen):
+        for frame in (frame for frame, is_heard in enumerate(heard) if is_heard and frame not in seen):
             message = "heard, and no mask"
-            found.append(ClipProblem(kind="span_without_mask", identity=name, second=second, message=message))
+            found.append(ClipProblem(kind="span_without_mask", identity=name, frame=frame, message=message))
     return found
 
 

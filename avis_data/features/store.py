@@ -1,6 +1,6 @@
-"""Embeddings in Parquet: one row per clip and second, in 16 parts, so that a change rewrites one of them.
+"""Embeddings in Parquet: one row per clip and still, in 16 parts, so that a change rewrites one of them.
 
-Legend: T seconds, D = 128 values.
+Legend: T stills, D = 128 values.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ BUCKETS = "0123456789abcdef"
 EMBEDDING_SCHEMA = pa.schema(
     [
         pa.field("clip_id", pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field("second", pa.int32(), nullable=False),
+        pa.field("frame", pa.int32(), nullable=False),
         pa.field("embedding", pa.list_(pa.field("element", pa.float32(), nullable=False), 128), nullable=False),
         pa.field("weights_sha256", pa.string(), nullable=False),
         pa.field("front_end", pa.string(), nullable=False),
         pa.field("window_s", pa.float32(), nullable=False),
     ]
 )
-"""A row is what the network made of [second, second + window_s) of a clip. `weights_sha256` is `untrained-<seed>` for
-a network with random weights; `front_end` names how the sound was cut (`official`: each second on its own; `causal`, at
-other rates than one still per second: `second` is the number of the still, the sound is `window_s` before its
-instant)."""
+"""A row is what the network made of `window_s` of sound, for the still `frame` of a clip. `weights_sha256` is
+`untrained-<seed>` for a network with random weights; `front_end` names how the sound was cut: `official`, at one still
+per second: from the start of its second; `causal`, at other rates: before the instant of the still."""
 
 _SIZE = 128
 _GROUP_ROWS = 2048
@@ -66,7 +65,7 @@ def write_part(
 
     Args:
         path: the Parquet file; the folder is made.
-        clips: id and float32 (T, 128), row t for second t; ids ascending. Taken one by one, never all in memory.
+        clips: id and float32 (T, 128), row t for still t; ids ascending. Taken one by one, never all in memory.
         weights_sha256: of the weight file, or `untrained-<seed>`.
         front_end: how the sound was cut and pictured, `official`.
         window_s: seconds of sound behind one row.
@@ -104,11 +103,11 @@ def read_embeddings(folder: Path, clip_ids: Iterable[str] | None = None) -> Iter
         clip_ids: which; None: all there are.
 
     Yields:
-        id and float32 (T, 128), row t for second t, bit for bit as written; in the order of parts, and of ids within
+        id and float32 (T, 128), row t for still t, bit for bit as written; in the order of parts, and of ids within
         a part, whatever the order asked for (so that each part is read once).
 
     Raises:
-        DataError: if a part is missing, unreadable or of another layout, a clip is not in it, or its seconds are not
+        DataError: if a part is missing, unreadable or of another layout, a clip is not in it, or its stills are not
             0 .. T-1.
     """
     if clip_ids is None:
@@ -147,12 +146,12 @@ def _table(batch: list[tuple[str, NDArray[np.float32]]], constants: tuple[str, s
         pa.array(np.repeat(np.arange(len(batch), dtype=np.int32), lengths)),
         pa.array([clip_id for clip_id, _ in batch], pa.string()),
     )
-    seconds = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
+    frames = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
     values = np.ascontiguousarray(np.concatenate([rows_TD for _, rows_TD in batch])).reshape(-1)
     embeddings = pa.FixedSizeListArray.from_arrays(pa.array(values), type=EMBEDDING_SCHEMA.field("embedding").type)
     fields = list(EMBEDDING_SCHEMA)[3:]
     same = [pa.repeat(pa.scalar(value, field.type), total) for value, field in zip(constants, fields, strict=True)]
-    return pa.Table.from_arrays([ids, pa.array(seconds), embeddings, *same], schema=EMBEDDING_SCHEMA)
+    return pa.Table.from_arrays([ids, pa.array(frames), embeddings, *same], schema=EMBEDDING_SCHEMA)
 
 
 def _read_part(path: Path, wanted: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -184,10 +183,10 @@ def _may_hold(group: pq.RowGroupMetaData, wanted: set[str]) -> bool:
 def _clips_of(table: pa.Table, path: Path, wanted: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
     if table.num_rows == 0:
         return
-    columns = {name: table.column(name).combine_chunks() for name in ("clip_id", "second", "embedding")}
+    columns = {name: table.column(name).combine_chunks() for name in ("clip_id", "frame", "embedding")}
     ids = columns["clip_id"].dictionary.to_pylist()
     index_N = columns["clip_id"].indices.to_numpy()
-    second_N = columns["second"].to_numpy()
+    frame_N = columns["frame"].to_numpy()
     # Through flatten(): to_pandas() and to_pylist() would make one Python object per row or value.
     embedding_ND = columns["embedding"].flatten().to_numpy().reshape(-1, _SIZE)
     starts = [0, *(np.flatnonzero(np.diff(index_N)) + 1).tolist(), len(index_N)]
@@ -195,10 +194,8 @@ def _clips_of(table: pa.Table, path: Path, wanted: set[str] | None) -> Iterator[
         clip_id = ids[index_N[first]]
         if wanted is not None and clip_id not in wanted:
             continue
-        if not np.array_equal(second_N[first:last], np.arange(last - first)):
-            raise DataError(
-                f"{path}: the seconds of {clip_id} are not 0 to {last - first - 1}, each once", hint=_ADVICE
-            )
+        if not np.array_equal(frame_N[first:last], np.arange(last - first)):
+            raise DataError(f"{path}: the stills of {clip_id} are not 0 to {last - first - 1}, each once", hint=_ADVICE)
         yield clip_id, embedding_ND[first:last]
 
 

@@ -34,6 +34,8 @@ from avis_data.formats.ytvis_records import YtvisDataset, YtvisTrack, YtvisVideo
 from avis_data.io import read_json
 from avis_data.masks.polygons import polygons_from_mask
 from avis_data.masks.rle import Rle, area, box, decode
+from avis_data.media.clock import frame_instants
+from avis_data.records import FrameAt
 
 __all__ = [
     "MaskForm",
@@ -41,6 +43,7 @@ __all__ = [
     "YtvisDataset",
     "YtvisTrack",
     "YtvisVideo",
+    "frame_times",
     "parse_ytvis",
     "read_ytvis",
     "video_json",
@@ -95,6 +98,17 @@ def ytvis_json(dataset: YtvisDataset, *, form: MaskForm = "polygons") -> dict[st
     }
 
 
+def frame_times(count: int, *, fps: float, frame_at: FrameAt | None) -> tuple[float, ...] | None:
+    """The instants of `count` frames as a file says them, seconds after the start of the sound, to a microsecond.
+
+    None where the file says nothing of them: at one frame a second, which is the published form, and where `frame_at`
+    is not known.
+    """
+    if fps == 1 or frame_at is None:
+        return None
+    return tuple(round(float(instant), 6) for instant in frame_instants(count, fps=fps, frame_at=frame_at))
+
+
 def video_json(video: YtvisVideo) -> dict[str, Any]:
     """One entry of `videos`."""
     entry: dict[str, Any] = {
@@ -120,12 +134,12 @@ def _annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: Ma
             f"track {track.track_id} has {len(track.masks)} masks, its video {video.name!r} has {video.length} frames"
         )
     areas = [None if mask is None else area(mask) for mask in track.masks]
-    for second, mask in enumerate(track.masks):
+    for frame, mask in enumerate(track.masks):
         if mask is not None and (mask.height, mask.width) != (video.height, video.width):
             found = f"{mask.height} x {mask.width}, its video {video.name!r} {video.height} x {video.width}"
-            raise DataError(f"the mask of track {track.track_id} in second {second} has {found} (height x width)")
-        if areas[second] == 0:
-            raise DataError(f"the mask of track {track.track_id} of video {video.name!r} is empty in second {second}")
+            raise DataError(f"the mask of track {track.track_id} in frame {frame} has {found} (height x width)")
+        if areas[frame] == 0:
+            raise DataError(f"the mask of track {track.track_id} of video {video.name!r} is empty in frame {frame}")
     entry = {
         "id": number,
         "video_id": track.video_id,

@@ -278,14 +278,14 @@ def _masks(parsed: ParsedYtvis, where: str, entry: dict[str, Any], video: YtvisV
         parsed.problem(where, "segmentations", f"has {len(segmentations)} entries, the video has {video.length} frames")
         return []
     masks: list[Rle | None] = []
-    for second, segmentation in enumerate(segmentations):
+    for frame, segmentation in enumerate(segmentations):
         dropped: list[str] = []
         try:
             masks.append(rle_from_segmentation(segmentation, height=video.height, width=video.width, dropped=dropped))
         except DataError as error:
-            parsed.problem(where, f"segmentations[{second}]", str(error))
+            parsed.problem(where, f"segmentations[{frame}]", str(error))
         for line in dropped:
-            parsed.remarks.append(Problem(where, f"segmentations[{second}]", line))
+            parsed.remarks.append(Problem(where, f"segmentations[{frame}]", line))
     return masks
 
 

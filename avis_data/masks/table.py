@@ -1,4 +1,4 @@
-"""The masks of a workspace in Parquet: one row per clip, track and second, in 16 parts, so a change rewrites few.
+"""The masks of a workspace in Parquet: one row per clip, track and still, in 16 parts, so a change rewrites few.
 
 A part holds the clips whose hash begins with its digit (`features.store.bucket`), sorted, so its bytes depend on
 nothing but the rows; it appears whole or not at all.
@@ -29,7 +29,7 @@ MASK_SCHEMA = pa.schema(
         pa.field("clip_id", pa.string(), nullable=False),
         pa.field("track_id", pa.string(), nullable=False),
         pa.field("category", pa.string(), nullable=False),
-        pa.field("second", pa.int32(), nullable=False),
+        pa.field("frame", pa.int32(), nullable=False),
         pa.field("state", pa.string(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
@@ -54,7 +54,7 @@ def write_masks(folder: Path, rows: Iterable[MaskRow]) -> None:
     use `replace_clips`.
 
     Raises:
-        ValueError: if a track has two rows for one second.
+        ValueError: if a track has two rows for one still.
     """
     by_bucket: dict[str, dict[str, list[MaskRow]]] = {digit: defaultdict(list) for digit in BUCKETS}
     for row in rows:
@@ -70,7 +70,7 @@ def replace_clips(folder: Path, rows_by_clip: Mapping[str, Sequence[MaskRow]]) -
 
     Raises:
         DataError: if a part cannot be read.
-        ValueError: if a track has two rows for one second, or a row stands under another clip's id.
+        ValueError: if a track has two rows for one still, or a row stands under another clip's id.
     """
     by_bucket: dict[str, dict[str, Sequence[MaskRow]]] = defaultdict(dict)
     for clip_id, rows in rows_by_clip.items():
@@ -90,7 +90,7 @@ def read_masks(folder: Path, clip_ids: Collection[str] | None = None) -> Iterato
         clip_ids: only these; None for all. Clips without rows are not given.
 
     Yields:
-        The clip's id and its rows, sorted by track and second; clips in the order of (part, id).
+        The clip's id and its rows, sorted by track and still; clips in the order of (part, id).
 
     Raises:
         DataError: if a part is damaged or holds other columns.
@@ -167,10 +167,10 @@ _REPEATED = ["clip_id", "track_id", "category", "state", "origin", "annotator", 
 
 
 def _sorted_rows(rows: Sequence[MaskRow]) -> list[MaskRow]:
-    ordered = sorted(rows, key=attrgetter("track_id", "second"))
+    ordered = sorted(rows, key=attrgetter("track_id", "frame"))
     for before, after in itertools.pairwise(ordered):
-        if (before.track_id, before.second) == (after.track_id, after.second):
-            raise ValueError(f"clip {after.clip_id!r}: two rows for track {after.track_id!r}, second {after.second}")
+        if (before.track_id, before.frame) == (after.track_id, after.frame):
+            raise ValueError(f"clip {after.clip_id!r}: two rows for track {after.track_id!r}, still {after.frame}")
     return ordered
 
 

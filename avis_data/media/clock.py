@@ -20,7 +20,6 @@ __all__ = [
     "num_frames",
     "on_display",
     "rate",
-    "rate_facts",
     "seconds",
     "seconds_of_sound",
     "ticks",
@@ -52,22 +51,16 @@ def num_frames(duration_s: float, *, fps: float = 1.0) -> int:
     """
     count = math.floor(seconds(duration_s) * rate(fps) + Fraction(1, 2))
     if count < 1:
-        least = "half a second" if fps == 1 else f"{0.5 / fps:.3g} s"
         raise ItemError(
-            f"only {duration_s:.3f} s of picture in the span; a clip needs at least {least}",
+            f"only {duration_s:.3f} s of picture in the span; a clip needs at least {0.5 / fps:.3g} s",
             reason=Reason.SPAN_OUTSIDE_VIDEO,
         )
     return count
 
 
 def seconds_of_sound(frames: int, *, fps: float = 1.0) -> int:
-    """T: the whole seconds of sound that cover the periods of so many stills."""
+    """The whole seconds of sound that cover the periods of so many stills."""
     return math.ceil(frames / rate(fps))
-
-
-def rate_facts(frames: int, fps: float) -> dict[str, float]:
-    """What a stage records of the stills besides T: nothing at one per second, where T says it all."""
-    return {} if fps == 1 else {"fps": fps, "num_frames": frames}
 
 
 def frame_instants(frames: int, *, fps: float, frame_at: FrameAt | None) -> list[Fraction]:

@@ -69,7 +69,7 @@ def _still_times(options: StillOptions, span: SpanPackets, decoded: Decoded, *, 
     instants = frame_instants(options.num_frames, fps=options.fps, frame_at=options.frame_at)
     return [
         StillTime(
-            second=number,
+            frame=number,
             asked_s=float(instant),
             source_pts=decoded.picture_pts[index],
             source_s=float(decoded.picture_pts[index] * span.time_base - origin),

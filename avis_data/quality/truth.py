@@ -117,34 +117,34 @@ def _check_masks(entry: dict[str, Any], track: YtvisTrack, where: str, check: _C
         text = "must be a list with one entry for each frame; the loader drops every mask without one"
         check(_ERROR, "bboxes-missing", text, where, "bboxes")
         boxes = None
-    for second, mask in enumerate(track.masks):
+    for frame, mask in enumerate(track.masks):
         if mask is None:
-            _check_silent(entry["segmentations"][second], boxes and boxes[second], second, where, check)
+            _check_silent(entry["segmentations"][frame], boxes and boxes[frame], frame, where, check)
             continue
         pixels, around = area(mask), box(mask)
         if not pixels:
             text = "the mask is empty; evaluators count it as an object, silence is null"
-            check(_ERROR, "mask-empty", text, where, f"segmentations[{second}]")
+            check(_ERROR, "mask-empty", text, where, f"segmentations[{frame}]")
             continue
         if boxes is not None:
-            _check_box(boxes[second], around, second, where, check)
+            _check_box(boxes[frame], around, frame, where, check)
         if track.areas is not None:
-            _check_area(track.areas[second], pixels, around, second, where, check)
+            _check_area(track.areas[frame], pixels, around, frame, where, check)
 
 
-def _check_silent(segmentation: Any, bbox: Any, second: int, where: str, check: _Check) -> None:
+def _check_silent(segmentation: Any, bbox: Any, frame: int, where: str, check: _Check) -> None:
     if segmentation == []:
         text = "is [], which the official FSLA takes for a sounding object; silence is null"
-        check(_ERROR, "silence-as-list", text, where, f"segmentations[{second}]")
+        check(_ERROR, "silence-as-list", text, where, f"segmentations[{frame}]")
     elif segmentation is not None:
         text = "has no usable polygon, so no mask"
-        check(_ERROR, "mask-lost", text, where, f"segmentations[{second}]")
+        check(_ERROR, "mask-lost", text, where, f"segmentations[{frame}]")
     if bbox:
-        check(_WARNING, "box-without-mask", "there is a box, but no mask", where, f"bboxes[{second}]")
+        check(_WARNING, "box-without-mask", "there is a box, but no mask", where, f"bboxes[{frame}]")
 
 
-def _check_box(bbox: Any, around: tuple[int, int, int, int], second: int, where: str, check: _Check) -> None:
-    name = f"bboxes[{second}]"
+def _check_box(bbox: Any, around: tuple[int, int, int, int], frame: int, where: str, check: _Check) -> None:
+    name = f"bboxes[{frame}]"
     if not bbox:
         check(_ERROR, "bbox-missing", f"is {bbox!r}; the loader drops the mask of this frame", where, name)
     elif not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(value, (int, float)) for value in bbox):
@@ -158,11 +158,11 @@ def _check_box(bbox: Any, around: tuple[int, int, int, int], second: int, where:
 
 
 def _check_area(
-    found: float | None, pixels: int, around: tuple[int, int, int, int], second: int, where: str, check: _Check
+    found: float | None, pixels: int, around: tuple[int, int, int, int], frame: int, where: str, check: _Check
 ) -> None:
     tolerance_px = around[2] + around[3]  # half the outline: a polygon's area before rasterising differs by so much
     if found is None or abs(found - pixels) > tolerance_px:
-        check(_WARNING, "area-differs", f"is {found}, the mask has {pixels} pixels", where, f"areas[{second}]")
+        check(_WARNING, "area-differs", f"is {found}, the mask has {pixels} pixels", where, f"areas[{frame}]")
 
 
 def _check_order(tracks: Sequence[YtvisTrack], check: _Check) -> None:

@@ -71,9 +71,9 @@ class _Layout:
     def width(self) -> int:
         return _GUTTER_PX + self.columns * self.cell_width
 
-    def corner(self, second: int) -> tuple[int, int]:
-        """Top left of the cell of a second."""
-        row, column = divmod(second, self.columns)
+    def corner(self, frame: int) -> tuple[int, int]:
+        """Top left of the cell of a still."""
+        row, column = divmod(frame, self.columns)
         return _GUTTER_PX + column * self.cell_width, row * (self.row_height + _ROW_GAP_PX)
 
 
@@ -106,8 +106,8 @@ def contact_sheet(
     layout = _Layout(min(columns, len(seconds)), still_width_px, cell_height, len(clip.tracks))
     rows = math.ceil(len(seconds) / layout.columns)
     sheet = Image.new("RGBA", (layout.width, rows * (layout.row_height + _ROW_GAP_PX) - _ROW_GAP_PX + 2))
-    for place, second in enumerate(seconds):
-        sheet.paste(_still(clip, second, layout), layout.corner(place))
+    for place, frame in enumerate(seconds):
+        sheet.paste(_still(clip, frame, layout), layout.corner(place))
     draw = ImageDraw.Draw(sheet)
     if clip.sound is not None:
         length_s = len(clip.stills) / clip.fps
@@ -164,16 +164,16 @@ def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArr
     return peaks
 
 
-def _still(clip: ClipView, second: int, layout: _Layout) -> Image.Image:
+def _still(clip: ClipView, frame: int, layout: _Layout) -> Image.Image:
     size = (layout.cell_width - _GAP_PX, layout.cell_height)
-    picture = open_still(clip.stills[second]).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    picture = open_still(clip.stills[frame]).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     # Colour on paled colour, in every still alike: what sounds is seen at once.
     vivid = np.asarray(picture, np.float32)
     pixels = (1 - _PALING) * vivid + _PALING * vivid.mean(axis=2, keepdims=True)
     shapes = [
         (track.label, _scaled(mask, size), colour_of(number))
         for number, track in enumerate(clip.tracks)
-        if (mask := track.masks[second])
+        if (mask := track.masks[frame])
     ]
     for _, inside, colour in shapes:
         pixels[inside] = (1 - _FILL) * vivid[inside] + _FILL * np.asarray(colour)
@@ -183,7 +183,7 @@ def _still(clip: ClipView, second: int, layout: _Layout) -> Image.Image:
     _draw_names(picture, shapes)
     draw = ImageDraw.Draw(picture, "RGBA")
     font = _font(11)
-    text = f"{second} s" if clip.fps == 1 else f"{second / clip.fps:.2f} s"
+    text = f"{round(frame / clip.fps, 2):g} s"
     draw.rounded_rectangle((2, 2, 8 + draw.textlength(text, font=font), 17), 3, fill=(0, 0, 0, 130))
     draw.text((5, 3), text, font=font, fill=(255, 255, 255))
     return picture
@@ -228,11 +228,11 @@ def _draw_names(picture: Image.Image, shapes: list[tuple[str, NDArray[np.bool_],
 def _draw_sound(draw: ImageDraw.ImageDraw, peaks: NDArray[np.float32], layout: _Layout) -> None:
     """Bars about a middle line; `peaks` (seconds, bars) are relative to the loudest of the clip."""
     step = layout.cell_width / peaks.shape[1]
-    for place, second in enumerate(peaks):
+    for place, of_still in enumerate(peaks):
         x, y = layout.corner(place)
         middle = y + layout.cell_height + _GAP_PX + _WAVE_PX // 2
         draw.line((x, middle - _WAVE_PX // 2, x, middle + _WAVE_PX // 2), fill=_GRID)
-        for bar, peak in enumerate(second):
+        for bar, peak in enumerate(of_still):
             half = max(0.5, float(peak) * (_WAVE_PX / 2 - 1))
             draw.rectangle((x + bar * step, middle - half, x + (bar + 0.6) * step, middle + half), fill=_WAVE)
 

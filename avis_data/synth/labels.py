@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from avis_data.config import validated
 from avis_data.errors import DataError
@@ -64,21 +64,14 @@ class SceneLabels(Record):
     width: int
     height: int
     fps: int
-    label_fps: float = Field(default=1.0, gt=0, description="Labelled stills per second; left out where it is 1.")
+    label_fps: float = Field(gt=0, description="Labelled stills per second.")
     tracks: list[TrackLabels]
     look_alikes: list[LookAlikes]
     off_screen: dict[SafeId, list[int]] = Field(description="By track: the seconds in which it is heard and not seen.")
 
-    @model_serializer(mode="wrap")
-    def _without_usual_rate(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        if self.label_fps == 1:
-            del values["label_fps"]
-        return values
-
-    def mask(self, track: TrackLabels, second: int) -> Rle | None:
+    def mask(self, track: TrackLabels, frame: int) -> Rle | None:
         """What is seen of a track in a second, sounding or silent; None where it is hidden."""
-        counts = track.masks[second]
+        counts = track.masks[frame]
         return None if counts is None else Rle(self.height, self.width, counts)
 
 
@@ -139,4 +132,4 @@ def _state(heard: bool, mask: str | None) -> State:
 
 
 def _heard_unseen(track: TrackLabels) -> list[int]:
-    return [second for second, heard in enumerate(track.heard) if heard and track.states[second] is State.HIDDEN]
+    return [frame for frame, heard in enumerate(track.heard) if heard and track.states[frame] is State.HIDDEN]

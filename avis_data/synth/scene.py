@@ -55,9 +55,8 @@ class WorldOptions:
         return num_frames(self.num_seconds, fps=self.label_fps)
 
     def as_dict(self) -> dict[str, float]:
-        """As it is written and hashed: without the rate of labels where that is the usual one."""
-        values = asdict(self)
-        return {name: value for name, value in values.items() if name != "label_fps" or value != 1}
+        """As it is written and hashed."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,9 +26,8 @@ from pydantic import ValidationError
 
 from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
-from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis, ytvis_json
+from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, frame_times, read_ytvis, ytvis_json
 from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, sha256_file, sha256_text, write_json, write_text
-from avis_data.media.clock import frame_instants
 from avis_data.recipe import Truth
 from avis_data.records import MAX_FPS, Record, State
 from avis_data.synth.encode import write_mp4
@@ -247,7 +246,6 @@ def _truth(scenes: list[SceneLabels], options: WorldOptions, wanted: Truth) -> Y
 
 
 def _video(number: int, scene: SceneLabels, options: WorldOptions) -> YtvisVideo:
-    instants = frame_instants(options.num_stills, fps=scene.label_fps, frame_at="mid")
     return YtvisVideo(
         video_id=number,
         name=scene.clip_id,
@@ -256,7 +254,7 @@ def _video(number: int, scene: SceneLabels, options: WorldOptions) -> YtvisVideo
         length=options.num_stills,
         file_names=tuple(f"{scene.clip_id}/{still}.jpg" for still in range(options.num_stills)),
         fps=scene.label_fps,
-        frame_times=None if scene.label_fps == 1 else tuple(round(float(instant), 6) for instant in instants),
+        frame_times=frame_times(options.num_stills, fps=scene.label_fps, frame_at="mid"),
     )
 
 

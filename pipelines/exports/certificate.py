@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from avis_data import __version__
 from avis_data.features.store import bucket, part_name
 from avis_data.io import sha256_text
-from avis_data.media.clock import rate_facts
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs
 from avis_data.quality.published import FILE_LIST
@@ -87,7 +86,7 @@ def common_parts(
         "format": dataset_format,
         "key": key,
         "recipe": _recipe(inputs),
-        **({} if fps == 1 else {"fps": fps}),
+        **_rate(fps),
         "files": {
             "list": FILE_LIST,
             "count": len(files),
@@ -123,7 +122,7 @@ def clip_origin(item: ExportClip) -> dict[str, Any]:
         "url": item.video.url if public else None,
         "start_s": item.clip.start_s,
         "num_seconds": item.clip.num_seconds,
-        **rate_facts(item.clip.num_frames, item.clip.fps),
+        **_rate(item.clip.fps, num_frames=item.clip.num_frames),
         "license": item.license,
     }
 
@@ -148,6 +147,11 @@ def embedding_origins(workspace: Workspace, clip_ids: Sequence[str]) -> dict[str
     return {"network": "vggish", "untrained": untrained} | {
         name: dict(sorted(counts.items())) for name, counts in found.items()
     }
+
+
+def _rate(fps: float, **of_rate: int) -> dict[str, float]:
+    """The rate and what goes with it; the certificate of a set of one still per second says nothing of either."""
+    return {} if fps == 1 else {"fps": fps, **of_rate}
 
 
 def _text(value: str | float) -> str:

@@ -283,10 +283,10 @@ def _fitting_rows(
     clip: Clip, track: Track, rows: Sequence[MaskRow], truth: Truth, problems: list[Problem]
 ) -> list[MaskRow]:
     """The rows of which the export has masks: those that have pixels, and that sound unless all are asked for."""
-    where, unit = f"clip {clip.clip_id}", "second" if clip.fps == 1 else "still"
+    where = f"clip {clip.clip_id}"
     states = Counter(row.state for row in rows)
     if states[State.SOUNDING] != track.num_sounding:
-        message = f"track {track.track_id} sounds in {track.num_sounding} {unit}s, the masks table has "
+        message = f"track {track.track_id} sounds in {track.num_sounding} stills, the masks table has "
         problems.append(Problem(where, "masks", f"{message}{states[State.SOUNDING]}"))
     if truth == "sounding" and states[State.VISIBLE]:
         message = f"of {states[State.VISIBLE]} masks of track {track.track_id} nobody said whether they sound"
@@ -295,11 +295,11 @@ def _fitting_rows(
     for row in rows:
         if row.state is not State.SOUNDING and (truth == "sounding" or row.counts is None):
             continue
-        if row.second >= clip.num_frames:
-            message = f"{unit} {row.second} of track {track.track_id}, but the clip has {clip.num_frames} {unit}s"
+        if row.frame >= clip.num_frames:
+            message = f"still {row.frame} of track {track.track_id}, but the clip has {clip.num_frames} stills"
             problems.append(Problem(where, "masks", message))
         elif (row.width, row.height) != (clip.width, clip.height):
-            message = f"track {track.track_id}, {unit} {row.second}: mask of {row.width}x{row.height} pixels"
+            message = f"track {track.track_id}, still {row.frame}: mask of {row.width}x{row.height} pixels"
             problems.append(Problem(where, "masks", f"{message}, stills of {clip.width}x{clip.height}"))
         elif row.counts is not None and row.area_px > 0:
             fitting.append(row)
@@ -314,8 +314,8 @@ def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[Mas
     sounding: list[bool | None] = [None] * clip.num_frames
     for row in rows:
         if row.counts is not None:
-            masks[row.second] = Rle(row.height, row.width, row.counts)
-            sounding[row.second] = _SOUNDS.get(row.state)
+            masks[row.frame] = Rle(row.height, row.width, row.counts)
+            sounding[row.frame] = _SOUNDS.get(row.state)
     return ExportTrack(track=track, category_id=category_id, masks=tuple(masks), sounding=tuple(sounding))
 
 

@@ -12,10 +12,18 @@ import numpy as np
 
 from avis_data import __version__
 from avis_data.errors import DataError
-from avis_data.formats.ytvis import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis, video_json, ytvis_json
+from avis_data.formats.ytvis import (
+    MaskForm,
+    YtvisDataset,
+    YtvisTrack,
+    YtvisVideo,
+    frame_times,
+    parse_ytvis,
+    video_json,
+    ytvis_json,
+)
 from avis_data.io import write_lines
 from avis_data.masks.rle import Rle, decode
-from avis_data.media.clock import frame_instants
 from avis_data.pipelines.exports.clips import frame_name
 from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs
 from avis_data.pipelines.stages.adopt import SOUNDS
@@ -106,10 +114,9 @@ def _of_rate(item: ExportClip) -> dict[str, Any]:
     clip = item.clip
     if clip.fps == 1:
         return {}
-    instants = frame_instants(clip.num_frames, fps=clip.fps, frame_at=clip.frame_at)
     return {
         "fps": clip.fps,
-        "frame_times": None if clip.frame_at is None else tuple(round(float(instant), 6) for instant in instants),
+        "frame_times": frame_times(clip.num_frames, fps=clip.fps, frame_at=clip.frame_at),
         "audio_file": f"{SOUNDS}/{clip.clip_id}.wav",
         "source": item.group,
     }

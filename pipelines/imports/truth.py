@@ -229,8 +229,7 @@ def _misfits(video: YtvisVideo, clip: Clip) -> Iterable[tuple[str, str]]:
     if video.fps != clip.fps:
         yield "fps", f"the video has {video.fps:g} frames a second, the clip {clip.fps:g}"
     elif video.length != clip.num_frames:
-        unit = "seconds" if clip.fps == 1 else "stills"
-        yield "file_names", f"the video has {video.length} frames, the clip {clip.num_frames} {unit}"
+        yield "file_names", f"the video has {video.length} frames, the clip {clip.num_frames}"
 
 
 def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) -> Iterable[tuple[str, str]]:
@@ -238,9 +237,9 @@ def _track_faults(track: YtvisTrack, category: str, category_names: set[str]) ->
         yield "category_id", f"the recipe's category set has no {category!r:.60}"
     if track.iscrowd:
         yield "iscrowd", "crowd regions are not one object and cannot be kept as a track"
-    for second, mask in enumerate(track.masks):
+    for frame, mask in enumerate(track.masks):
         if mask is not None and area(mask) == 0:
-            yield f"segmentations[{second}]", "the mask is empty; a frame in which the object does not sound has null"
+            yield f"segmentations[{frame}]", "the mask is empty; a frame in which the object does not sound has null"
 
 
 def _records(dataset: YtvisDataset, origin: str, truth: Truth) -> tuple[dict[str, list[MaskRow]], list[Track]]:
@@ -273,12 +272,12 @@ def _state(track: YtvisTrack, number: int, truth: Truth) -> State:
     return State.VISIBLE if flag is None else State.SOUNDING if flag else State.SILENT
 
 
-def _row(track: Track, second: int, mask: Rle, state: State) -> MaskRow:
+def _row(track: Track, frame: int, mask: Rle, state: State) -> MaskRow:
     return MaskRow(
         clip_id=track.clip_id,
         track_id=track.track_id,
         category=track.category,
-        second=second,
+        frame=frame,
         state=state,
         height=mask.height,
         width=mask.width,

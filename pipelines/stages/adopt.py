@@ -17,12 +17,12 @@ from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_file, sha256_text, write_json
-from avis_data.media.clock import rate_facts, seconds_of_sound
+from avis_data.media.clock import seconds_of_sound
 from avis_data.media.decode import FRAMES, SOUND
 from avis_data.media.given_sound import GivenSound, sound_decoder, write_mono_16k
 from avis_data.media.sound import SAMPLE_RATE_HZ, Sound, check_sound, write_wav
 from avis_data.pipelines.engine.stage import Facts, Workbench
-from avis_data.records import Fps, Record, SafeId, Sampled, SplitName, StillTime, Times, is_safe_id
+from avis_data.records import Fps, Record, SafeId, SplitName, StillTime, Times, is_safe_id
 
 __all__ = ["SOUNDS", "STILLS", "AdoptOptions", "AdoptRequest", "AdoptStage", "AdoptedVideo", "clip_id_of"]
 
@@ -53,7 +53,7 @@ class AdoptedVideo(Record):
     license: str | None = None
 
 
-class AdoptRequest(Sampled):
+class AdoptRequest(Record):
     """Which stills and which sound become a clip."""
 
     clip_id: SafeId
@@ -61,11 +61,11 @@ class AdoptRequest(Sampled):
     width: int = Field(gt=0)
     height: int = Field(gt=0)
     stills: tuple[str, ...] = Field(min_length=1, description="Names in that folder, in order.")
-    fps: Fps = 1.0
+    fps: Fps
 
     @property
     def num_seconds(self) -> int:
-        """T."""
+        """Whole seconds of sound."""
         return seconds_of_sound(len(self.stills), fps=self.fps)
 
 
@@ -99,7 +99,7 @@ class AdoptStage:
         return 120.0 + 2.0 * len(record.stills)
 
     def run(self, bench: Workbench) -> Facts:
-        """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json` from the folder that is input `media`.
+        """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json` from the folder that is input `media`.
 
         Raises:
             ItemError: `source_missing` for a still that is not there, `not_media` or `corrupt_media` for one that is no
@@ -121,7 +121,8 @@ class AdoptStage:
         return {
             "start_s": 0.0,
             "num_seconds": request.num_seconds,
-            **rate_facts(len(request.stills), request.fps),
+            "fps": request.fps,
+            "num_frames": len(request.stills),
             "width": request.width,
             "height": request.height,
             "frame_at": None,
@@ -163,8 +164,7 @@ def _check_names(request: AdoptRequest, folder: Path) -> None:
         raise ItemError(message, reason=Reason.SOURCE_MISSING)
     strangers = sorted(found.difference(request.stills))
     if strangers:
-        unit = "seconds" if request.fps == 1 else "frames"
-        message = f"{STILLS}/{request.name}: {len(found)} files for {len(request.stills)} {unit}; not in the truth file"
+        message = f"{STILLS}/{request.name}: {len(found)} files for {len(request.stills)} frames; not in the truth file"
         raise ItemError(f"{message}: {_some(strangers)}", reason=Reason.DURATION_MISMATCH)
     stems = [PurePosixPath(name).stem for name in request.stills]
     numbers = [int(stem) for stem in stems if stem.isascii() and stem.isdigit()]
@@ -177,10 +177,10 @@ def _copy_stills(request: AdoptRequest, folder: Path, target: Path) -> _Copied:
     """Each still is read once: what is checked, hashed and written is the same."""
     target.mkdir()
     hashes, size_bytes = [], 0
-    for second, name in enumerate(request.stills):
+    for number, name in enumerate(request.stills):
         data = (folder / name).read_bytes()
         _check_still(f"{STILLS}/{request.name}/{name}", data, (request.width, request.height))
-        (target / f"{second:05d}.jpg").write_bytes(data)
+        (target / f"{number:05d}.jpg").write_bytes(data)
         hashes.append(hashlib.sha256(data).hexdigest())
         size_bytes += len(data)
     return _Copied(sha256=tuple(hashes), size_bytes=size_bytes)
@@ -219,7 +219,7 @@ def _times(request: AdoptRequest, sound: Sound) -> Times:
         frame_at=None,
         time_base=None,
         stills=[
-            StillTime(second=number, asked_s=None, source_pts=None, source_s=None, source_file=name)
+            StillTime(frame=number, asked_s=None, source_pts=None, source_s=None, source_file=name)
             for number, name in enumerate(request.stills)
         ],
         sound=sound.state,

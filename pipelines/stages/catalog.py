@@ -15,7 +15,7 @@ from avis_data.manifest import write_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import Input, Item, RecordText
 from avis_data.pipelines.stages.adopt import AdoptedVideo
-from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStillsRequest, PackRequest
+from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, PackRequest
 from avis_data.pipelines.stages.extract import ExtractRequest
 from avis_data.pipelines.stages.preview import PreviewRequest
 from avis_data.pipelines.workspace_list import CLIP_ROW, ORIGINAL, originals
@@ -33,9 +33,7 @@ __all__ = [
 ]
 
 
-_MEASURED = ("start_s", "num_seconds", "width", "height", "frame_at", "sound")
-_OF_RATE = ("fps", "num_frames")
-"""Measured too; there only where the rate is not one still per second."""
+_MEASURED = ("start_s", "num_seconds", "fps", "num_frames", "width", "height", "frame_at", "sound")
 
 
 @dataclass(kw_only=True)
@@ -130,10 +128,8 @@ def embed_items(ledger: Ledger) -> Candidates:
 
 
 def _embed_request(clip_id: str, facts: Mapping[str, Any]) -> EmbedRequest:
-    if "fps" not in facts:
-        return EmbedRequest(clip_id=clip_id, num_seconds=facts["num_seconds"])
-    of_rate = {name: facts[name] for name in ("num_seconds", "frame_at", *_OF_RATE)}
-    return EmbedStillsRequest(clip_id=clip_id, **of_rate)
+    names = ("num_seconds", "fps", "num_frames", "frame_at")
+    return EmbedRequest(clip_id=clip_id, **{name: facts[name] for name in names})
 
 
 @no_cycle_search()
@@ -209,7 +205,7 @@ def _made_clips(ledger: Ledger, stage: str) -> dict[str, dict[str, Any]]:
     made = {}
     for clip_id, text in ledger.facts(stage):
         facts = json.loads(text)
-        made[clip_id] = {name: facts[name] for name in (*_MEASURED, *_OF_RATE) if name in facts} | {
+        made[clip_id] = {name: facts[name] for name in _MEASURED} | {
             "frames_sha256": _output_named(outputs[clip_id], "frames").sha256,
             "audio_sha256": _output_named(outputs[clip_id], "audio.wav").sha256,
         }

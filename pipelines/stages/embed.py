@@ -1,6 +1,6 @@
 """The stages that turn the sound of clips into VGGish embeddings: one array per clip, then Parquet parts.
 
-Legend: N samples, T seconds (at other rates than one still per second: stills), D = 128 values.
+Legend: N samples, T stills, D = 128 values.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
 from avis_data.pipelines.engine.stage import Facts, Workbench
+from avis_data.recipe import FrontEnd, front_end_of
 from avis_data.records import Fps, FrameAt, Record, SafeId
 
 if TYPE_CHECKING:
     from avis_data.features.vggish import Vggish
 
-__all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "EmbedStillsRequest", "PackRequest", "PackStage"]
+__all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "PackRequest", "PackStage"]
 
 _SAMPLE_RATE_HZ = 16_000
 _BATCH_S = 32
@@ -34,7 +35,7 @@ _BATCH_S = 32
 class EmbedParams(Record):
     """What embeddings depend on besides the sound. Where the weight file lies is not part of it; its hash is."""
 
-    front_end: Literal["official", "causal"] = "official"
+    front_end: FrontEnd = "official"
     weights_sha256: str = Field(
         pattern=r"^([0-9a-f]{64}|untrained-[0-9]+)$",
         description="Of the weight file; `untrained-<seed>`: random weights, for tests and demonstrations.",
@@ -48,15 +49,10 @@ class EmbedParams(Record):
 
 
 class EmbedRequest(Record):
-    """One clip to embed, second by second."""
+    """One clip to embed, still by still."""
 
     clip_id: SafeId
     num_seconds: int = Field(gt=0)
-
-
-class EmbedStillsRequest(EmbedRequest):
-    """One clip to embed still by still, at another rate than one per second."""
-
     fps: Fps
     num_frames: int = Field(gt=0)
     frame_at: FrameAt | None = Field(description="Which instant of its period a still shows; null: taken for `mid`.")
@@ -69,9 +65,10 @@ class PackRequest(Record):
 
 
 class EmbedStage:
-    """`audio.wav` to `<clip_id>.npy`, float32 (T, 128): one VGGish embedding per second, T rows for T seconds.
+    """`audio.wav` to `<clip_id>.npy`, float32 (T, 128): one VGGish embedding per still.
 
-    At other rates than one still per second it is one per still, of the 0.96 s before its instant (`causal`).
+    At one still per second it is of that second alone (`official`), at other rates of the 0.96 s before the instant of
+    the still (`causal`).
     """
 
     name = "embed"
@@ -97,27 +94,26 @@ class EmbedStage:
         """Embed one clip.
 
         Raises:
-            ItemError: `torn_input` if the WAV is unreadable or not T whole seconds of 16 kHz, 16 bit, mono, or the
+            ItemError: `torn_input` if the WAV is unreadable or not `num_seconds` of 16 kHz, 16 bit, mono, or the
                 stills were taken at another rate than the recipe's.
             DataError: if the weights are not those that were asked for.
         """
-        assert isinstance(bench.record, EmbedRequest)
-        by_still = isinstance(bench.record, EmbedStillsRequest)
-        if by_still != (self.params.front_end == "causal"):
-            message = f"{bench.record.clip_id}: its stills have another rate than the recipe's; avis-data extract"
+        request = bench.record
+        assert isinstance(request, EmbedRequest)
+        if self.params.front_end != front_end_of(request.fps):
+            message = f"{request.clip_id}: its stills have another rate than the recipe's; avis-data extract"
             raise ItemError(message, reason=_TORN)
         # One thread: workers share the cores among them, and the sums come out the same on any number of cores.
         with _one_torch_thread():
-            embeddings_TD = self._embed(bench.inputs["audio"], bench.record)
-        np.save(bench.out / f"{bench.record.clip_id}.npy", embeddings_TD, allow_pickle=False)
-        num_rows = "num_frames" if by_still else "num_seconds"
-        return {num_rows: len(embeddings_TD), **self.params.model_dump(mode="json")}
+            embeddings_TD = self._embed(bench.inputs["audio"], request)
+        np.save(bench.out / f"{request.clip_id}.npy", embeddings_TD, allow_pickle=False)
+        return {"fps": request.fps, "num_frames": len(embeddings_TD), **self.params.model_dump(mode="json")}
 
     def _embed(self, wav: Path, request: EmbedRequest) -> NDArray[np.float32]:
         from avis_data.features.logmel import second_examples
         from avis_data.features.vggish import embed_examples
 
-        if isinstance(request, EmbedStillsRequest):
+        if self.params.front_end == "causal":
             examples = _still_examples(wav, request)
         else:
             examples = (
@@ -202,7 +198,7 @@ def _blocks(path: Path, num_seconds: int) -> Iterator[NDArray[np.float32]]:
         raise ItemError(f"{path.name}: no such file", reason=_TORN) from None
 
 
-def _still_examples(wav: Path, request: EmbedStillsRequest) -> Iterator[NDArray[np.float32]]:
+def _still_examples(wav: Path, request: EmbedRequest) -> Iterator[NDArray[np.float32]]:
     """The VGGish inputs of the stills, (n, 96, 64) for those whose instants lie in each block of sound."""
     from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples
     from avis_data.media.clock import frame_instants

@@ -11,7 +11,7 @@ from PIL import Image
 from avis_data.errors import ItemError, Reason
 from avis_data.io import write_json
 from avis_data.media.claims import check_claim
-from avis_data.media.clock import num_frames, rate_facts, seconds_of_sound
+from avis_data.media.clock import num_frames, seconds_of_sound
 from avis_data.media.damage import check_damage, measure_damage
 from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
 from avis_data.media.ffmpeg import find_ffmpeg
@@ -47,7 +47,7 @@ class ExtractStage:
         self._threads = threads
 
     def run(self, bench: Workbench) -> Facts:
-        """Write `frames/%05d.jpg`, `audio.wav` (T seconds) and `times.json`.
+        """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json`.
 
         Raises:
             ItemError: `span_outside_video`, `duration_mismatch`, `corrupt_media`, `no_audio`, `audio_short`,
@@ -107,7 +107,8 @@ class ExtractStage:
         return {
             "start_s": found.start_s,
             "num_seconds": times.num_seconds,
-            **rate_facts(options.num_frames, options.fps),
+            "fps": times.fps,
+            "num_frames": times.num_frames,
             "width": width,
             "height": height,
             "frame_at": options.frame_at,
@@ -119,6 +120,7 @@ class ExtractStage:
 
     def _sound(self, raw: Path, wav: Path, options: StillOptions, found: FoundSpan, name: str) -> Sound:
         num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
+        # At one still a second each second is heard on its own, so the sound is to reach into the last one too.
         picture_s = None if options.fps == 1 else found.duration_s
         sound = write_wav(raw, wav, num_seconds=num_seconds, picture_s=picture_s)
         if self.params.missing_sound == "fail":
@@ -150,9 +152,8 @@ def found_span(span: Span, media: VideoStream) -> FoundSpan:
 def _keep_stills(made: Path, kept: Path, options: StillOptions, name: str) -> None:
     stills = sorted(made.iterdir())
     if [still.name for still in stills] != [f"{number:05d}.jpg" for number in range(options.num_frames)]:
-        wanted = f"{options.num_frames} seconds" if options.fps == 1 else f"{options.num_frames} of them"
         raise ItemError(
-            f"{name}: {len(stills)} stills came out for {wanted}; the pictures cannot be decoded",
+            f"{name}: {len(stills)} stills came out instead of {options.num_frames}; the pictures cannot be decoded",
             reason=Reason.BAD_MEDIA,
         )
     made.rename(kept)

@@ -52,11 +52,7 @@ def current_adopted(ledger: Ledger, recipe: Recipe) -> set[str]:
     wanted = {clip_id for clip_id, _ in ledger.adopted()}
     refused = _REFUSED if recipe.extract.missing_sound == "fail" else ()
     facts = ((clip_id, json.loads(text)) for clip_id, text in ledger.facts("adopt") if clip_id in wanted)
-    return {
-        clip_id
-        for clip_id, found in facts
-        if found["sound"] not in refused and found.get("fps", 1.0) == recipe.extract.fps
-    }
+    return {clip_id for clip_id, found in facts if found["sound"] not in refused and found["fps"] == recipe.extract.fps}
 
 
 def _embed_key(recipe: Recipe, weights_sha256: str) -> str:

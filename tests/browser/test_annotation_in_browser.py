@@ -207,7 +207,7 @@ def _check_what_was_pulled(studio: Studio, drawn: dict[tuple[str, int], np.ndarr
     assert [state.value for state in track.states] == ["sounding", "sounding", "hidden", "hidden"]
     for mask in track.masks:
         pulled = decode(Rle(mask.height, mask.width, mask.counts)).astype(bool)
-        np.testing.assert_array_equal(pulled, drawn[track.identity, mask.second])
+        np.testing.assert_array_equal(pulled, drawn[track.identity, mask.frame])
         assert mask.engine == "grabcut" and mask.annotator == ANN and mask.round == "draft"
     assert [mask.origin for mask in track.masks] == [MaskOrigin.CLICKED, MaskOrigin.PROPAGATED]
     left, top, wide, high = studio.box_xywh

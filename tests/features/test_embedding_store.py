@@ -69,14 +69,14 @@ def test_the_table_is_what_others_can_read(tmp_path: Path) -> None:
     assert table.schema.equals(EMBEDDING_SCHEMA)
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("clip_id", "dictionary<values=string, indices=int32, ordered=0>"),
-        ("second", "int32"),
+        ("frame", "int32"),
         ("embedding", "fixed_size_list<element: float not null>[128]"),
         ("weights_sha256", "string"),
         ("front_end", "string"),
         ("window_s", "float"),
     ]
     assert table["clip_id"].to_pylist() == ["one"] * 3 + ["two"] * 2
-    assert table["second"].to_pylist() == [0, 1, 2, 0, 1]
+    assert table["frame"].to_pylist() == [0, 1, 2, 0, 1]
     assert table["embedding"].to_pylist()[4] == rows[1].tolist()
     assert set(table["weights_sha256"].to_pylist()) == {"a" * 64}
     assert set(table["front_end"].to_pylist()) == {"official"}
@@ -126,20 +126,20 @@ def test_clips_that_are_not_there_are_named(tmp_path: Path) -> None:
         list(read_embeddings(tmp_path / "none", ["clip_0000"]))
 
 
-@pytest.mark.parametrize("seconds", [[0, 2], [1, 0], [1, 2], [0, 0]])
-def test_seconds_must_be_each_once_in_order(tmp_path: Path, seconds: list[int]) -> None:
+@pytest.mark.parametrize("frames", [[0, 2], [1, 0], [1, 2], [0, 0]])
+def test_stills_must_be_each_once_in_order(tmp_path: Path, frames: list[int]) -> None:
     path = tmp_path / part_name(bucket("one"))
     write_part(path, [("one", embeddings(2, 0))], **ORIGIN)
     table = pq.read_table(path)
-    field = EMBEDDING_SCHEMA.field("second")
-    pq.write_table(table.set_column(1, field, pa.array(seconds, pa.int32())), path)
-    with pytest.raises(DataError, match="seconds of one are not 0 to 1"):
+    field = EMBEDDING_SCHEMA.field("frame")
+    pq.write_table(table.set_column(1, field, pa.array(frames, pa.int32())), path)
+    with pytest.raises(DataError, match="stills of one are not 0 to 1"):
         list(read_embeddings(tmp_path, ["one"]))
 
 
 def test_foreign_and_damaged_parts_are_named(tmp_path: Path) -> None:
     path = tmp_path / "part-0.parquet"
-    pq.write_table(pa.table({"clip_id": ["a"], "second": [0]}), path)
+    pq.write_table(pa.table({"clip_id": ["a"], "frame": [0]}), path)
     with pytest.raises(DataError, match=r"part-0\.parquet: its columns"):
         list(read_embeddings(tmp_path))
     write_part(path, [("one", embeddings(50, 0))], **ORIGIN)

@@ -127,7 +127,7 @@ def test_annotations_are_sorted_and_numbered_from_one() -> None:
 
 
 def test_an_empty_mask_and_a_mask_of_another_size_are_not_written() -> None:
-    with pytest.raises(DataError, match="empty in second 0"):
+    with pytest.raises(DataError, match="empty in frame 0"):
         ytvis_json(dataset([[np.zeros((5, 7), dtype=bool)]], size=(5, 7), length=1))
     with pytest.raises(DataError, match="7 x 5, its video 'clip' 5 x 7"):
         ytvis_json(dataset([[np.ones((7, 5), dtype=bool)]], size=(5, 7), length=1))

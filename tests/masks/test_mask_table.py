@@ -19,7 +19,7 @@ def row(clip_id: str, track_id: str, second: int, *, area_px: int = 16, state: S
         clip_id=clip_id,
         track_id=track_id,
         category="dog",
-        second=second,
+        frame=second,
         state=state,
         height=4,
         width=5,
@@ -47,7 +47,7 @@ def test_rows_come_back_equal_and_sorted(tmp_path: Path) -> None:
     assert sorted(found) == sorted({item.clip_id for item in rows})
     for clip_id, clip_rows in found.items():
         wanted = [item for item in rows if item.clip_id == clip_id]
-        assert clip_rows == sorted(wanted, key=lambda item: (item.track_id, item.second))
+        assert clip_rows == sorted(wanted, key=lambda item: (item.track_id, item.frame))
 
 
 def test_bytes_do_not_depend_on_order_or_on_how_many_steps(tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ def check_stills(got: Extracted, clock: Clock, *, at: str, end_s: float | None) 
     ends = [*begins[1:], math.inf]
     limit = math.inf if end_s is None else end_s + origin
     for still in got.times["stills"]:
-        shown = shown_number(got.folder / "frames" / f"{still['second']:05d}.jpg")
-        instant = min(got.times["found_start_s"] + still["second"] + OFFSET[at] + origin, limit)
+        shown = shown_number(got.folder / "frames" / f"{still['frame']:05d}.jpg")
+        instant = min(got.times["found_start_s"] + still["frame"] + OFFSET[at] + origin, limit)
         assert shown == 0 or begins[shown] <= instant + MILLISECOND, (still, shown)  # 0: nothing was shown yet
         assert instant <= ends[shown] + MILLISECOND, (still, shown)
         assert still["source_s"] + origin == pytest.approx(begins[shown], abs=MILLISECOND)

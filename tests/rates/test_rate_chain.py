@@ -220,7 +220,7 @@ def test_a_rate_of_labels_changes_no_picture_and_no_sound(rated: Rated, tmp_path
     assert media.read_bytes() == (rated.world / "media" / media.name).read_bytes()
     usual = read_ytvis(tmp_path / "truth.json")
     assert usual.videos[0].length == SECONDS
-    assert "label_fps" not in (tmp_path / "scenes.json").read_text()
+    assert {scene.label_fps for scene in read_scenes(tmp_path / "scenes.json")} == {1.0}
     assert all(area(mask) for track in usual.tracks for mask in track.masks if mask is not None)
 
 

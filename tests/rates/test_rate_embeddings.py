@@ -12,7 +12,7 @@ from avis_data.errors import ItemError, Reason
 from avis_data.features.logmel import causal_examples, log_mel
 from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.pipelines.engine.stage import Workbench
-from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage, EmbedStillsRequest
+from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
 
 RATE = 16_000
 
@@ -60,11 +60,11 @@ def bench(folder: Path, samples_N: np.ndarray, record: EmbedRequest) -> Workbenc
 @pytest.mark.parametrize(("fps", "num_frames", "seconds"), [(0.312, 12, 39), (6, 9, 2)])
 def test_a_row_for_every_still(tmp_path: Path, fps: float, num_frames: int, seconds: int) -> None:
     samples_N = sound(seconds * RATE)
-    record = EmbedStillsRequest(clip_id="clip", num_seconds=seconds, fps=fps, num_frames=num_frames, frame_at="end")
+    record = EmbedRequest(clip_id="clip", num_seconds=seconds, fps=fps, num_frames=num_frames, frame_at="end")
     facts = EmbedStage(EmbedParams(front_end="causal", weights_sha256="untrained-5")).run(
         one := bench(tmp_path, samples_N, record)
     )
-    assert facts == {"num_frames": num_frames, "front_end": "causal", "weights_sha256": "untrained-5"}
+    assert facts == {"fps": fps, "num_frames": num_frames, "front_end": "causal", "weights_sha256": "untrained-5"}
     found_TD = np.load(one.out / "clip.npy")
     ends = [round((number + 1) / fps * RATE) for number in range(num_frames)]
     heard_N = samples_N.astype(np.float32) / 32768
@@ -75,5 +75,6 @@ def test_a_row_for_every_still(tmp_path: Path, fps: float, num_frames: int, seco
 def test_stills_of_another_rate_than_the_recipe_are_refused(tmp_path: Path) -> None:
     stage = EmbedStage(EmbedParams(front_end="causal", weights_sha256="untrained-5"))
     with pytest.raises(ItemError, match="another rate than the recipe's; avis-data extract") as error:
-        stage.run(bench(tmp_path, sound(RATE), EmbedRequest(clip_id="clip", num_seconds=1)))
+        record = EmbedRequest(clip_id="clip", num_seconds=1, fps=1, num_frames=1, frame_at="mid")
+        stage.run(bench(tmp_path, sound(RATE), record))
     assert error.value.reason is Reason.TORN_INPUT

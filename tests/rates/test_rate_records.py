@@ -1,18 +1,18 @@
-"""At one still a second nothing that is written or hashed knows of rates: work done before stays done."""
+"""The rate of the stills is always written, one still a second like any other."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from avis_data.errors import ProblemsError
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import stage_key
 from avis_data.pipelines.stages.adopt import AdoptRequest
-from avis_data.pipelines.stages.embed import EmbedRequest, EmbedStillsRequest
+from avis_data.pipelines.stages.embed import EmbedRequest
 from avis_data.pipelines.stages.extract import ExtractStage
 from avis_data.recipe import ExtractOptions, load_recipe, parse_shipped_recipe, shipped_recipe
 from avis_data.records import Clip
@@ -34,34 +34,27 @@ CLIP = {
 }
 
 
-def test_the_key_of_the_stage_is_the_one_before_there_were_rates() -> None:
-    params = {"frame_at": "mid", "jpeg_quality": 2, "missing_sound": "fail", "corrupt_media": "fail"}
-    text = json.dumps(["extract", 1, params], sort_keys=True, separators=(",", ":"))
-    assert stage_key(ExtractStage(ExtractOptions())) == hashlib.sha256(text.encode()).hexdigest()
-    assert stage_key(ExtractStage(ExtractOptions(fps=6))) != stage_key(ExtractStage(ExtractOptions()))
-
-
-def test_a_clip_of_the_usual_rate_is_written_as_before() -> None:
-    clip = Clip.model_validate(CLIP)
-    assert (clip.fps, clip.num_frames) == (1.0, 4)
-    assert clip.model_dump_json() == json.dumps(CLIP, separators=(",", ":"))
-    assert Clip.model_validate_json(clip.model_dump_json()) == clip
-
-
-def test_a_clip_of_another_rate_says_it() -> None:
-    clip = Clip.model_validate(CLIP | {"fps": 6.0, "num_frames": 22})
+@pytest.mark.parametrize(("fps", "num_frames"), [(1.0, 4), (6.0, 22)])
+def test_a_clip_says_its_rate_whatever_it_is(fps: float, num_frames: int) -> None:
+    clip = Clip.model_validate(CLIP | {"fps": fps, "num_frames": num_frames})
     written = json.loads(clip.model_dump_json())
-    assert (written["num_seconds"], written["fps"], written["num_frames"]) == (4, 6.0, 22)
+    assert (written["num_seconds"], written["fps"], written["num_frames"]) == (4, fps, num_frames)
     assert Clip.model_validate(written) == clip
 
 
-def test_requests_of_the_usual_rate_are_hashed_as_before() -> None:
-    embed = EmbedRequest(clip_id="c", num_seconds=4)
-    assert embed.model_dump_json() == '{"clip_id":"c","num_seconds":4}'
-    adopt = AdoptRequest(clip_id="c", name="c", width=2, height=3, stills=("0.jpg",))
-    assert adopt.model_dump_json() == '{"clip_id":"c","name":"c","width":2,"height":3,"stills":["0.jpg"]}'
-    by_still = EmbedStillsRequest(clip_id="c", num_seconds=4, fps=6, num_frames=22, frame_at="mid")
-    assert json.loads(by_still.model_dump_json())["num_frames"] == 22
+@pytest.mark.parametrize("missing", ["fps", "num_frames"])
+def test_a_clip_without_its_rate_is_refused(missing: str) -> None:
+    whole = CLIP | {"fps": 1.0, "num_frames": 4}
+    with pytest.raises(ValidationError, match=missing):
+        Clip.model_validate({name: value for name, value in whole.items() if name != missing})
+
+
+def test_what_is_hashed_knows_the_rate() -> None:
+    assert stage_key(ExtractStage(ExtractOptions(fps=6))) != stage_key(ExtractStage(ExtractOptions()))
+    embed = EmbedRequest(clip_id="c", num_seconds=4, fps=1, num_frames=4, frame_at="mid")
+    assert json.loads(embed.model_dump_json())["fps"] == 1
+    adopt = AdoptRequest(clip_id="c", name="c", width=2, height=3, stills=("0.jpg",), fps=1)
+    assert json.loads(adopt.model_dump_json())["fps"] == 1
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Adopted:
 
 def adopt_one(media: Path, name: str, *, missing_sound: str = "fail", **changes: Any) -> Adopted:
     """Run the stage on one video that `support.ytvis_world` made; `changes` are of the request."""
-    values = {"clip_id": name, "name": name, "width": WIDTH, "height": HEIGHT}
+    values = {"clip_id": name, "name": name, "width": WIDTH, "height": HEIGHT, "fps": 1.0}
     request = AdoptRequest(**(values | {"stills": [f"{second}.jpg" for second in range(SECONDS)]} | changes))
     out = Path(tempfile.mkdtemp(dir=media.parent))
     bench = Workbench(item_id=name, record=request, inputs={"media": media}, out=out, scratch=media.parent)

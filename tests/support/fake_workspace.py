@@ -140,6 +140,8 @@ def _record_clips(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip
         facts = {
             "start_s": 0.0,
             "num_seconds": seconds[item.item_id],
+            "fps": params.fps,
+            "num_frames": seconds[item.item_id],
             "width": WIDTH_HEIGHT[0],
             "height": WIDTH_HEIGHT[1],
             "frame_at": params.frame_at,
@@ -158,7 +160,7 @@ def _embed(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip], weig
     for item in embed_items(ledger).items:
         path = arrays / f"{item.item_id}.npy"
         np.save(path, embeddings_of(item.item_id, seconds[item.item_id]))
-        facts = {"num_seconds": seconds[item.item_id], **params.model_dump(mode="json")}
+        facts = {"fps": 1.0, "num_frames": seconds[item.item_id], **params.model_dump(mode="json")}
         _commit(workspace, ledger, EmbedStage, params, item, facts, [path])
     parts: dict[str, list[str]] = defaultdict(list)
     for clip_id in sorted(seconds):
@@ -292,7 +294,7 @@ def _rows(clip: FakeClip, track: FakeTrack) -> list[MaskRow]:
                 clip_id=clip.clip_id,
                 track_id=track.track_id,
                 category=track.category,
-                second=second,
+                frame=second,
                 state=State.SOUNDING if second in track.sounding else State.SILENT,
                 height=rle.height,
                 width=rle.width,

@@ -68,7 +68,7 @@ def track(
         states=states(intervals, coded, num_seconds),
         masks=tuple(
             LabelledMask(
-                second=second,
+                frame=second,
                 height=rle.height,
                 width=rle.width,
                 counts=rle.counts,
@@ -104,7 +104,8 @@ def labels(
         clip_id=clip_id,
         round=round_name,
         annotator=annotator,
-        num_seconds=num_seconds,
+        fps=1.0,
+        num_frames=num_seconds,
         height=height,
         width=width,
         tracks=tuple(tracks),

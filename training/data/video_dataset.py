@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from avis_data.errors import DataError, ItemError, Reason, ToolError
-from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, ytvis_json
+from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, frame_times, ytvis_json
 from avis_data.io import write_json
-from avis_data.media.clock import frame_instants
 from avis_data.media.probe import probe
 from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
-from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage, EmbedStillsRequest
+from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
-from avis_data.recipe import ExtractOptions
+from avis_data.recipe import ExtractOptions, front_end_of
 from avis_data.records import Category, Span
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.audio_windows import write_windows
@@ -84,16 +83,10 @@ def _vggish(weights: Path | None) -> tuple[Path | None, str]:
         raise ToolError(str(error.args[0]), hint="avis-data weights add FILE (once), or --weights FILE") from None
 
 
-def _num_stills(facts: Facts) -> int:
-    """At one still a second their number is that of the seconds, and nothing else is said."""
-    return int(facts.get("num_frames", facts["num_seconds"]))
-
-
 def _write_truth(
     root: Path, split: str, clip_id: str, facts: Facts, categories: Mapping[int, str], options: ExtractOptions
 ) -> None:
-    count = _num_stills(facts)
-    instants = frame_instants(count, fps=options.fps, frame_at=options.frame_at)
+    count = int(facts["num_frames"])
     entry = YtvisVideo(
         video_id=1,
         name=clip_id,
@@ -102,7 +95,7 @@ def _write_truth(
         length=count,
         file_names=tuple(f"{clip_id}/{frame_name(number)}" for number in range(count)),
         fps=options.fps,
-        frame_times=None if options.fps == 1 else tuple(round(float(instant), 6) for instant in instants),
+        frame_times=frame_times(count, fps=options.fps, frame_at=options.frame_at),
     )
     named = tuple(Category(id=number, name=name) for number, name in sorted(categories.items()))
     write_json(root / f"{split}.json", ytvis_json(YtvisDataset(videos=(entry,), tracks=(), categories=named)))
@@ -117,7 +110,7 @@ def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, o
     )
     target = frames_dir(root, split, clip_id)
     target.mkdir(parents=True)
-    for number in range(_num_stills(facts)):
+    for number in range(int(facts["num_frames"])):
         (target / frame_name(number)).write_bytes((out / "frames" / f"{number:05d}.jpg").read_bytes())
     sound = sound_path(root, split, clip_id)
     sound.parent.mkdir(parents=True)
@@ -126,14 +119,11 @@ def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, o
 
 
 def _embed_request(clip_id: str, facts: Facts, options: ExtractOptions) -> EmbedRequest:
-    seconds = int(facts["num_seconds"])
-    if options.fps == 1:
-        return EmbedRequest(clip_id=clip_id, num_seconds=seconds)
-    return EmbedStillsRequest(
+    return EmbedRequest(
         clip_id=clip_id,
-        num_seconds=seconds,
+        num_seconds=int(facts["num_seconds"]),
         fps=options.fps,
-        num_frames=_num_stills(facts),
+        num_frames=int(facts["num_frames"]),
         frame_at=options.frame_at,
     )
 
@@ -141,8 +131,7 @@ def _embed_request(clip_id: str, facts: Facts, options: ExtractOptions) -> Embed
 def _embed(wav: Path, target: Path, request: EmbedRequest, weights: tuple[Path | None, str]) -> None:
     path, sha256 = weights
     target.parent.mkdir(parents=True)
-    front_end = "causal" if isinstance(request, EmbedStillsRequest) else "official"
-    stage = EmbedStage(EmbedParams.model_validate({"weights_sha256": sha256, "front_end": front_end}), path)
+    stage = EmbedStage(EmbedParams(weights_sha256=sha256, front_end=front_end_of(request.fps)), path)
     with tempfile.TemporaryDirectory() as scratch:
         bench = Workbench(
             item_id=request.clip_id, record=request, inputs={"audio": wav}, out=Path(scratch), scratch=Path(scratch)

@@ -85,7 +85,7 @@ def test_accepted_labels_become_rows_with_every_state(workspace: Workspace) -> N
     report = refresh(workspace)
     assert (report.accepted, report.draft, report.dropped) == (2, 3, 1)
     rows = [row for row in rows_of(workspace, "acc") if row.track_id == "dog_1"]
-    assert [row.second for row in rows] == list(range(6)) and {row.round for row in rows} == {"accepted"}
+    assert [row.frame for row in rows] == list(range(6)) and {row.round for row in rows} == {"accepted"}
     assert [row.state.value for row in rows] == ["silent", "sounding", "sounding", "hidden", "hidden", "hidden"]
     assert (decode(Rle(32, 48, rows[1].counts or "")) == square(2, 1)).all() and rows[3].counts is None
     assert rows[1].box_xywh == (2, 1, 8, 8) and rows[1].area_px == 64

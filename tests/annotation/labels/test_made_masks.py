@@ -17,7 +17,7 @@ def made(number: int, origin: MaskOrigin = MaskOrigin.CLICKED) -> MadeMask:
     mask = np.zeros((8, 9), bool)
     mask[number % 8, : 1 + number // 8] = True
     return MadeMask(
-        sha256=mask_sha256(encode(mask)), identity="dog_1", second=number, origin=origin, engine="grabcut", at="now"
+        sha256=mask_sha256(encode(mask)), identity="dog_1", frame=number, origin=origin, engine="grabcut", at="now"
     )
 
 

@@ -33,7 +33,7 @@ def blob(x: int, y: int, size: int = 6) -> np.ndarray:
 
 def labelled(second: int, mask: np.ndarray) -> LabelledMask:
     counts = encode(mask).counts
-    return LabelledMask(second=second, height=HEIGHT, width=WIDTH, counts=counts, origin=MaskOrigin.EDITED)
+    return LabelledMask(frame=second, height=HEIGHT, width=WIDTH, counts=counts, origin=MaskOrigin.EDITED)
 
 
 def track(identity: str, spans: list[tuple[float, float]], masks: dict[int, np.ndarray]) -> LabelledTrack:
@@ -139,7 +139,7 @@ def test_prompts_that_were_never_accepted_are_told_once() -> None:
         {**point, "type": "labels", "from_name": "object", "value": {**place, "labels": ["dog_1"]}},
     ]
     read = read_result(result, **SIZE)
-    assert not read.masks and [(problem.kind, problem.second) for problem in read.problems] == [("prompt_left", 2)]
+    assert not read.masks and [(problem.kind, problem.frame) for problem in read.problems] == [("prompt_left", 2)]
 
 
 @pytest.mark.parametrize("span", [{"start": 0, "end": 1}, {"start": 3, "end": 2}, {"start": 7, "end": 9}, {}, 5])

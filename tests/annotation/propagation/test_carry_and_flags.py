@@ -69,7 +69,7 @@ class Scenes:
         for second in range(num_seconds):
             picture = looks[sum(second >= cut for cut in cuts)]
             # Two pictures after each still; the cut lies between the last one and the next still.
-            self._shots += [Shot(second=s, picture_HW3=picture) for s in (second, None, None)]
+            self._shots += [Shot(frame=s, picture_HW3=picture) for s in (second, None, None)]
 
     def shots(self, first: int, last: int, *, backward: bool = False) -> Iterator[Shot]:
         part = self._shots[3 * first : 3 * last + 1]
@@ -84,10 +84,10 @@ def mask_at(found: CarriedClip, name: str, second: int) -> NDArray[np.bool_]:
 
 def test_masks_reach_every_other_still_and_drawn_ones_are_not_touched() -> None:
     drawn = {"dog_1": {2: encode(rectangle(5))}, "cat_1": {0: encode(rectangle(30)), 4: encode(rectangle(40))}}
-    found = carry(Staying(), Scenes(6), drawn, num_seconds=6)
+    found = carry(Staying(), Scenes(6), drawn, num_frames=6)
     assert sorted(found.arrivals["dog_1"]) == [0, 1, 3, 4, 5]
     assert sorted(found.arrivals["cat_1"]) == [1, 2, 3, 5]
-    assert {second: arrival.from_second for second, arrival in found.arrivals["cat_1"].items()} == {
+    assert {second: arrival.from_frame for second, arrival in found.arrivals["cat_1"].items()} == {
         1: 0,
         2: 0,
         3: 4,
@@ -107,21 +107,21 @@ def test_nothing_goes_over_a_cut_from_either_side() -> None:
         "car_1": {1: encode(rectangle(20))},
     }
     carrier = Staying()
-    found = carry(carrier, Scenes(8, cuts=[3, 7]), drawn, num_seconds=8)
+    found = carry(carrier, Scenes(8, cuts=[3, 7]), drawn, num_frames=8)
     assert [run.cuts for run in carrier.runs] == [2, 1]  # the way back begins at the last drawn still, second 5
     assert found.cuts == {3, 7}
     assert sorted(found.arrivals["dog_1"]) == sorted(found.arrivals["car_1"]) == [0, 2]
     assert sorted(found.arrivals["cat_1"]) == [3, 4, 6]
     flags = flags_of(found, drawn)
-    assert [(flag.second, flag.reason) for flag in flags] == [(3, "scene_cut"), (7, "scene_cut")]
+    assert [(flag.frame, flag.reason) for flag in flags] == [(3, "scene_cut"), (7, "scene_cut")]
 
 
 def test_doubt_loss_and_disagreement_are_flagged() -> None:
     drawn = {"dog_1": {0: encode(rectangle(5))}, "cat_1": {0: encode(rectangle(5)), 4: encode(rectangle(40))}}
-    found = carry(Staying(dog_1=0.5), Scenes(5), drawn, num_seconds=5)
+    found = carry(Staying(dog_1=0.5), Scenes(5), drawn, num_frames=5)
     flags = flags_of(found, drawn)
-    assert [flag.second for flag in flags if flag.identity == "dog_1"] == [1, 2, 3, 4]
-    assert {flag.second for flag in flags if flag.identity == "cat_1"} == {1, 2, 3}
+    assert [flag.frame for flag in flags if flag.identity == "dog_1"] == [1, 2, 3, 4]
+    assert {flag.frame for flag in flags if flag.identity == "cat_1"} == {1, 2, 3}
     note = flags_note(flags)
     assert note.startswith("Look first at: page 2 cat_1 (from before and from after") and "page 5 dog_1 (unsure" in note
     assert flags_note([]) == ""
@@ -158,15 +158,15 @@ class Script(Staying):
 )
 def test_jumps_and_losses(script: Sequence[NDArray[np.bool_]], wanted: list[tuple[int, str]]) -> None:
     drawn = {"dog_1": {0: encode(rectangle(5))}}
-    found = carry(Script(script), Scenes(4), drawn, num_seconds=4)
+    found = carry(Script(script), Scenes(4), drawn, num_frames=4)
     flags = flags_of(found, drawn)
-    assert [(flag.second, flag.reason) for flag in flags] == wanted
+    assert [(flag.frame, flag.reason) for flag in flags] == wanted
     if script[1].any() is np.False_ and script[2].any() is np.False_:
         assert flags[0].message == "not found from here to page 4"
 
 
 def test_what_is_empty_is_no_mask_and_the_object_may_come_back() -> None:
     drawn = {"dog_1": {0: encode(rectangle(5))}}
-    found = carry(Script([rectangle(70), rectangle(3), rectangle(4)]), Scenes(4), drawn, num_seconds=4)
+    found = carry(Script([rectangle(70), rectangle(3), rectangle(4)]), Scenes(4), drawn, num_frames=4)
     assert found.arrivals["dog_1"][1].rle is None
     assert isinstance(found.arrivals["dog_1"][2].rle, Rle)

@@ -102,6 +102,8 @@ def clip_of(noisy_video: Path, tmp_path: Path) -> tuple[Workspace, Clip, Video]:
         video_id="v",
         start_s=1.0,
         num_seconds=SECONDS,
+        fps=1.0,
+        num_frames=SECONDS,
         width=160,
         height=120,
         frame_at="mid",
@@ -128,11 +130,11 @@ def test_backwards_is_forwards_reversed_whatever_the_window(
 ) -> None:
     footage = Footage(*clip_of, fps=6)
     forwards = list(footage.shots(0, SECONDS - 1))
-    assert [shot.second for shot in forwards if shot.second is not None] == list(range(SECONDS))
+    assert [shot.frame for shot in forwards if shot.frame is not None] == list(range(SECONDS))
     for window_bytes in (1, 2 * 6 * 160 * 120 * 3, 1 << 30):
         monkeypatch.setattr(footage_module, "_WINDOW_BYTES", window_bytes)
         back = list(footage.shots(0, SECONDS - 1, backward=True))
-        assert [shot.second for shot in back] == [shot.second for shot in forwards][::-1]
+        assert [shot.frame for shot in back] == [shot.frame for shot in forwards][::-1]
         worst = max(unlike(a.picture_HW3, b.picture_HW3) for a, b in zip(back, forwards[::-1], strict=True))
         assert worst < 1  # the very same pictures; each window is decoded from a key frame
 
@@ -142,7 +144,7 @@ def test_without_the_source_there_are_the_stills(clip_of: tuple[Workspace, Clip,
     (workspace.source_dir() / "v.mp4").unlink()
     footage = Footage(workspace, clip, video, fps=6)
     assert footage.fps == 1
-    assert [shot.second for shot in footage.shots(1, 3, backward=True)] == [3, 2, 1]
+    assert [shot.frame for shot in footage.shots(1, 3, backward=True)] == [3, 2, 1]
     assert Footage(workspace, clip, None, fps=6).fps == 1
 
 

@@ -93,7 +93,7 @@ def drawn_tracks(scene: SceneLabels, annotator: str = "ann@example.com") -> tupl
         second = max(masks, key=lambda t: area(masks[t]))
         rle, spans = masks[second], (Interval(start_s=0, end_s=1),)
         mask = LabelledMask(
-            second=second,
+            frame=second,
             height=rle.height,
             width=rle.width,
             counts=rle.counts,
@@ -116,7 +116,8 @@ def drawn_tracks(scene: SceneLabels, annotator: str = "ann@example.com") -> tupl
 def give_prelabels(workspace: Workspace, scene: SceneLabels) -> PreLabels:
     labels = PreLabels(
         clip_id=scene.clip_id,
-        num_seconds=SECONDS,
+        fps=1.0,
+        num_frames=SECONDS,
         height=scene.height,
         width=scene.width,
         tracks=drawn_tracks(scene),
@@ -154,8 +155,8 @@ def test_masks_are_carried_and_what_was_drawn_stays(
         assert after is not None and after.source == "propagate: optical-flow, from pre-labels"
         made = made_masks(workspace, scene.clip_id)
         for old, new in zip(labels.tracks, after.tracks, strict=True):
-            by_second = {mask.second: mask for mask in new.masks}
-            assert by_second[old.masks[0].second] == old.masks[0]
+            by_second = {mask.frame: mask for mask in new.masks}
+            assert by_second[old.masks[0].frame] == old.masks[0]
             assert new.intervals == old.intervals
             assert [s is State.HIDDEN for s in new.states] == [t not in by_second for t in range(SECONDS)]
             (track,) = (track for track in scene.tracks if new.identity == f"{track.category}_{track.track_id}")
@@ -165,7 +166,7 @@ def test_masks_are_carried_and_what_was_drawn_stays(
                 assert mask.engine == "optical-flow" and mask.confidence is not None and mask.annotator is None
                 rle = Rle(mask.height, mask.width, mask.counts)
                 assert made[mask_sha256(rle)].origin is MaskOrigin.PROPAGATED
-                truth = scene.mask(track, mask.second)
+                truth = scene.mask(track, mask.frame)
                 good.append(iou(rle, truth) if truth is not None else 0.0)
     assert len(good) >= 8 and float(np.median(good)) > 0.75, np.round(good, 2)
 
@@ -225,7 +226,7 @@ def test_masks_of_another_clip_are_refused(
 ) -> None:
     labels = give_prelabels(workspace, scenes[0])
     track = labels.tracks[0]
-    late = track.masks[0].model_copy(update={"second": SECONDS})
+    late = track.masks[0].model_copy(update={"frame": SECONDS})
     other = track.model_copy(update={"masks": (late,)})
     write_prelabels(workspace, labels.model_copy(update={"tracks": (other,)}))
     report = run(capsys, "--clips", scenes[0].clip_id, code=4)
@@ -245,7 +246,8 @@ def test_the_labels_of_a_round_are_taken(
                 clip_id=scene.clip_id,
                 round="draft",
                 annotator=annotator,
-                num_seconds=SECONDS,
+                fps=1.0,
+                num_frames=SECONDS,
                 height=scene.height,
                 width=scene.width,
                 tracks=drawn_tracks(scene, annotator),

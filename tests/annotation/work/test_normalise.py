@@ -29,6 +29,8 @@ CLIP = Clip(
     video_id="v1",
     start_s=0,
     num_seconds=SECONDS,
+    fps=1.0,
+    num_frames=SECONDS,
     width=WIDTH,
     height=HEIGHT,
     frame_at="mid",
@@ -48,7 +50,7 @@ def before(identity: str = "dog_1", **of_mask: Any) -> LabelledTrack:
     """A track of an earlier round: second 0 at x = 0, second 1 at x = 1."""
     values = {"origin": MaskOrigin.CLICKED, "engine": "sam", "annotator": "ann@x", "round": "draft", "seconds": 3.0}
     masks = tuple(
-        LabelledMask(second=x, height=HEIGHT, width=WIDTH, counts=rle(x).counts, **(values | of_mask)) for x in (0, 1)
+        LabelledMask(frame=x, height=HEIGHT, width=WIDTH, counts=rle(x).counts, **(values | of_mask)) for x in (0, 1)
     )
     spans = (Interval(start_s=0, end_s=2),)
     return LabelledTrack(
@@ -62,7 +64,7 @@ def said(
     made = MadeMask(
         sha256=mask_sha256(rle(10)),
         identity="dog_1",
-        second=2,
+        frame=2,
         origin=MaskOrigin.CLICKED,
         engine="grabcut",
         confidence=0.5,
@@ -148,7 +150,7 @@ def test_states_and_problems() -> None:
         choice("done"),
     ]
     clip = said(result)
-    found = {(problem.kind, problem.identity, problem.second) for problem in clip.problems}
+    found = {(problem.kind, problem.identity, problem.frame) for problem in clip.problems}
     assert found == {
         ("span_without_mask", "dog_1", 0),
         ("mask_without_span", "cat_2", None),

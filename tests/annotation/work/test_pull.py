@@ -63,7 +63,7 @@ def test_an_imported_mask_that_is_left_alone_stays_imported(label_studio: TestSe
     submit(client, task_id, [region for region in result if region["id"] != "dog_1.00001"])
     pull_rounds(WorkspaceLabels(workspace), client)
     (track,) = labelled(workspace)["c0", LEAD].tracks
-    assert [(mask.second, mask.origin, mask.annotator) for mask in track.masks] == [(0, MaskOrigin.IMPORTED, None)]
+    assert [(mask.frame, mask.origin, mask.annotator) for mask in track.masks] == [(0, MaskOrigin.IMPORTED, None)]
     assert np.array_equal(decode(Rle(32, 48, track.masks[0].counts)), mask_of("c0", "t1", 0))
     assert [problem.kind for problem in labelled(workspace)["c0", LEAD].problems] == ["span_without_mask"]
     assert project.annotator is None

@@ -259,8 +259,8 @@ def test_silence_is_marked_and_flags_come_first(label_studio: TestServer) -> Non
     workspace = start_world(label_studio, "flags", num_clips=1)
     (clip,) = read_manifest(workspace.manifest / "clips.jsonl", Clip)
     flags = (
-        Flag(second=2, identity="dog_1", reason="area", message="area x 3"),
-        Flag(second=1, identity=None, reason="scene_cut", message="scene cut"),
+        Flag(frame=2, identity="dog_1", reason="area", message="area x 3"),
+        Flag(frame=1, identity=None, reason="scene_cut", message="scene cut"),
     )
     start = ClipTask(clip_id="c0", silence=(Interval(start_s=1, end_s=2),), flags=flags, note="see the dog")
     task = task_of(clip, start, round_name="fix", categories=["dog"], media_prefix="a/")

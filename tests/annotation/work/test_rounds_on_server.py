@@ -178,7 +178,7 @@ def check_export(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> No
     assert sorted(found) == [("a", "dog"), ("d", "cat"), ("d", "dog")]
     for (clip_id, category), drawn in {("a", "dog"): WIDER, ("d", "cat"): CAT, ("d", "dog"): DOG}.items():
         masks = found[clip_id, category]
-        assert [t for t, mask in enumerate(masks) if mask is not None] == [mask.second for mask in drawn.masks]
+        assert [t for t, mask in enumerate(masks) if mask is not None] == [mask.frame for mask in drawn.masks]
     assert (decode(found["a", "dog"][1]) == square(2, 3, 12)).all()
     assert (decode(found["d", "cat"][5]) == square(31, 10)).all()
 

@@ -111,7 +111,7 @@ def no_masks(workspace: Workspace) -> None:
 
 def mask_after_the_end(workspace: Workspace) -> None:
     rows = [row for _, of_clip in read_masks(workspace.masks) for row in of_clip]
-    last = [row.model_copy(update={"second": 7}) if row.second == 1 else row for row in rows]
+    last = [row.model_copy(update={"frame": 7}) if row.frame == 1 else row for row in rows]
     write_masks(workspace.masks, last)
 
 
@@ -136,8 +136,8 @@ def mask_of_another_size(workspace: Workspace) -> None:
         (torn_embeddings, ["part-", "avis-data embed"]),
         (too_many_embeddings, ["clip clip3: features: 4 embeddings for 3 stills"]),
         (other_category, ["'kazoo' of track t0 is not in the set 'aviseg-26'"]),
-        (no_masks, ["track t0 sounds in 2 seconds, the masks table has 0"]),
-        (mask_after_the_end, ["second 7 of track t0, but the clip has 3 seconds"]),
+        (no_masks, ["track t0 sounds in 2 stills, the masks table has 0"]),
+        (mask_after_the_end, ["still 7 of track t0, but the clip has 3 stills"]),
         (mask_of_another_size, ["mask of 48x32 pixels, stills of 50x32"]),
     ],
 )

@@ -28,6 +28,8 @@ def clip(clip_id: str, mark: str) -> Clip:
         video_id=clip_id,
         start_s=0.0,
         num_seconds=SECONDS,
+        fps=1.0,
+        num_frames=SECONDS,
         width=WIDTH,
         height=HEIGHT,
         frame_at="mid",

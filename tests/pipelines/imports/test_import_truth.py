@@ -34,6 +34,8 @@ def clip(clip_id: str, **changes: Any) -> Clip:
         "video_id": clip_id,
         "start_s": 0.0,
         "num_seconds": SECONDS,
+        "fps": 1.0,
+        "num_frames": SECONDS,
         "width": WIDTH,
         "height": HEIGHT,
         "frame_at": "mid",
@@ -69,7 +71,7 @@ def test_masks_and_tracks_arrive(workspace: Workspace, tmp_path: Path) -> None:
     assert (report.num_clips, report.num_tracks, report.num_masks, report.num_clips_without) == (2, 4, 6, 1)
     rows = dict(read_masks(workspace.masks))
     assert sorted(rows) == ["alpha", "beta"]
-    found = [(row.track_id, row.category, row.second, row.state, row.area_px, row.box_xywh) for row in rows["alpha"]]
+    found = [(row.track_id, row.category, row.frame, row.state, row.area_px, row.box_xywh) for row in rows["alpha"]]
     assert found == [
         ("000001", "person", 0, State.SOUNDING, 30, (1, 2, 5, 6)),
         ("000001", "person", 1, State.SOUNDING, 30, (2, 2, 5, 6)),
@@ -147,7 +149,7 @@ def test_one_fault_stops_everything(change: Any, place: str, words: str, workspa
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"num_seconds": 4}, "3 frames, the clip 4 seconds"),
+        ({"num_frames": 4}, "3 frames, the clip 4"),
         ({"width": WIDTH + 1}, "the video is 17 x 12, the clip 18 x 12"),
     ],
 )

@@ -188,7 +188,7 @@ def sound_no_numbers(media: Path) -> None:
 FAULTS = [
     (no_folder, Reason.SOURCE_MISSING, "no folder JPEGImages/alpha"),
     (still_missing, Reason.SOURCE_MISSING, "1 of 3 stills are missing: 1.jpg"),
-    (still_too_many, Reason.DURATION_MISMATCH, "4 files for 3 seconds; not in the truth file: 3.jpg"),
+    (still_too_many, Reason.DURATION_MISMATCH, "4 files for 3 frames; not in the truth file: 3.jpg"),
     (still_too_large, Reason.BAD_MEDIA, "2.jpg: is 18 x 12, the truth file says 17 x 12"),
     (still_torn, Reason.CORRUPT_MEDIA, "JPEGImages/alpha/1.jpg: does not decode"),
     (still_empty, Reason.NOT_MEDIA, "JPEGImages/alpha/1.jpg: is no JPEG"),

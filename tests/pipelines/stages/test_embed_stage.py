@@ -42,7 +42,7 @@ def write_wav(path: Path, samples: np.ndarray, *, rate: int = RATE, channels: in
 def embed_bench(folder: Path, wav: Path, num_seconds: int, clip_id: str = "clip") -> Workbench:
     out = folder / f"out_{clip_id}"
     out.mkdir(exist_ok=True)
-    record = EmbedRequest(clip_id=clip_id, num_seconds=num_seconds)
+    record = EmbedRequest(clip_id=clip_id, num_seconds=num_seconds, fps=1, num_frames=num_seconds, frame_at="mid")
     return Workbench(item_id=clip_id, record=record, inputs={"audio": wav}, out=out, scratch=folder)
 
 
@@ -50,7 +50,7 @@ def test_a_row_for_every_second_in_order(stage: EmbedStage, tmp_path: Path) -> N
     samples = sound(35 * RATE)  # more than one batch
     bench = embed_bench(tmp_path, write_wav(tmp_path / "audio.wav", samples), 35)
     facts = stage.run(bench)
-    assert facts == {"num_seconds": 35, "front_end": "official", "weights_sha256": "untrained-5"}
+    assert facts == {"fps": 1.0, "num_frames": 35, "front_end": "official", "weights_sha256": "untrained-5"}
     found = np.load(bench.out / "clip.npy")
     assert found.shape == (35, 128) and found.dtype == np.float32
     alone = [second_examples((samples[t * RATE : (t + 1) * RATE] / 32768).astype(np.float32), 1)[0] for t in range(35)]

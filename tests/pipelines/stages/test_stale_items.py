@@ -67,7 +67,7 @@ def test_adopted_sound_that_the_recipe_takes_no_more_is_stale(
 ) -> None:
     with Ledger(workspace.ledger) as ledger:
         ledger.adopt([("of_a_set", AdoptedVideo(name="of_a_set").model_dump_json())])
-        facts = {"sound": sound, "num_seconds": 3}
+        facts = {"sound": sound, "num_seconds": 3, "fps": 1.0, "num_frames": 3, "frame_at": None}
         audio = Output(path="clips/of_a_set/audio.wav", sha256="a" * 64, size_bytes=1)
         done = Done(item_id="of_a_set", key="k", facts=facts, inputs={}, outputs=[audio], wall_s=1.0, cpu_s=1.0)
         ledger.commit_done("adopt", done)
