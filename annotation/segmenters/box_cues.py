@@ -85,7 +85,7 @@ def cut(lab_HW3: NDArray[np.uint8], seeds: NDArray[np.uint8], rounds: int) -> tu
     inside = (seeds & 1) > 0
     if inside.any() and not inside.all():
         cv2.setRNGSeed(0)  # its colour clusters begin at random: the same question must have the same answer
-        cv2.grabCut(lab_HW3, seeds, None, outer, inner, rounds, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(lab_HW3, seeds, (0, 0, 0, 0), outer, inner, rounds, cv2.GC_INIT_WITH_MASK)
     return outer, inner
 
 
@@ -120,7 +120,7 @@ def _look(lab: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> _Look:
         colours=_colours(lab),
         regions=regions,
         crossing=_per_region((~box).astype(np.float32), regions),
-        outline=(cv2.dilate(light, np.ones((reach, reach), np.uint8)) - light) / 30,
+        outline=np.asarray((cv2.dilate(light, np.ones((reach, reach), np.uint8)) - light) / 30, dtype=np.float32),
         sides=(wide, high),
     )
 
@@ -154,13 +154,14 @@ def _nearby(look: _Look, probability: _Map, reach: float) -> _Map:
     rows, columns = np.arange(height) // _CELL_PX, np.arange(width) // _CELL_PX
     shape = (int(rows[-1]) + 1, int(columns[-1]) + 1, _COLOURS)
     bins = (rows[:, None] * shape[1] + columns) * _COLOURS + look.colours
-    sigmas = {f"sigma{axis}": reach * side / _CELL_PX for axis, side in zip("XY", look.sides, strict=True)}
+    wide, high = (reach * side / _CELL_PX for side in look.sides)
     densities = []
     for part in (probability, 1 - probability):
         counts = np.bincount(bins.ravel(), part.ravel(), int(np.prod(shape))).reshape(shape).astype(np.float32)
-        counts = cv2.GaussianBlur(counts, (0, 0), borderType=cv2.BORDER_CONSTANT, **sigmas)
-        densities.append(counts / (counts.sum(axis=2, keepdims=True) + 1e-3) + 0.003)
-    return np.clip(np.log(densities[0] / densities[1]), -5, 5).ravel()[bins].astype(np.float32)
+        near = cv2.GaussianBlur(counts, (0, 0), wide, sigmaY=high, borderType=cv2.BORDER_CONSTANT)
+        densities.append(near / (near.sum(axis=2, keepdims=True) + 1e-3) + 0.003)
+    ratio = np.clip(np.log(densities[0] / densities[1]), -5, 5)
+    return np.asarray(ratio.ravel()[bins], dtype=np.float32)
 
 
 def _colours(lab: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -171,7 +172,8 @@ def _colours(lab: NDArray[np.uint8]) -> NDArray[np.intp]:
     cv2.setRNGSeed(0)
     _, _, centres = cv2.kmeans(some, min(_COLOURS, len(some)), None, enough, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
     distances = (centres**2).sum(axis=1) - 2 * pixels @ centres.T
-    return distances.argmin(axis=1).reshape(lab.shape[:2])
+    nearest: NDArray[np.intp] = distances.argmin(axis=1).reshape(lab.shape[:2])
+    return nearest
 
 
 def _regions(lab: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from avis_data.annotation.segmenters.segmenter import Segmenter
+from avis_data.annotation.segmenters.segmenter import Segmenter, SegmenterSpec
 from avis_data.errors import ConfigError, ToolError
 from avis_data.io import sha256_file
+from avis_data.registry import Registry
 
-__all__ = ["ENGINES", "load_segmenter", "weights_sha256"]
+if TYPE_CHECKING:
+    import torch
 
-ENGINES = ("grabcut", "sam", "sam2", "segment-anything")
-"""`grabcut` needs no weights; the others need theirs."""
+__all__ = [
+    "GRABCUT",
+    "SAM",
+    "SAM2",
+    "SEGMENTERS",
+    "SEGMENT_ANYTHING",
+    "engine_loader",
+    "load_segmenter",
+    "weights_sha256",
+]
+
+_HERE = "avis_data.annotation.segmenters.engines"
+SEGMENTERS: Registry[SegmenterSpec] = Registry(
+    "engine",
+    {
+        "grabcut": f"{_HERE}:GRABCUT",
+        "sam": f"{_HERE}:SAM",
+        "sam2": f"{_HERE}:SAM2",
+        "segment-anything": f"{_HERE}:SEGMENT_ANYTHING",
+    },
+    group="avis_data.segmenters",
+)
+"""What turns a click into a mask."""
 
 
 def load_segmenter(engine: str, weights: Path | None) -> Segmenter:
     """An engine, on the GPU where there is one.
 
     Args:
-        engine: one of `ENGINES`.
+        engine: one of `SEGMENTERS`.
         weights: a file or folder of it; nothing is ever downloaded.
 
     Raises:
@@ -27,38 +53,29 @@ def load_segmenter(engine: str, weights: Path | None) -> Segmenter:
         DataError: if the weights are not of that engine.
         ToolError: if its packages are missing.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"no engine {engine!r}; there are: {', '.join(ENGINES)}")
-    if engine == "grabcut":
-        if weights is not None:
-            raise ConfigError("the engine grabcut has no weights")
-        return _grabcut()
-    if weights is None:
-        raise ConfigError(f"the engine {engine} needs its weights", hint=f"--engine {engine} --engine-weights FILE")
-    if not weights.exists():
-        raise ConfigError(f"{weights}: no such file or folder of weights")
-    return _sam(engine, weights)
-
-
-def _grabcut() -> Segmenter:
+    loader = engine_loader(engine, weights)
     try:
-        from avis_data.annotation.segmenters.grabcut import GrabCut
-    except ImportError as error:
-        raise ToolError(f"OpenCV is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
-    return GrabCut()
-
-
-def _sam(engine: str, weights: Path) -> Segmenter:
-    try:
-        import torch
-
-        from avis_data.annotation.segmenters.sam import load_sam, load_sam2
-        from avis_data.annotation.segmenters.segment_anything_engine import load_segment_anything
+        return loader()
     except ImportError as error:
         raise ToolError(f"a package is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
-    load = {"sam": load_sam, "sam2": load_sam2, "segment-anything": load_segment_anything}[engine]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load(weights, weights_sha256=weights_sha256(weights), device=device)
+
+
+def engine_loader(engine: str, weights: Path | None) -> Callable[[], Segmenter]:
+    """What loads an engine, which takes its time.
+
+    Raises:
+        ConfigError: if there is no such engine, or weights are missing or too many.
+    """
+    spec = SEGMENTERS[engine]
+    if weights is None:
+        if spec.load is None:
+            raise ConfigError(f"the engine {engine} needs its weights", hint=f"--engine {engine} --engine-weights FILE")
+        return spec.load
+    if spec.load_weights is None:
+        raise ConfigError(f"the engine {engine} has no weights", hint="--engine sam --engine-weights FILE")
+    if not weights.exists():
+        raise ConfigError(f"{weights}: no such file or folder of weights")
+    return partial(spec.load_weights, weights)
 
 
 def weights_sha256(weights: Path) -> str:
@@ -67,3 +84,39 @@ def weights_sha256(weights: Path) -> str:
         return sha256_file(weights)
     files = sorted(path for path in weights.iterdir() if path.suffix in (".safetensors", ".json"))
     return hashlib.sha256("\n".join(f"{path.name} {sha256_file(path)}" for path in files).encode()).hexdigest()
+
+
+def _device() -> torch.device:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _grabcut() -> Segmenter:
+    from avis_data.annotation.segmenters.grabcut import GrabCut
+
+    return GrabCut()
+
+
+def _sam(weights: Path) -> Segmenter:
+    from avis_data.annotation.segmenters.sam import load_sam
+
+    return load_sam(weights, weights_sha256=weights_sha256(weights), device=_device())
+
+
+def _sam2(weights: Path) -> Segmenter:
+    from avis_data.annotation.segmenters.sam import load_sam2
+
+    return load_sam2(weights, weights_sha256=weights_sha256(weights), device=_device())
+
+
+def _segment_anything(weights: Path) -> Segmenter:
+    from avis_data.annotation.segmenters.segment_anything_engine import load_segment_anything
+
+    return load_segment_anything(weights, weights_sha256=weights_sha256(weights), device=_device())
+
+
+GRABCUT = SegmenterSpec(name="grabcut", load=_grabcut)
+SAM = SegmenterSpec(name="sam", load_weights=_sam)
+SAM2 = SegmenterSpec(name="sam2", load_weights=_sam2)
+SEGMENT_ANYTHING = SegmenterSpec(name="segment-anything", load_weights=_segment_anything)

@@ -53,9 +53,9 @@ class GrabCut:
         scale = _scale(view)
         seen = np.ascontiguousarray(picture_HW3[view[1] : view[3], view[0] : view[2]])
         size = (max(1, round(seen.shape[1] * scale)), max(1, round(seen.shape[0] * scale)))
-        small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        small = _u8(cv2.resize(seen, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
         seeds = _seeds(prompt, view, scale, small, reach=_REACH * min(height, width) * scale)
-        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+        lab = _u8(cv2.cvtColor(small, cv2.COLOR_RGB2LAB))
         if prompt.box is not None and prompt.mask_HW is None:
             seeds = seeds_from_box(lab, seeds)
             cut(lab, seeds, 1)
@@ -68,6 +68,11 @@ class GrabCut:
         part = cv2.resize(inside.astype(np.float32), (seen.shape[1], seen.shape[0]), interpolation=way)
         whole[view[1] : view[3], view[0] : view[2]] = part > 0.5
         return Found(mask_HW=whole, confidence=_contrast(small, inside))
+
+
+def _u8(picture: cv2.typing.MatLike) -> NDArray[np.uint8]:
+    """What OpenCV gives for bytes is bytes, which its types do not say."""
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _view(prompt: Prompt, height: int, width: int) -> tuple[int, int, int, int]:
@@ -112,7 +117,7 @@ def _seeds(
             cv2.circle(seeds, (x, y), max(2, int(reach)), cv2.GC_PR_FGD, -1)
     if prompt.mask_HW is not None and prompt.mask_HW.any():
         part = prompt.mask_HW[view[1] : view[3], view[0] : view[2]].astype(np.uint8)
-        part = cv2.resize(part, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_NEAREST)
+        part = _u8(cv2.resize(part, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_NEAREST))
         seeds[part > 0] = cv2.GC_PR_FGD
     for points, kind in ((prompt.inside, cv2.GC_FGD), (prompt.outside, cv2.GC_BGD)):
         for x, y in _scaled(points, view, scale):

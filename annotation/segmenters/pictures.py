@@ -5,7 +5,6 @@ Shapes: H, W pixels of the original, S = side of the network's input, h, w cells
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
+from avis_data.annotation.segmenters.segmenter import Found, Prompt
 
-__all__ = ["Frame", "FromLogits", "box_of", "points_of", "refined"]
+__all__ = ["Frame", "box_of", "found_in", "points_of", "refined"]
 
 _MEAN = (123.675, 116.28, 103.53)
 _SPREAD = (58.395, 57.12, 57.375)
@@ -71,17 +70,9 @@ class Frame:
         return (functional.interpolate(padded, (cells, cells), mode="bilinear") * 2 - 1) * _SURE_LOGIT
 
 
-class FromLogits(ABC):
-    """What engines have in common that answer with logits at the size of the picture."""
-
-    @abstractmethod
-    def logits(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> tuple[Tensor, float]:
-        """Mask logits at the size of the picture, and the network's opinion of the mask."""
-
-    def segment(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> Found:
-        """The best of three answers to a single point, else the one answer."""
-        logits_HW, confidence = self.logits(picture_HW3, embedding, prompt)
-        return Found(mask_HW=(logits_HW > 0).numpy(), confidence=confidence)
+def found_in(logits_HW: Tensor, confidence: float) -> Found:
+    """The mask of logits at the size of the picture."""
+    return Found(mask_HW=(logits_HW > 0).numpy(), confidence=confidence)
 
 
 def points_of(prompt: Prompt, frame: Frame) -> tuple[Tensor, Tensor] | None:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avis_data.annotation.segmenters.official_sam import read_official, renamed, vision_shape
-from avis_data.annotation.segmenters.pictures import Frame, FromLogits, box_of, points_of, refined
-from avis_data.annotation.segmenters.segmenter import Embedding, Prompt
+from avis_data.annotation.segmenters.pictures import Frame, box_of, found_in, points_of, refined
+from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.errors import DataError
 
 __all__ = ["TransformersSam", "load_sam", "load_sam2"]
 
 
-class TransformersSam(FromLogits):
+class TransformersSam:
     """A SAM or SAM 2 of transformers. Answering changes nothing in it, so threads may share it."""
 
     embeds = True
@@ -59,6 +59,10 @@ class TransformersSam(FromLogits):
         )
         best = int(output.iou_scores[0, 0].argmax())
         return frame.whole(output.pred_masks[0, 0, best].cpu()), float(output.iou_scores[0, 0, best].clamp(0, 1))
+
+    def segment(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> Found:
+        """The best of three answers to a single point, else the one answer."""
+        return found_in(*self.logits(picture_HW3, embedding, prompt))
 
     def _frame(self, picture_HW3: NDArray[np.uint8]) -> Frame:
         height, width = picture_HW3.shape[:2]

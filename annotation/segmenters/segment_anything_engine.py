@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avis_data.annotation.segmenters.official_sam import read_official, vision_shape
-from avis_data.annotation.segmenters.pictures import Frame, FromLogits, box_of, points_of, refined
-from avis_data.annotation.segmenters.segmenter import Embedding, Prompt
+from avis_data.annotation.segmenters.pictures import Frame, box_of, found_in, points_of, refined
+from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.errors import DataError, ToolError
 
 __all__ = ["SegmentAnything", "load_segment_anything"]
@@ -36,7 +36,7 @@ _STAND_INS = {
 }
 
 
-class SegmentAnything(FromLogits):
+class SegmentAnything:
     """A `Sam` of the package. Answering changes nothing in it, so threads may share it."""
 
     name = "segment-anything"
@@ -76,6 +76,10 @@ class SegmentAnything(FromLogits):
         )
         best = int(scores[0].argmax())
         return frame.whole(masks[0, best].cpu()), float(scores[0, best].clamp(0, 1))
+
+    def segment(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> Found:
+        """The best of three answers to a single point, else the one answer."""
+        return found_in(*self.logits(picture_HW3, embedding, prompt))
 
     def _frame(self, picture_HW3: NDArray[np.uint8]) -> Frame:
         height, width = picture_HW3.shape[:2]

@@ -5,14 +5,15 @@ Shapes: H, W pixels of a picture, P points.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Embedding", "Found", "Prompt", "Segmenter"]
+__all__ = ["Embedding", "Found", "Prompt", "Segmenter", "SegmenterSpec"]
 
 Embedding = Mapping[str, NDArray[np.float16]]
 """What an engine works out of a picture before anyone asks; arrays by name, so that they can be kept in a file."""
@@ -62,3 +63,15 @@ class Segmenter(Protocol):
 
     def segment(self, picture_HW3: NDArray[np.uint8], embedding: Embedding, prompt: Prompt) -> Found:
         """The object that a prompt means. Raises ValueError for a prompt that says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterSpec:
+    """An engine by its name: one of the two ways to load it is given."""
+
+    name: str
+    """What `--engine` and provenance call it."""
+    load: Callable[[], Segmenter] | None = None
+    """Of an engine that needs no weights."""
+    load_weights: Callable[[Path], Segmenter] | None = None
+    """Of an engine with weights: from a file or a folder that is there. Nothing is ever downloaded."""

@@ -48,7 +48,8 @@ class EmbeddingCache:
         """Keep an embedding; makes room first where there is none."""
         path = self._path(still_sha256)
         with atomic_path(path) as part, part.open("wb") as file:
-            np.savez(file, **{name: array.astype(np.float16) for name, array in embedding.items()})
+            halves = {name: array.astype(np.float16) for name, array in embedding.items()}
+            np.savez(file, **halves)  # type: ignore[arg-type]  # its stub takes each name for `allow_pickle`
         self._written += path.stat().st_size
         if self._written > (1 - _ROOM) * self._most_bytes / 2:
             self._make_room()

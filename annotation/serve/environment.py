@@ -152,8 +152,15 @@ def _run(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     last: deque[str] = deque(maxlen=15)
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, errors="replace", env=environment, **streams) as process:
+    with subprocess.Popen(
+        command,
+        text=True,
+        errors="replace",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:

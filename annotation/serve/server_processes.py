@@ -73,14 +73,15 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
     """Start a server in a session of its own, so that Ctrl-C reaches us only; its words go to the end of `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
         try:
             process = subprocess.Popen(
                 command,
                 env=dict(environment),
                 cwd=cwd,
                 start_new_session=True,
-                **streams,  # type: ignore[call-overload]
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
             )
         except OSError as error:
             raise ToolError(f"{name} cannot be started: {error}", hint="avis-data annotate install") from None

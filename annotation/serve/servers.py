@@ -27,7 +27,7 @@ from avis_data.annotation.labelstudio.settings import (
     write_secrets,
     write_settings,
 )
-from avis_data.annotation.segmenters.engines import ENGINES
+from avis_data.annotation.segmenters.engines import engine_loader
 from avis_data.annotation.serve.environment import default_environment, program, quiet_environment, template_database
 from avis_data.annotation.serve.server_processes import (
     Child,
@@ -177,12 +177,7 @@ def _check(options: ServeOptions) -> None:
             raise ConfigError(f"{option}: {url!r} is no address, as http://127.0.0.1:8080")
     if (options.backend_url is None) != (options.backend_token_file is None):
         raise ConfigError("--backend-url and --backend-token-file go together")
-    if options.engine not in ENGINES:
-        raise ConfigError(f"no engine {options.engine!r}; there are: {', '.join(ENGINES)}")
-    if (options.engine == "grabcut") != (options.weights is None):
-        raise ConfigError(
-            "--engine-weights go with every engine but grabcut", hint="--engine sam --engine-weights FILE"
-        )
+    engine_loader(options.engine, options.weights)
 
 
 @contextmanager

@@ -14,35 +14,47 @@ import click
 from avis_data import __version__
 from avis_data.errors import AvisError, ConfigError, ExitCode
 
-COMMANDS = {
-    "doctor": "Check this machine: programs, packages, disk, weights.",
-    "init": "Make the folder a workspace, from a recipe.",
-    "fetch": "Download the source videos of a list.",
-    "extract": "Take stills and sound out of the source videos.",
-    "preview": "Make small playable copies of the clips.",
-    "embed": "Compute VGGish embeddings, one per second.",
-    "annotate": "Label clips in Label Studio: install, serve, push, pull, status.",
-    "propagate": "Carry masks drawn on some stills to all others of a clip.",
-    "review": "Rounds of review, from draft to accepted.",
-    "agreement": "How far two annotators of the same clips agree.",
-    "import": "Bring existing truth into the workspace.",
-    "export": "Write a dataset: formats, splits, certificate.",
-    "run": "Fetch, extract and embed, in order.",
-    "status": "What is done, what failed and why, what is left.",
-    "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
-    "stats": "Count videos, frames, masks, sources, categories.",
-    "report": "One HTML page with contact sheets of an export.",
-    "train-baseline": "Train a baseline on an export.",
-    "predict": "Predict the sounding objects of an export, or of a video.",
-    "visualize": "Render predictions: video with sound, contact sheet.",
-    "benchmark-model": "Speed, latency, parameters and memory of a model.",
-    "evaluate": "FSLA, HOTA, mAP and others of predictions against truth.",
-    "compare": "Say whether one set of predictions beats another.",
-    "weights": "List, check, register and convert weight files.",
-    "synth": "Make a synthetic dataset with exact truth.",
-    "demo": "Show the whole chain on a small synthetic dataset.",
+GROUPS = {
+    "Build a dataset": {
+        "init": "Make the folder a workspace, from a recipe.",
+        "fetch": "Download the source videos of a list.",
+        "extract": "Take stills and sound out of the source videos.",
+        "preview": "Make small playable copies of the clips.",
+        "embed": "Compute VGGish embeddings, one per still.",
+        "run": "Fetch, extract and embed, in order.",
+        "status": "What is done, what failed and why, what is left.",
+        "import": "Bring existing truth into the workspace.",
+        "export": "Write a dataset: formats, splits, certificate.",
+    },
+    "Label it, and measure the labels": {
+        "annotate": "Label clips in Label Studio: install, serve, push, pull, status.",
+        "propagate": "Carry masks drawn on some stills to all others of a clip.",
+        "review": "Rounds of review, from draft to accepted.",
+        "agreement": "How far two annotators of the same clips agree.",
+    },
+    "Look at a dataset": {
+        "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
+        "stats": "Count videos, frames, masks, sources, categories.",
+        "report": "One HTML page with contact sheets of an export.",
+    },
+    "Train and evaluate a model": {
+        "train-baseline": "Train a baseline on an export.",
+        "predict": "Predict the sounding objects of an export, or of a video.",
+        "visualize": "Render predictions: video with sound, contact sheet.",
+        "evaluate": "FSLA, HOTA, mAP and others of predictions against truth.",
+        "compare": "Say whether one set of predictions beats another.",
+        "benchmark-model": "Speed, latency, parameters and memory of a model.",
+        "weights": "List, check, register and convert weight files.",
+    },
+    "This machine, and something to try": {
+        "doctor": "Check this machine: programs, packages, disk, weights.",
+        "demo": "Show the whole chain on a small synthetic dataset.",
+        "synth": "Make a synthetic dataset with exact truth.",
+    },
 }
-"""Every command with its one line, so that `avis-data --help` imports none of them."""
+"""The commands by what they are for, each with its one line, so that `avis-data --help` imports none of them."""
+
+COMMANDS = {name: line for commands in GROUPS.values() for name, line in commands.items()}
 
 
 MAKES_A_WORKSPACE = {"init", "fetch", "run", "import"}
@@ -63,8 +75,10 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
 
 
 @click.group(

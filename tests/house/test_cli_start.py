@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from avis_data.cli.main import COMMANDS, cli
+from avis_data.cli.main import COMMANDS, GROUPS, cli
 
 HEAVY = {"torch", "numpy", "pandas", "pyarrow", "scipy", "librosa", "av", "yt_dlp", "pydantic", "yaml", "PIL", "ray"}
 
@@ -30,6 +30,19 @@ def test_every_command_has_an_example(name: str) -> None:
     assert shown.exit_code == 0
     assert "Example" in shown.output or name == "weights"
     assert f"avis-data {name}" in shown.output or "avis-data -C" in shown.output
+
+
+def test_help_lists_every_command_under_what_it_is_for() -> None:
+    """Labels and their agreement stand together, so that who leads annotation finds all of it in one place."""
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    found: dict[str, list[str]] = {}
+    for line in shown.splitlines():
+        if line.removesuffix(":") in GROUPS:
+            found[line.removesuffix(":")] = []
+        elif found and line.startswith("  ") and line.split()[0] in COMMANDS:
+            found[list(found)[-1]].append(line.split()[0])
+    assert found == {title: list(commands) for title, commands in GROUPS.items()}
+    assert found["Label it, and measure the labels"] == ["annotate", "propagate", "review", "agreement"]
 
 
 def test_usage_errors_say_what_is_wrong_and_exit_with_2() -> None:

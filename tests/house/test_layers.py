@@ -15,6 +15,16 @@ MUST_NOT_IMPORT = [
     ("avis_data/quality", ["report", "metrics"]),
     ("pipelines/engine", ["pipelines.stages", "pipelines.download", "pipelines.imports", "pipelines.exports"]),
     ("pipelines/stages", ["pipelines.imports", "pipelines.exports"]),
+    ("pipelines/exports", ["annotation", "training"]),
+    ("annotation/labels", ["annotation.labelstudio", "annotation.work", "annotation.serve", "annotation.agreement"]),
+    ("annotation/labels", ["annotation.segmenters", "annotation.propagation"]),
+    ("annotation/labelstudio", ["annotation.work", "annotation.serve", "annotation.agreement"]),
+    ("annotation/labelstudio", ["annotation.segmenters", "annotation.propagation"]),
+    ("annotation/agreement", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
+    ("annotation/segmenters", ["annotation.labels", "annotation.labelstudio", "annotation.work", "annotation.serve"]),
+    ("annotation/propagation", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
+    ("annotation/work", ["annotation.serve", "annotation.segmenters", "annotation.propagation"]),
+    ("annotation/serve", ["annotation.work", "annotation.agreement"]),
     ("pipelines/download", ["pipelines.engine", "pipelines.stages", "pipelines.imports", "pipelines.exports"]),
 ]
 """Rooms, and the rooms that they know nothing of."""
@@ -51,6 +61,16 @@ def test_room_knows_nothing_of_others(room: str, others: list[str]) -> None:
         for name in modules_imported(ast.parse(path.read_text())):
             for other in others:
                 assert not f"{name}.".startswith(f"avis_data.{other}."), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_client_alone_knows_the_package_of_label_studio() -> None:
+    users = [
+        path.relative_to(ROOT).as_posix()
+        for folder in LAYER
+        for path in (ROOT / folder).rglob("*.py")
+        if any(name.split(".")[0] == "label_studio_sdk" for name in modules_imported(ast.parse(path.read_text())))
+    ]
+    assert set(users) <= {"annotation/labelstudio/client.py", "avis_data/annotation/labelstudio/client.py"} and users
 
 
 def test_the_command_line_reaches_up_only_inside_functions() -> None:
