@@ -22,6 +22,10 @@ def is_polygon_kept(polygon: list[Any]) -> bool:
     """True if the official loader takes it: an even number of values, at least 3 points.
 
     Source: specs of AVISM, §1.3; detectron2's COCO reader has the same rule.
+
+    Example:
+        >>> is_polygon_kept([0, 0, 4, 0, 4, 2]), is_polygon_kept([0, 0, 4, 0])
+        (True, False)
     """
     return len(polygon) >= 6 and len(polygon) % 2 == 0
 
@@ -31,6 +35,10 @@ def check_polygon(polygon: list[Any], *, height: int, width: int) -> list[float]
 
     Raises:
         DataError: if a value is no number, not finite or far outside the picture, or the outline is absurdly long.
+
+    Example:
+        >>> check_polygon([0, 0, 4, 0, 4, 2], height=4, width=6)
+        [0.0, 0.0, 4.0, 0.0, 4.0, 2.0]
     """
     limit = _FAR * max(height, width)
     if not set(map(type, polygon)) <= {int, float}:
@@ -63,6 +71,12 @@ def polygons_from_mask(mask_HW: np.ndarray) -> list[list[int]]:
     Returns:
         One list `[x, y, x, y, ...]` for each connected piece (pixels that touch at a corner only are apart), 4 points
         or more each; an empty list for an empty mask.
+
+    Example:
+        >>> mask = np.zeros((4, 6), dtype=bool)
+        >>> mask[1:3, 2:5] = True
+        >>> polygons_from_mask(mask)
+        [[2, 1, 5, 1, 5, 3, 2, 3]]
     """
     columns = np.flatnonzero(mask_HW.any(axis=0))
     if not len(columns):

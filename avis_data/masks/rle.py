@@ -44,6 +44,10 @@ class Rle:
     Two masks may be equal and their `counts` not (encoders differ): compare `decode(...)` or areas, never the text.
     The functions of this module return only sound masks; one made by hand from foreign text is checked when it is read
     (`runs_from_rle`, `decode`, `area`, `box` raise DataError), but must not be given to pycocotools before that.
+
+    Example:
+        >>> area(Rle(height=4, width=6, counts="9220003"))
+        6
     """
 
     height: int
@@ -61,6 +65,12 @@ def encode(mask_HW: np.ndarray) -> Rle:
 
     Raises:
         ValueError: if it has another shape.
+
+    Example:
+        >>> mask = np.zeros((4, 6), dtype=bool)
+        >>> mask[1:3, 2:5] = True
+        >>> encode(mask)
+        Rle(height=4, width=6, counts='9220003')
     """
     if mask_HW.ndim != 2 or mask_HW.size == 0:
         raise ValueError(f"a mask has the shape (H, W), this array has {mask_HW.shape}")
@@ -74,6 +84,13 @@ def decode(rle: Rle) -> np.ndarray:
 
     Raises:
         DataError: if the counts are corrupt.
+
+    Example:
+        >>> mask = np.zeros((2, 3), dtype=bool)
+        >>> mask[1, 2] = True
+        >>> decode(encode(mask)).astype(int)
+        array([[0, 0, 0],
+               [0, 0, 1]])
     """
     runs = runs_from_rle(rle)
     inside = np.arange(len(runs)) % 2 == 1
@@ -81,7 +98,12 @@ def decode(rle: Rle) -> np.ndarray:
 
 
 def area(rle: Rle) -> int:
-    """Pixels inside. Raises DataError if the counts are corrupt."""
+    """Pixels inside. Raises DataError if the counts are corrupt.
+
+    Example:
+        >>> area(encode(np.ones((4, 6), dtype=bool)))
+        24
+    """
     return int(runs_from_rle(rle)[1::2].sum())
 
 
@@ -90,6 +112,12 @@ def box(rle: Rle) -> tuple[int, int, int, int]:
 
     Raises:
         DataError: if the counts are corrupt.
+
+    Example:
+        >>> mask = np.zeros((4, 6), dtype=bool)
+        >>> mask[1:3, 2:5] = True
+        >>> box(encode(mask))
+        (2, 1, 3, 2)
     """
     ends = np.cumsum(runs_from_rle(rle))
     firsts, lasts = ends[: len(ends) - 1 : 2], ends[1::2] - 1
@@ -114,6 +142,12 @@ def runs_from_rle(rle: Rle) -> np.ndarray:
 
     Source: COCO API, maskApi.c (rleFrString): 5 bits and a "more follows" bit in each character, lowest first, the last
         one carrying the sign; from the fourth run on the difference to the run two before.
+
+    Example:
+        >>> mask = np.zeros((4, 6), dtype=bool)
+        >>> mask[1:3, 2:5] = True
+        >>> runs_from_rle(encode(mask)).tolist()
+        [9, 2, 2, 2, 2, 2, 5]
     """
     check_size(rle.height, rle.width)
     codes = np.frombuffer(rle.counts.encode("utf-8", "replace"), np.uint8).astype(np.int64) - _FIRST_CODE
@@ -142,6 +176,11 @@ def rle_from_runs(runs: Sequence[int] | np.ndarray, *, height: int, width: int) 
 
     Raises:
         DataError: if a run is no whole number, is negative, or the runs do not add up to height x width.
+
+    Example:
+        >>> rle = rle_from_runs([9, 2, 2, 2, 2, 2, 5], height=4, width=6)
+        >>> area(rle), box(rle)
+        (6, (2, 1, 3, 2))
     """
     check_size(height, width)
     array = _whole_numbers(runs)
@@ -170,6 +209,13 @@ def rle_from_segmentation(
     Raises:
         DataError: for anything else, an RLE of another size, corrupt counts, coordinates that are no numbers, not
             finite, or far outside the picture.
+
+    Example:
+        >>> rle = rle_from_segmentation([[2, 1, 5, 1, 5, 3, 2, 3]], height=4, width=6)
+        >>> area(rle), box(rle)
+        (6, (2, 1, 3, 2))
+        >>> rle_from_segmentation([], height=4, width=6) is None
+        True
     """
     check_size(height, width)
     if segmentation is None or segmentation == []:
@@ -187,12 +233,23 @@ def rle_from_segmentation(
 
 
 def coco_dict(rle: Rle) -> dict[str, Any]:
-    """The mask as pycocotools takes it: `{"size": [h, w], "counts": bytes}`."""
+    """The mask as pycocotools takes it: `{"size": [h, w], "counts": bytes}`.
+
+    Example:
+        >>> coco_dict(encode(np.ones((4, 6), dtype=bool)))
+        {'size': [4, 6], 'counts': b'0h0'}
+    """
     return {"size": [rle.height, rle.width], "counts": rle.counts.encode("ascii")}
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise DataError unless both are positive whole numbers and there are at most MAX_PIXELS pixels."""
+    """Raise DataError unless both are positive whole numbers and there are at most MAX_PIXELS pixels.
+
+    Example:
+        >>> check_size(4, 0)
+        Traceback (most recent call last):
+        avis_data.errors.DataError: a picture of 4 x 0 (height x width) is not possible
+    """
     for value in (height, width):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise DataError(f"a picture of {height!r} x {width!r} (height x width) is not possible")

@@ -55,6 +55,12 @@ def write_masks(folder: Path, rows: Iterable[MaskRow]) -> None:
 
     Raises:
         ValueError: if a track has two rows for one still.
+
+    Example:
+        >>> rows = [row for _, found in read_masks(Path("example/masks")) for row in found]
+        >>> write_masks(Path("copy"), rows)
+        >>> sum(len(found) for _, found in read_masks(Path("copy"))) == len(rows)
+        True
     """
     by_bucket: dict[str, dict[str, list[MaskRow]]] = {digit: defaultdict(list) for digit in BUCKETS}
     for row in rows:
@@ -71,6 +77,12 @@ def replace_clips(folder: Path, rows_by_clip: Mapping[str, Sequence[MaskRow]]) -
     Raises:
         DataError: if a part cannot be read.
         ValueError: if a track has two rows for one still, or a row stands under another clip's id.
+
+    Example:
+        >>> write_masks(Path("copy"), [row for _, found in read_masks(Path("example/masks")) for row in found])
+        >>> replace_clips(Path("copy"), {"synth1-0000": []})
+        >>> list(read_masks(Path("copy"), ["synth1-0000"]))
+        []
     """
     by_bucket: dict[str, dict[str, Sequence[MaskRow]]] = defaultdict(dict)
     for clip_id, rows in rows_by_clip.items():
@@ -94,6 +106,11 @@ def read_masks(folder: Path, clip_ids: Collection[str] | None = None) -> Iterato
 
     Raises:
         DataError: if a part is damaged or holds other columns.
+
+    Example:
+        >>> clip_id, rows = next(read_masks(Path("example/masks"), ["synth1-0006"]))
+        >>> clip_id, len(rows), rows[0].category, rows[0].box_xywh is None
+        ('synth1-0006', 2, 'person', False)
     """
     wanted = None if clip_ids is None else set(clip_ids)
     digits = BUCKETS if wanted is None else sorted({bucket(clip_id) for clip_id in wanted})

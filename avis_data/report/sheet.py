@@ -18,7 +18,7 @@ from avis_data.masks.rle import Rle, decode
 from avis_data.media.stills import open_still
 from avis_data.report.clips import ClipView
 
-__all__ = ["PALETTE", "colour_of", "contact_sheet", "loudness", "write_sheet"]
+__all__ = ["PALETTE", "colour_of", "contact_sheet", "loudness", "still_with_masks", "write_sheet"]
 
 PALETTE = (
     (230, 97, 1),
@@ -142,6 +142,17 @@ def write_sheet(
         top += sheet.height + _SHEETS_GAP_PX
     with atomic_path(path) as part:
         page.save(part, format="PNG")
+
+
+def still_with_masks(clip: ClipView, frame: int, *, width_px: int) -> Image.Image:
+    """One still of a clip, as it is on the contact sheet, at another width.
+
+    Raises:
+        DataError: if it is no picture.
+    """
+    first = open_still(clip.stills[frame])
+    height_px = round(width_px * first.height / first.width)
+    return _still(clip, frame, _Layout(1, width_px + _GAP_PX, height_px, len(clip.tracks)))
 
 
 def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArray[np.float32]:

@@ -24,6 +24,11 @@ def test_every_package_is_listed_once() -> None:
     assert sorted(listed) == sorted(packages_on_disk())
 
 
+def test_type_checkers_of_users_see_our_types() -> None:
+    assert (ROOT / "avis_data" / "py.typed").is_file()
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"]["avis_data"]
+
+
 def test_every_root_folder_ships_under_our_name() -> None:
     mapped = PROJECT["tool"]["setuptools"]["package-dir"]
     assert mapped == {"avis_data": "avis_data"} | {f"avis_data.{name}": name for name in UNDER_OUR_NAME}

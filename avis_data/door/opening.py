@@ -1,0 +1,158 @@
+"""Opening what lies in a folder as a set of clips: a workspace, an export, a set of others in the AVISeg layout."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avis_data.door.clip_sets import ClipSet, Part
+from avis_data.door.clips import Clip
+from avis_data.door.tracks import Track
+from avis_data.errors import ConfigError, DataError
+from avis_data.formats.ytvis import YtvisTrack, YtvisVideo, read_ytvis
+
+__all__ = ["open"]
+
+_ALL_BUT_ONE = "avis-data synth and avis.make_example make something to look at"
+
+
+def open(path: str | Path) -> ClipSet:
+    """The clips of a workspace, of an export, of any dataset in the AVISeg layout, or of one truth file of it.
+
+    Nothing is read yet but names. A workspace gives all its clips, with the truth that an export would take: accepted
+    labels, else imported ones, else drafts.
+
+    Args:
+        path: the folder of a workspace (it has recipe.yaml), of a dataset (it has train.json, val.json or test.json),
+            or a truth file with the folder of its name beside it.
+
+    Raises:
+        DataError: if there is nothing of that name, or it is none of these.
+        ConfigError: if it is the folder of a training run, which `avis.load_model` opens.
+
+    Example:
+        >>> avis.open("example/exports/ytvis").splits
+        ('train', 'val', 'test')
+        >>> avis.open("example")
+        ClipSet('example', 12 clips: no split 12)
+        >>> avis.open("nothing")
+        Traceback (most recent call last):
+        avis_data.errors.DataError: nothing: no such file or folder
+          hint: paths are as seen from the folder in which Python runs, here ...
+    """
+    from avis_data.quality import SPLITS
+
+    place = Path(path)
+    if not place.exists():
+        raise DataError(
+            f"{place}: no such file or folder",
+            hint=f"paths are as seen from the folder in which Python runs, here {Path.cwd()}",
+        )
+    if place.is_file():
+        return _dataset(place, {place.stem: place})
+    if (place / "recipe.yaml").is_file():
+        from avis_data.door.workspaces import open_workspace
+
+        return open_workspace(place)
+    files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
+    if files:
+        return _dataset(place, files)
+    raise _none_of_them(place)
+
+
+def _none_of_them(place: Path) -> Exception:
+    if (place / "config.yaml").is_file() or (place / "best.safetensors").is_file():
+        return ConfigError(f"{place}: is the folder of a training run, not of clips", hint=f"avis.load_model({place})")
+    if any((place / name).is_dir() for name in ("Single-source", "Multi-sources")):
+        return ConfigError(f"{place}: is a dataset in the AVSBench layout", hint=f"avis.read_avsbench({place})")
+    return DataError(
+        f"{place}: is neither a workspace (recipe.yaml) nor a dataset (train.json, val.json or test.json)",
+        hint=_ALL_BUT_ONE,
+    )
+
+
+def _dataset(root: Path, files: Mapping[str, Path]) -> ClipSet:
+    return ClipSet(
+        root=root, kind="dataset", parts={split: Part(_ReadSplit(split, file)) for split, file in files.items()}
+    )
+
+
+@dataclass(frozen=True)
+class _ReadSplit:
+    """Reads the truth file of a split."""
+
+    split: str
+    file: Path
+
+    def __call__(self) -> Iterator[Clip]:
+        dataset = read_ytvis(self.file)
+        tracks: dict[int, list[YtvisTrack]] = defaultdict(list)
+        for track in dataset.tracks:
+            tracks[track.video_id].append(track)
+        names = {category.id: category.name for category in dataset.categories}
+        for video in dataset.videos:
+            yield self._clip(video, tuple(tracks[video.video_id]) if dataset.has_annotations else None, names)
+
+    def _clip(self, video: YtvisVideo, tracks: tuple[YtvisTrack, ...] | None, names: Mapping[int, str]) -> Clip:
+        # Names cannot lead out of the folder: the reader of truth files refuses those that could.
+        folder = self.file.with_suffix("")
+        sound = folder / (video.audio_file or f"WAVAudios/{video.name}.wav")
+        features = folder / "FEATAudios" / f"{video.name}.npy"
+        size_hw = (video.height, video.width)
+        return Clip(
+            clip_id=video.name,
+            split=self.split,
+            size_hw=size_hw,
+            fps=video.fps,
+            still_paths=tuple(folder / "JPEGImages" / name for name in video.file_names),
+            sound_path=sound if sound.is_file() else None,
+            categories=names,
+            truth_path=self.file,
+            video_id=video.video_id,
+            read_embeddings=_ReadRows(features, video.length) if features.is_file() else None,
+            read_tracks=None if tracks is None else _FileTracks(tracks, names, size_hw),
+        )
+
+
+@dataclass(frozen=True)
+class _ReadRows:
+    """Reads an npy file of one row per frame."""
+
+    path: Path
+    num_frames: int
+
+    def __call__(self) -> NDArray[np.float32]:
+        try:
+            rows = np.load(self.path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{self.path}: no npy array ({error})") from None
+        if rows.ndim != 2 or len(rows) != self.num_frames or rows.dtype.kind != "f":
+            raise DataError(f"{self.path}: holds {rows.dtype} {rows.shape}, must be float ({self.num_frames}, 128)")
+        return np.asarray(rows, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class _FileTracks:
+    """The tracks of one video of a truth file."""
+
+    tracks: tuple[YtvisTrack, ...]
+    names: Mapping[int, str] = field(repr=False)
+    size_hw: tuple[int, int]
+
+    def __call__(self) -> tuple[Track, ...]:
+        return tuple(self._track(track) for track in sorted(self.tracks, key=lambda track: track.track_id))
+
+    def _track(self, track: YtvisTrack) -> Track:
+        return Track(
+            track_id=str(track.track_id),
+            category=self.names[track.category_id],
+            category_id=track.category_id,
+            size_hw=self.size_hw,
+            masks=track.masks,
+            sounding=track.sounding or tuple(mask is not None for mask in track.masks),
+        )

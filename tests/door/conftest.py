@@ -1,0 +1,41 @@
+"""A small synthetic workspace with its export, predictions and a trained model, as the examples name them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+import avis_data as avis
+from support.small_example import write_example
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of the example, made once for all workers; only read by tests."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    folder = shared / "door" / "example"
+    with FileLock(shared / "door.lock"):
+        if not (folder / "runs").exists():
+            write_example(folder)
+    return folder
+
+
+@pytest.fixture
+def beside_example(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with the example beside, as `example`."""
+    (tmp_path / "example").symlink_to(example)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def clips(example: Path) -> avis.ClipSet:
+    """The clips of the export."""
+    return avis.open(example / "exports" / "ytvis")
+
+
+os.environ.setdefault("MPLBACKEND", "agg")
