@@ -231,12 +231,6 @@ class Ledger:
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    def forget(self, stage: str, item_ids: Iterable[str]) -> None:
-        """Make items count as never tried."""
-        with self._transaction():
-            for item_id in item_ids:
-                self._db.execute("DELETE FROM items WHERE stage = ? AND item_id = ?", (stage, item_id))
-
     def entries(self, stage: str) -> dict[str, Entry]:
         """Everything known of a stage's items, by item id."""
         rows = self._db.execute(

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avis_data.features.logmel import SAMPLE_RATE_HZ, log_mel, mel_weights, second_examples
+from avis_data.features.logmel import log_mel, mel_weights, second_examples
 from avis_data.features.vggish import embed_examples, untrained_vggish
+from avis_data.media.sound import SAMPLE_RATE_HZ
 
 _BATCHES = (1, 16, 32, 64)
 

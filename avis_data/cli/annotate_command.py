@@ -14,6 +14,9 @@ __all__ = ["command"]
 def command() -> None:
     """Label clips in Label Studio, helped by a segmenter; bring what people did back.
 
+    Beside it stand `avis-data propagate`, which carries masks through a clip, `avis-data review`, which leads the
+    rounds, and `avis-data agreement`, which compares what two people said of the same clips.
+
     \b
     Example:
       avis-data annotate install

@@ -22,28 +22,28 @@ GROUPS = {
         "preview": "Make small playable copies of the clips.",
         "embed": "Compute VGGish embeddings, one per still.",
         "run": "Fetch, extract and embed, in order.",
-        "status": "What is done, what failed and why, what is left.",
+        "status": "Say what is done, what failed and why, what is left.",
         "import": "Bring existing truth into the workspace.",
         "export": "Write a dataset: formats, splits, certificate.",
     },
     "Label it, and measure the labels": {
-        "annotate": "Label clips in Label Studio: install, serve, push, pull, status.",
+        "annotate": "Label clips in Label Studio: install, serve, push, pull.",
         "propagate": "Carry masks drawn on some stills to all others of a clip.",
-        "review": "Rounds of review, from draft to accepted.",
-        "agreement": "How far two annotators of the same clips agree.",
+        "review": "Lead the rounds of review, from draft to accepted.",
+        "agreement": "Say how far two annotators of the same clips agree.",
     },
     "Look at a dataset": {
         "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
         "stats": "Count videos, frames, masks, sources, categories.",
-        "report": "One HTML page with contact sheets of an export.",
+        "report": "Write one HTML page with contact sheets of an export.",
     },
     "Train and evaluate a model": {
         "train-baseline": "Train a baseline on an export.",
         "predict": "Predict the sounding objects of an export, or of a video.",
         "visualize": "Render predictions: video with sound, contact sheet.",
-        "evaluate": "FSLA, HOTA, mAP and others of predictions against truth.",
+        "evaluate": "Compute FSLA, HOTA, AP and others of predictions.",
         "compare": "Say whether one set of predictions beats another.",
-        "benchmark-model": "Speed, latency, parameters and memory of a model.",
+        "benchmark-model": "Measure speed, latency, parameters and memory of a model.",
         "weights": "List, check, register and convert weight files.",
     },
     "This machine, and something to try": {
@@ -87,7 +87,7 @@ class LazyGroup(click.Group):
     epilog="Exit codes: 0 all done, 1 bug, 2 usage, 3 bad input, 4 some items failed, 5 missing tool, 130 interrupted.",
 )
 @click.option(
-    "-C", "directory", type=click.Path(path_type=Path), default=None, help="Work in DIR instead of the current folder."
+    "-C", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Work in DIR instead of the current folder."
 )
 @click.option("-v", "--verbose", count=True, help="Log one line per stage (-v) or per item (-vv) to stderr.")
 @click.version_option(__version__, prog_name="avis-data")

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avis_data.media.sound import SAMPLE_RATE_HZ
+
 __all__ = ["ActivityOptions", "active_spans", "clip_activity"]
 
-_RATE_HZ = 16000
 _HOP, _FRAME = 160, 400  # 10 ms steps, 25 ms windows: the grid of the log-mel front end
 _FLOOR_DB = -100.0
 
@@ -43,8 +44,8 @@ def clip_activity(path: Path, options: ActivityOptions | None = None) -> tuple[t
     import soundfile
 
     samples_N, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    if rate_hz != _RATE_HZ:
-        raise ValueError(f"{path}: {rate_hz} Hz, must be {_RATE_HZ}")
+    if rate_hz != SAMPLE_RATE_HZ:
+        raise ValueError(f"{path}: {rate_hz} Hz, must be {SAMPLE_RATE_HZ}")
     return active_spans(samples_N.mean(axis=1), options)
 
 
@@ -66,8 +67,10 @@ def active_spans(
     loudness_db_F, onset_F = _loudness_and_onsets(np.asarray(samples_N, dtype=np.float32))
     quiet_db = min(max(float(np.percentile(loudness_db_F, 10)), chosen.quiet_db), chosen.loud_db - chosen.rise_db)
     heard_F = _with_hysteresis(loudness_db_F, onset_F, quiet_db + chosen.rise_db, quiet_db + chosen.fall_db)
-    end_s = len(samples_N) / _RATE_HZ
-    spans = [(first * _HOP / _RATE_HZ, min(last * _HOP / _RATE_HZ, end_s)) for first, last in _runs(heard_F)]
+    end_s = len(samples_N) / SAMPLE_RATE_HZ
+    spans = [
+        (first * _HOP / SAMPLE_RATE_HZ, min(last * _HOP / SAMPLE_RATE_HZ, end_s)) for first, last in _runs(heard_F)
+    ]
     return tuple(span for span in _bridged(spans, chosen.bridge_s) if span[1] - span[0] >= chosen.shortest_s)
 
 
@@ -77,7 +80,7 @@ def _loudness_and_onsets(samples_N: NDArray[np.float32]) -> tuple[NDArray[np.flo
 
     rms_F = librosa.feature.rms(y=samples_N, frame_length=_FRAME, hop_length=_HOP, center=True)[0]
     loudness_db_F = np.maximum(20 * np.log10(np.maximum(rms_F, 1e-10)), _FLOOR_DB)
-    onsets = librosa.onset.onset_detect(y=samples_N, sr=_RATE_HZ, hop_length=_HOP, units="frames")
+    onsets = librosa.onset.onset_detect(y=samples_N, sr=SAMPLE_RATE_HZ, hop_length=_HOP, units="frames")
     onset_F = np.zeros(len(loudness_db_F), dtype=bool)
     onset_F[onsets[onsets < len(onset_F)]] = True
     return loudness_db_F.astype(np.float64), onset_F

@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from avis_data.media.sound import SAMPLE_RATE_HZ
+
 __all__ = [
     "EXAMPLE_FRAMES",
     "EXAMPLE_S",
     "EXAMPLE_SAMPLES",
     "NUM_BANDS",
-    "SAMPLE_RATE_HZ",
     "causal_examples",
     "log_mel",
     "mel_weights",
     "second_examples",
 ]
 
-SAMPLE_RATE_HZ = 16_000
 NUM_BANDS = 64
 EXAMPLE_FRAMES = 96
 EXAMPLE_S = 0.96

@@ -37,7 +37,7 @@ _HIDDEN_LAYERS = 4
 DEFAULT_BATCH = 32
 """Between 16 and 64 the time per example is the same on a CPU; the memory is not."""
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _BLOCKS = ((64,), (128,), (256, 256), (512, 512))
 """Output channels of the 3 x 3 convolutions; each block ends in a 2 x 2 maximum."""
 _FLAT = (EXAMPLE_FRAMES // 16) * (NUM_BANDS // 16) * 512
@@ -136,7 +136,7 @@ def vggish_state(tensors: Mapping[str, torch.Tensor], *, where: str) -> dict[str
     """
     network = {name: tensor for name, tensor in tensors.items() if not name.startswith("pproc.")}
     if len(network) < len(tensors):
-        _LOG.info("%s: its PCA values are not used: embeddings are the network's own output", where)
+        logger.info("%s: its PCA values are not used: embeddings are the network's own output", where)
     state = _renamed(network)
     problems = list(_state_problems(state))
     if problems:

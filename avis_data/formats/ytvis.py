@@ -52,7 +52,7 @@ __all__ = [
 
 MaskForm = Literal["polygons", "rle"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def read_ytvis(path: Path) -> YtvisDataset:
@@ -71,7 +71,7 @@ def read_ytvis(path: Path) -> YtvisDataset:
         hint = f"avis-data validate {path}"
         raise ProblemsError(f"{path}: {count} problem(s) in this truth file", parsed.problems, hint=hint)
     if parsed.remarks:
-        _LOG.warning("path=%s dropped_polygons=%d first=%s", path, len(parsed.remarks), parsed.remarks[0])
+        logger.warning("path=%s dropped_polygons=%d first=%s", path, len(parsed.remarks), parsed.remarks[0])
     return parsed.dataset
 
 

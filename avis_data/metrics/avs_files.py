@@ -18,7 +18,7 @@ from avis_data.metrics.avss import AvssClip, classes_of_logits
 
 __all__ = ["AvsPair", "classes_of_colours", "load_avs_clip", "load_avss_clip", "pair_clips", "voc_colours"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _TRUTH_KEYS, _SCORE_KEYS = ("_gt", "_label"), ("_logits",)
 
 
@@ -81,7 +81,7 @@ def load_avs_clip(pair: AvsPair, *, are_logits: bool) -> AvsClip:
     truth, scores = (_without_colour(_load(source, pair.name)) for source in (pair.truth, pair.predicted))
     _check_shapes(pair, truth, scores)
     if not set(np.unique(truth).tolist()) <= {0, 1, 255}:
-        _LOG.warning("truth holds values other than 0 and 255 (or 1), all above 0 taken as inside clip=%s", pair.name)
+        logger.warning("truth holds values other than 0 and 255 (or 1), all above 0 taken as inside clip=%s", pair.name)
     is_mask_picture = scores.dtype == np.uint8 and pair.predicted.files[0].suffix not in (".npy", ".npz")
     if is_mask_picture:
         scores, are_logits = scores.astype(np.float32) / 255, False

@@ -76,7 +76,6 @@ class AvssFigures:
     miou_foreground: float
     """Without class 0, the background."""
     fscore_foreground: float
-    classes_seen: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,5 +199,4 @@ def _figures(sums: np.ndarray) -> AvssFigures:
         fscore_drop_last=float(fscore[:-1].mean()),
         miou_foreground=float(iou[1:].mean()),
         fscore_foreground=float(fscore[1:].mean()),
-        classes_seen=int(seen.sum()),
     )

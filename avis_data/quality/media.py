@@ -10,6 +10,7 @@ import soundfile
 from PIL import Image, UnidentifiedImageError
 
 from avis_data.formats.ytvis import YtvisVideo
+from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.quality.findings import Findings, Severity
 
 __all__ = ["FrameSizes", "check_media"]
@@ -114,7 +115,7 @@ def _check_sound(split: _Split, video: YtvisVideo, *, deep: bool) -> None:
         split.add(_ERROR, "sound-mono", label, "has one channel, on which the official feature script crashes")
     elif header.channels > 2:
         split.add(_WARNING, "sound-channels", label, f"has {header.channels} channels, the official set has 2")
-    if header.samplerate < 16_000:
+    if header.samplerate < SAMPLE_RATE_HZ:
         split.add(_WARNING, "sound-rate", label, f"has {header.samplerate} samples a second; VGGish hears 16,000")
     _check_sound_length(split, label, header.frames / header.samplerate, video)
 

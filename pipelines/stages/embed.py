@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
+from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.pipelines.engine.stage import Facts, Workbench
 from avis_data.recipe import FrontEnd, front_end_of
 from avis_data.records import Fps, FrameAt, Record, SafeId
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "PackRequest", "PackStage"]
 
-_SAMPLE_RATE_HZ = 16_000
 _BATCH_S = 32
 
 
@@ -117,7 +117,7 @@ class EmbedStage:
             examples = _still_examples(wav, request)
         else:
             examples = (
-                second_examples(samples_N, len(samples_N) // _SAMPLE_RATE_HZ)
+                second_examples(samples_N, len(samples_N) // SAMPLE_RATE_HZ)
                 for samples_N in _blocks(wav, request.num_seconds)
             )
         model = self._loaded()
@@ -182,12 +182,14 @@ def _blocks(path: Path, num_seconds: int) -> Iterator[NDArray[np.float32]]:
     try:
         with wave.open(str(path), "rb") as wav:
             form = (wav.getframerate(), wav.getnchannels(), wav.getsampwidth())
-            if form != (_SAMPLE_RATE_HZ, 1, 2):
-                raise ItemError(f"{path.name}: rate, channels, bytes are {form}, not (16000, 1, 2)", reason=_TORN)
-            if wav.getnframes() != num_seconds * _SAMPLE_RATE_HZ:
+            if form != (SAMPLE_RATE_HZ, 1, 2):
+                raise ItemError(
+                    f"{path.name}: rate, channels, bytes are {form}, not ({SAMPLE_RATE_HZ}, 1, 2)", reason=_TORN
+                )
+            if wav.getnframes() != num_seconds * SAMPLE_RATE_HZ:
                 raise ItemError(f"{path.name}: {wav.getnframes()} samples, not {num_seconds} s of 16,000", reason=_TORN)
             for first in range(0, num_seconds, _BATCH_S):
-                wanted = min(_BATCH_S, num_seconds - first) * _SAMPLE_RATE_HZ
+                wanted = min(_BATCH_S, num_seconds - first) * SAMPLE_RATE_HZ
                 samples_N = np.frombuffer(wav.readframes(wanted), dtype="<i2")
                 if len(samples_N) != wanted:
                     raise ItemError(f"{path.name}: ends {wanted - len(samples_N)} samples early", reason=_TORN)
@@ -204,7 +206,7 @@ def _still_examples(wav: Path, request: EmbedRequest) -> Iterator[NDArray[np.flo
     from avis_data.media.clock import frame_instants
 
     instants = frame_instants(request.num_frames, fps=request.fps, frame_at=request.frame_at)
-    ends = [math.floor(instant * _SAMPLE_RATE_HZ + Fraction(1, 2)) for instant in instants]
+    ends = [math.floor(instant * SAMPLE_RATE_HZ + Fraction(1, 2)) for instant in instants]
     before_N = np.zeros(0, dtype=np.float32)
     done = begin = 0
     for block_N in _blocks(wav, request.num_seconds):

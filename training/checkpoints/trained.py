@@ -29,7 +29,7 @@ __all__ = [
     "weights_metadata",
 ]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _CONFIG, _CATEGORIES = "avis_data_config", "avis_data_categories"
 
 
@@ -173,7 +173,7 @@ def load_initial(model: nn.Module, path: Path) -> LoadReport:
     is_run = path.is_dir() and (path / "checkpoints").is_dir()
     report = load_into(model, read_start_weights(weights_file(path) if is_run else path), where=str(path))
     if report.missing or report.misshapen or report.unexpected:
-        _LOG.warning(
+        logger.warning(
             "init=%s loaded=%d random=%d first=%s other_shape=%d unused=%d",
             path,
             report.loaded,

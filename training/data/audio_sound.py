@@ -14,7 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
-from avis_data.features.logmel import SAMPLE_RATE_HZ
+from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.frame_times import FrameTimes
 
 __all__ = ["SoundFile", "mono_16k", "read_sound"]

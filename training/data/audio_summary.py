@@ -14,7 +14,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
-from avis_data.features.logmel import NUM_BANDS, SAMPLE_RATE_HZ, causal_examples, second_examples
+from avis_data.features.logmel import NUM_BANDS, causal_examples, second_examples
+from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound
 from avis_data.training.data.frame_times import FrameTimes
 

@@ -28,7 +28,7 @@ from avis_data.training.data.avsbench_sound import AvsAudioKind, AvsHearing
 
 __all__ = ["AvsClipSource", "AvsDataConfig", "AvsSplit", "label_of", "open_avs_split", "read_frame", "square_label"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _COLOURED = {"avss"}
 
 
@@ -204,7 +204,7 @@ def _check_files(table: Path, clips: Iterable[AvsFiles]) -> None:
 
 @cache
 def _warn_grey(folder: Path) -> None:
-    _LOG.warning("masks hold values other than 0 and 255 (or 1), all above 0 taken as sounding folder=%s", folder)
+    logger.warning("masks hold values other than 0 and 255 (or 1), all above 0 taken as sounding folder=%s", folder)
 
 
 def _heard(

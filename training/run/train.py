@@ -20,7 +20,7 @@ from avis_data.training.run.task import Split, samples_of, task_of
 
 __all__ = ["fitted_config", "resolved_config", "train_baseline"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def train_baseline(
@@ -61,7 +61,7 @@ def train_baseline(
             load_initial(model, init)
         elif not resume and processes.is_first and config.optimiser.backbone_factor < 1:
             # Only recipes that start from a trained backbone let it learn more slowly than the rest.
-            _LOG.warning("init=random: the published recipe starts from a trained backbone, --init resnet50.pth")
+            logger.warning("init=random: the published recipe starts from a trained backbone, --init resnet50.pth")
         if not resume:
             folder.check_new()
         trainer = Trainer(config, data, model, folder, device=device, processes=processes, train=train)

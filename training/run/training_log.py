@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StepRecord", "TrainingLog"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _LINE_EVERY_S = 30.0
 
 
@@ -166,7 +166,7 @@ def _board(folder: RunFolder) -> SummaryWriter | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        _LOG.warning("no TensorBoard log: pip install 'avis-data[train]'; log.jsonl holds the same")
+        logger.warning("no TensorBoard log: pip install 'avis-data[train]'; log.jsonl holds the same")
         return None
     return SummaryWriter(str(folder.root / "tensorboard"))
 
