@@ -32,12 +32,12 @@ class Registry(Generic[Spec]):
     test by `add`. Both are treated like those that ship.
     """
 
-    def __init__(self, kind: str, shipped: Mapping[str, str], *, group: str) -> None:
+    def __init__(self, kind: str, shipped: Mapping[str, str | Spec], *, group: str) -> None:
         """Make a registry.
 
         Args:
             kind: what a spec is, for messages: "stage".
-            shipped: name to `module:attribute`, imported when it is asked for.
+            shipped: name to `module:attribute`, imported when it is asked for, or to the spec itself.
             group: of the entry points of other packages.
         """
         self.kind = kind
@@ -100,7 +100,9 @@ class Registry(Generic[Spec]):
         return self._places
 
 
-def _loader(place: str) -> Callable[[], object]:
+def _loader(place: object) -> Callable[[], object]:
+    if not isinstance(place, str):
+        return lambda: place
     module, _, attribute = place.partition(":")
 
     def load() -> object:

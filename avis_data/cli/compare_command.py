@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from avis_data.metrics.comparison import Difference
-    from avis_data.metrics.video_stats import Mode
+    from avis_data.metrics.counting import Mode
 
 __all__ = ["command"]
 
@@ -66,9 +66,9 @@ def command(
     import numpy as np
 
     from avis_data.metrics.comparison import compare_results
+    from avis_data.metrics.counting import modes_named
     from avis_data.metrics.files import evaluate_files
     from avis_data.metrics.tables import comparison_table
-    from avis_data.metrics.video_stats import modes_named
 
     sets = [evaluate_files(truth, path, modes=modes_named(mode), lenient=lenient, workers=workers) for path in (a, b)]
     differences = compare_results(sets[0].result, sets[1].result, num_draws=bootstrap, rng=np.random.default_rng(seed))
@@ -86,9 +86,6 @@ def command(
 
 def _figures(differences: Mapping[Mode, Mapping[str, Difference | None]]) -> dict[str, Any]:
     return {
-        str(mode): {
-            name: None if item is None else {**asdict(item), "verdict": item.verdict}
-            for name, item in by_metric.items()
-        }
+        str(mode): {name: None if item is None else asdict(item) for name, item in by_metric.items()}
         for mode, by_metric in differences.items()
     }

@@ -135,9 +135,9 @@ def _evaluate_avis(
     lenient: bool,
     workers: int,
 ) -> None:
+    from avis_data.metrics.counting import Mode, Variant, modes_named
     from avis_data.metrics.files import evaluate_files, evaluation_json, write_per_video
     from avis_data.metrics.tables import evaluation_table
-    from avis_data.metrics.video_stats import Mode, Variant, modes_named
 
     modes = modes_named(mode)
     if errors is not None and Mode.STRICT not in modes:
@@ -181,13 +181,13 @@ def _write_errors(folder: Path, found: FileEvaluation) -> None:
     from avis_data.report.errors import write_error_report
 
     result = found.result
-    if result.strict is None or result.strict.fsla.FSLA is None:
+    if result.strict is None or result.strict.figures["FSLA"] is None:
         raise ConfigError("--errors needs the strict mode and at least one frame")
     write_error_report(
         folder,
         [attribute_errors(video) for video in found.source.videos],
         result.categories,
-        fsla=result.strict.fsla.FSLA,
+        fsla=result.strict.figures["FSLA"],
         title=f"Errors of {found.predictions.name}",
     )
 

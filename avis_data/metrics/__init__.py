@@ -11,30 +11,37 @@ if TYPE_CHECKING:
     from avis_data.metrics.avss import AvssClip, AvssResult, classes_of_logits, evaluate_avss
     from avis_data.metrics.bootstrap import Interval, bootstrap_intervals
     from avis_data.metrics.comparison import Difference, compare_results
-    from avis_data.metrics.evaluation import AvisResult, evaluate_avis
-    from avis_data.metrics.figures import ModeResult, YtvisResult
+    from avis_data.metrics.counting import Counting, Figure, Mode, Rank, Rules, Variant, added_up
+    from avis_data.metrics.evaluation import AvisResult, ModeResult, evaluate_avis
     from avis_data.metrics.files import evaluate_files
     from avis_data.metrics.inputs import MaskLike, TrackInput, VideoInput
-    from avis_data.metrics.video_stats import Mode, Variant
+    from avis_data.metrics.table import FIGURES
+    from avis_data.metrics.tracks import VideoTracks
 
 __all__ = [
+    "FIGURES",
     "AvisResult",
     "AvsClip",
     "AvsResult",
     "AvssClip",
     "AvssResult",
+    "Counting",
     "Difference",
     "ErrorKind",
+    "Figure",
     "FrameError",
     "Interval",
     "MaskLike",
     "Mode",
     "ModeResult",
+    "Rank",
+    "Rules",
     "TrackInput",
     "Variant",
     "VideoErrors",
     "VideoInput",
-    "YtvisResult",
+    "VideoTracks",
+    "added_up",
     "attribute_errors",
     "bootstrap_intervals",
     "classes_of_logits",
@@ -51,11 +58,12 @@ _MODULES = {
     "avss": ("AvssClip", "AvssResult", "classes_of_logits", "evaluate_avss"),
     "bootstrap": ("Interval", "bootstrap_intervals"),
     "comparison": ("Difference", "compare_results"),
-    "evaluation": ("AvisResult", "evaluate_avis"),
-    "figures": ("ModeResult", "YtvisResult"),
+    "counting": ("Counting", "Figure", "Mode", "Rank", "Rules", "Variant", "added_up"),
+    "evaluation": ("AvisResult", "ModeResult", "evaluate_avis"),
     "files": ("evaluate_files",),
     "inputs": ("MaskLike", "TrackInput", "VideoInput"),
-    "video_stats": ("Mode", "Variant"),
+    "table": ("FIGURES",),
+    "tracks": ("VideoTracks",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

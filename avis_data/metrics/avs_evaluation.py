@@ -12,6 +12,7 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.metrics.avs import AvsResult, evaluate_avs
 from avis_data.metrics.avs_files import AvsPair, load_avs_clip, load_avss_clip, pair_clips
 from avis_data.metrics.avss import AvssResult, evaluate_avss
+from avis_data.metrics.table import MASK_FIGURES
 from avis_data.metrics.tables import percent, text_table
 
 __all__ = ["AvsEvaluation", "avs_json", "avs_table", "evaluate_avs_files"]
@@ -87,16 +88,19 @@ def avs_table(found: AvsEvaluation) -> str:
     """The table of `avis-data evaluate --task avs`."""
     result = found.result
     if isinstance(result, AvsResult):
+        values = {name: value or 0 for name, value in result.as_dict().items()}
         rows = [
-            ["mIoU (J)", percent(result.miou), "mean over all frames"],
-            ["mIoU, frames with object", percent(result.miou_object), f"{result.frames_object} frames"],
-            ["mIoU, frames without", percent(result.miou_no_object), f"{result.frames_no_object} frames"],
-            ["F (beta^2 0.3)", percent(result.fscore), f"at threshold {result.fscore_threshold or 0:.3f}"],
+            [figure.title, percent(getattr(result, figure.field)), figure.note.format(**values)]
+            for figure in MASK_FIGURES
+            if hasattr(result, figure.field)
         ]
         if result.reference is not None:
             note = f"as the reference, groups of {result.reference.clips_per_group} clip(s)"
-            rows += [["mIoU_reference", percent(result.reference.miou), note]]
-            rows += [["F_reference", percent(result.reference.fscore), note]]
+            rows += [
+                [f"{figure.name}_reference", percent(getattr(result.reference, figure.field)), note]
+                for figure in MASK_FIGURES
+                if hasattr(result.reference, figure.field)
+            ]
         table = text_table(["metric, %", "value", "of"], rows)
     else:
         own, reference = result.as_dict(), result.as_dict()["reference"]

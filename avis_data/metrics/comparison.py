@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avis_data.metrics.bootstrap import centred, draw_weights, modes_of, replicate
+from avis_data.metrics.bootstrap import centred, draw_weights, replicate
+from avis_data.metrics.counting import Mode
 from avis_data.metrics.evaluation import AvisResult
-from avis_data.metrics.video_stats import Mode
+from avis_data.metrics.table import FIGURES
 
 __all__ = ["Difference", "compare_results"]
 
@@ -18,7 +19,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One metric of B minus that of A."""
+    """One figure of B minus that of A."""
 
     a: float
     b: float
@@ -30,12 +31,8 @@ class Difference:
     """Two-sided: twice the share of draws in which the difference is not on its side of 0."""
     level: float
 
-    @property
-    def verdict(self) -> str:
-        """`B is better`, `A is better` or `not shown`, at `level`."""
-        if self.p_value > 1 - self.level or self.difference == 0:
-            return "not shown"
-        return "B is better" if self.difference > 0 else "A is better"
+    verdict: str
+    """`B is better`, `A is better` or `not shown`, at `level`."""
 
 
 def compare_results(
@@ -51,7 +48,7 @@ def compare_results(
         level: of confidence.
 
     Returns:
-        Mode -> metric -> difference; None where there is nothing to measure.
+        Mode -> figure -> difference; None where there is nothing to measure.
 
     Raises:
         ValueError: if the two do not have the same videos.
@@ -62,13 +59,16 @@ def compare_results(
         raise ValueError("the two results are of different videos")
     weights_BV = np.vstack((np.ones((1, len(a.videos))), draw_weights(len(a.videos), num_draws, rng)))
     found: dict[Mode, dict[str, Difference | None]] = {}
-    for mode in modes_of(a):
+    for mode in a.modes:
         draws_a, draws_b = replicate(a, mode, weights_BV), replicate(b, mode, weights_BV)
-        found[mode] = {name: _difference(draws_a[name], draws_b[name], level) for name in draws_a}
+        found[mode] = {
+            name: _difference(draws_a[name], draws_b[name], level, higher_is_better=FIGURES[name].higher_is_better)
+            for name in draws_a
+        }
     return found
 
 
-def _difference(a: np.ndarray, b: np.ndarray, level: float) -> Difference | None:
+def _difference(a: np.ndarray, b: np.ndarray, level: float, *, higher_is_better: bool) -> Difference | None:
     """Of the figures themselves (first) and those of the draws (the others)."""
     difference = b - a
     difference[np.abs(difference) < _ROUNDING] = 0.0
@@ -78,12 +78,16 @@ def _difference(a: np.ndarray, b: np.ndarray, level: float) -> Difference | None
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]).tolist()
     # The observed difference counts as one draw more, so that a p-value of 0 is not possible.
     smaller = min((draws <= 0).sum(), (draws >= 0).sum()) + 1
+    p_value = min(1.0, float(2 * smaller / (len(draws) + 1)))
+    is_shown = p_value <= 1 - level and difference[0] != 0
+    better = "B" if (difference[0] > 0) == higher_is_better else "A"
     return Difference(
         a=float(a[0]),
         b=float(b[0]),
         difference=float(difference[0]),
         low=low,
         high=high,
-        p_value=min(1.0, float(2 * smaller / (len(draws) + 1))),
+        p_value=p_value,
         level=level,
+        verdict=f"{better} is better" if is_shown else "not shown",
     )

@@ -10,14 +10,35 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from avis_data.errors import Problem, ProblemsError
-from avis_data.metrics.figures import ModeResult, YtvisResult, mode_result, ytvis_result
-from avis_data.metrics.inputs import TrackInput, VideoInput
-from avis_data.metrics.video_stats import Mode, Variant, VideoStats, ap_rules, measure_video
+import numpy as np
 
-__all__ = ["AvisResult", "evaluate_avis"]
+from avis_data.errors import Problem, ProblemsError
+from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, VideoStats
+from avis_data.metrics.inputs import TrackInput, VideoInput
+from avis_data.metrics.table import countings_of, figures_of, pools_of
+from avis_data.metrics.tracks import load_video
+
+__all__ = ["AvisResult", "ModeResult", "evaluate_avis", "measure_all", "result_of"]
 
 ALL_MODES = (Mode.COMPAT, Mode.STRICT, Mode.YTVIS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeResult:
+    """All that was measured under one mode."""
+
+    mode: Mode
+    figures: Mapping[str, float | None]
+    """By their names in `table.FIGURES`: fractions. Where there is nothing to measure, None; in the modes that follow
+    public code -1 for AP and AR."""
+    details: Mapping[str, Any]
+    """Curves over the thresholds, AP by track size, numbers of frames: what JSON says besides."""
+    per_class: Mapping[str, Mapping[str, float | None]]
+    """Class name -> AP, AR, HOTA, DetA, AssA, LocA."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, with the names of the public evaluation; FSLA's counts are under `fsla`."""
+        return {**self.figures, **self.details, "per_class": self.per_class}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +47,22 @@ class AvisResult:
 
     aviseg_compat: ModeResult | None
     strict: ModeResult | None
-    ytvis: YtvisResult | None
+    ytvis: ModeResult | None
     videos: Sequence[VideoStats]
     """In the order of their names; `bootstrap_intervals` and `compare_results` take them from here."""
     categories: Mapping[int, str]
     problems: Sequence[Problem]
     """Why entries were left out; empty unless `lenient`."""
 
+    @property
+    def modes(self) -> dict[Mode, ModeResult]:
+        """The modes that were asked for."""
+        found = {Mode.COMPAT: self.aviseg_compat, Mode.STRICT: self.strict, Mode.YTVIS: self.ytvis}
+        return {mode: result for mode, result in found.items() if result is not None}
+
     def as_dict(self) -> dict[str, Any]:
         """Mode -> its figures, by the names of the public evaluation; fractions."""
-        found = {Mode.COMPAT: self.aviseg_compat, Mode.STRICT: self.strict, Mode.YTVIS: self.ytvis}
-        return {str(mode): result.as_dict() for mode, result in found.items() if result is not None}
+        return {str(mode): result.as_dict() for mode, result in self.modes.items()}
 
 
 def evaluate_avis(
@@ -75,7 +101,7 @@ def evaluate_avis(
         >>> still[:, 1:3, 1:4] = True
         >>> video = VideoInput(name="a", num_frames=2, height=4, width=6, truth=[TrackInput(category=1, masks=still)],
         ...                    predictions=[TrackInput(category=1, masks=still, score=0.9)])
-        >>> evaluate_avis([video], categories={1: "dog"}).strict.hota.HOTA
+        >>> evaluate_avis([video], categories={1: "dog"}).strict.figures["HOTA"]
         1.0
     """
     wanted, deviations = [Mode(mode) for mode in modes], [Variant(variant) for variant in variants]
@@ -97,7 +123,8 @@ def measure_all(
 ) -> AvisResult:
     """As `evaluate_avis`, of videos that were checked before; `problems` are what that check found."""
     first = _FirstPredicted(videos)
-    measure = partial(measure_video, modes=modes, variants=variants)
+    countings = {mode: countings_of(figures_of(mode)) for mode in modes}
+    measure = partial(_measure_video, countings=countings, variants=variants)
     stats = sorted(_map(measure, first, workers), key=lambda video: _order(video.name))
     everything = [*problems, *(problem for video in stats for problem in video.problems)]
     if everything and not lenient:
@@ -106,7 +133,7 @@ def measure_all(
             everything,
             hint="correct the file, or leave such entries out with `--lenient`",
         )
-    return result_of(first.with_id_zero(stats, measure), categories, modes, variants, everything)
+    return result_of(first.with_id_zero(stats, measure), categories, modes, everything)
 
 
 class _FirstPredicted:
@@ -131,7 +158,7 @@ class _FirstPredicted:
         """The same, the first video that has a predicted track measured again with this in mind."""
         for index, video in enumerate(stats):
             if video.num_predicted:
-                if video.name in self._kept and Mode.COMPAT in video.modes:
+                if video.name in self._kept and Mode.COMPAT in video.counts:
                     stats[index] = measure(self._kept[video.name], has_id_zero=True)
                 break
         return stats
@@ -152,24 +179,58 @@ def _map(measure: Any, videos: Iterable[VideoInput], workers: int) -> Iterator[V
 
 
 def result_of(
-    stats: Sequence[VideoStats],
-    categories: Mapping[int, str],
-    modes: Sequence[Mode],
-    variants: Sequence[Variant],
-    problems: Sequence[Problem],
+    stats: Sequence[VideoStats], categories: Mapping[int, str], modes: Iterable[Mode], problems: Sequence[Problem]
 ) -> AvisResult:
     """The figures of videos that were measured; `stats` in the order of their names."""
-    found = {
-        mode: mode_result(mode, stats, categories, rules=ap_rules(mode, variants))
-        for mode in (Mode.COMPAT, Mode.STRICT)
-        if mode in modes
-    }
+    found = {mode: _mode_result(mode, stats, categories) for mode in modes}
     return AvisResult(
         aviseg_compat=found.get(Mode.COMPAT),
         strict=found.get(Mode.STRICT),
-        ytvis=ytvis_result(stats, categories) if Mode.YTVIS in modes else None,
+        ytvis=found.get(Mode.YTVIS),
         videos=stats,
         categories=categories,
+        problems=problems,
+    )
+
+
+def _mode_result(mode: Mode, videos: Sequence[VideoStats], categories: Mapping[int, str]) -> ModeResult:
+    drawn = Drawn(mode=mode, categories=categories, weights_BV=np.ones((1, len(videos))))
+    figures = figures_of(mode)
+    pools = pools_of(videos, drawn, figures)
+    details: dict[str, object] = {}
+    per_class: dict[str, dict[str, float | None]] = {}
+    for counting in countings_of(figures):
+        details |= counting.details(pools[counting.name], drawn)
+        for category, found in counting.per_class(pools[counting.name], drawn).items():
+            per_class.setdefault(categories[category], {}).update(found)
+    return ModeResult(
+        mode=mode,
+        figures={figure.name: figure.number(figure.value(pools[figure.counting.name])[0], mode) for figure in figures},
+        details=details,
+        per_class=per_class,
+    )
+
+
+def _measure_video(
+    video: VideoInput,
+    *,
+    countings: Mapping[Mode, Sequence[Counting[Any, Any]]],
+    variants: Sequence[Variant],
+    has_id_zero: bool = False,
+) -> VideoStats:
+    """All counts of one video; `has_id_zero` as in `Rules`."""
+    tracks, problems = load_video(video)
+    counts = {}
+    for mode, of_mode in countings.items():
+        rules = Rules(mode=mode, variants=variants, has_id_zero=has_id_zero)
+        counts[mode] = {counting.name: counting.of_video(tracks, rules) for counting in of_mode}
+    return VideoStats(
+        name=video.name,
+        video_id=video.video_id,
+        num_frames=video.num_frames,
+        num_truth=len(tracks.truth),
+        num_predicted=len(tracks.predicted),
+        counts=counts,
         problems=problems,
     )
 

@@ -11,19 +11,14 @@ from avis_data import __version__
 from avis_data.errors import DataError, ProblemsError
 from avis_data.io import atomic_path, sha256_file
 from avis_data.metrics.bootstrap import Interval
+from avis_data.metrics.counting import MEANINGS, Mode, Variant, VideoStats
 from avis_data.metrics.evaluation import AvisResult, measure_all, result_of
-from avis_data.metrics.hota import ALPHAS
+from avis_data.metrics.hota import ALPHAS, HOTA
 from avis_data.metrics.reading import EvaluationInput, read_evaluation
-from avis_data.metrics.track_ap import THRESHOLDS
-from avis_data.metrics.video_stats import Mode, Variant, VideoStats
+from avis_data.metrics.table import FIGURES, most_telling_first
+from avis_data.metrics.track_ap import AP, THRESHOLDS
 
-__all__ = ["MEANINGS", "FileEvaluation", "evaluate_files", "evaluation_json", "write_per_video"]
-
-MEANINGS = {
-    Mode.COMPAT: "what the public AVIS evaluation code computes; for comparison with published tables only",
-    Mode.STRICT: "what the papers describe; a perfect prediction has 100, in any order, resolution or export form",
-    Mode.YTVIS: "AP and AR as the YouTube-VIS API gives them",
-}
+__all__ = ["FileEvaluation", "evaluate_files", "evaluation_json", "write_per_video"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +112,13 @@ def _meta(found: FileEvaluation) -> dict[str, Any]:
     }
 
 
+_FRAMES = ("frames_silent", "frames_single", "frames_multi")
+
+
 def _video_rows(video: VideoStats, categories: Mapping[int, str]) -> list[dict[str, Any]]:
     rows = []
-    for mode, stats in video.modes.items():
+    for mode in video.counts:
+        matches = AP.of(video, mode)
         row: dict[str, Any] = {
             "video": video.name,
             "video_id": video.video_id,
@@ -127,28 +126,29 @@ def _video_rows(video: VideoStats, categories: Mapping[int, str]) -> list[dict[s
             "num_frames": video.num_frames,
             "num_truth": video.num_truth,
             "num_predicted": video.num_predicted,
-            "hits_50": sum(int((item.hit_AKD & ~item.ignored_AKD)[0, 0].sum()) for item in stats.matches),
-            "truth_50": sum(int(item.num_truth_A[0]) for item in stats.matches),
+            "hits_50": sum(int((item.hit_AKD & ~item.ignored_AKD)[0, 0].sum()) for item in matches),
+            "truth_50": sum(int(item.num_truth_A[0]) for item in matches),
         }
         if mode is not Mode.YTVIS:
-            occurring = {category: name for category, name in categories.items() if category in stats.hota}
-            alone = result_of([video], occurring, [mode], (), ())
-            figures = alone.as_dict()[str(mode)]
-            row |= {name: figures[name] for name in ("FSLA", "FSLAn", "FSLAs", "FSLAm")}
-            row |= {name: figures[name] if occurring else None for name in ("HOTA", "DetA", "AssA", "LocA")}
-            row |= {name: figures["fsla"][name] for name in ("frames_silent", "frames_single", "frames_multi")}
+            found = HOTA.of(video, mode)
+            occurring = {category: name for category, name in categories.items() if category in found}
+            alone = result_of([video], occurring, [mode], ()).modes[mode]
+            row |= {name: alone.figures.get(name) for name in _figures_of_one_video()}
+            row |= {name: alone.details["fsla"][name] for name in _FRAMES}
         rows.append(row)
     return rows
+
+
+def _figures_of_one_video() -> list[str]:
+    return [figure.name for figure in most_telling_first([figure for figure in FIGURES if figure.of_one_video])]
 
 
 def _per_video_schema() -> Any:
     import pyarrow as pa
 
-    whole = ["num_frames", "num_truth", "num_predicted", "frames_silent", "frames_single", "frames_multi"]
-    figures = ["FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA", "LocA"]
     return pa.schema(
         [("video", pa.string()), ("video_id", pa.int64()), ("mode", pa.string())]
-        + [(name, pa.int64()) for name in whole]
-        + [(name, pa.float64()) for name in figures]
+        + [(name, pa.int64()) for name in ("num_frames", "num_truth", "num_predicted", *_FRAMES)]
+        + [(name, pa.float64()) for name in _figures_of_one_video()]
         + [("hits_50", pa.int64()), ("truth_50", pa.int64())]
     )

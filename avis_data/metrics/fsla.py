@@ -1,19 +1,31 @@
 """FSLA: in which share of the frames are exactly the sounding objects found, by class, identity and outline.
 
-Shapes: A thresholds alpha, T frames, G truth tracks, P predicted tracks; kinds of frames: silent, single, multi.
+Shapes: A thresholds alpha, T frames, G truth tracks, P predicted tracks; B draws of videos. Kinds of
+frames: silent, single, multi.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from avis_data.metrics.assignment import pair_tracks
+from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, weighted_sums
 from avis_data.metrics.hota import ALPHAS, alignment_GP, soft_counts_GP
 from avis_data.metrics.tracks import VideoTracks
 
-__all__ = ["FsFrames", "FslaCounts", "compat_frames", "count_frames", "pair_present_tracks", "strict_frames"]
+__all__ = [
+    "FSLA",
+    "FsFrames",
+    "FslaCounts",
+    "FslaPool",
+    "compat_frames",
+    "count_frames",
+    "pair_present_tracks",
+    "strict_frames",
+]
 
 _TIE = 1e-12
 """Less than any difference between two alignments that is not rounding."""
@@ -134,3 +146,57 @@ def _lowest_iou(iou_N: np.ndarray, sounds_N: np.ndarray, is_empty_N: np.ndarray)
     """Over the pairs: IoU where the truth sounds; where it is silent, infinite for an empty mask and 0 for another."""
     silent_N = np.where(is_empty_N, np.inf, 0.0)
     return float(np.where(sounds_N, iou_N, silent_N).min(initial=np.inf))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FslaPool:
+    """Frames of all videos by kind (silent, single, multi), in every draw."""
+
+    frames_B3: np.ndarray
+    correct_B3A: np.ndarray
+
+    def share(self, kind: int | None = None) -> np.ndarray:
+        """Share of the frames of a kind (None: of all) that are right, mean over the thresholds; NaN without any."""
+        frames_B = self.frames_B3.sum(axis=1) if kind is None else self.frames_B3[:, kind]
+        correct_BA = self.correct_B3A.sum(axis=1) if kind is None else self.correct_B3A[:, kind]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share_B: np.ndarray = (correct_BA / frames_B[:, None]).mean(axis=-1)
+        return share_B
+
+
+def _count(video: VideoTracks, rules: Rules) -> FslaCounts:
+    if rules.mode is Mode.STRICT:
+        return count_frames(strict_frames(video))
+    return count_frames(compat_frames(video, literal_constant=Variant.LITERAL_CONSTANT in rules.variants))
+
+
+def _pool(videos: Sequence[FslaCounts], drawn: Drawn) -> FslaPool:
+    frames_V3 = np.array([counts.frames_3 for counts in videos]).reshape(-1, 3)
+    correct_V3A = np.array([counts.correct_3A for counts in videos]).reshape(-1, 3, len(ALPHAS))
+    return FslaPool(
+        frames_B3=weighted_sums(frames_V3, drawn.weights_BV), correct_B3A=weighted_sums(correct_V3A, drawn.weights_BV)
+    )
+
+
+def _details(pool: FslaPool, _: Drawn) -> dict[str, object]:
+    """Under `fsla`: the figures once more, with the frames and thresholds behind them."""
+    frames_3, correct_3A = pool.frames_B3[0], pool.correct_B3A[0]
+    kinds = ("silent", "single", "multi")
+    names = {"FSLA": None, "FSLAn": 0, "FSLAs": 1, "FSLAm": 2}
+    shares = {name: float(pool.share(kind)[0]) for name, kind in names.items()}
+    per_alpha = (correct_3A.sum(axis=0) / frames_3.sum()).tolist() if frames_3.sum() else None
+    return {
+        "fsla": {
+            **{name: None if np.isnan(value) else value for name, value in shares.items()},
+            **{f"frames_{name}": int(frames) for name, frames in zip(kinds, frames_3, strict=True)},
+            **{
+                f"correct_{name}_per_alpha": correct_A.astype(int).tolist()
+                for name, correct_A in zip(kinds, correct_3A, strict=True)
+            },
+            "FSLA_per_alpha": per_alpha,
+        }
+    }
+
+
+FSLA = Counting(name="fsla", of_video=_count, pooled=_pool, details=_details)
+"""Frames that are right, by how many objects sound."""

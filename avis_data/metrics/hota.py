@@ -1,21 +1,26 @@
 """HOTA and its parts: counts per class and video, which add up over videos, and the figures made of them.
 
-Shapes: A localisation thresholds alpha, T frames, G truth tracks, P predicted tracks, N pairs of one frame each.
+Shapes: A localisation thresholds alpha, T frames, G truth tracks, P predicted tracks, N pairs of one frame each;
+B draws of videos, C classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from avis_data.metrics.assignment import best_pairs
+from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, weighted_sums
+from avis_data.metrics.tracks import VideoTracks
 
 __all__ = [
     "ALPHAS",
+    "HOTA",
     "HotaCounts",
     "HotaFigures",
+    "HotaPool",
     "alignment_GP",
     "count_hota",
     "mean_figures",
@@ -157,3 +162,85 @@ def without_hits(num_truth: int, num_predicted: int) -> HotaCounts:
 def _pair_sum(hits_GPA: np.ndarray, frames: np.ndarray) -> np.ndarray:
     pair_sum: np.ndarray = (hits_GPA * hits_GPA / np.maximum(1, frames)).sum(axis=(0, 1))
     return pair_sum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotaPool:
+    """HOTA of all classes, in every draw."""
+
+    counts_BC7A: np.ndarray
+    weights_BC: np.ndarray
+    """Of the classes in the mean."""
+    figures: HotaFigures
+    """(B, C, A)."""
+    means: HotaFigures
+    """(B, A)."""
+
+    def mean(self, part: str) -> np.ndarray:
+        """A part by its name in `HotaFigures`, mean over the thresholds; (B,)."""
+        mean_B: np.ndarray = getattr(self.means, part).mean(axis=-1)
+        return mean_B
+
+
+def _count_classes(video: VideoTracks, rules: Rules) -> dict[int, HotaCounts]:
+    """By class, where the class has a detection in the video."""
+    is_strict = rules.mode is Mode.STRICT
+    truth, predicted = video.truth, video.predicted
+    present = [side.present_NL[:, : video.num_frames] for side in (truth, predicted)]
+    if is_strict or Variant.EMPTY_AS_NULL in rules.variants:
+        present = [side.area_NL[:, : video.num_frames] > 0 for side in (truth, predicted)]
+    counts = {}
+    for category in sorted({*truth.category_N.tolist(), *predicted.category_N.tolist()}):
+        rows, columns = (
+            side.canonical_N[side.category_N[side.canonical_N] == category]
+            if is_strict
+            else np.flatnonzero(side.category_N == category)
+            for side in (truth, predicted)
+        )
+        present_GT, present_PT = present[0][rows], present[1][columns]
+        if present_GT.any() or present_PT.any():
+            counts[category] = count_hota(video.iou_TGP[:, rows[:, None], columns[None, :]], present_GT, present_PT)
+    return counts
+
+
+def _pool(videos: Sequence[Mapping[int, HotaCounts]], drawn: Drawn) -> HotaPool:
+    """`aviseg_compat` takes the mean over all classes of the truth, also those that occur nowhere; `strict` over those
+    with a detection."""
+    counts_BC7A = np.zeros((len(drawn.weights_BV), len(drawn.categories), 7, len(ALPHAS)))
+    occurs_BC = np.zeros(counts_BC7A.shape[:2], dtype=bool)
+    places: dict[int, list[int]] = {}
+    for v, counts in enumerate(videos):
+        for category in counts:
+            places.setdefault(category, []).append(v)
+    for c, category in enumerate(drawn.categories):
+        if found := places.get(category):
+            weights_BN = drawn.weights_BV[:, found]
+            counts_BC7A[:, c] = weighted_sums(HotaCounts.stack([videos[v][category] for v in found]), weights_BN)
+            occurs_BC[:, c] = weights_BN.any(axis=1)
+    figures = HotaFigures.of(counts_BC7A)
+    weights_BC = np.ones(occurs_BC.shape) if drawn.mode is Mode.COMPAT else occurs_BC.astype(np.float64)
+    means = mean_figures(figures, weights_BC)
+    return HotaPool(counts_BC7A=counts_BC7A, weights_BC=weights_BC, figures=figures, means=means)
+
+
+def _details(pool: HotaPool, _: Drawn) -> dict[str, object]:
+    """HOTA, DetA, AssA at each alpha, and TP, FN, FP of all classes."""
+    per_alpha = {f"{name}_per_alpha": getattr(pool.means, name)[0].tolist() for name in ("HOTA", "DetA", "AssA")}
+    total_7A = pool.counts_BC7A[0].sum(axis=0)
+    for index, name in enumerate(("TP", "FN", "FP")):
+        per_alpha[f"HOTA_{name}_per_alpha"] = total_7A[index].tolist()
+    return {name: [None if np.isnan(item) else item for item in values] for name, values in per_alpha.items()}
+
+
+def _per_class(pool: HotaPool, drawn: Drawn) -> dict[int, dict[str, float | None]]:
+    return {
+        category: {
+            part: float(getattr(pool.figures, part)[0, c].mean()) if pool.weights_BC[0, c] else None
+            for part in ("HOTA", "DetA", "AssA", "LocA")
+        }
+        for c, category in enumerate(drawn.categories)
+    }
+
+
+HOTA = Counting(name="hota", of_video=_count_classes, pooled=_pool, details=_details, per_class=_per_class)
+"""Detections and associations, class by class."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from avis_data.metrics.bootstrap import Interval
 from avis_data.metrics.comparison import Difference
+from avis_data.metrics.counting import MEANINGS, Figure, Mode
 from avis_data.metrics.evaluation import AvisResult
-from avis_data.metrics.figures import HOTA_FIELDS
-from avis_data.metrics.files import MEANINGS, FileEvaluation
-from avis_data.metrics.video_stats import Mode
+from avis_data.metrics.files import FileEvaluation
+from avis_data.metrics.table import FIGURES, figures_of
 
 __all__ = ["comparison_table", "evaluation_table", "percent", "text_table"]
-
-_ROWS = ("AP_all", "AP50", "AP75", "AR_all", *HOTA_FIELDS, "FSLA", "FSLAn", "FSLAs", "FSLAm")
-_YTVIS_ROWS = ("AP", "AP50", "AP75", "AR1", "AR10")
 
 
 def percent(value: float | None) -> str:
@@ -27,15 +25,14 @@ def evaluation_table(
 ) -> str:
     """The table of `avis-data evaluate`, with a line per mode that says what it means."""
     result, lines = found.result, []
-    figures = result.as_dict()
-    modes = [mode for mode in (Mode.COMPAT, Mode.STRICT) if mode in figures]
-    if modes:
-        cells = [[name, *(_cell(figures[mode][name], name, mode, intervals) for mode in modes)] for name in _ROWS]
-        lines += [text_table(["metric, %", *map(str, modes)], cells), ""]
-    if Mode.YTVIS in figures:
-        cells = [[name, _cell(figures[Mode.YTVIS][name], name, Mode.YTVIS, intervals)] for name in _YTVIS_ROWS]
-        lines += [text_table(["metric, %", str(Mode.YTVIS)], cells), ""]
-    lines += [f"{mode}: {MEANINGS[Mode(mode)]}" for mode in figures]
+    for modes in ((Mode.COMPAT, Mode.STRICT), (Mode.YTVIS,)):
+        if shown := [mode for mode in modes if mode in result.modes]:
+            rows = {figure.name: figure for mode in shown for figure in figures_of(mode)}
+            cells = [
+                [name, *(_cell(result, figure, mode, intervals) for mode in shown)] for name, figure in rows.items()
+            ]
+            lines += [text_table(["metric, %", *map(str, shown)], cells), ""]
+    lines += [f"{mode}: {MEANINGS[mode]}" for mode in result.modes]
     if found.variants:
         lines.append(f"variants of {Mode.COMPAT}: {', '.join(found.variants)}")
     return "\n".join([*lines, *_left_out(result, found.source.num_ignored)])
@@ -45,7 +42,9 @@ def comparison_table(differences: Mapping[Mode, Mapping[str, Difference | None]]
     """The table of `avis-data compare`."""
     blocks = []
     for mode, by_metric in differences.items():
-        cells = [[name, *_difference_cells(item)] for name, item in by_metric.items() if item is not None]
+        cells = [
+            [name, *_difference_cells(item, FIGURES[name])] for name, item in by_metric.items() if item is not None
+        ]
         blocks.append(text_table([f"{mode}, %", "A", "B", "B - A", "interval", "p", "verdict"], cells))
     return "\n\n".join([*blocks, f"A: {names[0]}\nB: {names[1]}"])
 
@@ -61,28 +60,23 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(
-    value: float | None, name: str, mode: Mode, intervals: Mapping[Mode, Mapping[str, Interval | None]] | None
+    result: AvisResult, figure: Figure[Any], mode: Mode, intervals: Mapping[Mode, Mapping[str, Interval | None]] | None
 ) -> str:
-    interval = intervals[mode].get(name) if intervals else None
-    return (
-        percent(value) if interval is None else f"{percent(value)} [{percent(interval.low)}, {percent(interval.high)}]"
-    )
+    value = figure.text(result.modes[mode].figures.get(figure.name))
+    interval = intervals[mode].get(figure.name) if intervals else None
+    return value if interval is None else f"{value} [{figure.text(interval.low)}, {figure.text(interval.high)}]"
 
 
-def _difference_cells(item: Difference) -> list[str]:
-    interval = f"[{_signed(item.low)}, {_signed(item.high)}]"
+def _difference_cells(item: Difference, figure: Figure[Any]) -> list[str]:
+    low, high, difference = (figure.text(value, sign=True) for value in (item.low, item.high, item.difference))
     return [
-        percent(item.a),
-        percent(item.b),
-        _signed(item.difference),
-        interval,
+        figure.text(item.a),
+        figure.text(item.b),
+        difference,
+        f"[{low}, {high}]",
         f"{item.p_value:.4f}",
         item.verdict,
     ]
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.2f}"
 
 
 def _left_out(result: AvisResult, num_ignored: int) -> list[str]:

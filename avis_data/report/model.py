@@ -6,21 +6,21 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from avis_data.errors import DataError
-from avis_data.metrics.files import MEANINGS, evaluate_files
-from avis_data.metrics.tables import percent
-from avis_data.metrics.video_stats import Mode
+from avis_data.metrics.counting import MEANINGS, Figure, Mode, Rank
+from avis_data.metrics.files import evaluate_files
+from avis_data.metrics.table import figures_of, most_telling_first
 from avis_data.report.curves import Curve, line_chart
 from avis_data.report.html import table, text
 
 __all__ = ["ModelFiles", "model_section"]
 
-_METRICS = ("FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA", "AP_all", "AP50", "AP75")
 _MODES = (Mode.STRICT, Mode.COMPAT)
-_VALIDATED = (("FSLA", "var(--train)"), ("HOTA", "var(--val)"), ("mAP", "var(--test)"))
+_COLOURS = ("var(--train)", "var(--val)", "var(--test)", "var(--accent)", "var(--other)")
 _MOST_VIDEO_BYTES = 40_000_000
 """A page with more becomes a burden for browsers."""
 
@@ -60,8 +60,8 @@ def _curves(run: Path) -> str:
     losses = [(line["iteration"], line["loss"]) for line in lines if "loss" in line]
     validated = [(line["iteration"], line["validation"]["strict"]) for line in lines if "validation" in line]
     curves = [
-        Curve(name=f"{name} on val (strict)", colour=colour, points=_points(validated, name))
-        for name, colour in _VALIDATED
+        Curve(name=f"{figure.called} on val (strict)", colour=colour, points=_points(validated, figure))
+        for figure, colour in zip(most_telling_first(figures_of(Mode.STRICT, Rank.HEADLINE)), cycle(_COLOURS))
     ]
     charts = (
         line_chart("Training loss", [Curve(name="loss", colour="var(--accent)", points=losses)]),
@@ -74,8 +74,11 @@ def _curves(run: Path) -> str:
     return f'<p class="soft">Run {text(run.name)}.</p><div class="two">{"".join(charts)}</div>'
 
 
-def _points(validated: Sequence[tuple[int, Mapping[str, float | None]]], name: str) -> list[tuple[float, float]]:
-    return [(iteration, 100 * (figures.get(name) or 0.0)) for iteration, figures in validated]
+def _points(
+    validated: Sequence[tuple[int, Mapping[str, float | None]]], figure: Figure[Any]
+) -> list[tuple[float, float]]:
+    scale = 100 if figure.is_share else 1
+    return [(iteration, scale * (figures.get(figure.called) or 0.0)) for iteration, figures in validated]
 
 
 def _log(path: Path) -> list[dict[str, Any]]:
@@ -89,8 +92,12 @@ def _log(path: Path) -> list[dict[str, Any]]:
 
 def _figures(truth: Path, predictions: Path) -> str:
     found = evaluate_files(truth, predictions, modes=_MODES)
-    figures = found.result.as_dict()
-    rows = [(name, *(percent(figures[mode][name]) for mode in _MODES)) for name in _METRICS]
+    figures = {figure.name: figure for mode in _MODES for figure in figures_of(mode, Rank.OVERVIEW)}
+    modes = found.result.modes
+    rows = [
+        (figure.name, *(figure.text(modes[mode].figures.get(figure.name)) for mode in _MODES))
+        for figure in most_telling_first(list(figures.values()))
+    ]
     meanings = "".join(f'<p class="soft">{text(mode)}: {text(MEANINGS[mode])}.</p>' for mode in _MODES)
     head = (f"{truth.stem}, {len(found.source.videos)} clips, %", *map(str, _MODES))
     return f"<h3>Figures</h3>{table(head, rows)}{meanings}"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from avis_data.metrics import AvisResult, Mode, VideoInput, bootstrap_intervals, compare_results, evaluate_avis
-from avis_data.metrics.bootstrap import centred, draw_weights, modes_of, replicate
+from avis_data.metrics.bootstrap import centred, draw_weights, replicate
 from support.metric_world import CATEGORIES, copied, perfect, random_world, with_predictions
 
 
@@ -25,7 +25,7 @@ def evaluated(videos: Sequence[VideoInput]) -> AvisResult:
 @pytest.mark.parametrize("seed", range(4))
 def test_drawing_every_video_once_gives_the_figures_themselves(seed: int) -> None:
     result = evaluated(world(seed))
-    for mode in modes_of(result):
+    for mode in result.modes:
         figures = result.as_dict()[mode]
         for name, values in replicate(result, mode, np.ones((1, len(result.videos)))).items():
             wanted = np.nan if figures[name] in (None, -1) else figures[name]
@@ -44,7 +44,7 @@ def test_a_draw_equals_evaluating_the_drawn_videos(seed: int) -> None:
             for copy in range(number)
         ]
         again = evaluated(drawn)
-        for mode in modes_of(result):
+        for mode in result.modes:
             figures = again.as_dict()[mode]
             for name, values in replicate(result, mode, weights.astype(float)).items():
                 wanted = np.nan if figures[name] in (None, -1) else figures[name]
@@ -81,7 +81,7 @@ def test_intervals_hold_the_figure_and_shrink_with_more_videos() -> None:
         interval = bootstrap_intervals(result, num_draws=300, rng=np.random.default_rng(0))[Mode.STRICT]["FSLA"]
         assert interval is not None
         assert result.strict is not None
-        assert interval.low <= (result.strict.fsla.FSLA or 0) <= interval.high
+        assert interval.low <= (result.strict.figures["FSLA"] or 0) <= interval.high
         widths.append(interval.high - interval.low)
     assert widths[1] < widths[0]
 
@@ -102,7 +102,7 @@ def test_rounding_is_no_difference() -> None:
     a, b = evaluated(videos), evaluated(turned)
     assert a.aviseg_compat is not None
     assert b.aviseg_compat is not None
-    assert a.aviseg_compat.hota.AssA != b.aviseg_compat.hota.AssA
+    assert a.aviseg_compat.figures["AssA"] != b.aviseg_compat.figures["AssA"]
     difference = compare_results(a, b, num_draws=50, rng=np.random.default_rng(0))[Mode.COMPAT]["AssA"]
     assert difference is not None
     assert (difference.difference, difference.p_value) == (0.0, 1.0)

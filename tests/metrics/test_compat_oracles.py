@@ -73,7 +73,10 @@ def test_compat_fsla_equals_the_specification_step_by_step(seed: int) -> None:
         )
     found = evaluate_avis(world, categories=CATEGORIES, modes=["aviseg_compat"]).aviseg_compat
     assert found is not None
-    ours = [-1 if value is None else value for value in (found.fsla.FSLAn, found.fsla.FSLAs, found.fsla.FSLAm)]
+    ours = [
+        -1 if value is None else value
+        for value in (found.figures["FSLAn"], found.figures["FSLAs"], found.figures["FSLAm"])
+    ]
     assert ours == pytest.approx(naive_compat_fsla(world), abs=1e-12)
 
 
@@ -125,7 +128,7 @@ def test_compat_hota_equals_the_specification_frame_by_frame(make: Any, seed: in
     world = make(np.random.default_rng(seed))
     found = evaluate_avis(world, categories=CATEGORIES, modes=["aviseg_compat"]).aviseg_compat
     assert found is not None
-    assert found.hota.HOTA == pytest.approx(naive_compat_hota(world), abs=1e-12)
+    assert found.figures["HOTA"] == pytest.approx(naive_compat_hota(world), abs=1e-12)
 
 
 AREAS = {"all": (0, 1e10), "s": (0, 128**2), "m": (128**2, 256**2)}

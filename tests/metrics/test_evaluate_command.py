@@ -100,7 +100,7 @@ def test_per_video_rows_hold_each_video_alone(files: tuple[Path, Path], tmp_path
     (tmp_path / "one").mkdir()
     alone = evaluate_files(*write_files(tmp_path / "one", WORLD[:1]), modes=[Mode.STRICT]).result.strict
     assert alone is not None
-    assert (row["FSLA"], row["HOTA"]) == (alone.fsla.FSLA, alone.hota.HOTA)
+    assert (row["FSLA"], row["HOTA"]) == (alone.figures["FSLA"], alone.figures["HOTA"])
     assert row["num_truth"] == len(WORLD[0].truth)
 
 
@@ -191,7 +191,7 @@ def test_the_example_of_the_document_runs() -> None:
     example = DOCUMENT.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
     exec(compile(example, str(DOCUMENT), "exec"), names)
-    assert names["result"].strict.fsla.FSLA == 1.0
+    assert names["result"].strict.figures["FSLA"] == 1.0
 
 
 def test_every_public_name_can_be_imported() -> None:

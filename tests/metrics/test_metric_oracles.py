@@ -141,11 +141,13 @@ def test_strict_metrics_equal_the_definitions(seed: int) -> None:
         pytest.skip("a world without truth")
     strict = evaluate_avis(world, categories=CATEGORIES, modes=["strict"]).strict
     assert strict is not None
-    assert strict.hota.HOTA == pytest.approx(naive_hota(world), abs=1e-12)
-    assert strict.fsla.FSLA == pytest.approx(naive_fsla(world), abs=1e-12)
+    assert strict.figures["HOTA"] == pytest.approx(naive_hota(world), abs=1e-12)
+    assert strict.figures["FSLA"] == pytest.approx(naive_fsla(world), abs=1e-12)
     thresholds = [0.5 + 0.05 * k for k in range(10)]
-    assert strict.ap.AP_per_iou == pytest.approx([naive_ap(world, threshold) for threshold in thresholds], abs=1e-12)
-    assert strict.ap.AP_all == pytest.approx(np.mean(strict.ap.AP_per_iou), abs=1e-12)
+    assert strict.details["AP_per_iou"] == pytest.approx(
+        [naive_ap(world, threshold) for threshold in thresholds], abs=1e-12
+    )
+    assert strict.figures["AP_all"] == pytest.approx(np.mean(strict.details["AP_per_iou"]), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -158,8 +158,8 @@ def test_an_iou_of_exactly_095_matches_under_the_rules_of_youtube_vis_only() -> 
     found = evaluate_avis([video([blocks(truth)], [blocks(predicted)])], categories=CATEGORIES)
     assert found.ytvis is not None
     assert found.aviseg_compat is not None
-    assert found.ytvis.AP == pytest.approx(1.0)
-    assert found.aviseg_compat.ap.AP_per_iou[-1] == 0.0
+    assert found.ytvis.figures["AP"] == pytest.approx(1.0)
+    assert found.aviseg_compat.details["AP_per_iou"][-1] == 0.0
 
 
 def test_where_scores_tie_youtube_vis_takes_videos_by_id_and_the_public_evaluation_by_folder() -> None:
@@ -170,8 +170,8 @@ def test_where_scores_tie_youtube_vis_takes_videos_by_id_and_the_public_evaluati
     )
     assert found.ytvis is not None
     assert found.aviseg_compat is not None
-    assert found.ytvis.AP == pytest.approx(51 / 101)  # right first: precision 1 up to recall 1/2
-    assert found.aviseg_compat.ap.AP_all == pytest.approx(0.5 * 51 / 101)
+    assert found.ytvis.figures["AP"] == pytest.approx(51 / 101)  # right first: precision 1 up to recall 1/2
+    assert found.aviseg_compat.figures["AP_all"] == pytest.approx(0.5 * 51 / 101)
 
 
 def test_no_predictions_find_nothing_but_silence() -> None:
@@ -308,8 +308,8 @@ def test_track_zero_lets_its_truth_be_matched_again_in_compat_only() -> None:
     }
     assert isinstance(results["official"], ModeResult)
     assert isinstance(results["from one"], ModeResult)
-    assert results["official"].ap.AR_all == 2.0
-    assert results["from one"].ap.AR_all == 1.0
+    assert results["official"].figures["AR_all"] == 2.0
+    assert results["from one"].figures["AR_all"] == 1.0
     assert strict(world)["AR_all"] == 1.0
 
 

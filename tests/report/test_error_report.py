@@ -125,5 +125,5 @@ def split(world: list[VideoInput]) -> tuple[dict[str, float], float]:
             counter[str(error.kind)] += error.share  # type: ignore[assignment]
     result = evaluate_avis(world, categories=CATEGORIES, modes=["strict"]).strict
     assert result is not None
-    assert result.fsla.FSLA is not None
-    return dict(counter), 1 - result.fsla.FSLA
+    assert result.figures["FSLA"] is not None
+    return dict(counter), 1 - result.figures["FSLA"]
