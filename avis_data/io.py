@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "append_lines",
     "atomic_dir",
     "atomic_path",
     "canonical_json",
@@ -95,6 +96,20 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write one line each, as they come (nothing is held in memory), whole or not at all."""
     with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="\n") as out:
         out.writelines(f"{line}\n" for line in lines)
+
+
+def append_lines(path: Path, text: str) -> None:
+    """Append whole lines to a file; several processes may do so at once, and a kill costs at most the last line."""
+    if not text:
+        return
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / ".lock"), path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, 2)
+            text = text if file.read(1) == b"\n" else "\n" + text  # the last writer was killed within its line
+        file.write(text.encode())
 
 
 def read_json(path: Path) -> Any:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from avis_data import __version__
 from avis_data.errors import DataError, Reason, ToolError
 from avis_data.io import sha256_file
 
-__all__ = ["Done", "Entry", "Failed", "Ledger", "Output", "RunInfo", "StateCount"]
+if TYPE_CHECKING:
+    from avis_data.records import Record
+
+Facts = TypeVar("Facts", bound="Record")
+
+__all__ = ["Done", "Entry", "Failed", "Ledger", "MeanCost", "Output", "RunInfo", "StateCount"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -53,6 +58,11 @@ class Output(NamedTuple):
     mtime_ns: int = 0
     """When the file, or the folder's list of names, was last changed; a cheap sign of tampering."""
 
+    @property
+    def name(self) -> str:
+        """Of the file or folder, without where it lies."""
+        return self.path.rpartition("/")[2]
+
     @staticmethod
     def of_file(path: Path, *, root: Path) -> Output:
         """A file as it is now; `root` is the workspace's folder."""
@@ -66,7 +76,7 @@ class Done:
 
     item_id: str
     key: str
-    facts: dict[str, Any]
+    facts: Mapping[str, object]
     inputs: dict[str, str]
     """Name to sha256."""
     outputs: Sequence[Output]
@@ -115,6 +125,14 @@ class StateCount:
     mean_wall_s: float
     size_bytes: int
     """Of all outputs of the stage; 0 for other states than done."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanCost:
+    """What one finished item of a stage costs on average."""
+
+    wall_s: float
+    size_bytes: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,6 +268,20 @@ class Ledger:
         )
         yield from rows
 
+    def read_facts(self, stage: str, kind: type[Facts]) -> Iterator[tuple[str, Facts]]:
+        """Item id and facts, as the record that the stage gives, of every finished item of a stage, by id.
+
+        Raises:
+            DataError: if they are not what this version of the stage gives.
+        """
+        for item_id, text in self.facts(stage):
+            try:
+                found = kind.model_validate_json(text)
+            except ValueError as error:
+                hint = "move the ledger away and run the command again: finished files are then made once more"
+                raise DataError(f"ledger: {stage} of {item_id}: {str(error).splitlines()[0]}", hint=hint) from None
+            yield item_id, found
+
     def outputs(self, stage: str) -> dict[str, list[Output]]:
         """What every finished item of a stage left on disk, by item id."""
         rows = self._db.execute("SELECT item_id, outputs FROM items WHERE stage = ? AND state = 'done'", (stage,))
@@ -260,15 +292,18 @@ class Ledger:
         rows = self._db.execute("SELECT item_id, inputs FROM items WHERE stage = ? AND state = 'done'", (stage,))
         return {item_id: json.loads(text) for item_id, text in rows}
 
-    def counts(self, stage: str) -> list[StateCount]:
-        """How many items of a stage ended in which way, with their mean cost; only items that are still wanted.
+    def mean_cost(self, stage: str) -> MeanCost | None:
+        """What the finished items of a stage cost; None where there are none."""
+        row = self._db.execute(
+            "SELECT avg(wall_s), avg(size_bytes) FROM items WHERE stage = ? AND state = 'done'", (stage,)
+        ).fetchone()
+        return None if row[0] is None else MeanCost(wall_s=row[0], size_bytes=row[1])
 
-        The stage whose items are neither videos nor clips, `pack`, counts them all.
-        """
+    def counts(self, stage: str) -> list[StateCount]:
+        """How many items of a stage ended in which way, with their mean cost; only items that are still wanted."""
         rows = self._db.execute(
-            "SELECT state, reason, count(*), avg(wall_s),"
-            " sum(size_bytes) FROM items WHERE stage = ? AND (stage = 'pack'"
-            " OR item_id IN (SELECT item_id FROM wanted UNION SELECT item_id FROM adopted))"
+            "SELECT state, reason, count(*), avg(wall_s), sum(size_bytes) FROM items"
+            " WHERE stage = ? AND item_id IN (SELECT item_id FROM wanted UNION SELECT item_id FROM adopted)"
             " GROUP BY state, reason",
             (stage,),
         )

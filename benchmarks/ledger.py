@@ -17,9 +17,8 @@ from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.stage import item_key, stage_key
-from avis_data.pipelines.stages.catalog import extract_items
-from avis_data.pipelines.stages.extract import ExtractStage
-from avis_data.pipelines.workspace_list import CLIP_ROW
+from avis_data.pipelines.kept_video_list import CLIP_ROW
+from avis_data.pipelines.stages.extract import ExtractStage, extract_items
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span, Video, VideoStream
 from avis_data.video_list import ClipRow
@@ -106,7 +105,7 @@ def finish(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> float:
 def planning_s(workspace: Workspace, ledger: Ledger, stage: ExtractStage) -> tuple[float, int]:
     """CPU-seconds to make and plan all items, and how many are to do."""
     started = time.process_time()
-    plan = plan_stage(workspace, ledger, stage, extract_items(ledger).items, Selection())
+    plan = plan_stage(workspace, ledger, stage, extract_items(ledger), Selection())
     return time.process_time() - started, len(plan.todo)
 
 

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
 from avis_data.ledger import Ledger
-from avis_data.pipelines.stages.up_to_date import current_adopted, current_embedded, current_extracted, current_previews
+from avis_data.pipelines.engine.spec import RowKind, StageSpec
+from avis_data.pipelines.stages import STAGES
 from avis_data.recipe import Recipe
 
 __all__ = ["FailedItem", "StageStatus", "failed_items", "workspace_status"]
-
-_STAGES = {
-    "fetch": ("video",),
-    "extract": ("clip",),
-    "preview": ("clip",),
-    "adopt": ("adopted",),
-    "embed": ("clip", "adopted"),
-}
-_UNUSUAL = ("preview", "adopt")
-"""Stages that are no part of the way from a list to a dataset."""
-_CURRENT = {
-    "extract": current_extracted,
-    "preview": current_previews,
-    "adopt": current_adopted,
-    "embed": current_embedded,
-}
-"""For each stage, what is still as the recipe, the list and the sources want it. Of downloads only a fetch can say."""
 
 
 @dataclass(kw_only=True)
@@ -94,43 +79,61 @@ class FailedItem:
 def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
     """One row per stage whose items are videos or clips, in the order in which they run.
 
-    `preview` and `adopt` are listed only where they were used: they are no part of the way from a list to a dataset.
+    Stages that are no part of the usual way from a list to a dataset are listed only where they were used, or have
+    something to do.
     """
-    wanted = {kind: len(ids) for kind, ids in _wanted(ledger).items()}
+    wanted = _wanted(ledger)
     found = []
-    for stage, kinds in _STAGES.items():
-        status = StageStatus(stage=stage, wanted=sum(wanted[kind] for kind in kinds))
-        for count in ledger.counts(stage):
-            if count.state == "done":
-                status.done = len(_CURRENT[stage](ledger, recipe)) if stage in _CURRENT else count.count
-                status.stale = count.count - status.done
-                status.size_bytes, status.mean_wall_s = count.size_bytes, count.mean_wall_s
-            elif count.reason is not None:
-                status.failed[count.reason] += count.count
-        used = status.done or status.stale or status.failed or (stage == "adopt" and status.wanted)
-        if stage not in _UNUSUAL or used:
+    for spec in STAGES:
+        status = _status(ledger, recipe, spec, wanted)
+        if spec.covers and (spec.usual or status.done or status.stale or status.failed or _has_own_rows(spec, wanted)):
             found.append(status)
     return found
 
 
 def failed_items(ledger: Ledger) -> list[FailedItem]:
     """All failures of items that are still wanted, by stage and id."""
-    wanted = set().union(*_wanted(ledger).values())
+    wanted = _wanted(ledger)
     return [
         FailedItem(
-            stage=stage,
+            stage=spec.name,
             item_id=entry.item_id,
             reason=Reason(entry.reason or Reason.BUG),
             message=entry.message or "",
             attempts=entry.attempts,
         )
-        for stage in _STAGES
-        for entry in sorted(ledger.entries(stage).values(), key=lambda entry: entry.item_id)
-        if entry.state == "failed" and entry.item_id in wanted
+        for spec in STAGES
+        for entry in sorted(ledger.entries(spec.name).values(), key=lambda entry: entry.item_id)
+        if entry.state == "failed" and any(entry.item_id in wanted[kind] for kind in spec.covers)
     ]
 
 
-def _wanted(ledger: Ledger) -> dict[str, set[str]]:
+def _status(ledger: Ledger, recipe: Recipe, spec: StageSpec, wanted: Mapping[RowKind, set[str]]) -> StageStatus:
+    status = StageStatus(stage=spec.name, wanted=sum(len(wanted[kind]) for kind in spec.covers))
+    tried = 0
+    for count in ledger.counts(spec.name):
+        tried += count.count
+        if count.state == "done":
+            status.done = count.count if spec.up_to_date is None else len(spec.up_to_date(ledger, recipe))
+            status.stale = count.count - status.done
+            status.size_bytes, status.mean_wall_s = count.size_bytes, count.mean_wall_s
+        elif count.reason is not None:
+            status.failed[count.reason] += count.count
+    if not spec.every_row:
+        status.wanted = tried
+    return status
+
+
+def _has_own_rows(spec: StageSpec, wanted: Mapping[RowKind, set[str]]) -> bool:
+    """True for a stage of rows that no list asks for: where there are some, it is part of the way."""
+    return spec.covers == ("adopted",) and bool(wanted["adopted"])
+
+
+def _wanted(ledger: Ledger) -> dict[RowKind, set[str]]:
     """Ids of the list's videos and clips, and of the clips of existing sets."""
-    rows = {"video": ledger.wanted("video"), "clip": ledger.wanted("clip"), "adopted": ledger.adopted()}
+    rows: dict[RowKind, Iterator[tuple[str, str]]] = {
+        "video": ledger.wanted("video"),
+        "clip": ledger.wanted("clip"),
+        "adopted": ledger.adopted(),
+    }
     return {kind: {item_id for item_id, _ in found} for kind, found in rows.items()}

@@ -6,19 +6,18 @@ annotations/made/<clip_id>.jsonl      one line for each mask, only ever appended
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from avis_data.annotation.labels.records import MaskOrigin
-from avis_data.io import sha256_text
+from avis_data.io import append_lines, sha256_text
 from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
 from avis_data.paths import Workspace, checked_id
 from avis_data.records import Record, Sha256
 
-__all__ = ["MadeMask", "made_masks", "mask_sha256", "record_made"]
+__all__ = ["MadeMask", "made_lines", "made_masks", "made_path", "mask_sha256", "record_made"]
 
 
 class MadeMask(Record):
@@ -42,21 +41,17 @@ def mask_sha256(rle: Rle) -> str:
 
 def record_made(workspace: Workspace, clip_id: str, made: Sequence[MadeMask]) -> None:
     """Append to a clip's masks; several processes may do so at once, and a kill costs at most the last line."""
-    if not made:
-        return
-    path = _path(workspace, clip_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(mask.model_dump_json() + "\n" for mask in made)
-    with FileLock(path.parent / ".lock"), path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, 2)
-            text = text if file.read(1) == b"\n" else "\n" + text  # the last writer was killed within its line
-        file.write(text.encode())
+    append_lines(made_path(workspace, clip_id), made_lines(made))
+
+
+def made_lines(made: Iterable[MadeMask]) -> str:
+    """Masks as the lines of a clip's file."""
+    return "".join(mask.model_dump_json() + "\n" for mask in made)
 
 
 def made_masks(workspace: Workspace, clip_id: str) -> dict[str, MadeMask]:
     """What machines made for a clip, by the hash of the mask; of equal masks the last. Torn lines are passed over."""
-    path = _path(workspace, clip_id)
+    path = made_path(workspace, clip_id)
     found = {}
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
@@ -67,5 +62,6 @@ def made_masks(workspace: Workspace, clip_id: str) -> dict[str, MadeMask]:
     return found
 
 
-def _path(workspace: Workspace, clip_id: str) -> Path:
+def made_path(workspace: Workspace, clip_id: str) -> Path:
+    """The file of a clip, whether it exists or not."""
     return workspace.annotations / "made" / f"{checked_id(clip_id)}.jsonl"

@@ -29,7 +29,7 @@ def make_previews(workspace: Workspace, clips: Mapping[str, Clip], workers: int)
     without_video = clips_without_video(workspace)
     missing = [name for name in clips if not has_preview(workspace, name)]
     if set(missing) - without_video:
-        request = StepRequest(steps=["preview"], executors=LocalExecutors(workers=workers))
+        request = StepRequest(steps=["preview"], executors=lambda _: LocalExecutors(workers=workers))
         for _ in do_steps(workspace, recipe, request, command="avis-data annotate push"):
             pass  # what failed is in the ledger, and has no preview
     for name in missing:

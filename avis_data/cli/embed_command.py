@@ -34,9 +34,9 @@ def command(run: RunOptions, weights: Path | None, untrained: bool, windows: Pat
     if windows is not None:
         return _embed_windows(windows, weights, untrained=untrained)
     from avis_data.cli.run_steps import run_steps
-    from avis_data.pipelines.steps import EmbedChoices
+    from avis_data.pipelines.stages.embed import EmbedChoices
 
-    return run_steps(current_workspace(), ["embed"], run, embed=EmbedChoices(weights=weights, untrained=untrained))
+    return run_steps(current_workspace(), ["embed"], run, EmbedChoices(weights=weights, untrained=untrained))
 
 
 def _embed_windows(dataset: Path, weights: Path | None, *, untrained: bool) -> ExitCode:

@@ -14,7 +14,7 @@ from avis_data.cli.options import RunOptions, current_workspace, run_options
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
-    from avis_data.pipelines.steps import FetchChoices
+    from avis_data.pipelines.stages.fetch import FetchChoices
 
 __all__ = ["ListedVideos", "command", "list_options"]
 
@@ -31,8 +31,8 @@ class ListedVideos:
 
     def choices(self) -> FetchChoices:
         """What the step is told."""
-        from avis_data.pipelines.steps import FetchChoices
-        from avis_data.pipelines.workspace_list import ListOptions
+        from avis_data.pipelines.kept_video_list import ListOptions
+        from avis_data.pipelines.stages.fetch import FetchChoices
 
         wanted = ListOptions(path=self.list_path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
         return FetchChoices(list=wanted, cookies=self.cookies, sleep_s=self.sleep_s)
@@ -77,7 +77,7 @@ def list_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("fetch")
 @list_options
-@run_options(default_workers=4)
+@run_options(usual_workers="4")
 def command(run: RunOptions, listed: ListedVideos) -> ExitCode:
     """Download the source videos of a list. Run again to resume; partial files go on where they broke off.
 
@@ -90,4 +90,4 @@ def command(run: RunOptions, listed: ListedVideos) -> ExitCode:
     """
     from avis_data.cli.run_steps import run_steps
 
-    return run_steps(current_workspace(), ["fetch"], run, fetch=listed.choices(), make_workspace=True)
+    return run_steps(current_workspace(), ["fetch"], run, listed.choices(), make_workspace=True)

@@ -226,7 +226,8 @@ workers_option = partial(
 class RunOptions:
     """The options of every command that runs stages."""
 
-    workers: int
+    workers: int | None
+    """None: as many as suit the stage."""
     retry_failed: str | None
     force: bool
     verify: bool
@@ -250,21 +251,25 @@ class RunOptions:
 
         return Policy(retries=self.retries, retry_wait_s=self.retry_wait, throttle_wait_s=15 * self.retry_wait)
 
-    def executors(self) -> ExecutorFactory:
+    def executors(self, *, usual: int | None = None) -> ExecutorFactory:
         """On which workers.
+
+        Args:
+            usual: how many where nobody says; None: one for each core.
 
         Raises:
             ConfigError: if options contradict each other.
         """
+        workers = self.workers or usual or available_cores()
         if self.executor == "ray":
             from avis_data.pipelines.engine.executors.ray import RayExecutors
 
-            return RayExecutors(workers=self.workers, address=self.ray_address)
+            return RayExecutors(workers=workers, address=self.ray_address)
         if self.ray_address:
             raise ConfigError("--ray-address goes with --executor ray")
         from avis_data.pipelines.engine.executors.local import LocalExecutors
 
-        return LocalExecutors(workers=self.workers)
+        return LocalExecutors(workers=workers)
 
 
 _RUN_OPTIONS = [
@@ -313,18 +318,16 @@ _RUN_OPTIONS = [
 ]
 
 
-def run_options(default_workers: int | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of `RunOptions`, as its argument `run`."""
+def run_options(*, usual_workers: str = "all cores") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of `RunOptions`, as its argument `run`; `usual_workers` is told in its help."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def command(**values: Any) -> Any:
             chosen = {name: values.pop(name) for name in RunOptions.__dataclass_fields__}
-            chosen["workers"] = chosen["workers"] or default_workers or available_cores()
             return function(run=RunOptions(**chosen), **values)
 
-        usual = str(default_workers or "all cores")
-        for option in reversed([workers_option(show_default=usual), *_RUN_OPTIONS]):
+        for option in reversed([workers_option(show_default=usual_workers), *_RUN_OPTIONS]):
             command = option(command)
         return command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["human_bytes", "human_time", "say_plans", "say_report", "say_reports"]
 
 
-def say_plans(plans: Sequence[Plan], *, workers: int, as_json: bool) -> ExitCode:
+def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
     """Print what would be done (`--dry-run`)."""
     if as_json:
         click.echo(json.dumps({"dry_run": True, "stages": [plan.as_dict() for plan in plans]}))
         return ExitCode.OK
     for plan in plans:
-        line = f"{plan.stage:8} {len(plan.todo)} to do, {plan.num_done} done"
+        line = f"{plan.stage:9} {len(plan.todo)} to do, {plan.num_done} done"
         if plan.failed_before:
             line += f", {sum(plan.failed_before.values())} failed before"
         if plan.num_waiting:
             line += f", {plan.num_waiting} wait for the stage before"
+        line += _nothing_to_do(plan)
+        if plan.unreadable:
+            line += f", {len(plan.unreadable)} cannot be begun"
         if plan.torn:
             line += f", {len(plan.torn)} with missing or changed files"
         if plan.todo and plan.expected_s is not None and plan.expected_bytes is not None:
-            line += f"; about {human_time(plan.expected_s / workers)} and {human_bytes(plan.expected_bytes)}"
+            line += f"; about {human_time(plan.expected_s / plan.workers)} and {human_bytes(plan.expected_bytes)}"
         click.echo(line)
     return ExitCode.OK
 
@@ -58,11 +62,16 @@ def say_report(report: StageReport, *, again: str) -> None:
         parts.append(f"{sum(report.failed_before.values())} failed before ({_by_reason(report.failed_before)})")
     if report.waiting:
         parts.append(f"{report.waiting} wait for the stage before")
-    click.echo(f"{report.stage:8} {', '.join(parts)} [{human_time(report.wall_s)}]")
+    click.echo(f"{report.stage:9} {', '.join(parts)}{_nothing_to_do(report.plan)} [{human_time(report.wall_s)}]")
     if report.stopped:
-        click.echo(f"{report.stage:8} stopped: {report.stopped}", err=True)
+        click.echo(f"{report.stage:9} stopped: {report.stopped}", err=True)
     elif report.failed or report.failed_before:
-        click.echo(f"         why: avis-data status --failed; {again}", err=True)
+        click.echo(f"          why: avis-data status --failed; {again}", err=True)
+
+
+def _nothing_to_do(plan: Plan) -> str:
+    counts = Counter(plan.nothing_to_do.values())
+    return "".join(f", {count} {why}" for why, count in sorted(counts.items()))
 
 
 def _by_reason(counts: Mapping[Reason, int]) -> str:

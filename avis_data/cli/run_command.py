@@ -18,7 +18,7 @@ __all__ = ["command"]
 @weights_option
 @untrained_option
 @click.option("--preview", "with_preview", is_flag=True, help="Make the playable copies as well.")
-@run_options(default_workers=4)
+@run_options(usual_workers="as many as suit each step")
 def command(
     run: RunOptions,
     listed: ListedVideos,
@@ -33,14 +33,14 @@ def command(
       avis-data -C my-dataset run --list videos.csv --weights vggish-10086976.pth
     """
     from avis_data.cli.run_steps import run_steps
-    from avis_data.pipelines.steps import EmbedChoices
+    from avis_data.pipelines.stages.embed import EmbedChoices
+    from avis_data.pipelines.steps import usual_steps
 
-    steps = ["fetch", "extract", *(["preview"] if with_preview else []), "embed"]
     return run_steps(
         current_workspace(),
-        steps,
+        usual_steps(also=["preview"] if with_preview else []),
         run,
-        fetch=listed.choices(),
-        embed=EmbedChoices(weights=weights, untrained=untrained),
+        listed.choices(),
+        EmbedChoices(weights=weights, untrained=untrained),
         make_workspace=listed.list_path is not None,
     )

@@ -47,12 +47,12 @@ def command(list_failed: bool, as_json: bool) -> None:
 
 def _say_stages(stages: list[StageStatus]) -> None:
     numbers = " ".join(f"{name:>8}" for name in ("done", "stale", "failed", "to do"))
-    click.echo(f"{'stage':8} {numbers} {'size':>10}  {'left, one worker':16}  why failed")
+    click.echo(f"{'stage':9} {numbers} {'size':>10}  {'left, one worker':16}  why failed")
     for stage in stages:
         left = human_time(stage.left_s) if stage.left_s is not None else "unknown" if stage.to_do else "-"
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(stage.failed.items()))
         click.echo(
-            f"{stage.stage:8} {stage.done:8} {stage.stale:8} {sum(stage.failed.values()):8} {stage.to_do:8}"
+            f"{stage.stage:9} {stage.done:8} {stage.stale:8} {sum(stage.failed.values()):8} {stage.to_do:8}"
             f" {human_bytes(stage.size_bytes):>10}  {left:16}  {reasons}".rstrip()
         )
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from avis_data.cycles import no_cycle_search
-from avis_data.errors import ConfigError, Reason
+from avis_data.errors import ConfigError, ItemError, Reason
 from avis_data.io import sha256_tree
 from avis_data.ledger import Entry, Ledger
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.spec import Candidates
 from avis_data.pipelines.engine.stage import Item, Stage, item_key, stage_key
 
 __all__ = ["Plan", "PlannedItem", "Selection", "plan_stage"]
@@ -66,9 +66,14 @@ class Plan:
 
     stage: str
     todo: list[PlannedItem] = field(default_factory=list)
-    num_done: int = 0
+    done: list[str] = field(default_factory=list)
+    """Finished items that stay as they are."""
     num_waiting: int = 0
     """Items whose earlier stage has not succeeded."""
+    nothing_to_do: dict[str, str] = field(default_factory=dict)
+    """Item id to why."""
+    unreadable: dict[str, ItemError] = field(default_factory=dict)
+    """Items that fail before they are begun."""
     failed_before: Counter[Reason] = field(default_factory=Counter)
     torn: list[str] = field(default_factory=list)
     """Finished items of which a file is missing or was changed; they are to do again."""
@@ -76,6 +81,13 @@ class Plan:
     expected_s: float | None = None
     """Work of one worker for all of `todo`, from the mean of what was done before; None where nothing was."""
     expected_bytes: int | None = None
+    workers: int = 1
+    """How many will be at work."""
+
+    @property
+    def num_done(self) -> int:
+        """Finished items."""
+        return len(self.done)
 
     def as_dict(self) -> dict[str, object]:
         """For `--dry-run --json`."""
@@ -84,6 +96,8 @@ class Plan:
             "to_do": len(self.todo),
             "done": self.num_done,
             "waiting": self.num_waiting,
+            "nothing_to_do": len(self.nothing_to_do),
+            "unreadable": len(self.unreadable),
             "failed_before": {reason.value: count for reason, count in sorted(self.failed_before.items())},
             "torn": self.torn,
             "left_by_limit": self.left_by_limit,
@@ -97,20 +111,23 @@ def plan_stage(
     workspace: Workspace,
     ledger: Ledger,
     stage: Stage,
-    items: Iterable[Item],
+    candidates: Candidates,
     selection: Selection,
-    *,
-    num_waiting: int = 0,
 ) -> Plan:
-    """Compare items with the ledger and the disk. Reads only.
+    """Compare a stage's items with the ledger and the disk. Reads only.
 
     An item is done when its key is the ledger's and its outputs are as they were left (size and time, or with
     `verify` the hash).
     """
-    plan = Plan(stage=stage.name, num_waiting=num_waiting)
+    plan = Plan(
+        stage=stage.name,
+        num_waiting=candidates.num_waiting,
+        nothing_to_do=candidates.nothing_to_do,
+        unreadable=candidates.unreadable,
+    )
     entries, stage_hash = ledger.entries(stage.name), stage_key(stage)
     root = str(workspace.root)
-    for item in items:
+    for item in candidates.items:
         key = item_key(stage_hash, item)
         entry = entries.get(item.item_id)
         if not _needs_work(plan, root, item, key, entry, selection):
@@ -120,10 +137,10 @@ def plan_stage(
             continue
         left = tuple(output.path for output in entry.outputs()) if entry else ()
         plan.todo.append(PlannedItem(item=item, key=key, replaces=left))
-    for count in ledger.counts(stage.name) if plan.todo else ():
-        if count.state == "done":
-            plan.expected_s = count.mean_wall_s * len(plan.todo)
-            plan.expected_bytes = count.size_bytes * len(plan.todo) // count.count
+    cost = ledger.mean_cost(stage.name) if plan.todo else None
+    if cost is not None:
+        plan.expected_s = cost.wall_s * len(plan.todo)
+        plan.expected_bytes = round(cost.size_bytes * len(plan.todo))
     return plan
 
 
@@ -141,7 +158,7 @@ def _needs_work(plan: Plan, root: str, item: Item, key: str, entry: Entry | None
     if not _intact(root, entry, verify=selection.verify):
         plan.torn.append(item.item_id)
         return True
-    plan.num_done += 1
+    plan.done.append(item.item_id)
     return False
 
 

@@ -10,10 +10,15 @@ from tqdm import tqdm
 
 from avis_data.errors import Reason
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "say"]
 
 _LINE_EVERY_S = 30.0
 _SHOWN_FAILURES = 20
+
+
+def say(stage: str, text: str) -> None:
+    """A line on stderr, above the bar where there is one."""
+    tqdm.write(f"{stage}: {text}", file=sys.stderr)
 
 
 class Progress:
@@ -41,7 +46,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line above the bar."""
-        tqdm.write(f"{self._stage}: {text}", file=sys.stderr)
+        say(self._stage, text)
 
     def __enter__(self) -> Self:
         return self

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avis_data.errors import ExitCode, Reason
-from avis_data.io import remove
+from avis_data.io import append_lines, remove
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import Executor, ExecutorFactory
 from avis_data.pipelines.engine.planner import Plan, PlannedItem
-from avis_data.pipelines.engine.progress import Progress
+from avis_data.pipelines.engine.progress import Progress, say
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success
 
@@ -52,18 +52,43 @@ class Policy:
 class StageReport:
     """How a stage went."""
 
-    stage: str
-    planned: int
-    already_done: int
-    failed_before: Counter[Reason]
-    done: int = 0
+    plan: Plan
+    done_ids: list[str] = field(default_factory=list)
     failed: Counter[Reason] = field(default_factory=Counter)
-    waiting: int = 0
-    """Items whose earlier stage has not succeeded."""
     stopped: str | None = None
     """Why the run ended before all items were tried."""
     wall_s: float = 0.0
     cpu_s: float = 0.0
+
+    @property
+    def stage(self) -> str:
+        """Its name."""
+        return self.plan.stage
+
+    @property
+    def planned(self) -> int:
+        """Items that needed work."""
+        return len(self.plan.todo)
+
+    @property
+    def already_done(self) -> int:
+        """Items that needed none."""
+        return self.plan.num_done
+
+    @property
+    def done(self) -> int:
+        """Items that were finished now."""
+        return len(self.done_ids)
+
+    @property
+    def failed_before(self) -> Counter[Reason]:
+        """Failures of earlier runs that were not tried again."""
+        return self.plan.failed_before
+
+    @property
+    def waiting(self) -> int:
+        """Items whose earlier stage has not succeeded."""
+        return self.plan.num_waiting
 
     @property
     def exit_code(self) -> ExitCode:
@@ -81,6 +106,7 @@ class StageReport:
             "failed": {reason.value: count for reason, count in sorted(self.failed.items())},
             "failed_before": {reason.value: count for reason, count in sorted(self.failed_before.items())},
             "waiting": self.waiting,
+            "nothing_to_do": len(self.plan.nothing_to_do),
             "stopped": self.stopped,
             "wall_s": round(self.wall_s, 3),
             "cpu_s": round(self.cpu_s, 3),
@@ -99,14 +125,9 @@ def run_stage(
         KeyboardInterrupt: after the workers were ended; everything committed stays.
         ToolError: if the workers cannot be started at all.
     """
-    report = StageReport(
-        stage=stage.name,
-        planned=len(plan.todo),
-        already_done=plan.num_done,
-        failed_before=plan.failed_before,
-        waiting=plan.num_waiting,
-    )
+    report = StageReport(plan=plan)
     _remove_leftovers(workspace, stage)
+    _fail_unreadable(ledger, report)
     logger.info("stage=%s to_do=%d done=%d waiting=%d", stage.name, len(plan.todo), plan.num_done, plan.num_waiting)
     if not plan.todo:
         return report
@@ -195,7 +216,7 @@ class _Run:
             self._fail(planned, Failure(item_id=result.item_id, reason=Reason.DISK_FULL, message=message))
             return
         self._throttles = 0
-        self._report.done += 1
+        self._report.done_ids.append(result.item_id)
         self._progress.step()
         logger.debug("%s done item=%s wall_s=%.2f", self._stage.name, result.item_id, result.wall_s)
 
@@ -272,11 +293,14 @@ def _commit_success(
         ledger.begin_replacing(stage, item.item_id)
     home = workspace.root / item.home
     home.mkdir(parents=True, exist_ok=True)
-    targets = {output.path: home / output.path for output in success.outputs}
+    for name, log in item.logs.items():
+        append_lines(workspace.root / log, (out / name).read_text(encoding="utf-8"))
+    made = [output for output in success.outputs if output.path not in item.logs]
+    targets = {output.path: home / output.path for output in made}
     for path in {workspace.root / path for path in planned.replaces} - set(targets.values()):
         remove(path)
     outputs = []
-    for output in success.outputs:
+    for output in made:
         target = targets[output.path]
         if target.is_dir():
             remove(target)  # a file is replaced at once: what it held may be what the new one was made from
@@ -291,7 +315,7 @@ def _done(planned: PlannedItem, success: Success, outputs: list[Output]) -> Done
     return Done(
         item_id=success.item_id,
         key=planned.key,
-        facts=success.facts,
+        facts=success.facts.model_dump(mode="json"),
         inputs={name: found.sha256 for name, found in planned.item.inputs.items()},
         outputs=outputs,
         wall_s=success.wall_s,
@@ -305,6 +329,13 @@ def _flush(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _fail_unreadable(ledger: Ledger, report: StageReport) -> None:
+    for item_id, error in report.plan.unreadable.items():
+        ledger.commit_failed(report.stage, Failed(item_id=item_id, key="", reason=error.reason, message=error.message))
+        report.failed[error.reason] += 1
+        say(report.stage, f"{item_id}: {error.reason}: {error.message}")
 
 
 def _remove_leftovers(workspace: Workspace, stage: Stage) -> None:

@@ -6,15 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from avis_data.io import canonical_json, sha256_text
+from avis_data.ledger import Output
 from avis_data.records import Record
 
-__all__ = ["Facts", "Input", "Item", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
-
-Facts = dict[str, Any]
-"""What a stage found out about its item: JSON values only; kept in the ledger."""
+__all__ = ["Input", "Item", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +25,11 @@ class Input:
     """Of the file, or of the tree (`io.sha256_tree`); outside the workspace, of names, sizes and times of change."""
     mtime_ns: int | None = None
     """When it was last changed, as the ledger knows it: where the disk says otherwise, it is hashed before use."""
+
+    @staticmethod
+    def of(output: Output) -> Input:
+        """What an earlier stage left."""
+        return Input(path=output.path, sha256=output.sha256, mtime_ns=output.mtime_ns)
 
 
 class RecordText(NamedTuple):
@@ -46,6 +49,11 @@ class Item:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     home: str
     """Folder, relative to the workspace, that the outputs are moved into."""
+    logs: Mapping[str, str] = field(default_factory=dict)
+    """Files that are no outputs: name in `out` to the file of the workspace that its lines are appended to.
+
+    That is done before the outputs are moved; after a kill in between the lines are there twice.
+    """
 
     def parsed_record(self) -> Record:
         """The record itself."""
@@ -83,8 +91,12 @@ class Stage(Protocol):
     def params(self) -> Record:
         """What of the recipe its results depend on."""
 
-    def run(self, bench: Workbench) -> Facts:
-        """Do one item. Raises ItemError for what is wrong with the item; anything else is a bug of the stage."""
+    def run(self, bench: Workbench) -> Record:
+        """Do one item; gives what was found out about it, which the ledger keeps.
+
+        Raises:
+            ItemError: for what is wrong with the item; anything else is a bug of the stage.
+        """
 
     def timeout_s(self, record: Record) -> float:
         """After this long the worker is ended and the item fails with `timeout`."""

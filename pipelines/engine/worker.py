@@ -18,7 +18,7 @@ from avis_data.errors import ItemError, Reason, ToolError
 from avis_data.io import fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
-from avis_data.pipelines.engine.stage import Facts, Input, Stage, Workbench
+from avis_data.pipelines.engine.stage import Input, Stage, Workbench
 from avis_data.records import Record
 
 __all__ = ["Failure", "Job", "Success", "die_with_parent", "execute"]
@@ -42,7 +42,7 @@ class Success:
     """The stage did the item; its files lie in the job's `out` folder, flushed to disk."""
 
     item_id: str
-    facts: Facts
+    facts: Record
     outputs: tuple[Output, ...]
     """Paths are names inside `out`."""
     wall_s: float

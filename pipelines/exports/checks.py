@@ -9,7 +9,7 @@ from avis_data.features.store import bucket
 from avis_data.ledger import Ledger
 from avis_data.pipelines.imports.labelled_truth import LabelledTruth
 from avis_data.pipelines.imports.truth import ImportedClip
-from avis_data.pipelines.stages.up_to_date import current_adopted, current_embedded, current_extracted
+from avis_data.pipelines.stages import STAGES
 from avis_data.recipe import Recipe
 from avis_data.records import Clip, SoundState, Track
 
@@ -21,7 +21,7 @@ _IMPORT = "avis-data import --format ytvis TRUTH"
 def check_media(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterator[Problem]:
     """Clips whose stills and sound are not what the recipe would make of the list and the sources now."""
     of_sets = {clip_id for clip_id, _ in ledger.adopted()}
-    extracted, adopted = current_extracted(ledger, recipe), current_adopted(ledger, recipe)
+    extracted, adopted = _up_to_date("extract", ledger, recipe), _up_to_date("adopt", ledger, recipe)
     for clip in clips:
         if clip.clip_id in of_sets and clip.fps != recipe.extract.fps:
             message = f"has {clip.fps:g} stills a second, the recipe {recipe.extract.fps:g}; set extract.fps in it"
@@ -37,7 +37,7 @@ def check_media(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterat
 
 def check_features(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterator[Problem]:
     """Clips whose row of the embedding table was not made from the sound that they have now."""
-    current, made = current_embedded(ledger, recipe), ledger.outputs("embed")
+    current, made = _up_to_date("embed", ledger, recipe), ledger.outputs("embed")
     packed = ledger.inputs("pack")
     for clip in clips:
         if clip.clip_id not in current:
@@ -68,6 +68,11 @@ def check_truth(
         else:
             continue
         yield _problem(clip, "truth", f"{fault}; see that it fits, then {again}")
+
+
+def _up_to_date(stage: str, ledger: Ledger, recipe: Recipe) -> set[str]:
+    of_stage = STAGES[stage].up_to_date
+    return set(ledger.done_keys(stage)) if of_stage is None else of_stage(ledger, recipe)
 
 
 def _problem(clip: Clip, name: str, message: str) -> Problem:

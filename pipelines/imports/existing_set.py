@@ -16,8 +16,10 @@ from avis_data.pipelines.engine.executors import ExecutorFactory
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.engine.planner import Plan, Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
+from avis_data.pipelines.engine.spec import Candidates
 from avis_data.pipelines.engine.stage import Input, Item, item_key, stage_key
 from avis_data.pipelines.imports.truth import ImportReport, Prepared, check_annotated, import_ytvis
+from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import (
     SOUNDS,
     STILLS,
@@ -27,7 +29,6 @@ from avis_data.pipelines.stages.adopt import (
     AdoptStage,
     clip_id_of,
 )
-from avis_data.pipelines.stages.catalog import write_manifests
 from avis_data.recipe import Recipe
 from avis_data.records import SplitName
 
@@ -186,7 +187,7 @@ def _adoption(recipe: Recipe, files: SetFiles) -> _Adoption:
 
 def _plan(workspace: Workspace, ledger: Ledger, adoption: _Adoption, *, verify: bool) -> Plan:
     selection = Selection(retry_failed="all", verify=verify)
-    return plan_stage(workspace, ledger, adoption.stage, adoption.items.values(), selection)
+    return plan_stage(workspace, ledger, adoption.stage, Candidates(items=list(adoption.items.values())), selection)
 
 
 def _fingerprint(media: Path, name: str) -> tuple[str, int]:

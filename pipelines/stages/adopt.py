@@ -17,18 +17,34 @@ from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_file, sha256_text, write_json
+from avis_data.ledger import Ledger
 from avis_data.media.clock import seconds_of_sound
 from avis_data.media.decode import FRAMES, SOUND
 from avis_data.media.given_sound import GivenSound, sound_decoder, write_mono_16k
 from avis_data.media.sound import SAMPLE_RATE_HZ, Sound, check_sound, write_wav
-from avis_data.pipelines.engine.stage import Facts, Workbench
-from avis_data.records import Fps, Record, SafeId, SplitName, StillTime, Times, is_safe_id
+from avis_data.pipelines.engine.spec import StageSpec
+from avis_data.pipelines.engine.stage import Workbench
+from avis_data.pipelines.stages.extract import ClipFacts
+from avis_data.recipe import Recipe
+from avis_data.records import Fps, Record, SafeId, Sha256, SoundState, SplitName, StillTime, Times, is_safe_id
 
-__all__ = ["SOUNDS", "STILLS", "AdoptOptions", "AdoptRequest", "AdoptStage", "AdoptedVideo", "clip_id_of"]
+__all__ = [
+    "SOUNDS",
+    "SPEC",
+    "STILLS",
+    "AdoptFacts",
+    "AdoptOptions",
+    "AdoptRequest",
+    "AdoptStage",
+    "AdoptedVideo",
+    "clip_id_of",
+]
 
 STILLS = "JPEGImages"
 SOUNDS = "WAVAudios"
 
+_REFUSED = (SoundState.NONE, SoundState.SHORT)
+"""Sound that a recipe with `missing_sound: fail` does not take."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _KEPT_OF_NAME = 47
 _KEPT_OF_HASH = 16
@@ -69,6 +85,18 @@ class AdoptRequest(Record):
         return seconds_of_sound(len(self.stills), fps=self.fps)
 
 
+class AdoptFacts(ClipFacts):
+    """What was found out about an adopted clip."""
+
+    sound_rate_hz: int | None = Field(default=None, description="As given; null where there is no sound.")
+    sound_channels: int | None = None
+    source_sha256: Sha256 = Field(
+        description="Of stills and sound without their names: under another name they are the same source."
+    )
+    source_bytes: int
+    adopted_on: str = Field(description="Date, YYYY-MM-DD, UTC.")
+
+
 class AdoptOptions(Record):
     """What of the recipe a clip from an existing set depends on."""
 
@@ -98,7 +126,7 @@ class AdoptStage:
         assert isinstance(record, AdoptRequest)
         return 120.0 + 2.0 * len(record.stills)
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> AdoptFacts:
         """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json` from the folder that is input `media`.
 
         Raises:
@@ -118,23 +146,22 @@ class AdoptStage:
         sound, given = self._sound(wav, bench.out / "audio.wav", request)
         write_json(bench.out / "times.json", _times(request, sound).model_dump(mode="json"))
         sources = [*copied.sha256, sha256_file(wav) if given else ""]
-        return {
-            "start_s": 0.0,
-            "num_seconds": request.num_seconds,
-            "fps": request.fps,
-            "num_frames": len(request.stills),
-            "width": request.width,
-            "height": request.height,
-            "frame_at": None,
-            "sound": sound.state.value,
-            "padded_samples": sound.padded_samples,
-            "sound_rate_hz": given.rate_hz if given else None,
-            "sound_channels": given.channels if given else None,
-            # Names are left out: the same stills and sound under another name are the same source.
-            "source_sha256": sha256_text("".join(f"{digest}\n" for digest in sources)),
-            "source_bytes": copied.size_bytes + (wav.stat().st_size if given else 0),
-            "adopted_on": self._today().isoformat(),
-        }
+        return AdoptFacts(
+            start_s=0.0,
+            num_seconds=request.num_seconds,
+            fps=request.fps,
+            num_frames=len(request.stills),
+            width=request.width,
+            height=request.height,
+            frame_at=None,
+            sound=sound.state,
+            padded_samples=sound.padded_samples,
+            sound_rate_hz=given.rate_hz if given else None,
+            sound_channels=given.channels if given else None,
+            source_sha256=sha256_text("".join(f"{digest}\n" for digest in sources)),
+            source_bytes=copied.size_bytes + (wav.stat().st_size if given else 0),
+            adopted_on=self._today().isoformat(),
+        )
 
     def _sound(self, source: Path, wav: Path, request: AdoptRequest) -> tuple[Sound, GivenSound | None]:
         given, num_seconds = None, request.num_seconds
@@ -232,3 +259,27 @@ def _times(request: AdoptRequest, sound: Sound) -> Times:
 
 def _some(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+    """Clips of existing sets that the recipe takes as they are.
+
+    Of the recipe they depend on the rate, and on `missing_sound` where sound is missing. Where they came from is not
+    looked at again: that folder need not be there any more.
+    """
+    wanted = {clip_id for clip_id, _ in ledger.adopted()}
+    refused = _REFUSED if recipe.extract.missing_sound == "fail" else ()
+    return {
+        clip_id
+        for clip_id, facts in ledger.read_facts("adopt", AdoptFacts)
+        if clip_id in wanted and facts.sound not in refused and facts.fps == recipe.extract.fps
+    }
+
+
+SPEC = StageSpec(
+    name=AdoptStage.name,
+    summary="Copy stills and sound of an existing set.",
+    make=lambda recipe, _: AdoptStage(AdoptOptions(missing_sound=recipe.extract.missing_sound)),
+    covers=("adopted",),
+    up_to_date=_up_to_date,
+)

@@ -10,7 +10,9 @@ import wave
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +20,34 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from avis_data.cycles import no_cycle_search
 from avis_data.errors import ItemError, Reason
+from avis_data.ledger import Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
-from avis_data.pipelines.engine.stage import Facts, Workbench
-from avis_data.recipe import FrontEnd, front_end_of
+from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
+from avis_data.pipelines.engine.stage import Input, Item, Workbench, item_key, params_key
+from avis_data.pipelines.stages.adopt import AdoptFacts
+from avis_data.pipelines.stages.extract import ClipFacts, ExtractFacts
+from avis_data.recipe import FrontEnd, Recipe, front_end_of
 from avis_data.records import Fps, FrameAt, Record, SafeId
+from avis_data.weights import resolve_vggish
 
 if TYPE_CHECKING:
     from avis_data.features.vggish import Vggish
 
-__all__ = ["EmbedParams", "EmbedRequest", "EmbedStage", "PackRequest", "PackStage"]
+__all__ = [
+    "SPEC",
+    "EmbedChoices",
+    "EmbedFacts",
+    "EmbedParams",
+    "EmbedRequest",
+    "EmbedStage",
+    "PackFacts",
+    "PackRequest",
+    "PackStage",
+    "embed_items",
+    "pack_items",
+]
 
 _BATCH_S = 32
 
@@ -48,6 +68,19 @@ class EmbedParams(Record):
         return int(seed) if dash and name == "untrained" else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbedChoices:
+    """Which VGGish weights; neither: the registered ones."""
+
+    weights: Path | None = None
+    untrained: bool = False
+
+    @cached_property
+    def found(self) -> tuple[Path | None, str]:
+        """The file and its hash, which is read once. Raises as `resolve_vggish`."""
+        return resolve_vggish(self.weights, untrained=self.untrained)
+
+
 class EmbedRequest(Record):
     """One clip to embed, still by still."""
 
@@ -56,6 +89,20 @@ class EmbedRequest(Record):
     fps: Fps
     num_frames: int = Field(gt=0)
     frame_at: FrameAt | None = Field(description="Which instant of its period a still shows; null: taken for `mid`.")
+
+
+class EmbedFacts(EmbedParams):
+    """What was found out about the embeddings of a clip, and what they were made with."""
+
+    fps: Fps
+    num_frames: int
+
+
+class PackFacts(Record):
+    """What was found out about one part of the table."""
+
+    num_clips: int
+    num_rows: int
 
 
 class PackRequest(Record):
@@ -90,7 +137,7 @@ class EmbedStage:
         assert isinstance(record, EmbedRequest)
         return 120.0 + 0.5 * record.num_seconds
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> EmbedFacts:
         """Embed one clip.
 
         Raises:
@@ -107,7 +154,7 @@ class EmbedStage:
         with _one_torch_thread():
             embeddings_TD = self._embed(bench.inputs["audio"], request)
         np.save(bench.out / f"{request.clip_id}.npy", embeddings_TD, allow_pickle=False)
-        return {"fps": request.fps, "num_frames": len(embeddings_TD), **self.params.model_dump(mode="json")}
+        return EmbedFacts(fps=request.fps, num_frames=len(embeddings_TD), **self.params.model_dump())
 
     def _embed(self, wav: Path, request: EmbedRequest) -> NDArray[np.float32]:
         from avis_data.features.logmel import second_examples
@@ -153,7 +200,7 @@ class PackStage:
         """Ten minutes: a part of 100,000 rows takes a second."""
         return 600.0
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> PackFacts:
         """Write one part.
 
         Raises:
@@ -174,7 +221,7 @@ class PackStage:
             front_end=self.params.front_end,
             window_s=EXAMPLE_S,
         )
-        return {"num_clips": len(bench.inputs), "num_rows": num_rows}
+        return PackFacts(num_clips=len(bench.inputs), num_rows=num_rows)
 
 
 def _blocks(path: Path, num_seconds: int) -> Iterator[NDArray[np.float32]]:
@@ -207,7 +254,7 @@ def _still_examples(wav: Path, request: EmbedRequest) -> Iterator[NDArray[np.flo
 
     instants = frame_instants(request.num_frames, fps=request.fps, frame_at=request.frame_at)
     ends = [math.floor(instant * SAMPLE_RATE_HZ + Fraction(1, 2)) for instant in instants]
-    before_N = np.zeros(0, dtype=np.float32)
+    before_N: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
     done = begin = 0
     for block_N in _blocks(wav, request.num_seconds):
         samples_N = np.concatenate([before_N, block_N])
@@ -242,3 +289,112 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@no_cycle_search()
+def embed_items(ledger: Ledger) -> Candidates:
+    """One item per wanted clip whose sound is there, extracted or adopted."""
+    found = Candidates()
+    sources: tuple[tuple[str, type[ClipFacts], Iterator[tuple[str, str]]], ...] = (
+        ("extract", ExtractFacts, ledger.wanted("clip")),
+        ("adopt", AdoptFacts, ledger.adopted()),
+    )
+    for stage, kind, rows in sources:
+        outputs, facts = ledger.outputs(stage), dict(ledger.read_facts(stage, kind))
+        for clip_id, _ in rows:
+            if clip_id not in facts:
+                found.num_waiting += 1
+                continue
+            audio = next(output for output in outputs[clip_id] if output.name == "audio.wav")
+            found.items.append(
+                Item(
+                    item_id=clip_id,
+                    record=_embed_request(clip_id, facts[clip_id]),
+                    inputs={"audio": Input.of(audio)},
+                    home="features/vggish/clips",
+                )
+            )
+    return found
+
+
+def _embed_request(clip_id: str, facts: ClipFacts) -> EmbedRequest:
+    return EmbedRequest(
+        clip_id=clip_id,
+        num_seconds=facts.num_seconds,
+        fps=facts.fps,
+        num_frames=facts.num_frames,
+        frame_at=facts.frame_at,
+    )
+
+
+@no_cycle_search()
+def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
+    """One item per Parquet part: all wanted clips of its bucket that are embedded with these weights.
+
+    A part that has no such clip any more is written once more, empty.
+    """
+    from avis_data.features.store import bucket
+
+    outputs = ledger.outputs("embed")
+    wanted = {clip_id for rows in (ledger.wanted("clip"), ledger.adopted()) for clip_id, _ in rows}
+    buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.outputs("pack")}
+    for clip_id, facts in ledger.read_facts("embed", EmbedFacts):
+        if clip_id in wanted and facts.weights_sha256 == params.weights_sha256:
+            buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(outputs[clip_id][0])
+    return Candidates(
+        items=[
+            Item(item_id=f"part-{name}", record=PackRequest(bucket=name), inputs=inputs, home="features/vggish")
+            for name, inputs in sorted(buckets.items())
+        ]
+    )
+
+
+def _params(recipe: Recipe, choices: Choices) -> EmbedParams:
+    _, sha256 = choices.of(EmbedChoices).found
+    return EmbedParams(front_end=recipe.embed.front_end, weights_sha256=sha256)
+
+
+def _embed_stage(recipe: Recipe, choices: Choices) -> EmbedStage:
+    weights, _ = choices.of(EmbedChoices).found
+    return EmbedStage(_params(recipe, choices), weights)
+
+
+def _pack_items(setting: Setting) -> Candidates:
+    return pack_items(setting.ledger, _params(setting.recipe, setting.choices))
+
+
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+    """Wanted clips whose embeddings were made from the sound that they have now, whatever the weights."""
+    weights_of = {clip_id: facts.weights_sha256 for clip_id, facts in ledger.read_facts("embed", EmbedFacts)}
+    hashes = {weights: _stage_key(recipe, weights) for weights in set(weights_of.values())}
+    keys = ledger.done_keys("embed")
+    return {
+        item.item_id
+        for item in embed_items(ledger).items
+        if item.item_id in keys and keys[item.item_id] == item_key(hashes[weights_of[item.item_id]], item)
+    }
+
+
+def _stage_key(recipe: Recipe, weights_sha256: str) -> str:
+    params = EmbedParams(front_end=recipe.embed.front_end, weights_sha256=weights_sha256)
+    return params_key(EmbedStage.name, EmbedStage.version, params)  # the weights themselves need not be here
+
+
+SPEC = StageSpec(
+    name=EmbedStage.name,
+    summary="Compute VGGish embeddings, one per still.",
+    make=_embed_stage,
+    items=lambda setting: embed_items(setting.ledger),
+    covers=("clip", "adopted"),
+    after=("extract", "adopt"),
+    then=(
+        StageSpec(
+            name=PackStage.name,
+            summary="Write the embeddings into the parts of their table.",
+            make=lambda recipe, choices: PackStage(_params(recipe, choices)),
+            items=_pack_items,
+        ),
+    ),
+    usual=True,
+    up_to_date=_up_to_date,
+)

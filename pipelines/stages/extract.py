@@ -7,9 +7,12 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+from pydantic import Field
 
+from avis_data.cycles import no_cycle_search
 from avis_data.errors import ItemError, Reason
 from avis_data.io import write_json
+from avis_data.ledger import Ledger
 from avis_data.media.claims import check_claim
 from avis_data.media.clock import num_frames, seconds_of_sound
 from avis_data.media.damage import check_damage, measure_damage
@@ -18,11 +21,13 @@ from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.sound import Sound, check_sound, write_wav
 from avis_data.media.span import read_span
 from avis_data.media.times import FoundSpan, clip_times
-from avis_data.pipelines.engine.stage import Facts, Workbench
-from avis_data.recipe import ExtractOptions
-from avis_data.records import Record, Span, VideoStream
+from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
+from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench
+from avis_data.pipelines.stages.fetch import fetched_videos
+from avis_data.recipe import ExtractOptions, Recipe
+from avis_data.records import Fps, FrameAt, Record, SoundState, Span, VideoStream
 
-__all__ = ["ExtractRequest", "ExtractStage", "found_span"]
+__all__ = ["SPEC", "ClipFacts", "ExtractFacts", "ExtractRequest", "ExtractStage", "extract_items", "found_span"]
 
 END_TOLERANCE_S = 0.5
 """An asked end so little after the end of the video is taken as its end: lists round to whole seconds."""
@@ -33,6 +38,27 @@ class ExtractRequest(Record):
 
     span: Span
     media: VideoStream
+
+
+class ClipFacts(Record):
+    """What was measured of a clip's stills and sound, wherever they came from."""
+
+    start_s: float
+    num_seconds: int = Field(gt=0)
+    fps: Fps
+    num_frames: int = Field(gt=0)
+    width: int
+    height: int
+    frame_at: FrameAt | None = Field(description="Which instant of its period a still shows; null: not known.")
+    sound: SoundState
+    padded_samples: int = 0
+
+
+class ExtractFacts(ClipFacts):
+    """What was found out about an extracted clip."""
+
+    missing_pictures: int = 0
+    concealed_pictures: int = 0
 
 
 class ExtractStage:
@@ -46,7 +72,7 @@ class ExtractStage:
         self.params = params
         self._threads = threads
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> ExtractFacts:
         """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json`.
 
         Raises:
@@ -70,7 +96,7 @@ class ExtractStage:
             raise TypeError(f"extract takes an ExtractRequest, was given {type(record).__name__}")
         return 120.0 + 10.0 * record.media.duration_s
 
-    def _extract(self, request: ExtractRequest, source: Path, out: Path) -> Facts:
+    def _extract(self, request: ExtractRequest, source: Path, out: Path) -> ExtractFacts:
         found = found_span(request.span, request.media)
         options = StillOptions(
             num_frames=num_frames(found.duration_s, fps=self.params.fps),
@@ -104,19 +130,19 @@ class ExtractStage:
         )
         write_json(out / "times.json", times.model_dump(mode="json"))
         width, height = _size(out / FRAMES / "00000.jpg")
-        return {
-            "start_s": found.start_s,
-            "num_seconds": times.num_seconds,
-            "fps": times.fps,
-            "num_frames": times.num_frames,
-            "width": width,
-            "height": height,
-            "frame_at": options.frame_at,
-            "sound": sound.state.value,
-            "padded_samples": sound.padded_samples,
-            "missing_pictures": damage.missing_pictures,
-            "concealed_pictures": damage.concealed_pictures,
-        }
+        return ExtractFacts(
+            start_s=found.start_s,
+            num_seconds=times.num_seconds,
+            fps=times.fps,
+            num_frames=times.num_frames,
+            width=width,
+            height=height,
+            frame_at=options.frame_at,
+            sound=sound.state,
+            padded_samples=sound.padded_samples,
+            missing_pictures=damage.missing_pictures,
+            concealed_pictures=damage.concealed_pictures,
+        )
 
     def _sound(self, raw: Path, wav: Path, options: StillOptions, found: FoundSpan, name: str) -> Sound:
         num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
@@ -162,3 +188,40 @@ def _keep_stills(made: Path, kept: Path, options: StillOptions, name: str) -> No
 def _size(still: Path) -> tuple[int, int]:
     with Image.open(still) as picture:
         return picture.size
+
+
+@no_cycle_search()
+def extract_items(ledger: Ledger) -> Candidates:
+    """One item per wanted clip whose source video is there."""
+    found = Candidates()
+    files = ledger.outputs("fetch")
+    sources = {
+        video_id: (video.media.model_dump_json(), {"source": Input.of(files[video_id][0])})
+        for video_id, video in fetched_videos(ledger).items()
+        if video.media is not None
+    }
+    for clip_id, video_id, span in ledger.wanted_spans():
+        if video_id not in sources:
+            found.num_waiting += 1
+            continue
+        media, inputs = sources[video_id]
+        record = RecordText(ExtractRequest, f'{{"span":{span},"media":{media}}}')
+        found.items.append(Item(item_id=clip_id, record=record, inputs=inputs, home=f"clips/{clip_id}"))
+    return found
+
+
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+    """Wanted clips whose stills and sound are those that the recipe takes from their source."""
+    return made_as_now(ledger, ExtractStage(recipe.extract), extract_items(ledger).items)
+
+
+SPEC = StageSpec(
+    name=ExtractStage.name,
+    summary="Take stills and sound out of the source videos.",
+    make=lambda recipe, _: ExtractStage(recipe.extract),
+    items=lambda setting: extract_items(setting.ledger),
+    covers=("clip",),
+    after=("fetch",),
+    usual=True,
+    up_to_date=_up_to_date,
+)

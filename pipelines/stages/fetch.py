@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,27 @@ from yt_dlp.version import __version__ as yt_dlp_version
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import remove, sha256_file
+from avis_data.ledger import Ledger
 from avis_data.log import redact_url
 from avis_data.media.probe import probe
 from avis_data.pipelines.download.cookies import read_cookies
 from avis_data.pipelines.download.source import Downloaded, check_content, download_video
-from avis_data.pipelines.engine.stage import Facts, Workbench
-from avis_data.recipe import FetchOptions
+from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
+from avis_data.pipelines.engine.stage import Item, Workbench
+from avis_data.pipelines.kept_video_list import (
+    ORIGINAL,
+    ListOptions,
+    adopt_list,
+    originals,
+    read_wanted,
+    tell_left_out,
+)
+from avis_data.recipe import FetchOptions, Recipe
 from avis_data.records import Record, Video
 from avis_data.video_list import DownloadRequest
 from avis_data.video_list.urls import local_path
 
-__all__ = ["DownloadRequest", "FetchParams", "FetchStage"]
+__all__ = ["SPEC", "DownloadRequest", "FetchChoices", "FetchParams", "FetchStage", "fetched_videos"]
 
 _SUFFIXES = frozenset("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogg ogv ts webm wmv".split())
 _SIGNATURES = ((4, b"ftyp", "mp4"), (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"RIFF", "avi"), (0, b"OggS", "ogv"))
@@ -31,6 +42,15 @@ _LONGEST_TEXT = 500
 
 def _today_utc() -> date:
     return datetime.now(UTC).date()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchChoices:
+    """What a person may say of a download beyond the recipe; none of it changes what is downloaded."""
+
+    list: ListOptions = field(default_factory=ListOptions)
+    cookies: Path | None = None
+    sleep_s: float | None = None
 
 
 class FetchParams(Record):
@@ -64,11 +84,11 @@ class FetchStage:
         self._cookies = None if cookies is None else read_cookies(cookies)
         self._today = today
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> Video:
         """Write `out/<video_id>.<suffix>`.
 
         Returns:
-            A `Video` record as JSON; its `path` is where the file comes to lie in the workspace.
+            A record whose `path` is where the file comes to lie in the workspace.
 
         Raises:
             ItemError: with the reason why there is no such video. After a failure that trying again may cure,
@@ -88,7 +108,7 @@ class FetchStage:
         """The recipe's limit for one download."""
         return self._options.timeout_s
 
-    def _fetch(self, request: DownloadRequest, bench: Workbench) -> Facts:
+    def _fetch(self, request: DownloadRequest, bench: Workbench) -> Video:
         file = local_path(request.url)
         if file is None:
             found = download_video(
@@ -117,7 +137,7 @@ class FetchStage:
             media=media,
         )
         _empty(bench.scratch)
-        return video.model_dump(mode="json")
+        return video
 
 
 def _shown(url: str) -> str:
@@ -168,3 +188,52 @@ def _date(value: object) -> str | None:
 def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         remove(path)
+
+
+def fetched_videos(ledger: Ledger) -> dict[str, Video]:
+    """The source videos that are there, by id."""
+    return dict(ledger.read_facts("fetch", Video))
+
+
+def _stage(recipe: Recipe, choices: Choices) -> FetchStage:
+    chosen, options = choices.of(FetchChoices), recipe.fetch
+    if chosen.sleep_s is not None:
+        options = options.model_copy(update={"sleep_s": chosen.sleep_s})
+    return FetchStage(options, cookies=chosen.cookies)
+
+
+def _items(setting: Setting) -> Candidates:
+    """One item per source video of the list, which becomes the workspace's; a file of this machine is its input."""
+    chosen = setting.choices.of(FetchChoices).list
+    video_list = read_wanted(setting.workspace, setting.ledger, setting.recipe, chosen)
+    tell_left_out(video_list)
+    if not setting.dry_run:
+        adopt_list(setting.workspace, setting.ledger, video_list, chosen)
+    files = originals(video_list, setting.ledger)
+    return Candidates(
+        items=[
+            Item(
+                item_id=download.video_id,
+                record=download,
+                inputs={ORIGINAL: files[download.video_id]} if download.video_id in files else {},
+                home="sources",
+            )
+            for download in video_list.downloads
+        ]
+    )
+
+
+def _check(setting: Setting) -> None:
+    read_wanted(setting.workspace, setting.ledger, setting.recipe, setting.choices.of(FetchChoices).list)
+
+
+SPEC = StageSpec(
+    name=FetchStage.name,
+    summary="Download the source videos of a list.",
+    make=_stage,
+    items=_items,
+    covers=("video",),
+    usual=True,
+    check=_check,
+    workers=4,
+)

@@ -9,15 +9,21 @@ from typing import Any
 import ffmpeg
 from pydantic import Field
 
+from avis_data.cycles import no_cycle_search
 from avis_data.errors import ItemError, Reason
+from avis_data.ledger import Ledger
 from avis_data.media.decode import on_clip_clock, own_time_base, sound_on_clip_clock, source_input
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
 from avis_data.media.span import SpanPackets, read_span
-from avis_data.pipelines.engine.stage import Facts, Workbench
-from avis_data.recipe import PreviewOptions
+from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
+from avis_data.pipelines.engine.stage import Input, Item, Workbench
+from avis_data.pipelines.kept_video_list import wanted_clips
+from avis_data.pipelines.stages.extract import ExtractFacts
+from avis_data.pipelines.stages.fetch import fetched_videos
+from avis_data.recipe import PreviewOptions, Recipe
 from avis_data.records import Record, SafeId, VideoStream
 
-__all__ = ["PreviewRequest", "PreviewStage"]
+__all__ = ["SPEC", "PreviewFacts", "PreviewRequest", "PreviewStage", "preview_items"]
 
 _FILE = "preview.mp4"
 _SOUND_RATE_HZ = 48000
@@ -34,6 +40,13 @@ class PreviewRequest(Record):
     media: VideoStream
 
 
+class PreviewFacts(Record):
+    """What was found out about a preview."""
+
+    has_sound: bool
+    size_bytes: int
+
+
 class PreviewStage:
     """Encode the span of a clip as H.264 and AAC that browsers play: time 0 is the clip's start, T seconds long."""
 
@@ -45,7 +58,7 @@ class PreviewStage:
         self.params = params
         self._threads = threads
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> PreviewFacts:
         """Write `preview.mp4`.
 
         Raises:
@@ -60,7 +73,7 @@ class PreviewStage:
             raise ItemError(message, reason=Reason.SPAN_OUTSIDE_VIDEO)
         command = self._output(source, request, span).compile(cmd=find_ffmpeg().program)
         run_ffmpeg(command, cwd=bench.out, timeout_s=self.timeout_s(request), source=source.name)
-        return {"has_sound": span.num_sound > 0, "size_bytes": (bench.out / _FILE).stat().st_size}
+        return PreviewFacts(has_sound=span.num_sound > 0, size_bytes=(bench.out / _FILE).stat().st_size)
 
     def timeout_s(self, record: Record) -> float:
         """Generous: two minutes, and twenty times the length of the clip with what must be read before it."""
@@ -114,3 +127,43 @@ def _request(record: Record) -> PreviewRequest:
     if not isinstance(record, PreviewRequest):
         raise TypeError(f"preview takes a PreviewRequest, was given {type(record).__name__}")
     return record
+
+
+@no_cycle_search()
+def preview_items(ledger: Ledger) -> Candidates:
+    """One item per wanted clip that was extracted: only then its exact span is known."""
+    found = Candidates()
+    videos, files = fetched_videos(ledger), ledger.outputs("fetch")
+    extracted = dict(ledger.read_facts("extract", ExtractFacts))
+    for clip_id, row in wanted_clips(ledger):
+        video, facts = videos.get(row.span.video_id), extracted.get(clip_id)
+        if video is None or video.media is None or facts is None:
+            found.num_waiting += 1
+            continue
+        found.items.append(
+            Item(
+                item_id=clip_id,
+                record=PreviewRequest(
+                    clip_id=clip_id, start_s=facts.start_s, num_seconds=facts.num_seconds, media=video.media
+                ),
+                inputs={"source": Input.of(files[video.video_id][0])},
+                home=f"clips/{clip_id}",
+            )
+        )
+    return found
+
+
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+    """Wanted clips whose preview is the one that the recipe makes of their source."""
+    return made_as_now(ledger, PreviewStage(recipe.preview), preview_items(ledger).items)
+
+
+SPEC = StageSpec(
+    name=PreviewStage.name,
+    summary="Make small playable copies of the clips.",
+    make=lambda recipe, _: PreviewStage(recipe.preview),
+    items=lambda setting: preview_items(setting.ledger),
+    covers=("clip",),
+    after=("extract",),
+    up_to_date=_up_to_date,
+)

@@ -12,7 +12,7 @@ from avis_data.errors import ItemError, Reason
 from avis_data.features.logmel import causal_examples, log_mel
 from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.pipelines.engine.stage import Workbench
-from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
+from avis_data.pipelines.stages.embed import EmbedFacts, EmbedParams, EmbedRequest, EmbedStage
 
 RATE = 16_000
 
@@ -64,7 +64,7 @@ def test_a_row_for_every_still(tmp_path: Path, fps: float, num_frames: int, seco
     facts = EmbedStage(EmbedParams(front_end="causal", weights_sha256="untrained-5")).run(
         one := bench(tmp_path, samples_N, record)
     )
-    assert facts == {"fps": fps, "num_frames": num_frames, "front_end": "causal", "weights_sha256": "untrained-5"}
+    assert facts == EmbedFacts(fps=fps, num_frames=num_frames, front_end="causal", weights_sha256="untrained-5")
     found_TD = np.load(one.out / "clip.npy")
     ends = [round((number + 1) / fps * RATE) for number in range(num_frames)]
     heard_N = samples_N.astype(np.float32) / 32768

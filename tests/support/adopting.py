@@ -62,7 +62,7 @@ def adopt_one(media: Path, name: str, *, missing_sound: str = "fail", **changes:
     request = AdoptRequest(**(values | {"stills": [f"{second}.jpg" for second in range(SECONDS)]} | changes))
     out = Path(tempfile.mkdtemp(dir=media.parent))
     bench = Workbench(item_id=name, record=request, inputs={"media": media}, out=out, scratch=media.parent)
-    facts = AdoptStage(AdoptOptions(missing_sound=missing_sound)).run(bench)
+    facts = AdoptStage(AdoptOptions(missing_sound=missing_sound)).run(bench).model_dump(mode="json")
     assert sorted(path.name for path in out.iterdir()) == ["audio.wav", "frames", "times.json"]
     return Adopted(out, facts, json.loads((out / "times.json").read_text()))
 

@@ -54,6 +54,6 @@ def run_extract(
     span = Span(clip_id="clip", video_id="video", start_s=start_s, end_s=end_s)
     request = ExtractRequest(span=span, media=media)
     bench = Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=folder)
-    facts = ExtractStage(ExtractOptions(**options)).run(bench)
+    facts = ExtractStage(ExtractOptions(**options)).run(bench).model_dump(mode="json")
     assert sorted(path.name for path in out.iterdir()) == ["audio.wav", "frames", "times.json"]
     return Extracted(out, facts, json.loads((out / "times.json").read_text()), media)

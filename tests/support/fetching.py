@@ -33,7 +33,7 @@ def fetch(folder: Path, url: str, *, video_id: str = "vid", **options: Any) -> t
     cookies = options.pop("cookies", None)
     stage = FetchStage(FetchOptions(sleep_s=0, **options), cookies=cookies, today=lambda: date(2026, 2, 3))
     bench = bench_of(folder, url, video_id)
-    video = Video.model_validate(stage.run(bench))
+    video = stage.run(bench)
     (file,) = bench.out.iterdir()
     assert video.path == f"sources/{file.name}"
     assert list(bench.scratch.iterdir()) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import sha256_text
-from avis_data.pipelines.engine.stage import Facts, Input, Item, Workbench
+from avis_data.pipelines.engine.stage import Input, Item, Workbench
 from avis_data.records import Record
 
 
@@ -28,6 +28,13 @@ class ShoutParams(Record):
     mark: str = "!"
 
 
+class ShoutFacts(Record):
+    """What was found out about a word."""
+
+    length: int
+    tries: int
+
+
 class ShoutStage:
     """Writes the word in capitals into a file, and into each of the files of a folder."""
 
@@ -42,7 +49,7 @@ class ShoutStage:
     def timeout_s(self, record: Record) -> float:
         return self._timeout_s
 
-    def run(self, bench: Workbench) -> Facts:
+    def run(self, bench: Workbench) -> ShoutFacts:
         assert isinstance(bench.record, Word)
         tries = self._count_try(bench.scratch)
         if bench.record.behave != "ok" and (not bench.record.ok_after or tries <= bench.record.ok_after):
@@ -53,7 +60,7 @@ class ShoutStage:
         for index, letter in enumerate(text):
             time.sleep(self._pause_s)
             (bench.out / f"{bench.item_id}-letters" / str(index)).write_text(letter)
-        return {"length": len(text), "tries": tries}
+        return ShoutFacts(length=len(text), tries=tries)
 
     def _count_try(self, scratch: Path) -> int:
         counter = scratch / "tries"

@@ -13,10 +13,10 @@ from avis_data.errors import DataError, ItemError, Reason, ToolError
 from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, frame_times, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
-from avis_data.pipelines.engine.stage import Facts, Workbench
+from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
-from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
+from avis_data.pipelines.stages.extract import ExtractFacts, ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions, front_end_of
 from avis_data.records import Category, Span
 from avis_data.training.data.audio_features import AudioFeatures
@@ -84,14 +84,14 @@ def _vggish(weights: Path | None) -> tuple[Path | None, str]:
 
 
 def _write_truth(
-    root: Path, split: str, clip_id: str, facts: Facts, categories: Mapping[int, str], options: ExtractOptions
+    root: Path, split: str, clip_id: str, facts: ExtractFacts, categories: Mapping[int, str], options: ExtractOptions
 ) -> None:
-    count = int(facts["num_frames"])
+    count = facts.num_frames
     entry = YtvisVideo(
         video_id=1,
         name=clip_id,
-        width=int(facts["width"]),
-        height=int(facts["height"]),
+        width=facts.width,
+        height=facts.height,
         length=count,
         file_names=tuple(f"{clip_id}/{frame_name(number)}" for number in range(count)),
         fps=options.fps,
@@ -101,7 +101,7 @@ def _write_truth(
     write_json(root / f"{split}.json", ytvis_json(YtvisDataset(videos=(entry,), tracks=(), categories=named)))
 
 
-def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, options: ExtractOptions) -> Facts:
+def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, options: ExtractOptions) -> ExtractFacts:
     out = scratch / "clip"
     out.mkdir()
     request = ExtractRequest(span=Span(clip_id=clip_id, video_id=clip_id), media=probe(video))
@@ -110,7 +110,7 @@ def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, o
     )
     target = frames_dir(root, split, clip_id)
     target.mkdir(parents=True)
-    for number in range(int(facts["num_frames"])):
+    for number in range(facts.num_frames):
         (target / frame_name(number)).write_bytes((out / "frames" / f"{number:05d}.jpg").read_bytes())
     sound = sound_path(root, split, clip_id)
     sound.parent.mkdir(parents=True)
@@ -118,12 +118,12 @@ def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, o
     return facts
 
 
-def _embed_request(clip_id: str, facts: Facts, options: ExtractOptions) -> EmbedRequest:
+def _embed_request(clip_id: str, facts: ExtractFacts, options: ExtractOptions) -> EmbedRequest:
     return EmbedRequest(
         clip_id=clip_id,
-        num_seconds=int(facts["num_seconds"]),
+        num_seconds=facts.num_seconds,
         fps=options.fps,
-        num_frames=int(facts["num_frames"]),
+        num_frames=facts.num_frames,
         frame_at=options.frame_at,
     )
 

@@ -25,7 +25,7 @@ from avis_data.masks.table import read_masks, replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.ytvis import ExportOptions, plan_export
-from avis_data.pipelines.stages.catalog import write_manifests
+from avis_data.pipelines.manifests import write_manifests
 from avis_data.records import MaskRow, Track
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.rounds_world import SECONDS, exported_masks, labels, open_round, say, square, track

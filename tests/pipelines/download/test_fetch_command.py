@@ -10,7 +10,7 @@ import pytest
 from avis_data.errors import ProblemsError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
-from avis_data.pipelines.workspace_list import ListOptions, adopt_list, originals, read_wanted
+from avis_data.pipelines.kept_video_list import ListOptions, adopt_list, originals, read_wanted
 from avis_data.recipe import DEFAULT_RECIPE, parse_shipped_recipe
 from avis_data.video_list import VideoList
 from support.shell import Ran, avis_data

@@ -161,7 +161,7 @@ def test_a_cookies_file_of_another_form_is_told_before_any_download(tmp_path: Pa
 
 def test_the_stage_survives_the_way_to_a_worker(tmp_path: Path, web: MediaServer) -> None:
     stage = pickle.loads(pickle.dumps(FetchStage(FetchOptions(sleep_s=0))))
-    assert stage.run(bench_of(tmp_path, web.url("a.mp4")))["video_id"] == "vid"
+    assert stage.run(bench_of(tmp_path, web.url("a.mp4"))).video_id == "vid"
     assert stage.timeout_s(DownloadRequest(video_id="vid", url="x")) == 1800.0
 
 

@@ -16,6 +16,7 @@ from avis_data.pipelines.engine.executors.local import LocalExecutors
 from avis_data.pipelines.engine.executors.ray import RayExecutors
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
+from avis_data.pipelines.engine.spec import Candidates
 from support.places import TESTS
 from support.toy_stages import ShoutStage, Word, word_items
 
@@ -41,7 +42,7 @@ def one_cluster() -> Iterator[None]:
 def run(root: Path, words: dict[str, Word], executors: ExecutorFactory, timeout_s: float = 60.0) -> StageReport:
     workspace, stage = Workspace(root), ShoutStage(timeout_s=timeout_s)
     with Ledger(workspace.ledger) as ledger:
-        plan = plan_stage(workspace, ledger, stage, word_items(words), Selection())
+        plan = plan_stage(workspace, ledger, stage, Candidates(items=word_items(words)), Selection())
         return run_stage(workspace, ledger, stage, plan, executors=executors, policy=Policy())
 
 

@@ -13,6 +13,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors.local import LocalExecutors
 from avis_data.pipelines.engine.planner import Plan, Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
+from avis_data.pipelines.engine.spec import Candidates
 from support.toy_stages import ShoutStage, Word, word_items
 
 FAST = Policy(retries=3, retry_wait_s=0.01, throttle_wait_s=0.05, max_throttles=3, same_failure_limit=4)
@@ -30,7 +31,7 @@ def ledger(workspace: Workspace) -> Iterator[Ledger]:
 
 
 def plan(workspace: Workspace, ledger: Ledger, words: dict[str, Word], stage: ShoutStage, selection: Selection) -> Plan:
-    return plan_stage(workspace, ledger, stage, word_items(words), selection)
+    return plan_stage(workspace, ledger, stage, Candidates(items=word_items(words)), selection)
 
 
 def run(

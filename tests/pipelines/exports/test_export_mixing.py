@@ -18,8 +18,8 @@ from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.ytvis import ExportOptions, plan_export
+from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import AdoptedVideo
-from avis_data.pipelines.stages.catalog import write_manifests
 from avis_data.records import Clip, Video
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 

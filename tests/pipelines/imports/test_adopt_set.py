@@ -20,10 +20,12 @@ from avis_data.pipelines.engine.runner import StageReport
 from avis_data.pipelines.engine.worker import Failure, Job
 from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
 from avis_data.pipelines.imports.existing_set import import_set, plan_set, read_set
+from avis_data.pipelines.kept_video_list import ListOptions, read_wanted
+from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import clip_id_of
-from avis_data.pipelines.stages.catalog import embed_items, preview_items, write_manifests
+from avis_data.pipelines.stages.embed import embed_items
+from avis_data.pipelines.stages.preview import preview_items
 from avis_data.pipelines.status import failed_items, workspace_status
-from avis_data.pipelines.workspace_list import ListOptions, read_wanted
 from avis_data.recipe import create_workspace, load_recipe
 from avis_data.records import Clip, Video, is_safe_id
 from support.adopting import InlineExecutors, enter_set, set_entered

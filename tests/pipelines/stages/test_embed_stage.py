@@ -17,7 +17,15 @@ from avis_data.features.store import bucket, part_name, read_embeddings
 from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.io import sha256_file
 from avis_data.pipelines.engine.stage import Workbench, stage_key
-from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage, PackRequest, PackStage
+from avis_data.pipelines.stages.embed import (
+    EmbedFacts,
+    EmbedParams,
+    EmbedRequest,
+    EmbedStage,
+    PackFacts,
+    PackRequest,
+    PackStage,
+)
 
 RATE = 16_000
 UNTRAINED = EmbedParams(weights_sha256="untrained-5")
@@ -50,7 +58,7 @@ def test_a_row_for_every_second_in_order(stage: EmbedStage, tmp_path: Path) -> N
     samples = sound(35 * RATE)  # more than one batch
     bench = embed_bench(tmp_path, write_wav(tmp_path / "audio.wav", samples), 35)
     facts = stage.run(bench)
-    assert facts == {"fps": 1.0, "num_frames": 35, "front_end": "official", "weights_sha256": "untrained-5"}
+    assert facts == EmbedFacts(fps=1.0, num_frames=35, front_end="official", weights_sha256="untrained-5")
     found = np.load(bench.out / "clip.npy")
     assert found.shape == (35, 128) and found.dtype == np.float32
     alone = [second_examples((samples[t * RATE : (t + 1) * RATE] / 32768).astype(np.float32), 1)[0] for t in range(35)]
@@ -141,7 +149,7 @@ def test_a_part_holds_the_clips_of_its_bucket_and_says_it_is_untrained(tmp_path:
     members = {clip_id: rows for clip_id, rows in clips.items() if bucket(clip_id) == bucket("c0")}
     assert len(members) > 1
     facts = PackStage(UNTRAINED).run(pack_bench(tmp_path, members))
-    assert facts == {"num_clips": len(members), "num_rows": sum(map(len, members.values()))}
+    assert facts == PackFacts(num_clips=len(members), num_rows=sum(map(len, members.values())))
     found = dict(read_embeddings(tmp_path / "out"))
     assert found.keys() == members.keys()
     assert all((found[clip_id] == rows).all() for clip_id, rows in members.items())

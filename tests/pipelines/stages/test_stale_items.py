@@ -9,7 +9,7 @@ import pytest
 
 from avis_data.cli.main import main
 from avis_data.errors import Reason
-from avis_data.ledger import Done, Failed, Ledger, Output
+from avis_data.ledger import Done, Failed, Ledger, MeanCost, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.stages.adopt import AdoptedVideo
 from avis_data.pipelines.status import StageStatus, workspace_status
@@ -67,7 +67,17 @@ def test_adopted_sound_that_the_recipe_takes_no_more_is_stale(
 ) -> None:
     with Ledger(workspace.ledger) as ledger:
         ledger.adopt([("of_a_set", AdoptedVideo(name="of_a_set").model_dump_json())])
-        facts = {"sound": sound, "num_seconds": 3, "fps": 1.0, "num_frames": 3, "frame_at": None}
+        facts = {
+            "start_s": 0.0,
+            "num_seconds": 3,
+            "fps": 1.0,
+            "num_frames": 3,
+            "width": 48,
+            "height": 32,
+            "frame_at": None,
+            "sound": sound,
+        }
+        facts |= {"source_sha256": "b" * 64, "source_bytes": 7, "adopted_on": "2026-01-02"}
         audio = Output(path="clips/of_a_set/audio.wav", sha256="a" * 64, size_bytes=1)
         done = Done(item_id="of_a_set", key="k", facts=facts, inputs={}, outputs=[audio], wall_s=1.0, cpu_s=1.0)
         ledger.commit_done("adopt", done)
@@ -97,11 +107,11 @@ def test_the_command_shows_it_and_changes_nothing(
 
 
 def test_clips_with_names_like_parts_are_no_parts(tmp_path: Path) -> None:
-    """`part-x` of an older list must not count as an item of a stage of clips; parts of `pack` always count."""
+    """`part-x` of an older list must not count as an item of a stage of clips; what parts cost is known too."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         for stage, name in (("extract", "part-x"), ("extract", "a"), ("pack", "part-0"), ("pack", "part-f")):
             done = Done(item_id=name, key="k", facts={}, inputs={}, outputs=[], wall_s=1.0, cpu_s=1.0)
             ledger.commit_done(stage, done)
         ledger.replace_wanted(["v"], [("a", "{}")])
         assert [count.count for count in ledger.counts("extract")] == [1]
-        assert [count.count for count in ledger.counts("pack")] == [2]
+        assert ledger.mean_cost("pack") == MeanCost(wall_s=1.0, size_bytes=0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,16 @@ from avis_data.recipe import Recipe
 from avis_data.video_list import ClipRow, VideoList, read_video_list
 from avis_data.video_list.urls import local_path
 
-__all__ = ["CLIP_ROW", "ORIGINAL", "ListOptions", "adopt_list", "originals", "read_wanted", "tell_left_out"]
+__all__ = [
+    "CLIP_ROW",
+    "ORIGINAL",
+    "ListOptions",
+    "adopt_list",
+    "originals",
+    "read_wanted",
+    "tell_left_out",
+    "wanted_clips",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +109,12 @@ def tell_left_out(video_list: VideoList) -> None:
     if video_list.problems:
         problems = "".join(f"\n  {problem}" for problem in video_list.problems)
         logger.warning("%d row(s) of the list left out (--skip-bad-rows):%s", len(video_list.lines_left_out), problems)
+
+
+def wanted_clips(ledger: Ledger) -> Iterator[tuple[str, ClipRow]]:
+    """Id and row of every clip that the list asks for, by id."""
+    for clip_id, text in ledger.wanted("clip"):
+        yield clip_id, CLIP_ROW.validate_json(text)
 
 
 def originals(video_list: VideoList, ledger: Ledger) -> dict[str, Input]:

@@ -1,0 +1,102 @@
+"""What a stage's file ends in: how the stage is made, where its items come from, and how it is planned and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from avis_data.errors import ItemError
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.stage import Item, Stage, item_key, stage_key
+from avis_data.recipe import Recipe
+
+__all__ = ["Candidates", "Choices", "RowKind", "Setting", "StageSpec", "made_as_now"]
+
+RowKind = Literal["video", "clip", "adopted"]
+"""Rows of the ledger: videos and clips of the list, clips of existing sets."""
+
+Chosen = TypeVar("Chosen")
+
+
+class Choices:
+    """What a person says beyond the recipe, at most one object of each kind; a stage asks for the kind it knows."""
+
+    def __init__(self, *chosen: object) -> None:
+        self._chosen: dict[type, object] = {type(one): one for one in chosen}
+
+    def of(self, kind: type[Chosen]) -> Chosen:
+        """The object of that kind; where none was given, one with its defaults, always the same."""
+        found = self._chosen.setdefault(kind, kind())
+        assert isinstance(found, kind)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where the items of a stage are looked for."""
+
+    workspace: Workspace
+    ledger: Ledger
+    recipe: Recipe
+    choices: Choices = field(default_factory=Choices)
+    dry_run: bool = False
+    """Nothing may be changed."""
+
+
+@dataclass(kw_only=True)
+class Candidates:
+    """The items that a stage could do now, and what became of the others."""
+
+    items: list[Item] = field(default_factory=list)
+    num_waiting: int = 0
+    """So many wait for the stage before."""
+    nothing_to_do: dict[str, str] = field(default_factory=dict)
+    """Item id to why there is nothing to do for it, as `nothing drawn`; that is no failure."""
+    unreadable: dict[str, ItemError] = field(default_factory=dict)
+    """Items that cannot even be made, as a file that they come from is damaged: they fail at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSpec:
+    """All that the planner, `status` and the command line know of a stage."""
+
+    name: str
+    """In the ledger, and of the command."""
+    summary: str
+    """What the command does, in one sentence."""
+    make: Callable[[Recipe, Choices], Stage]
+    """The stage, with its parameters from the recipe. Raises AvisError where it cannot be done at all."""
+    items: Callable[[Setting], Candidates] | None = None
+    """None: its items are made by another command."""
+    covers: tuple[RowKind, ...] = ()
+    """An item for each row of these kinds; `status` shows the stages that have some."""
+    every_row: bool = True
+    """False: only some of the rows have an item, so `status` counts those that were tried."""
+    after: tuple[str, ...] = ()
+    """Stages that its items are made from; they run before it."""
+    then: tuple[StageSpec, ...] = ()
+    """What the same command does next, always: steps that nobody asks for by name."""
+    usual: bool = False
+    """Part of the way from a list to a dataset: `avis-data run` does it, and `status` always shows it."""
+    up_to_date: Callable[[Ledger, Recipe], set[str]] | None = None
+    """Which finished items are what would be made now; from the ledger alone. None: all."""
+    check: Callable[[Setting], None] | None = None
+    """Raises AvisError where the items cannot be found; before the folder is made a workspace."""
+    workers: int | None = None
+    """How many at once where nobody says; None: one for each core."""
+
+    @property
+    def parts(self) -> tuple[StageSpec, ...]:
+        """The stage and what follows it always."""
+        return (self, *self.then)
+
+
+def made_as_now(ledger: Ledger, stage: Stage, items: list[Item]) -> set[str]:
+    """Of these items, those that are finished and were made by this very stage from what they are made from now.
+
+    Only the ledger is read; whether the files are as they were left is for the planner and the export to see.
+    """
+    keys, stage_hash = ledger.done_keys(stage.name), stage_key(stage)
+    return {item.item_id for item in items if item.item_id in keys and keys[item.item_id] == item_key(stage_hash, item)}
