@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avis_data.errors import ConfigError, DataError
+from avis_data.errors import DataError
 from avis_data.paths import Workspace
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from avis_data.pipelines.status import StageStatus
 
 __all__ = ["run_stage", "stages", "status"]
-
-_STEPS = ("fetch", "extract", "preview", "embed")
 
 
 def stages() -> list[str]:
@@ -25,7 +23,9 @@ def stages() -> list[str]:
         >>> avis.stages()
         ['fetch', 'extract', 'preview', 'embed']
     """
-    return list(_STEPS)
+    from avis_data.pipelines.stages import STAGES
+
+    return [spec.name for spec in STAGES if spec.items is not None]
 
 
 def run_stage(
@@ -72,23 +72,27 @@ def run_stage(
         >>> report.stage, report.done, report.failed
         ('preview', 2, Counter())
     """
-    if stage not in _STEPS:
-        raise ConfigError(f"no stage {stage!r}; there are: {', '.join(_STEPS)}")
     from avis_data.pipelines.engine.executors.here import HereExecutors
     from avis_data.pipelines.engine.executors.local import LocalExecutors
     from avis_data.pipelines.engine.planner import Selection
-    from avis_data.pipelines.steps import EmbedChoices, FetchChoices, StepRequest, do_steps
-    from avis_data.pipelines.workspace_list import ListOptions
+    from avis_data.pipelines.engine.spec import Choices
+    from avis_data.pipelines.kept_video_list import ListOptions
+    from avis_data.pipelines.stages import STAGES
+    from avis_data.pipelines.stages.embed import EmbedChoices
+    from avis_data.pipelines.stages.fetch import FetchChoices
+    from avis_data.pipelines.steps import StepRequest, do_steps
     from avis_data.recipe import DEFAULT_RECIPE, create_workspace, load_recipe
 
-    place = Workspace(Path(workspace))
-    recipe = create_workspace(place, DEFAULT_RECIPE) if stage == "fetch" else load_recipe(place)
+    place, spec = Workspace(Path(workspace)), STAGES[stage]
+    recipe = create_workspace(place, DEFAULT_RECIPE) if not spec.after else load_recipe(place)
     request = StepRequest(
         steps=[stage],
-        executors=HereExecutors() if workers == 1 else LocalExecutors(workers=workers),
+        executors=lambda _: HereExecutors() if workers == 1 else LocalExecutors(workers=workers),
         selection=Selection(retry_failed=retry_failed, force=force, limit=limit),
-        fetch=FetchChoices(list=ListOptions(path=None if videos is None else Path(videos), allow_local=allow_local)),
-        embed=EmbedChoices(weights=None if weights is None else Path(weights), untrained=untrained),
+        choices=Choices(
+            FetchChoices(list=ListOptions(path=None if videos is None else Path(videos), allow_local=allow_local)),
+            EmbedChoices(weights=None if weights is None else Path(weights), untrained=untrained),
+        ),
     )
     return list(do_steps(place, recipe, request, command=f"avis.run_stage({stage})"))
 
