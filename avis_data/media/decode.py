@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def _decode(
     sounds = _noted(folder / _SOUND_MET, _PTS_TIME)
     first_s, last_s = span.start * span.time_base, span.end * span.time_base
     return Decoded(
-        picture_pts=tuple(sorted({int(pts) for pts in pictures if int(pts) < span.end})),
+        picture_pts=tuple(sorted({int(pts) for pts in pictures if span.first_pts <= int(pts) < span.end})),
         num_sound=sum(first_s <= Fraction(time) < last_s for time in sounds),
         log=log,
     )
@@ -139,11 +140,14 @@ def source_input(path: Path, seek_s: float | None, *, threads: int) -> Any:
 
 
 def on_clip_clock(span: SpanPackets) -> str:
-    """Filters that end the pictures with the span and put time 0 at its start, in units fine enough to be exact."""
+    """Filters that leave out what cannot be decoded, end the pictures with the span and put time 0 at its start.
+
+    In units fine enough to be exact.
+    """
     base = span.time_base
     finer = max(1, min(_FINER, _INT32_MAX // base.denominator))
     return (
-        f"trim=end_pts={-(-span.end.numerator // span.end.denominator)},"
+        f"trim=start_pts={span.first_pts}:end_pts={ceil(span.end)},"
         f"settb=expr={base.numerator}/{base.denominator * finer},setpts=PTS-({round(span.start * finer)})"
     )
 

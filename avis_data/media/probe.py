@@ -38,11 +38,13 @@ class _Measured:
 
     def add(self, packet: Any) -> None:
         pts = packet.pts if packet.pts is not None else packet.dts
-        if pts is None or packet.is_discard or packet.is_corrupt:  # corrupt: the file breaks off within the packet
+        if pts is None or packet.is_corrupt:  # the file breaks off within the packet
+            return
+        if self.first_key is None and packet.is_keyframe:  # also one that is only decoded, as edit lists have them
+            self.first_key = pts
+        if packet.is_discard:
             return
         self.pts.append(pts)
-        if self.first_key is None and packet.is_keyframe:
-            self.first_key = pts
         end = pts + (packet.duration or 0)
         if self.end is None or end > self.end:
             self.end, self.last_duration = end, packet.duration or 0

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class SpanPackets:
     """Start of the span in those units, on the file's own clock."""
     end: Fraction
     """End of the span, likewise."""
+    first_pts: int
+    """No picture before it is taken, though a decoder may give some: they lack the key frame that they build on."""
     picture_pts: tuple[int, ...]
     """Ascending, without duplicates; from the picture on display at the start."""
     num_sound: int
@@ -66,23 +69,39 @@ def read_span(path: Path, media: VideoStream, *, start_s: float, end_s: float) -
         first, last = ticks(start, base), ticks(end, base)
         zero = Fraction(container.start_time or 0, 1_000_000)
         earliest = origin + seconds(media.video_start_s)
+        is_stamped = _is_stamped(container, picture)
         seek = _seek_point(container, picture, start, zero, first=earliest)
         _go_to(container, zero if seek is None else seek)
         until = min(end, origin + seconds(media.duration_s))
         sound_until = min(end, origin + seconds(media.audio_end_s or 0.0)) - _MICROSECOND
         streams = [picture] if sound is None else [picture, sound]
         shown, num_sound = _collect(container, streams, end=until, sound_start=start, sound_end=sound_until)
-    shown = [pts for pts in shown if ticks(earliest, base) <= pts < ticks(until, base)]
+    first_pts = ceil(ticks(earliest, base))
+    shown = [pts for pts in shown if first_pts <= pts < ticks(until, base)]
     begin = max(bisect_right(shown, first) - 1, 0)
     return SpanPackets(
         time_base=base,
         start=first,
         end=last,
+        first_pts=first_pts,
         picture_pts=tuple(shown[begin:]),
         num_sound=num_sound,
-        picture_seek_s=None if seek is None else float(seek - zero),
+        picture_seek_s=_picture_seek_s(seek, is_stamped=is_stamped, first=earliest, zero=zero),
         sound_seek_s=None if seek is None else max(0.0, float(start - zero - seconds(_SOUND_PREROLL_S))),
     )
+
+
+def _is_stamped(container: Any, picture: Any) -> bool:
+    """Whether the first picture that is stored has a time stamp; a cut file may begin with some that have none."""
+    first = next(packets(container, [picture]), None)
+    return first is None or first.pts is not None or first.dts is not None
+
+
+def _picture_seek_s(seek: Fraction | None, *, is_stamped: bool, first: Fraction, zero: Fraction) -> float | None:
+    """Pictures without time stamps are passed over: ffmpeg would make times up, and give what follows wrong ones."""
+    if seek is None and is_stamped:
+        return None
+    return float((first if seek is None else seek) - zero)
 
 
 def _seek_point(container: Any, picture: Any, start: Fraction, zero: Fraction, *, first: Fraction) -> Fraction | None:

@@ -240,3 +240,40 @@ def test_a_full_disk_is_told(clip: Path, tmp_path: Path, monkeypatch: pytest.Mon
     program.chmod(0o755)
     monkeypatch.setenv(FFMPEG_VARIABLE, str(program))
     assert reason_of(extract, clip)[0] is Reason.DISK_FULL
+
+
+@pytest.mark.parametrize("groups", ["0", "2"], ids=lambda count: f"{count} B-pictures")
+@pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mp4"])
+@pytest.mark.parametrize("frame_at", ["start", "mid", "end"])
+def test_a_copied_cut_gives_no_still_that_lacks_its_key_frame(
+    tmp_path: Path, suffix: str, groups: str, frame_at: str, ffmpeg_program: str, extract: Extract
+) -> None:
+    """Negative time stamps do not survive in Matroska: there the first pictures have none, and ffmpeg invents some."""
+    options = {"preset": "veryfast", "crf": "12", "bf": groups, "g": "50"}
+    whole = write_clocked(tmp_path / "whole.mkv", replace(CLOCK, options=options))
+    cut = tmp_path / f"cut{suffix}"
+    copied = ["-c", "copy", "-avoid_negative_ts", "disabled", cut]
+    command = [ffmpeg_program, "-v", "error", "-nostdin", "-y", "-ss", "2.3", "-i", whole, *copied]
+    subprocess.run(command, check=True)
+    got = extract(cut, fps=5, frame_at=frame_at)
+    shown = stamped_pictures(cut)
+    for still, entry in zip(got.stills, got.times["stills"], strict=True):
+        assert entry["source_pts"] in shown, "a picture that another decoder gives that time"
+        assert shown_number(still) == shown[entry["source_pts"]], entry
+    assert got.times["stills"][0]["source_s"] >= got.media.video_start_s
+
+
+def stamped_pictures(path: Path) -> dict[int, int]:
+    """By time stamp, the number that each picture shows, as PyAV decodes it: with a stamp, from a stamped key frame on."""
+    found: dict[int, int] = {}
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            if packet.is_keyframe and (packet.pts is not None or not packet.size):
+                found.setdefault(-1, packet.pts or 0)
+            for frame in packet.decode():
+                if frame.pts is not None and -1 in found and frame.pts >= found[-1]:
+                    still = path.with_name("other.png")
+                    frame.to_image().save(still)
+                    found[frame.pts] = shown_number(still)
+    return found
