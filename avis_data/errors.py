@@ -56,6 +56,7 @@ class Reason(StrEnum):
     CORRUPT_MEDIA = "corrupt_media"
     DURATION_MISMATCH = "duration_mismatch"
     NO_VIDEO = "no_video"
+    NO_TIME_STAMPS = "no_time_stamps"
     NO_AUDIO = "no_audio"
     AUDIO_SHORT = "audio_short"
     SPAN_OUTSIDE_VIDEO = "span_outside_video"

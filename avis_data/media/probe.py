@@ -35,9 +35,11 @@ class _Measured:
     last_duration: int = 0
     end: int | None = None
     first_key: int | None = None
+    has_unstamped: bool = False
 
     def add(self, packet: Any) -> None:
         pts = packet.pts if packet.pts is not None else packet.dts
+        self.has_unstamped |= pts is None
         if pts is None or packet.is_corrupt:  # the file breaks off within the packet
             return
         if self.first_key is None and packet.is_keyframe:  # also one that is only decoded, as edit lists have them
@@ -57,7 +59,8 @@ def probe(path: Path) -> VideoStream:
     their time stamps. All times are relative to the container start, as `ffmpeg -ss` and players count.
 
     Raises:
-        ItemError: `empty_file`, `not_media`, `bad_media` (cannot be opened, or no picture in it), `no_video`.
+        ItemError: `empty_file`, `not_media`, `bad_media` (cannot be opened, or no picture in it), `no_video`,
+            `no_time_stamps`.
     """
     with open_media(path) as container:
         picture = first_picture_stream(container, path)
@@ -90,6 +93,11 @@ def _summary(
     path: Path, container: Any, picture: Any, sound: Any | None, found: dict[int, _Measured], first: dict[int, Any]
 ) -> VideoStream:
     shown = found[picture.index]
+    if not shown.pts and shown.has_unstamped:
+        message = (
+            f"{path.name} is a raw stream: its pictures have no time stamps; put it into a container that has them"
+        )
+        raise ItemError(message, reason=Reason.NO_TIME_STAMPS)
     if not shown.pts:
         raise ItemError(f"{path.name} holds no picture: cut off or damaged; fetch it again", reason=Reason.BAD_MEDIA)
     # Before the first key frame nothing can be decoded: a recording may begin in the middle of a group of pictures.

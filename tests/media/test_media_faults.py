@@ -264,7 +264,7 @@ def test_a_copied_cut_gives_no_still_that_lacks_its_key_frame(
 
 
 def stamped_pictures(path: Path) -> dict[int, int]:
-    """By time stamp, the number that each picture shows, as PyAV decodes it: with a stamp, from a stamped key frame on."""
+    """By time stamp, the number that each picture shows, as PyAV decodes it, from a stamped key frame on."""
     found: dict[int, int] = {}
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -277,3 +277,10 @@ def stamped_pictures(path: Path) -> dict[int, int]:
                     frame.to_image().save(still)
                     found[frame.pts] = shown_number(still)
     return found
+
+
+def test_a_raw_stream_is_told_as_that(clip: Path, tmp_path: Path, extract: Extract) -> None:
+    raw = remux(clip, tmp_path / "raw.h264", "-an", "-bsf:v", "h264_mp4toannexb")
+    reason, message = reason_of(extract, raw)
+    assert reason is Reason.NO_TIME_STAMPS
+    assert "time stamps" in message and "cut off" not in message
