@@ -21,16 +21,17 @@ _ENV = click.option(
     "--env",
     "environment",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Label Studio's own environment; default: label-studio, in ours.",
+    help="The environment of Label Studio; default: label-studio, inside ours.",
 )
 
 
 @click.command("install")
 @_ENV
 def install_label_studio(environment: Path | None) -> None:
-    """Install Label Studio into an environment of its own (about 1 GB, some minutes); nothing is done if it is there.
+    """Install Label Studio into an environment of its own (about 1 GB, some minutes).
 
-    Label Studio and avis-data want different versions of many packages, so the two never share an environment.
+    Label Studio and avis-data want different versions of many packages, so the two never share
+    an environment. Nothing is done if it is there already.
 
     \b
     Example:

@@ -50,7 +50,9 @@ class _Share(click.ParamType):
 @click.option("--round", "round_name", type=click.Choice(["draft"]), required=True, help="The round, by its name.")
 @clips_option
 @click.option("--annotators", metavar="A@X,B@Y", help="E-mails of accounts: each gets a project of their own.")
-@click.option("--double", type=_Share(), default=0.0, metavar="SHARE", help="Share that two people label, blind: 5%.")
+@click.option(
+    "--double", type=_Share(), default=0.0, metavar="SHARE", help="Share of the clips that two people label, blind: 5%."
+)
 @seed_option()
 @workers_option()
 @dry_run_option
@@ -120,7 +122,7 @@ def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> Exi
 @click.command("status")
 @json_option
 def say_status(as_json: bool) -> None:
-    """How many tasks each project has, and how many are done; asks the server, changes nothing.
+    """Say how many tasks each project has and how many are done. The server is asked, nothing is changed.
 
     \b
     Example:

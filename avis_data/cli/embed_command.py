@@ -24,7 +24,7 @@ __all__ = ["command"]
 )
 @run_options()
 def command(run: RunOptions, weights: Path | None, untrained: bool, windows: Path | None) -> ExitCode:
-    """Compute VGGish embeddings, one per second, into features/vggish/part-*.parquet. Run again to resume.
+    """Compute VGGish embeddings, one for each still, into features/vggish/part-*.parquet. Run again to resume.
 
     \b
     Example:

@@ -41,29 +41,34 @@ _VARIANTS = ["official_ids_from_one", "empty_as_null", "official_literal_constan
     type=click.Choice(["avis", "avs"]),
     default="avis",
     show_default=True,
-    help="What is evaluated; avs: AVSBench.",
+    help="What the files hold: tracks (avis), or masks of AVSBench (avs).",
 )
 @truth_option
 @pred_option(required=True)
 @mode_option
-@click.option("--variant", "variants", multiple=True, type=click.Choice(_VARIANTS), help="Deviation of aviseg_compat.")
+@click.option(
+    "--variant", "variants", multiple=True, type=click.Choice(_VARIANTS), help="Change a detail of aviseg_compat."
+)
 @json_option
 @out_option()
-@click.option("--per-video", type=_FILE, metavar="FILE.parquet", help="Write the figures of each video.")
-@click.option("--errors", type=_FILE, metavar="DIR", help="Write what is missing to 100, by kind of error.")
+@click.option("--per-video", type=_FILE, metavar="FILE.parquet", help="Write here the figures of each video.")
+@click.option("--errors", type=_FILE, metavar="DIR", help="Write here what is missing to 100, by kind of error.")
 @bootstrap_option()
 @seed_option()
 @lenient_option
 @click.option(
-    "--classes", type=click.IntRange(2), metavar="C", help="avs: the masks are semantic, of C classes (AVSS: 71)."
+    "--classes", type=click.IntRange(2), metavar="C", help="The masks are semantic, of C classes; AVSS has 71 (avs)."
 )
 @click.option(
-    "--clips-per-group", type=click.IntRange(1), metavar="N", help="avs: also give the reference's F, in groups of N."
+    "--clips-per-group",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Give the reference's F too, in groups of N clips (avs).",
 )
-@click.option("--probabilities", is_flag=True, help="avs: arrays hold probabilities, not logits.")
+@click.option("--probabilities", is_flag=True, help="Arrays hold probabilities, not logits (avs).")
 @workers_option(default=1, show_default=True)
 def command(task: str, **options: Any) -> None:
-    """FSLA, HOTA and mAP of predicted tracks, or mIoU and F-score of AVSBench masks, against the truth.
+    """Compute FSLA, HOTA and mAP of predicted tracks, or mIoU and F-score of AVSBench masks.
 
     aviseg_compat is what the public code computes, strict what the papers describe: see docs/metrics.md for which to
     publish. On screen percent, in JSON fractions; --out FILE writes the JSON beside the table.

@@ -16,10 +16,10 @@ __all__ = ["command"]
     default="aviseg",
     show_default=True,
     metavar="NAME",
-    help="aviseg, avis-20, avsbench-s4 or avsbench-ms3.",
+    help="One of the recipes: aviseg, avis-20, avsbench-s4, avsbench-ms3.",
 )
 def command(recipe_name: str) -> None:
-    """Make the current folder (or -C DIR) a workspace: the recipe is copied into it, to be read and edited.
+    """Make the current folder (or -C DIR) a workspace. The recipe is copied into it, to be read and edited.
 
     \b
     Example:

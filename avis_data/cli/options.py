@@ -70,7 +70,12 @@ config_option = click.option(
     "--config", "config_name", default=None, metavar="NAME|FILE", help="A shipped config by its name, or a YAML file."
 )
 device_option = click.option(
-    "--device", "device_name", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps."
+    "--device",
+    "device_name",
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
+    help="Where the network runs: auto, cpu, cuda, cuda:1, mps.",
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 engine_weights_option = click.option(
@@ -92,14 +97,17 @@ mode_option = click.option(
     type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),
     default="both",
     show_default=True,
-    help="Whose definition. both: the first two; all: and that of the YouTube-VIS API.",
+    help="Whose definitions. both: the first two; all: those of the YouTube-VIS API too.",
 )
 model_option = click.option("--model", "model_name", default=None, metavar="NAME", help="The model, by its name.")
 on_option = click.option(
     "--on", "split", default="test", show_default=True, metavar="SPLIT", help="The split of the dataset that is meant."
 )
 precision_option = click.option(
-    "--precision", type=click.Choice(["bf16", "fp32"]), default=None, help="Default: what the config says."
+    "--precision",
+    type=click.Choice(["bf16", "fp32"]),
+    default=None,
+    help="Numbers that the network computes with; default: as the config says.",
 )
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the config; may be repeated."

@@ -52,7 +52,7 @@ _PATH = click.Path(path_type=Path)
 def command(
     out: Path | None, as_stream: bool, as_json: bool, weights: Path | None, checkpoint: Path, **options: Any
 ) -> None:
-    """Predict sounding objects: class, score and a mask per second, with the post-processing of the published model.
+    """Predict sounding objects: class, score and a mask per frame, with the post-processing of the published model.
 
     The result file is what `avis-data evaluate` and the official evaluation read. With the length of a video, memory
     grows by its frame queries and run lengths only. Online models (rcf, afcv) can --stream: a line per frame with the

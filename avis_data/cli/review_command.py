@@ -73,10 +73,10 @@ def start(reviewers: str, as_json: bool) -> int:
 
 
 @command.command("status")
-@click.option("--state", metavar="STATE", help="Only clips in this state, as 'to fix'.")
+@click.option("--state", metavar="STATE", help="Only the clips in this state, as 'to fix'.")
 @json_option
 def status(state: str | None, as_json: bool) -> None:
-    """Where every clip stands, and what waits for whom.
+    """Say where every clip stands, and what waits for whom.
 
     \b
     Example:
@@ -143,7 +143,7 @@ def close(round_name: str, reason: str | None, as_json: bool) -> None:
 @click.argument("clip_id", metavar="CLIP")
 @json_option
 def history(clip_id: str, as_json: bool) -> None:
-    """What was said of a clip, by whom, and what they changed: masks, seconds, verdicts, notes.
+    """Show what people said of a clip and what they changed: masks, seconds, verdicts, notes.
 
     \b
     Example:

@@ -20,7 +20,7 @@ __all__ = ["command"]
 @click.option("--failed", "list_failed", is_flag=True, help="List every failed item with its reason and message.")
 @json_option
 def command(list_failed: bool, as_json: bool) -> None:
-    """What is done, what failed and why, what is left, and how long that takes. Reads the ledger only.
+    """Say what is done, what failed and why, what is left, and how long that takes. Only the ledger is read.
 
     \b
     Example:

@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """List, check, register and convert model weight files. They are never downloaded: `list` says where they are.
+    """List, check, register and convert model weight files. Nothing is downloaded: `list` says where to get them.
 
     \b
     Example:
@@ -28,7 +28,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_weights(as_json: bool) -> None:
-    """Show all weight files we know, which are registered, and where the others are had.
+    """Show all weight files that we know, which of them are registered, and where to get the others.
 
     \b
     Example:
@@ -99,11 +99,15 @@ def add_weights(file: Path, name: str | None, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @out_option(required=True)
 @click.option(
-    "--window", type=click.IntRange(1), default=None, metavar="N", help="AVISM: frames per window in training [6]."
+    "--window",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Frames per window in training; default: 6 (AVISM).",
 )
 @json_option
 def convert_weights(file: Path, out: Path, window: int | None, as_json: bool) -> int:
-    """Make an official checkpoint (AVISM, VITA, AVS-BG, AVSBench) one of ours; say what is missing in it or not known.
+    """Turn an official checkpoint (AVISM, VITA, AVS-BG, AVSBench) into one of ours, and say what is missing in it.
 
     Exit code 4 if the file did not hold exactly one whole model; what it held is written all the same.
 

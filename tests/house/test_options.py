@@ -115,6 +115,13 @@ def test_every_option_has_a_help_text_that_is_a_sentence(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_the_first_line_of_help_says_what_the_command_does(name: str) -> None:
+    first = (COMMANDS[name].help or "").split("\n\n")[0]
+    assert first.split()[0] not in ("What", "Where", "Which", "How", "Who", "When") and first[:1].isupper(), first
+    assert first.endswith("."), first
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_shows_an_example_that_can_be_run(name: str) -> None:
     lines = re.findall(r"^ *avis-data (.*)$", COMMANDS[name].help or "", flags=re.MULTILINE)
     assert any(name in line for line in lines), f"no example of {name}"

@@ -45,3 +45,9 @@ def test_the_constraints_name_every_dependency() -> None:
         requirement.split(";")[0].split("=")[0].split(">")[0].split("[")[0].strip().lower() for requirement in needed
     }
     assert names - pinned == set()
+
+
+def test_python_mypy_and_editors_see_one_tree() -> None:
+    for name in UNDER_OUR_NAME:
+        link = ROOT / "avis_data" / name
+        assert link.is_symlink() and link.resolve() == ROOT / name, f"{link} is no link: see CONTRIBUTING.md"
