@@ -91,8 +91,8 @@ def measure(
     """Clicks and seconds from the open page to the saved answer."""
     client = LabelStudio(server.url, server.token)
     (project,) = read_round(workspace, "draft").projects
-    (task,) = (task for task in client.tasks(project.project_id) if task["data"]["clip_id"] == clip.clip_id)
-    page.open(project.project_id, task["id"])
+    (task,) = (task for task in client.tasks(project.project_id) if task.clip_id == clip.clip_id)
+    page.open(project.project_id, task.id)
     page.let_the_machine_help()
     page.clicks, began = 0, time.monotonic()
     way(page, clip)

@@ -119,7 +119,7 @@ def _submit(root: Path, count: int) -> None:
         client.annotate(task[0], [*regions, {"id": "verdict", **verdict}], lead_time=30.0)
 
     project_id = read_round(Workspace(root), "draft").projects[0].project_id
-    tasks = [(task["id"], task["data"]["clip_id"]) for task in client.tasks(project_id)]
+    tasks = [(task.id, task.clip_id) for task in client.tasks(project_id)]
     assert len(tasks) == count
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(annotate, tasks))

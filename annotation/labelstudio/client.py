@@ -1,6 +1,6 @@
 """Talking with a Label Studio server: the few calls we need. The only module that knows `label_studio_sdk`.
 
-Answers are given as received (dicts): what the server says is kept, and the SDK's records would change it.
+Its records are not used: they would change what the server says, and that is kept as received.
 """
 
 from __future__ import annotations
@@ -8,8 +8,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol, cast
 
+from avis_data.annotation.labelstudio.answers import (
+    Account,
+    ById,
+    ServerAnnotation,
+    ServerProject,
+    ServerTask,
+    Store,
+    WholeTask,
+    fields_of,
+    list_of,
+    parsed,
+)
 from avis_data.errors import DataError, ToolError
 
 __all__ = ["LabelStudio", "ServerFault"]
@@ -19,8 +31,6 @@ logger = logging.getLogger(__name__)
 _PAGE_TASKS = 200
 _READ_TRIES = 5
 _TIMEOUT_S = 120.0
-_VOLATILE = {"created_ago"}
-"""What the server reckons anew for each answer; without it the same state is the same text."""
 
 
 class ServerFault(ToolError):
@@ -28,10 +38,35 @@ class ServerFault(ToolError):
 
 
 class _Answer(Protocol):
-    status_code: int
-    text: str
+    @property
+    def status_code(self) -> int: ...
 
-    def json(self) -> Any: ...
+    @property
+    def text(self) -> str: ...
+
+    def json(self) -> object: ...
+
+
+class _Http(Protocol):
+    """What the package sends requests by; it adds the token."""
+
+    def request(
+        self,
+        path: str,
+        *,
+        method: str,
+        params: object = None,
+        json: object = None,
+        request_options: Mapping[str, int],
+    ) -> _Answer: ...
+
+
+class _Wrapper(Protocol):
+    httpx_client: _Http
+
+
+class _Sdk(Protocol):
+    _client_wrapper: _Wrapper
 
 
 class LabelStudio:
@@ -55,13 +90,14 @@ class LabelStudio:
             hint = "pip install 'avis-data[annotate]'"
             raise ToolError(f"the package label-studio-sdk is missing ({error})", hint=hint) from None
         self.url = url.rstrip("/")
-        self._http = Sdk(base_url=self.url, api_key=token, timeout=_TIMEOUT_S)._client_wrapper.httpx_client
+        open_client = cast(Callable[..., _Sdk], Sdk)
+        self._http = open_client(base_url=self.url, api_key=token, timeout=_TIMEOUT_S)._client_wrapper.httpx_client
         self._wait_s, self._sleep = wait_s, sleep
         self._emails: dict[int, str] = {}
 
     def whoami(self) -> str:
         """E-mail of the account. Raises ToolError if the server does not answer, or not to this token."""
-        return str(self._read("api/current-user/whoami")["email"])
+        return parsed(Account, self._read("api/current-user/whoami")).email
 
     def ensure_project(
         self, title: str, *, label_config: str, instructions: str, key: str, project_id: int | None = None
@@ -75,7 +111,7 @@ class LabelStudio:
             key: says what the project is for; kept as its description, by which it is found again.
             project_id: where it is thought to be.
         """
-        wanted = {
+        wanted: dict[str, object] = {
             "title": title,
             "description": key,
             "label_config": label_config,
@@ -88,29 +124,18 @@ class LabelStudio:
             "maximum_annotations": 1,
             "sampling": "Sequential sampling",
         }
-        found = self.find_project(key, project_id=project_id)
+        found = self._find_project(key, project_id)
         if found is None:
-            return int(self._write("POST", "api/projects/", wanted)["id"])
-        changed = {name: value for name, value in wanted.items() if found.get(name) != value}
+            return parsed(ById, self._write("POST", "api/projects/", wanted)).id
+        changed = {name: value for name, value in wanted.items() if found.settings.get(name) != value}
         if changed:
-            self._write("PATCH", f"api/projects/{found['id']}/", changed)
-        return int(found["id"])
+            self._write("PATCH", f"api/projects/{found.id}/", changed)
+        return found.id
 
-    def find_project(self, key: str, *, project_id: int | None = None) -> dict[str, Any] | None:
-        """The project that was made for a purpose, where there is one."""
-        if project_id is not None:
-            answer = self._ask("GET", f"api/projects/{project_id}/", None, good=(200, 404))
-            if answer.status_code == 200 and answer.json().get("description") == key:
-                return dict(answer.json())
-        for project in self._pages("api/projects/", "results", {"include": "id,description"}):
-            if project.get("description") == key:
-                return dict(self._read(f"api/projects/{project['id']}/"))
-        return None
-
-    def project(self, project_id: int) -> dict[str, Any] | None:
-        """A project's settings; None if it is not there (any more)."""
+    def project(self, project_id: int) -> ServerProject | None:
+        """A project; None if it is not there (any more)."""
         answer = self._ask("GET", f"api/projects/{project_id}/", None, good=(200, 404))
-        return dict(answer.json()) if answer.status_code == 200 else None
+        return ServerProject(project_id, fields_of(answer.json())) if answer.status_code == 200 else None
 
     def show_predictions(self, project_id: int, model_version: str) -> None:
         """Fill new annotations from the predictions of this name."""
@@ -122,8 +147,8 @@ class LabelStudio:
 
     def ensure_media(self, project_id: int, folder: str) -> None:
         """Let a project's members see the files below a folder, a path on the server's machine."""
-        stores = self._read("api/storages/localfiles/", {"project": project_id})
-        if not any(store["path"] == folder for store in stores):
+        stores = list_of(self._read("api/storages/localfiles/", {"project": project_id}))
+        if not any(parsed(Store, store).path == folder for store in stores):
             body = {"project": project_id, "path": folder, "title": "clips", "use_blob_urls": False}
             try:
                 self._write("POST", "api/storages/localfiles/", body)
@@ -136,7 +161,7 @@ class LabelStudio:
 
         The server may answer 403 and have made the connection all the same, so the list decides.
         """
-        wanted = {
+        wanted: dict[str, object] = {
             "url": url,
             "title": "avis-data segmenter",
             "is_interactive": True,
@@ -145,29 +170,30 @@ class LabelStudio:
             "basic_auth_pass": token,
             "timeout": 100,
         }
-        found = self._read("api/ml/", {"project": project_id})
+        found = [parsed(ById, entry).id for entry in list_of(self._read("api/ml/", {"project": project_id}))]
         for double in found[1:]:
-            self._ask("DELETE", f"api/ml/{double['id']}", None, good=(204, 404))
+            self._ask("DELETE", f"api/ml/{double}", None, good=(204, 404))
         if found:
-            self._write("PATCH", f"api/ml/{found[0]['id']}", wanted | {"project": project_id})
+            self._write("PATCH", f"api/ml/{found[0]}", wanted | {"project": project_id})
         else:
             self._write("POST", "api/ml/", wanted | {"project": project_id})
 
-    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> int:
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, object]]) -> int:
         """Add tasks, `{"data": ..., "predictions": [...]}`, all of them or none. Gives how many.
 
         Not tried again by itself: after a break-off the server may have taken them. Ask it what it holds.
         """
-        answer = self._write("POST", f"api/projects/{project_id}/import", list(tasks))
-        return int(answer["task_count"])
+        answer = fields_of(self._write("POST", f"api/projects/{project_id}/import", list(tasks)))
+        return int(str(answer["task_count"]))
 
-    def tasks(self, project_id: int) -> Iterator[dict[str, Any]]:
+    def tasks(self, project_id: int) -> Iterator[ServerTask]:
         """The tasks of a project by id, without their annotations; page by page, each once."""
         seen: set[int] = set()
         asked = {"project": project_id, "fields": "task_only", "ordering": "id"}
-        for task in self._pages("api/tasks/", "tasks", asked):
-            if task["id"] not in seen:
-                seen.add(task["id"])
+        for entry in self._pages("api/tasks/", "tasks", asked):
+            task = parsed(ServerTask, entry)
+            if task.id not in seen:
+                seen.add(task.id)
                 yield task
 
     def has_task(self, task_id: int) -> bool:
@@ -178,7 +204,7 @@ class LabelStudio:
         """Remove a task with all in it."""
         self._ask("DELETE", f"api/tasks/{task_id}/", None, good=(204, 404))
 
-    def annotations(self, task_id: int, *, skipped: bool = False) -> list[dict[str, Any]] | None:
+    def annotations(self, task_id: int, *, skipped: bool = False) -> list[ServerAnnotation] | None:
         """The annotations of a task by id, as received; None if there is no such task (any more).
 
         Args:
@@ -189,50 +215,66 @@ class LabelStudio:
         answer = self._ask("GET", f"api/tasks/{task_id}/annotations/", None, good=(200, 404))
         if answer.status_code == 404:
             return None
-        entries = answer.json()
+        entries = list(list_of(answer.json()))
         if skipped:
             whole = self._ask("GET", f"api/tasks/{task_id}/", None, good=(200, 404))
-            also = whole.json()["annotations"] if whole.status_code == 200 else []
-            entries += [self._read(f"api/annotations/{entry['id']}/") for entry in also if entry["was_cancelled"]]
-        found = [{name: value for name, value in entry.items() if name not in _VOLATILE} for entry in entries]
-        return sorted(found, key=lambda entry: int(entry["id"]))
+            also = parsed(WholeTask, whole.json()).annotations if whole.status_code == 200 else []
+            entries += [self._read(f"api/annotations/{entry.id}/") for entry in also if entry.was_cancelled]
+        return sorted(map(ServerAnnotation.of, entries), key=lambda entry: entry.id)
 
-    def annotate(self, task_id: int, result: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
-        """Add an annotation as this account: for scripted annotators."""
-        return dict(self._write("POST", f"api/tasks/{task_id}/annotations/", {"result": list(result), **more}))
+    def annotate(self, task_id: int, result: Sequence[Mapping[str, object]], **more: object) -> int:
+        """Add an annotation as this account, for scripted annotators; gives its id."""
+        body = {"result": list(result), **more}
+        return parsed(ById, self._write("POST", f"api/tasks/{task_id}/annotations/", body)).id
 
     def email(self, user_id: int) -> str:
         """E-mail of an account."""
         if user_id not in self._emails:
-            self._emails |= {int(user["id"]): str(user["email"]) for user in self._read("api/users/")}
+            self._emails |= {account.id: account.email for account in self._accounts()}
         return self._emails.get(user_id, f"user-{user_id}@unknown")
 
     def emails(self) -> set[str]:
         """E-mails of all accounts."""
-        return {str(user["email"]) for user in self._read("api/users/")}
+        return {account.email for account in self._accounts()}
 
     def invitation(self) -> str:
         """Where people make their account."""
-        link = str(self._read("api/invite")["invite_url"])
+        link = str(fields_of(self._read("api/invite"))["invite_url"])
         return link if link.startswith("http") else self.url + link
 
-    def _pages(self, path: str, field: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def _accounts(self) -> list[Account]:
+        return [parsed(Account, entry) for entry in list_of(self._read("api/users/"))]
+
+    def _find_project(self, key: str, project_id: int | None) -> ServerProject | None:
+        """The project that was made for a purpose, where there is one."""
+        if project_id is not None:
+            found = self.project(project_id)
+            if found is not None and found.settings.get("description") == key:
+                return found
+        for entry in self._pages("api/projects/", "results", {"include": "id,description"}):
+            if fields_of(entry).get("description") == key:
+                place = parsed(ById, entry).id
+                return ServerProject(place, fields_of(self._read(f"api/projects/{place}/")))
+        return None
+
+    def _pages(self, path: str, field: str, asked: Mapping[str, object]) -> Iterator[object]:
         page = 1
         while True:
             answer = self._ask("GET", path, {**asked, "page": page, "page_size": _PAGE_TASKS}, good=(200, 404))
-            entries = answer.json()[field] if answer.status_code == 200 else []  # 404: after the last page
+            is_last = answer.status_code == 404
+            entries = [] if is_last else list_of(fields_of(answer.json()).get(field))
             yield from entries
             if len(entries) < _PAGE_TASKS:
                 return
             page += 1
 
-    def _read(self, path: str, asked: Mapping[str, Any] | None = None) -> Any:
+    def _read(self, path: str, asked: Mapping[str, object] | None = None) -> object:
         return self._ask("GET", path, asked, good=(200,)).json()
 
-    def _write(self, method: str, path: str, body: Any) -> Any:
+    def _write(self, method: str, path: str, body: object) -> object:
         return self._ask(method, path, body, good=(200, 201)).json()
 
-    def _ask(self, method: str, path: str, body: Any, *, good: tuple[int, ...]) -> _Answer:
+    def _ask(self, method: str, path: str, body: object, *, good: tuple[int, ...]) -> _Answer:
         """One request; reads are tried again when the server breaks down, for as long as it takes to restart it."""
         wait_s = self._wait_s
         for left in reversed(range(_READ_TRIES if method == "GET" else 1)):
@@ -246,13 +288,16 @@ class LabelStudio:
                 wait_s *= 2
         raise AssertionError("unreachable")
 
-    def _once(self, method: str, path: str, body: Any, good: tuple[int, ...]) -> _Answer:
+    def _once(self, method: str, path: str, body: object, good: tuple[int, ...]) -> _Answer:
         import httpx
         from label_studio_sdk.core.api_error import ApiError
 
-        given = {"params": body} if method == "GET" else {"json": body}
+        options = {"max_retries": 0}
         try:
-            answer: _Answer = self._http.request(path, method=method, **given, request_options={"max_retries": 0})
+            if method == "GET":
+                answer = self._http.request(path, method=method, params=body, request_options=options)
+            else:
+                answer = self._http.request(path, method=method, json=body, request_options=options)
         except (httpx.HTTPError, ApiError) as error:
             said = f"{type(error).__name__}" + (f": {error}" if str(error) else "")
             hint = "avis-data annotate serve; where it runs elsewhere: is it up, and is that its address?"
@@ -265,10 +310,10 @@ class LabelStudio:
 def _words(answer: _Answer) -> str:
     """What a refusal says to people; all of it where it is not in the server's usual form."""
     try:
-        found = answer.json()
-        faults = found.get("validation_errors") or {}
-        return "; ".join([str(found["detail"]), *(str(fault) for group in faults.values() for fault in group)])
-    except (ValueError, KeyError, AttributeError, TypeError):
+        found = fields_of(answer.json())
+        groups = fields_of(found.get("validation_errors") or {}).values()
+        return "; ".join([str(found["detail"]), *(str(fault) for group in groups for fault in list_of(group))])
+    except (ValueError, KeyError, DataError):
         return answer.text
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Required, TypedDict, TypeGuard
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from avis_data.masks.rle import Rle, decode, encode
 __all__ = [
     "DrawnMask",
     "ReadResult",
+    "Region",
     "mask_regions",
     "read_result",
     "region_id",
@@ -46,6 +47,38 @@ SPECK_PX = 16
 """Masks of fewer pixels are kept and reported: a slip of the brush, more often than an object."""
 
 _PROMPT_LEFT = "left out: a point or box that was never turned into a mask"
+
+
+class _Span(TypedDict):
+    """Pages of the timeline, the first and the last one, counted from 1."""
+
+    start: int
+    end: int
+
+
+class _Value(TypedDict, total=False):
+    """What a region holds: a mask, or spans of the timeline, and its label."""
+
+    format: str
+    rle: list[int]
+    labels: list[str]
+    ranges: list[_Span]
+    timelinelabels: list[str]
+
+
+class Region(TypedDict, total=False):
+    """A region as we write it. What the server sends is read as `object`."""
+
+    id: Required[str]
+    type: Required[str]
+    from_name: Required[str]
+    to_name: Required[str]
+    item_index: int
+    original_width: int
+    original_height: int
+    image_rotation: int
+    score: float
+    value: Required[_Value]
 
 
 @dataclass(frozen=True)
@@ -86,7 +119,7 @@ def split_identity(identity: str) -> tuple[str, int | None]:
     return (category, int(number)) if category and number.isdecimal() else (identity, None)
 
 
-def mask_regions(identity: str, frame: int, rle: Rle, *, score: float | None = None) -> list[dict[str, Any]]:
+def mask_regions(identity: str, frame: int, rle: Rle, *, score: float | None = None) -> list[Region]:
     """The pair of regions that is one mask on one still: the brush's, and its label's.
 
     Args:
@@ -97,23 +130,26 @@ def mask_regions(identity: str, frame: int, rle: Rle, *, score: float | None = N
 
     Source: specs of Label Studio, §5.
     """
-    place = {
+    drawn = encode_brush(decode(rle))
+    brush: Region = {
         "id": region_id(identity, frame),
         "to_name": IMAGE,
         "item_index": frame,
         "original_width": rle.width,
         "original_height": rle.height,
         "image_rotation": 0,
+        "type": "brush",
+        "from_name": BRUSH,
+        "value": {"format": "rle", "rle": drawn},
     }
-    drawn = {"format": "rle", "rle": encode_brush(decode(rle))}
-    brush = {**place, "type": "brush", "from_name": BRUSH, "value": drawn}
+    labels: _Value = {"format": "rle", "rle": drawn, "labels": [identity]}
+    label: Region = {**brush, "type": "labels", "from_name": LABELS, "value": labels}
     if score is not None:
         brush["score"] = score
-    label = {**place, "type": "labels", "from_name": LABELS, "value": {**drawn, "labels": [identity]}}
     return [brush, label]
 
 
-def sounding_region(label: str, interval: Interval) -> dict[str, Any]:
+def sounding_region(label: str, interval: Interval) -> Region:
     """A span of the timeline; whole seconds, borders rounded to the nearest."""
     first, end = round(interval.start_s), max(round(interval.end_s), round(interval.start_s) + 1)
     return {
@@ -127,12 +163,12 @@ def sounding_region(label: str, interval: Interval) -> dict[str, Any]:
 
 def regions_from_tracks(
     tracks: Iterable[LabelledTrack], *, off_screen: Iterable[Interval] = (), silence: Iterable[Interval] = ()
-) -> list[dict[str, Any]]:
+) -> list[Region]:
     """All regions of a clip, as a prediction holds them: spans first, then masks by identity and still."""
     ordered = sorted(tracks, key=lambda track: track.identity)
     marks = [(track.identity, track.intervals) for track in ordered]
     marks += [(OFF_SCREEN, tuple(off_screen)), (SILENCE, tuple(silence))]
-    regions = []
+    regions: list[Region] = []
     for label, intervals in marks:
         heard = heard_seconds(intervals, _end(intervals))
         regions += [sounding_region(label, interval) for interval in intervals_from_seconds(heard)]
@@ -144,7 +180,7 @@ def regions_from_tracks(
 
 
 def tracks_from_regions(
-    result: Sequence[Any], *, num_seconds: int, height: int, width: int
+    result: Sequence[object], *, num_seconds: int, height: int, width: int
 ) -> tuple[LabelledTrack, ...]:
     """The tracks that regions stand for; every mask counts as drawn by hand. Inverse of `regions_from_tracks`."""
     read = read_result(result, num_seconds=num_seconds, height=height, width=width)
@@ -174,7 +210,7 @@ def tracks_from_regions(
     return tuple(tracks)
 
 
-def read_result(result: Sequence[Any], *, num_seconds: int, height: int, width: int) -> ReadResult:
+def read_result(result: Sequence[object], *, num_seconds: int, height: int, width: int) -> ReadResult:
     """Read the regions of one annotation; what cannot be used is left out and told in `problems`, never guessed.
 
     Args:
@@ -196,14 +232,16 @@ class _Reader:
         self._num_seconds, self._height, self._width = num_seconds, height, width
         self._found = ReadResult()
         self._labels: dict[tuple[str, int], str] = {}
-        self._strokes: dict[tuple[str, int], Any] = {}
+        self._strokes: dict[tuple[str, int], tuple[object, object, object]] = {}
         self._spans: dict[str, list[Interval]] = defaultdict(list)
 
-    def take(self, region: Any) -> None:
-        kind, value = (region.get("type"), region.get("value")) if isinstance(region, dict) else (None, None)
-        if not isinstance(value, dict):
-            self._tell("not_a_region", f"left out, no region: {region!r:.80}")
+    def take(self, received: object) -> None:
+        region = _fields(received)
+        value = _fields(region.get("value")) if region is not None else None
+        if region is None or value is None:
+            self._tell("not_a_region", f"left out, no region: {received!r:.80}")
             return
+        kind = region.get("type")
         match kind:
             case "timelinelabels":
                 self._take_spans(value)
@@ -225,19 +263,21 @@ class _Reader:
         self._found.intervals = {label: merged(spans) for label, spans in sorted(self._spans.items())}
         return self._found
 
-    def _take_spans(self, value: Mapping[str, Any]) -> None:
+    def _take_spans(self, value: Mapping[str, object]) -> None:
         label, ranges = _only_text(value.get("timelinelabels")), value.get("ranges")
         if label is None or not isinstance(ranges, list):
             self._tell("span_without_label", "left out: a span of sound without a label")
             return
         for span in ranges:
-            first, last = (span.get("start"), span.get("end")) if isinstance(span, dict) else (None, None)
+            first, last = (
+                (fields.get("start"), fields.get("end")) if (fields := _fields(span)) is not None else (None, None)
+            )
             if not _is_whole(first) or not _is_whole(last) or not 1 <= first <= last or first > self._num_seconds:
                 self._tell("bad_span", f"left out: a span from {first!r:.20} to {last!r:.20}", identity=label)
                 continue
             self._spans[label].append(Interval(start_s=first - 1, end_s=min(last, self._num_seconds)))
 
-    def _take_stroke(self, region: Mapping[str, Any], value: Mapping[str, Any]) -> None:
+    def _take_stroke(self, region: Mapping[str, object], value: Mapping[str, object]) -> None:
         page = region.get("item_index", 0 if self._num_seconds == 1 else None)
         if not _is_whole(page) or not 0 <= page < self._num_seconds:
             self._tell("bad_page", f"left out: a mask on page {page!r:.20} of {self._num_seconds}", region)
@@ -247,28 +287,29 @@ class _Reader:
         if label is not None:
             self._labels[key] = label
         if "rle" in value:
-            size = (region.get("original_height"), region.get("original_width"))
-            self._strokes.setdefault(key, (size, value["rle"]))  # a submitted mask comes twice
+            drawn = (region.get("original_height"), region.get("original_width"), value["rle"])
+            self._strokes.setdefault(key, drawn)  # a submitted mask comes twice
         elif region.get("type") == "labels" and "width" in value:
             self._tell("prompt_left", _PROMPT_LEFT, region)
 
     def _merge_strokes(self) -> None:
         masks: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
-        for key, (size, brush) in self._strokes.items():
+        for key, drawn in self._strokes.items():
             label, frame = self._labels.get(key), key[1]
             if label is None:
                 self._tell("no_label", "left out: a mask without a label", frame=frame)
                 continue
-            mask_HW = self._decoded(size, brush, label, frame)
+            mask_HW = self._decoded(drawn, label, frame)
             if mask_HW is not None:
                 masks[label, frame].append(mask_HW)
         for (label, frame), strokes in sorted(masks.items()):
             self._keep(label, frame, strokes)
 
-    def _decoded(self, size: tuple[Any, Any], brush: Any, label: str, frame: int) -> np.ndarray | None:
+    def _decoded(self, drawn: tuple[object, object, object], label: str, frame: int) -> np.ndarray | None:
+        height, width, brush = drawn
         try:
-            if size != (self._height, self._width):
-                raise DataError(f"of {size[0]!r:.10} x {size[1]!r:.10}, the still has {self._height} x {self._width}")
+            if (height, width) != (self._height, self._width):
+                raise DataError(f"of {height!r:.10} x {width!r:.10}, the still has {self._height} x {self._width}")
             if not isinstance(brush, list):
                 raise DataError(f"{brush!r:.40} is no list of bytes")
             mask_HW: np.ndarray = decode_brush(brush, height=self._height, width=self._width)
@@ -290,7 +331,7 @@ class _Reader:
             self._tell("speck", f"a mask of {pixels} pixel(s)", identity=label, frame=frame)
         self._found.masks[label, frame] = DrawnMask(encode(whole), len(filled))
 
-    def _take_choices(self, name: Any, choices: Any) -> None:
+    def _take_choices(self, name: object, choices: object) -> None:
         chosen = [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
         if name == REASON:
             self._found.reasons = tuple(dict.fromkeys(chosen))
@@ -299,7 +340,7 @@ class _Reader:
         else:
             self._tell("bad_choice", f"left out: {name!r:.40} = {choices!r:.80}")
 
-    def _take_text(self, name: Any, text: Any) -> None:
+    def _take_text(self, name: object, text: object) -> None:
         lines = [text] if isinstance(text, str) else text
         if name == NOTE and isinstance(lines, list) and all(isinstance(line, str) for line in lines):
             self._found.note = "\n".join([*([self._found.note] if self._found.note else []), *lines])
@@ -310,19 +351,20 @@ class _Reader:
         self,
         kind: str,
         message: str,
-        region: Mapping[str, Any] | None = None,
+        region: Mapping[str, object] | None = None,
         *,
         identity: str | None = None,
         frame: int | None = None,
     ) -> None:
-        if isinstance(region, Mapping) and frame is None and _is_whole(region.get("item_index")):
-            frame = max(0, region["item_index"])
+        page = region.get("item_index") if region is not None else None
+        if frame is None and _is_whole(page):
+            frame = max(0, page)
         problem = ClipProblem(kind=kind, identity=identity, frame=frame, message=message)
         if problem not in self._found.problems:  # a prompt comes twice: as itself and as its label
             self._found.problems.append(problem)
 
 
-def _without_double(pair: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_double(pair: list[Region]) -> list[Region]:
     """In predictions the label's region may leave the mask out: half the bytes, and the page opens the same."""
     brush, label = pair
     return [brush, {**label, "value": {"labels": label["value"]["labels"]}}]
@@ -332,9 +374,13 @@ def _end(intervals: Iterable[Interval]) -> int:
     return max((int(np.ceil(interval.end_s)) for interval in intervals), default=0)
 
 
-def _only_text(values: Any) -> str | None:
+def _fields(received: object) -> Mapping[str, object] | None:
+    return received if isinstance(received, dict) else None
+
+
+def _only_text(values: object) -> str | None:
     return values[0] if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) else None
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

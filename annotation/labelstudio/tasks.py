@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypedDict
 from urllib.parse import quote
 
 from avis_data.annotation.labels.first_labels import flags_note
 from avis_data.annotation.labels.records import ClipTask, RoundKind
-from avis_data.annotation.labelstudio.regions import regions_from_tracks, split_identity
+from avis_data.annotation.labelstudio.regions import Region, regions_from_tracks, split_identity
 from avis_data.records import Clip
 
-__all__ = ["START", "task_labels", "task_of"]
+__all__ = ["START", "NewTask", "task_labels", "task_of"]
 
 START = "start"
 """Name of the prediction that new annotations are filled with."""
@@ -27,10 +27,37 @@ _COLOURS = (
 _HOTKEYS = "12345678"  # 9 and 0 are taken by the marks that every clip has
 
 
-def task_of(
-    clip: Clip, start: ClipTask, *, round_name: str, categories: Sequence[str], media_prefix: str
-) -> dict[str, Any]:
-    """What the server is sent for one clip: `{"data": ..., "predictions": [...]}`.
+class _TaskData(TypedDict):
+    """What a page shows (`configuration.py`) and what a click is answered from (`serve/click_request.py`)."""
+
+    clip_id: str
+    round: str
+    num_seconds: int
+    width: int
+    height: int
+    headline: str
+    hint: str
+    video: str
+    frames: list[str]
+    labels: list[dict[str, str]]
+
+
+class _Prediction(TypedDict):
+    """What a page is filled with."""
+
+    model_version: str
+    result: list[Region]
+
+
+class NewTask(TypedDict):
+    """What the server is sent for one clip."""
+
+    data: _TaskData
+    predictions: list[_Prediction]
+
+
+def task_of(clip: Clip, start: ClipTask, *, round_name: str, categories: Sequence[str], media_prefix: str) -> NewTask:
+    """A clip as a task.
 
     Args:
         clip: from the manifest.
@@ -40,7 +67,7 @@ def task_of(
         media_prefix: from the root of the server's local files to the workspace, "" or `name/`.
     """
     folder = f"{media_prefix}clips/{clip.clip_id}"
-    data = {
+    data: _TaskData = {
         "clip_id": clip.clip_id,
         "round": round_name,
         "num_seconds": clip.num_seconds,
@@ -53,7 +80,7 @@ def task_of(
         "labels": task_labels(clip.categories, [track.identity for track in start.tracks], categories),
     }
     regions = regions_from_tracks(start.tracks, off_screen=start.off_screen, silence=start.silence)
-    predictions = [{"model_version": START, "result": regions}] if regions else []
+    predictions: list[_Prediction] = [{"model_version": START, "result": regions}] if regions else []
     return {"data": data, "predictions": predictions}
 
 

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256, record_made
 from avis_data.annotation.labels.records import MaskOrigin
-from avis_data.annotation.labelstudio.regions import mask_regions
+from avis_data.annotation.labelstudio.regions import Region, mask_regions
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, Segmenter
 from avis_data.annotation.serve.box_tracking import moved_box
 from avis_data.annotation.serve.click_request import Click
@@ -25,7 +24,7 @@ from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, encode
 from avis_data.paths import Workspace
 
-__all__ = ["Answerer"]
+__all__ = ["Answerer", "Prediction"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +41,19 @@ class _Answered:
     rle: Rle
     confidence: float
     origin: MaskOrigin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a click gets: the masks as regions of the page."""
+
+    score: float
+    model_version: str
+    result: list[Region]
+
+    def as_dict(self) -> dict[str, object]:
+        """One entry of `results`, as Label Studio wants it."""
+        return dict(self.__dict__)
 
 
 class Answerer:
@@ -63,8 +75,8 @@ class Answerer:
         if self._segmenter.embeds:
             self._embedding(self._stills.read(clip_id, frame))
 
-    def answer(self, click: Click) -> dict[str, Any] | None:
-        """One entry of `results`; None if nothing was found.
+    def answer(self, click: Click) -> Prediction | None:
+        """The masks that a click asks for; None if nothing was found.
 
         Raises:
             DataError: if a still is missing, or of another size than the task says.
@@ -80,7 +92,7 @@ class Answerer:
             for region in mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence)
         ]
         score = min(mask.confidence for mask in found)
-        return {"score": score, "model_version": self.version, "result": regions}
+        return Prediction(score=score, model_version=self.version, result=regions)
 
     def _masks(self, click: Click) -> list[_Answered]:
         still = self._stills.read(click.clip_id, click.frame)

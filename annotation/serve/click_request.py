@@ -7,7 +7,6 @@ Source: specs of Label Studio, §5.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class _TaskData(_Loose):
 
 
 class _Saved(_Loose):
-    result: list[dict[str, Any]] | None = None
+    result: list[dict[str, object]] | None = None
 
 
 class Task(_Loose):
@@ -51,7 +50,7 @@ class Task(_Loose):
     annotations: list[_Saved] = []
     predictions: list[_Saved | int] = []
 
-    def newest_result(self) -> list[dict[str, Any]]:
+    def newest_result(self) -> list[dict[str, object]]:
         """What the person sees, as far as the server has it: the last draft, else annotation, else prediction."""
         for saved in (self.drafts, self.annotations, self.predictions):
             known = [item.result for item in saved if isinstance(item, _Saved) and item.result]
@@ -61,7 +60,7 @@ class Task(_Loose):
 
 
 class _Context(_Loose):
-    result: list[dict[str, Any]] = []
+    result: list[dict[str, object]] = []
 
 
 class _Params(_Loose):
@@ -75,7 +74,7 @@ class PredictBody(_Loose):
     params: _Params | None = None
 
     @property
-    def prompts(self) -> list[dict[str, Any]]:
+    def prompts(self) -> list[dict[str, object]]:
         """Regions of the context; empty when nobody clicked."""
         context = self.params.context if self.params is not None else None
         return context.result if context is not None else []
@@ -131,17 +130,18 @@ def click_of(body: PredictBody) -> Click | None:
     return Click(task, identity, frame, _prompt(mine, task, identity, frame))
 
 
-def _label(region: Mapping[str, Any]) -> str | None:
+def _label(region: Mapping[str, object]) -> str | None:
     value = region.get("value")
     if not isinstance(value, dict):
         return None
     for key in ("labels", "keypointlabels", "rectanglelabels"):
-        if isinstance(value.get(key), list) and value[key] and isinstance(value[key][0], str):
-            return str(value[key][0])
+        names = value.get(key)
+        if isinstance(names, list) and names and isinstance(names[0], str):
+            return names[0]
     return None
 
 
-def _prompt(regions: Sequence[Mapping[str, Any]], task: Task, identity: str, frame: int) -> Prompt:
+def _prompt(regions: Sequence[Mapping[str, object]], task: Task, identity: str, frame: int) -> Prompt:
     inside, outside, box = [], [], None
     for region in regions:
         x, y, width, height = _percent(region, task)
@@ -157,12 +157,14 @@ def _prompt(regions: Sequence[Mapping[str, Any]], task: Task, identity: str, fra
     return Prompt(inside=tuple(inside), outside=tuple(outside), box=box, mask_HW=mask)
 
 
-def _percent(region: Mapping[str, Any], task: Task) -> tuple[float, float, float, float]:
+def _percent(region: Mapping[str, object], task: Task) -> tuple[float, float, float, float]:
     """x, y, width, height in pixels."""
     value = region.get("value")
+    if not isinstance(value, dict):
+        raise DataError(f"a prompt whose place is no numbers: {value!r:.200}")
     try:
-        x, y, width, height = (float(value.get(key, 0.0)) for key in ("x", "y", "width", "height"))  # type: ignore[union-attr]
-    except (AttributeError, TypeError, ValueError):
+        x, y, width, height = (float(value.get(key, 0.0)) for key in ("x", "y", "width", "height"))
+    except (TypeError, ValueError):
         raise DataError(f"a prompt whose place is no numbers: {value!r:.200}") from None
     if not all(-1000 <= part <= 1000 for part in (x, y, width, height)):
         raise DataError(f"a prompt far outside of the still: {value!r:.200}")

@@ -11,9 +11,9 @@ import json
 import logging
 import secrets
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 _USER = "avis-data"
 _MOST_BYTES = 64 * 1024 * 1024
 """A click carries all masks of its task: 2.6 MB for 122 ragged ones."""
-_NOTHING: dict[str, Any] = {"results": []}
 
 
 def create_app(answerer: Answerer, *, token: str) -> FastAPI:
@@ -44,7 +43,7 @@ def create_app(answerer: Answerer, *, token: str) -> FastAPI:
     ahead = AheadOfClicks(answerer.prepare)
 
     @app.middleware("http")
-    async def guard(request: Request, call_next: Any) -> Any:
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         if request.url.path != "/health" and not _is_allowed(request.headers.get("authorization"), token):
             headers = {"WWW-Authenticate": 'Basic realm="avis-data"'}
             return JSONResponse({"error": "a token is needed"}, status_code=401, headers=headers)
@@ -93,10 +92,10 @@ def _predicted(body: PredictBody, answerer: Answerer, ahead: AheadOfClicks) -> J
         logger.warning("clip=%s: %s", data.clip_id, error)
         return _refused(str(error), 422)
     if click is not None:
-        pages = 0 if answer is None else len(answer["result"]) // 2
+        pages = 0 if answer is None else len(answer.result) // 2
         took_ms = 1000 * (time.perf_counter() - began)
         logger.info("clip=%s identity=%s stills=%d ms=%.0f", data.clip_id, click.identity, pages, took_ms)
-    return JSONResponse(_NOTHING if answer is None else {"results": [answer]})
+    return JSONResponse({"results": [] if answer is None else [answer.as_dict()]})
 
 
 async def _limited(request: Request) -> bytes:

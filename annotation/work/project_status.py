@@ -44,25 +44,22 @@ def project_statuses(workspace: Workspace) -> list[ProjectStatus]:
     ]
 
 
-def _status(client: LabelStudio, info: RoundInfo, project: RoundProject, seen: PulledTasks) -> ProjectStatus:
+def _status(client: LabelStudio, info: RoundInfo, project: RoundProject, pulled: PulledTasks) -> ProjectStatus:
     there = client.project(project.project_id) is not None
-    tasks = list(map(_light, client.tasks(project.project_id))) if there else []
-    to_pull = 0
-    for task_id, updated_at, num_done, num_skipped in tasks:
-        before = seen.get(task_id)
-        to_pull += before.updated_at != updated_at if before else bool(num_done or num_skipped)
+    num_tasks = num_done = num_skipped = num_to_pull = 0
+    for task in client.tasks(project.project_id) if there else ():
+        before = pulled.get(task.id)
+        num_tasks += 1
+        num_done += task.num_done > 0
+        num_skipped += task.num_skipped > 0 and not task.num_done
+        num_to_pull += before.updated_at != task.updated_at if before else bool(task.num_done or task.num_skipped)
     return ProjectStatus(
         title=project.title,
         round=info.name,
         annotator=project.annotator,
-        num_tasks=len(tasks),
-        num_done=sum(num_done > 0 for _, _, num_done, _ in tasks),
-        num_skipped=sum(num_skipped > 0 and not num_done for _, _, num_done, num_skipped in tasks),
-        num_to_pull=to_pull,
+        num_tasks=num_tasks,
+        num_done=num_done,
+        num_skipped=num_skipped,
+        num_to_pull=num_to_pull,
         state="deleted" if not there else "closed" if info.closed_at else "open",
     )
-
-
-def _light(task: dict[str, object]) -> tuple[int, str, int, int]:
-    num_done, num_skipped = task.get("total_annotations") or 0, task.get("cancelled_annotations") or 0
-    return int(str(task["id"])), str(task["updated_at"]), int(str(num_done)), int(str(num_skipped))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tqdm import tqdm
 
@@ -13,13 +12,13 @@ from avis_data.annotation.labels.records import ClipProblem, Revision, RoundInfo
 from avis_data.annotation.labels.store import keep_received
 from avis_data.annotation.labels.tables import update_tables
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+from avis_data.annotation.labelstudio.annotations import Context, labels_from_annotation
+from avis_data.annotation.labelstudio.answers import ServerAnnotation, ServerTask
 from avis_data.annotation.labelstudio.client import LabelStudio, ServerFault
 from avis_data.annotation.labelstudio.configuration import label_config, same_config
 from avis_data.annotation.labelstudio.settings import connect
-from avis_data.annotation.work.normalise import Context, normalise
 from avis_data.annotation.work.pulled_tasks import PulledTask, PulledTasks
 from avis_data.errors import ConfigError
-from avis_data.io import canonical_json
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.records import Clip
@@ -137,47 +136,44 @@ class _Puller:
         self._faults = 0
 
     def pull(self, info: RoundInfo) -> None:
-        with PulledTasks(self._labels.workspace, info.name) as seen:
+        with PulledTasks(self._labels.workspace, info.name) as pulled:
             for project in info.projects:
-                self._pull_project(info, project, seen)
+                self._pull_project(info, project, pulled)
 
-    def _pull_project(self, info: RoundInfo, project: RoundProject, seen: PulledTasks) -> None:
+    def _pull_project(self, info: RoundInfo, project: RoundProject, pulled: PulledTasks) -> None:
         settings = self._client.project(project.project_id)
         if settings is None:
             self._report.warnings.append(f"{project.title}: the project was deleted on the server; what we have stays")
             return
-        if not same_config(label_config(info.kind), str(settings.get("label_config"))):
+        if not same_config(label_config(info.kind), settings.label_config):
             hint = "avis-data annotate serve or push puts it back; what people drew in it is read as far as it goes"
             self._report.warnings.append(
                 f"{project.title}: its labelling configuration was edited on the server; {hint}"
             )
         there = set()
         for task in self._client.tasks(project.project_id):
-            there.add(task["id"])
-            self._pull_task(info, project, task, seen)
-        self._note_deleted(info, project, there, seen)
+            there.add(task.id)
+            self._pull_task(info, project, task, pulled)
+        self._note_deleted(info, project, there, pulled)
 
-    def _pull_task(self, info: RoundInfo, project: RoundProject, task: Mapping[str, Any], seen: PulledTasks) -> None:
+    def _pull_task(self, info: RoundInfo, project: RoundProject, task: ServerTask, pulled: PulledTasks) -> None:
         self._report.num_tasks += 1
-        task_id, updated_at, clip_id = task["id"], str(task["updated_at"]), str(task["data"].get("clip_id"))
-        before = seen.get(task_id)
-        untouched = not task.get("total_annotations") and not task.get("cancelled_annotations")
-        is_same = before is not None and before.updated_at == updated_at and not before.deleted
-        if (is_same and not self._force) or (before is None and untouched):
+        clip_id, before = task.clip_id, pulled.get(task.id)
+        is_same = before is not None and before.updated_at == task.updated_at and not before.deleted
+        if (is_same and not self._force) or (before is None and not task.num_done and not task.num_skipped):
             self._report.num_unchanged += 1
         elif clip_id not in self._labels.clips:
             self._report.warnings.append(
-                f"{project.title}: task {task_id} is of no clip of this workspace: {clip_id:.64}"
+                f"{project.title}: task {task.id} is of no clip of this workspace: {clip_id:.64}"
             )
         else:
             try:
-                skipped = bool(task.get("cancelled_annotations"))
-                self._take(info, project, task_id, self._labels.clips[clip_id], skipped=skipped)
+                self._take(info, project, task, self._labels.clips[clip_id])
             except ServerFault as fault:
                 self._note_fault(f"{info.name}/{clip_id}", fault)
                 return
             self._faults = 0
-            seen.note(task_id, PulledTask(project.project_id, clip_id, updated_at))
+            pulled.note(task.id, PulledTask(project.project_id, clip_id, task.updated_at))
         self._on_task(clip_id)
 
     def _note_fault(self, where: str, fault: ServerFault) -> None:
@@ -186,29 +182,29 @@ class _Puller:
         if self._faults >= _FAULTS_IN_A_ROW:
             raise fault
 
-    def _take(self, info: RoundInfo, project: RoundProject, task_id: int, clip: Clip, *, skipped: bool) -> None:
-        annotations = self._client.annotations(task_id, skipped=skipped)
+    def _take(self, info: RoundInfo, project: RoundProject, task: ServerTask, clip: Clip) -> None:
+        annotations = self._client.annotations(task.id, skipped=task.num_skipped > 0)
         if annotations is None:
             return  # deleted this very moment: the next pull tells
-        received = {entry["id"]: self._received(info, project, task_id, clip, entry) for entry in annotations}
+        received = {entry.id: self._received(info, project, task.id, clip, entry) for entry in annotations}
         self._report.num_received += len(received)
-        newest: dict[str, dict[str, Any]] = {}
+        newest: dict[str, ServerAnnotation] = {}
         for entry in sorted(annotations, key=_standing):
-            newest[self._client.email(int(entry["completed_by"]))] = entry
+            newest[self._client.email(entry.completed_by)] = entry
         for annotator, entry in newest.items():
-            others = [e["id"] for e in annotations if e["completed_by"] == entry["completed_by"] and e is not entry]
-            self._label(info, project, clip, annotator, entry, received[entry["id"]], others)
-        self._withdraw(info, task_id, clip, set(newest))
+            others = [e.id for e in annotations if e.completed_by == entry.completed_by and e is not entry]
+            self._label(info, project, clip, annotator, entry, received[entry.id], others)
+        self._withdraw(info, task.id, clip, set(newest))
 
     def _received(
-        self, info: RoundInfo, project: RoundProject, task_id: int, clip: Clip, entry: dict[str, Any]
+        self, info: RoundInfo, project: RoundProject, task_id: int, clip: Clip, entry: ServerAnnotation
     ) -> Revision:
-        path = keep_received(self._labels.workspace, info.name, clip.clip_id, int(entry["id"]), canonical_json(entry))
+        path = keep_received(self._labels.workspace, info.name, clip.clip_id, entry.id, entry.text)
         return Revision(
             project_id=project.project_id,
             task_id=task_id,
-            annotation_id=entry["id"],
-            updated_at=str(entry["updated_at"]),
+            annotation_id=entry.id,
+            updated_at=entry.updated_at,
             file=self._labels.workspace.relative(path),
         )
 
@@ -218,7 +214,7 @@ class _Puller:
         project: RoundProject,
         clip: Clip,
         annotator: str,
-        entry: Mapping[str, Any],
+        entry: ServerAnnotation,
         revision: Revision,
         others: Sequence[int],
     ) -> None:
@@ -229,9 +225,8 @@ class _Puller:
             pushed=self._labels.pushed(info.name, clip.clip_id, project.annotator),
             made=made_masks(self._labels.workspace, clip.clip_id),
         )
-        changed_by = entry.get("updated_by")
-        updated_by = self._client.email(int(changed_by)) if changed_by else None
-        found = normalise(
+        updated_by = self._client.email(entry.updated_by) if entry.updated_by else None
+        found = labels_from_annotation(
             entry,
             context,
             annotator=annotator,
@@ -249,20 +244,20 @@ class _Puller:
                 self._labels.withdraw(old)
                 self._report.withdrawn.append((info.name, clip.clip_id, old.annotator))
 
-    def _note_deleted(self, info: RoundInfo, project: RoundProject, there: set[int], seen: PulledTasks) -> None:
-        for task_id, task in list(seen.items()):
+    def _note_deleted(self, info: RoundInfo, project: RoundProject, there: set[int], pulled: PulledTasks) -> None:
+        for task_id, task in list(pulled.items()):
             gone = task.project_id == project.project_id and task_id not in there
             if gone and not task.deleted and not self._client.has_task(task_id):
                 message = (
                     f"{project.title}: the task of {task.clip_id} was deleted on the server; what was pulled stays"
                 )
                 self._report.warnings.append(message)
-                seen.note(task_id, PulledTask(task.project_id, task.clip_id, task.updated_at, True))
+                pulled.note(task_id, PulledTask(task.project_id, task.clip_id, task.updated_at, True))
 
 
-def _standing(entry: Mapping[str, Any]) -> tuple[bool, str, int]:
+def _standing(entry: ServerAnnotation) -> tuple[bool, str, int]:
     """Of two annotations of one person the last in this order counts: one that was not skipped, the newest."""
-    return not entry.get("was_cancelled"), str(entry["updated_at"]), int(entry["id"])
+    return not entry.was_cancelled, entry.updated_at, entry.id
 
 
 def _several(others: Sequence[int], project: RoundProject, annotator: str) -> list[ClipProblem]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from avis_data.annotation.labels.records import ClipTask
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import ensure_round_project
 from avis_data.annotation.labelstudio.settings import ServerSettings
-from avis_data.annotation.labelstudio.tasks import START, task_of
+from avis_data.annotation.labelstudio.tasks import START, NewTask, task_of
 from avis_data.errors import DataError
 
 __all__ = ["PushReport", "push_round"]
@@ -102,13 +101,12 @@ def _held(client: LabelStudio, project_id: int, report: PushReport) -> tuple[set
     Of doubles those that nobody has worked on are removed, but for the oldest.
     """
     is_filled = False
-    by_clip: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    by_clip: dict[str, list[tuple[int, bool]]] = defaultdict(list)
     for task in client.tasks(project_id):
-        small = {name: task.get(name) for name in ("id", "total_annotations", "cancelled_annotations", "drafts")}
-        by_clip[str(task["data"].get("clip_id"))].append(small)
-        is_filled = is_filled or bool(task.get("total_predictions"))
+        by_clip[task.clip_id].append((task.id, task.is_touched))
+        is_filled = is_filled or bool(task.total_predictions)
     for tasks in by_clip.values():
-        untouched = [task["id"] for task in tasks if not any(value for name, value in task.items() if name != "id")]
+        untouched = [task_id for task_id, is_touched in tasks if not is_touched]
         spare = untouched if len(untouched) < len(tasks) else untouched[1:]
         for task_id in spare:
             client.delete_task(task_id)
@@ -136,7 +134,7 @@ def _tasks(
     round_name: str,
     annotator: str | None,
     settings: ServerSettings,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, NewTask]]:
     categories = labels.categories
     for start in starts:
         clip = labels.clips.get(start.clip_id)
@@ -147,8 +145,8 @@ def _tasks(
         yield clip.clip_id, task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
 
 
-def _batches(tasks: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[Sequence[tuple[str, dict[str, Any]]]]:
-    batch: list[tuple[str, dict[str, Any]]] = []
+def _batches(tasks: Iterable[tuple[str, NewTask]]) -> Iterator[Sequence[tuple[str, NewTask]]]:
+    batch: list[tuple[str, NewTask]] = []
     size = 0
     for clip_id, task in tasks:
         batch.append((clip_id, task))

@@ -60,8 +60,8 @@ class Studio:
         """Project and task of somebody's clip in a round."""
         (project,) = [item for item in read_round(self.workspace, round_name).projects if item.annotator == person]
         for task in LabelStudio(self.server.url, self.server.token).tasks(project.project_id):
-            if task["data"]["clip_id"] == clip_id:
-                return project.project_id, task["id"]
+            if task.clip_id == clip_id:
+                return project.project_id, task.id
         raise AssertionError(f"{person} has no task of {clip_id} in {round_name}")
 
     def labelled(self, round_name: str, clip_id: str) -> LabelledClip:
@@ -253,7 +253,7 @@ def test_every_configuration_opens(studio: Studio, browser: Browser, kind: Round
     client.import_tasks(project, [{"data": data}])
     (task,) = client.tasks(project)
     with signed_in(browser, studio.server.url, email=studio.server.email, password=studio.server.password) as page:
-        page.open(project, task["id"])
+        page.open(project, task.id)
         text = page.text()
         for word in ("A clip", "a hint", "dog_1", "off-screen"):
             assert word in text

@@ -48,8 +48,8 @@ def task_ids(client: LabelStudio, workspace: Workspace, *, annotator: str | None
     (project,) = [project for project in info.projects if project.annotator == annotator]
     found: dict[str, int] = {}
     for task in client.tasks(project.project_id):
-        assert task["data"]["clip_id"] not in found, f"{task['data']['clip_id']} is there twice"
-        found[task["data"]["clip_id"]] = task["id"]
+        assert task.clip_id not in found, f"{task.clip_id} is there twice"
+        found[task.clip_id] = task.id
     return found
 
 
@@ -63,7 +63,7 @@ def submit(
     client: LabelStudio, task_id: int, regions: Sequence[dict[str, Any]], choice: str = "done", **more: Any
 ) -> int:
     """Submit a task; gives the annotation's id."""
-    return int(client.annotate(task_id, [*regions, verdict(choice)], lead_time=12.0, **more)["id"])
+    return client.annotate(task_id, [*regions, verdict(choice)], lead_time=12.0, **more)
 
 
 def labelled(workspace: Workspace, round_name: str = "draft") -> dict[tuple[str, str], LabelledClip]:

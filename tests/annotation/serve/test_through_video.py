@@ -70,7 +70,7 @@ def answered(workspace: Workspace, clip_id: str, track: YtvisTrack) -> dict[int,
     answer = Answerer(workspace, GrabCut(), cache).answer(click)
     assert answer is not None
     shares = {}
-    for region in answer["result"]:
+    for region in answer.result:
         if region["type"] == "brush":
             found = decode_brush(region["value"]["rle"], height=HEIGHT, width=WIDTH)
             mask = track.masks[region["item_index"]]

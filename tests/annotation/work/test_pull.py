@@ -178,8 +178,8 @@ def test_foreign_tasks_and_a_deleted_project(label_studio: TestServer) -> None:
     push(workspace)
     (project,) = read_round(workspace, "draft").projects
     task = next(client.tasks(project.project_id))
-    client.import_tasks(project.project_id, [{"data": task["data"] | {"clip_id": "../../etc"}}])
-    foreign = max(task["id"] for task in client.tasks(project.project_id))
+    client.import_tasks(project.project_id, [{"data": task.data | {"clip_id": "../../etc"}}])
+    foreign = max(task.id for task in client.tasks(project.project_id))
     submit(client, foreign, drawn())
     (warning,) = pull_rounds(WorkspaceLabels(workspace), client).warnings
     assert "no clip of this workspace: ../../etc" in warning

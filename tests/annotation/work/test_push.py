@@ -56,8 +56,10 @@ def test_the_page_holds_what_is_known(label_studio: TestServer) -> None:
         ("labels", "dog_1.00001"),
     }
     assert task["data"]["labels"][0]["value"] == "dog_1" and task["data"]["num_seconds"] == 3
-    settings = label_studio.client().project(project.project_id)
-    assert settings is not None and settings["model_version"] == prediction["model_version"]
+    found = label_studio.client().project(project.project_id)
+    assert found is not None
+    settings = found.settings
+    assert settings["model_version"] == prediction["model_version"]
     assert same_config(label_config(RoundKind.DRAFT), settings["label_config"])
     assert "Who sounds, and when" in settings["expert_instruction"] and settings["show_instruction"]
 
@@ -122,9 +124,9 @@ def test_an_answer_that_got_lost_leaves_no_doubles(label_studio: TestServer) -> 
     push(workspace, clip_ids=["c0"])
     project_id = read_round(workspace, "draft").projects[0].project_id
     client = label_studio.client()
-    tasks = [{"data": task["data"]} for task in client.tasks(project_id)]
+    tasks = [{"data": task.data} for task in client.tasks(project_id)]
     client.import_tasks(project_id, tasks * 2)
-    worked_on = sorted(task["id"] for task in client.tasks(project_id))[-1]
+    worked_on = sorted(task.id for task in client.tasks(project_id))[-1]
     submit(client, worked_on, [])
     (part,) = push(workspace).parts
     assert (part["num_added"], part["num_doubles_removed"]) == (2, 2)

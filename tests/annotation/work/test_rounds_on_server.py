@@ -56,7 +56,7 @@ class Person:
     def tasks(self, workspace: Workspace, round_name: str) -> dict[str, int]:
         """Clip to task, in this person's project."""
         (project,) = [item for item in read_round(workspace, round_name).projects if item.annotator == self.email]
-        found = [(task["data"]["clip_id"], task["id"]) for task in self.client.tasks(project.project_id)]
+        found = [(task.clip_id, task.id) for task in self.client.tasks(project.project_id)]
         assert len(found) == len(dict(found)), "a clip is there twice"
         return dict(found)
 
@@ -231,7 +231,7 @@ def test_killed_while_starting_it_is_completed_and_nothing_is_doubled(
     assert {place.remarks for place in WorkspaceLabels(workspace).places()} == {()}
     for project in read_round(workspace, "review").projects:
         settings = rev.client.project(project.project_id)
-        assert settings is not None and settings["model_version"] == START, "else the pages are empty"
+        assert settings is not None and settings.settings["model_version"] == START, "else the pages are empty"
 
 
 def dies_at(patch: pytest.MonkeyPatch, moment: str) -> None:

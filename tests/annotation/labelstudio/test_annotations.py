@@ -18,8 +18,9 @@ from avis_data.annotation.labels.records import (
     Verdict,
 )
 from avis_data.annotation.labels.states import states
+from avis_data.annotation.labelstudio.annotations import Context, labels_from_annotation
+from avis_data.annotation.labelstudio.answers import ServerAnnotation
 from avis_data.annotation.labelstudio.regions import mask_regions, regions_from_tracks, sounding_region
-from avis_data.annotation.work.normalise import Context, normalise
 from avis_data.masks.rle import Rle, encode
 from avis_data.records import Clip, SoundState, State
 
@@ -77,8 +78,10 @@ def said(
         pushed=ClipTask(clip_id="c1", tracks=tuple(start)) if start else None,
         made={made.sha256: made},
     )
-    annotation = {"result": result} | of_annotation
-    return normalise(annotation, context, annotator="bob@x", updated_by=None, revision=None)
+    entry = {"id": 1, "completed_by": 1, "updated_at": "2026-01-01", "result": result} | of_annotation
+    return labels_from_annotation(
+        ServerAnnotation.of(entry), context, annotator="bob@x", updated_by=None, revision=None
+    )
 
 
 def choice(value: str, name: str = "verdict") -> dict[str, Any]:

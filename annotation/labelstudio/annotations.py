@@ -1,10 +1,9 @@
-"""One annotation as received, to what one person said of a clip: tracks, states, makers of masks, what looks wrong."""
+"""One annotation of the server to what one person said of a clip: tracks, states, makers of masks, what looks wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256
 from avis_data.annotation.labels.records import (
@@ -19,12 +18,13 @@ from avis_data.annotation.labels.records import (
 )
 from avis_data.annotation.labels.rounds import round_kind
 from avis_data.annotation.labels.states import heard_seconds, states
+from avis_data.annotation.labelstudio.answers import ServerAnnotation
 from avis_data.annotation.labelstudio.configuration import VERDICTS
 from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, split_identity
 from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
 from avis_data.records import Clip
 
-__all__ = ["Context", "normalise"]
+__all__ = ["Context", "labels_from_annotation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,8 @@ class Context:
     """By hash, the masks that engines made for this clip."""
 
 
-def normalise(
-    annotation: Mapping[str, Any],
+def labels_from_annotation(
+    annotation: ServerAnnotation,
     context: Context,
     *,
     annotator: str,
@@ -64,16 +64,15 @@ def normalise(
         revision: where it is from.
         problems: found before.
     """
-    clip = context.clip
-    result = annotation.get("result")
+    clip, result = context.clip, annotation.result
     read = read_result(
         result if isinstance(result, list) else [],
         num_seconds=clip.num_seconds,
         height=clip.height,
         width=clip.width,
     )
-    skipped = annotation.get("was_cancelled") is True
-    lead_time_s = _number(annotation.get("lead_time"))
+    skipped = annotation.was_cancelled is True
+    lead_time_s = _number(annotation.lead_time)
     tracks = _tracks(read, context, updated_by or annotator, lead_time_s)
     found = [*problems, *read.problems, *_track_problems(tracks, context), *_verdict_problems(read, context, skipped)]
     return LabelledClip(
@@ -186,6 +185,7 @@ def _verdict_problems(read: ReadResult, context: Context, skipped: bool) -> list
     return []
 
 
-def _number(value: Any) -> float | None:
-    is_time = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
-    return float(value) if is_time else None
+def _number(value: object) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9:
+        return float(value)
+    return None
