@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from avis_data import __version__
 from avis_data.errors import DataError, Reason, ToolError
+from avis_data.format_numbers import WORKSPACE
 from avis_data.io import sha256_file
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ CREATE TABLE IF NOT EXISTS runs (
     started_at TEXT NOT NULL, finished_at TEXT, outcome TEXT
 );
 """
-_FORMAT = 1
-"""Raised when the tables change; a ledger of another format is refused instead of misread."""
 
 
 class Output(NamedTuple):
@@ -159,17 +158,16 @@ class Ledger:
             read_only: nothing on the disk is changed; an absent file is an empty ledger.
 
         Raises:
-            DataError: if the file is no ledger, or one of a newer version of the tool.
+            DataError: if the file is no ledger, or the workspace is of another format than this version's.
             ToolError: if it cannot be opened: no rights, a full disk, in use for too long.
         """
         try:
             self._db = _connected_to_read(path) if read_only else _connected(path)
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, _FORMAT):
-                raise DataError(f"{path}: ledger format {found}, this version reads {_FORMAT}", hint="update avis-data")
-            if found == 0:
-                self._db.executescript(_SCHEMA)
-                self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+            if _is_empty(self._db):
+                # In one transaction: tables without a number would be those of an older version.
+                self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {WORKSPACE.number}; COMMIT;")
+            number = self._db.execute("PRAGMA user_version").fetchone()[0]
+            WORKSPACE.check(number or None, path.parent)
         except sqlite3.OperationalError as error:
             hint = "look at the rights of the folder and at the free space of the disk"
             raise ToolError(f"{path}: the ledger cannot be opened: {error}", hint=hint) from None
@@ -399,7 +397,15 @@ def _connected_to_read(path: Path) -> sqlite3.Connection:
     # Without its -wal file nobody has the ledger open, and it can be read without files beside it, in any folder.
     in_use = path.with_name(f"{path.name}-wal").exists()
     mode = "mode=ro" if in_use else "immutable=1"
-    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", timeout=30.0, isolation_level=None, uri=True)
+    db = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", timeout=30.0, isolation_level=None, uri=True)
+    if not _is_empty(db):
+        return db
+    db.close()  # a command was killed, or is at work, before it wrote anything
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
 
 
 def _now() -> str:

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 
 from avis_data.config import config_from_yaml, validated
 from avis_data.errors import ConfigError
+from avis_data.format_numbers import what_is
 from avis_data.io import write_text
+from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.records import Fps, FrameAt, Record
 
@@ -127,12 +129,15 @@ def load_recipe(workspace: Workspace) -> Recipe:
 
     Raises:
         ConfigError: if the folder is no workspace, with the command that makes it one.
+        DataError: if the workspace is of another format than this version's.
+        ProblemsError: with every bad key.
     """
     if not workspace.recipe.exists():
         raise ConfigError(
-            f"{workspace.root}: no workspace (no recipe.yaml)",
+            f"{workspace.root}: no workspace (no recipe.yaml); {what_is(workspace.root)}",
             hint="avis-data init --recipe aviseg, or avis-data fetch --list videos.csv",
         )
+    Ledger(workspace.ledger, read_only=True).close()  # which has the number of the format, and checks it
     return config_from_yaml(workspace.recipe, Recipe)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avis_data.errors import DataError
+from avis_data.format_numbers import check_export, what_is
 from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
@@ -46,7 +47,7 @@ def truth_files(path: Path) -> list[Path]:
     """The truth files of a dataset: PATH itself, or `train.json`, `val.json`, `test.json` in it, those there are.
 
     Raises:
-        DataError: if there is nothing of that name, or a folder without any of them.
+        DataError: if there is nothing of that name, a folder without any of them, or an export of another format.
     """
     if path.is_file():
         return [path]
@@ -55,7 +56,8 @@ def truth_files(path: Path) -> list[Path]:
     found = [path / f"{split}.json" for split in SPLITS if (path / f"{split}.json").is_file()]
     if not found:
         hint = "give the folder that has them, or one truth file"
-        raise DataError(f"{path}: there is no train.json, val.json or test.json", hint=hint)
+        raise DataError(f"{path}: there is no train.json, val.json or test.json; {what_is(path)}", hint=hint)
+    check_export(path)
     return found
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from avis_data.errors import DataError
+from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import read_json, sha256_file, sha256_text
 from avis_data.quality.findings import Findings, Severity
 
-__all__ = ["CERTIFICATE", "FILE_LIST", "check_published"]
+__all__ = ["FILE_LIST", "check_published"]
 
-CERTIFICATE = "certificate.json"
 FILE_LIST = "files.sha256"
 
 _ERROR = Severity.ERROR

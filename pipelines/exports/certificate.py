@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from avis_data import __version__
 from avis_data.features.store import bucket, part_name
+from avis_data.format_numbers import EXPORT
 from avis_data.io import sha256_text
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs
@@ -19,7 +20,6 @@ from avis_data.splits import Assignment, balance_report
 
 __all__ = ["certificate", "clip_origin", "common_parts", "count_splits", "embedding_origins", "file_list"]
 
-_FORMAT = 1
 _ORDER = (
     *("certificate", "tool", "format", "masks", "key", "recipe", "fps", "counts", "files", "split", "frame_at"),
     *("sound", "embeddings", "truth", "rights", "clips"),
@@ -81,7 +81,7 @@ def common_parts(
     """What the certificate of an export in any format says; arguments as of `certificate`."""
     fps = inputs.recipe.extract.fps
     return {
-        "certificate": _FORMAT,
+        "certificate": EXPORT.number,
         "tool": {"name": "avis-data", "version": __version__},
         "format": dataset_format,
         "key": key,

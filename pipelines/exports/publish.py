@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from avis_data import __version__
 from avis_data.errors import ConfigError, DataError
+from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import (
     TEMPORARY_PREFIX,
     atomic_dir,
@@ -27,7 +28,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.certificate import file_list
 from avis_data.pipelines.exports.inputs import ExportInputs
-from avis_data.quality.published import CERTIFICATE, FILE_LIST
+from avis_data.quality.published import FILE_LIST
 from avis_data.recipe import load_recipe
 from avis_data.splits import Assignment, balance_report
 

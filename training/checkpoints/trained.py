@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avis_data.config import apply_settings
 from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
+from avis_data.format_numbers import check_run
 from avis_data.training.checkpoints.start_weights import LoadReport, load_into, read_start_weights
 from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
 from avis_data.training.registry import model_entry
@@ -46,12 +47,13 @@ def weights_file(path: Path) -> Path:
     """The weights that are meant: a file itself; of the folder of a run the best ones, else the last.
 
     Raises:
-        DataError: if there is nothing of that name, or the folder has no weights.
+        DataError: if there is nothing of that name, or the folder is no run, one of another format, or has no weights.
     """
     if not path.is_dir():
         if not path.is_file():
             raise DataError(f"{path}: no such file or folder")
         return path
+    check_run(path)
     last = sorted((path / "checkpoints").glob("[0-9]*/model.safetensors"))
     for found in [path / "best.safetensors", *reversed(last)]:
         if found.is_file():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from avis_data.errors import DataError
+from avis_data.format_numbers import check_export, what_is
 from avis_data.formats.avsbench import NUM_FRAMES, AvsbenchClip, AvsbenchName, clip_paths, folder_of
 
 __all__ = ["AvsFiles", "AvsLayout", "LayoutName", "open_layout"]
@@ -68,10 +69,12 @@ def open_layout(root: Path) -> AvsLayout:
     folders = [root, root / "Single-source", root / "Multi-sources"]
     found = [opened for folder in folders for opened in _opened(folder)]
     if not found:
-        raise DataError(f"{root}: is no AVSBench dataset", hint=_HINT)
+        raise DataError(f"{root}: is no AVSBench dataset; {what_is(root)}", hint=_HINT)
     if len(found) > 1:
         tables = " and ".join(str(layout.table.relative_to(root)) for layout in found)
         raise DataError(f"{root}: holds several datasets ({tables})", hint=f"--data {found[0].table.parent}")
+    for folder in (root, root.parent):  # one of the two folders of an export, or all of it
+        check_export(folder)
     return found[0]
 
 

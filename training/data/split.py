@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.format_numbers import check_export, what_is
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle, area
 from avis_data.media.stills import open_still
@@ -118,12 +119,13 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
         audio: which audio files are needed; None for a model without audio.
 
     Raises:
-        DataError: if the folder has not the layout.
+        DataError: if the folder has not the layout, or is an export of another format.
         ProblemsError: with every missing still, every audio file that cannot be used, every category id outside.
     """
     truth, folder = root / f"{split}.json", root / split
     if not truth.is_file():
-        raise DataError(f"{root}: there is no {split}.json", hint=_LAYOUT)
+        raise DataError(f"{root}: there is no {split}.json; {what_is(root)}", hint=_LAYOUT)
+    check_export(root)
     if not (folder / "JPEGImages").is_dir():
         raise DataError(f"{folder}: there is no folder JPEGImages", hint=_LAYOUT)
     dataset = read_ytvis(truth)

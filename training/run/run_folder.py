@@ -1,6 +1,7 @@
 """What a training run keeps on disk, each file whole or not there.
 
 ```
+RUN/run.json                  the number of this format, and the version that began the run
 RUN/config.yaml               the resolved config
 RUN/log.jsonl                 a line every `loop.log_every` iterations, and one for each validation
 RUN/tensorboard/              the same for TensorBoard, where that package is installed
@@ -25,7 +26,9 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avis_data import __version__
 from avis_data.errors import BusyError, ConfigError, DataError
+from avis_data.format_numbers import RUN, RUN_FILE
 from avis_data.io import (
     TEMPORARY_PREFIX,
     atomic_dir,
@@ -111,7 +114,8 @@ class RunFolder:
             raise ConfigError(f"{self.root}: holds a run already", hint="go on with --resume, or choose another --out")
 
     def write_config(self, config: RunConfig) -> None:
-        """Keep the resolved config."""
+        """Keep the resolved config, beside the number of the run's format."""
+        write_json(self.root / RUN_FILE, {"format": RUN.number, "tool": f"avis-data {__version__}"})
         write_text(self.config, yaml.safe_dump(config_values(config), sort_keys=False))
 
     def checkpoint(self, iteration: int) -> Path:

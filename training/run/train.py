@@ -10,6 +10,7 @@ from pathlib import Path
 
 from avis_data.config import apply_settings
 from avis_data.errors import ConfigError, DataError
+from avis_data.format_numbers import check_run
 from avis_data.training.checkpoints.trained import load_initial
 from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
 from avis_data.training.registry import model_entry
@@ -98,6 +99,7 @@ def resolved_config(
         ProblemsError: with every bad key.
     """
     if resumed is not None:
+        check_run(resumed)
         file = RunFolder(resumed).config
         if not file.is_file():
             raise DataError(f"{resumed}: holds no run (no config.yaml)", hint="start without --resume")
