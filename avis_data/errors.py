@@ -106,6 +106,10 @@ class AvisError(Exception):
         """For `--json`."""
         return {"error": super().__str__(), "hint": self.hint, "exit_code": int(self.exit_code)}
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: what is wrong, and not where in our code it was found."""
+        return f"{type(self).__name__}: {self}".splitlines()
+
 
 class ConfigError(AvisError):
     """The command line, a recipe or a config does not say something that can be done."""

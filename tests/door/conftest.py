@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +35,3 @@ def beside_example(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def clips(example: Path) -> avis.ClipSet:
     """The clips of the export."""
     return avis.open(example / "exports" / "ytvis")
-
-
-os.environ.setdefault("MPLBACKEND", "agg")
