@@ -14,8 +14,8 @@ from avis_data.errors import ConfigError
 if TYPE_CHECKING:
     from avis_data.metrics.bootstrap import Interval
     from avis_data.metrics.comparison import Difference
+    from avis_data.metrics.counting import Mode
     from avis_data.metrics.files import FileEvaluation
-    from avis_data.metrics.video_stats import Mode
     from avis_data.quality import ValidationReport
     from avis_data.quality.stats import SplitStats
 
@@ -134,7 +134,7 @@ def evaluate(
 
     Args:
         predictions: a result file.
-        truth: the clips that were predicted, all of one split, or their truth file.
+        truth: clips of one split, all of it or a part, or a truth file.
         mode: `aviseg_compat` is what the public code computes, `strict` what the papers describe; `both`, `ytvis`
             (the YouTube-VIS API), `all`. See docs/metrics.md for which to publish.
         bootstrap: draws of videos for intervals; None: no intervals.
@@ -220,29 +220,16 @@ def compare(
 def _evaluated(
     predictions: Path, truth: ClipSet | str | Path, mode: ModeName, *, lenient: bool, workers: int
 ) -> FileEvaluation:
+    from avis_data.metrics.counting import modes_named
     from avis_data.metrics.files import evaluate_files
-    from avis_data.metrics.video_stats import modes_named
 
     if mode not in get_args(ModeName):
         raise ConfigError(f"no mode {mode!r}; there are: {', '.join(get_args(ModeName))}")
     file, chosen = (truth_file(truth), truth) if isinstance(truth, ClipSet) else (Path(truth), None)
     if file.is_dir():
         raise ConfigError(f"{file}: is a folder; predictions are of one split", hint=f"{file / 'test.json'}")
-    if chosen is not None:
-        _check_whole(chosen, file)
-    return evaluate_files(file, predictions, modes=modes_named(mode), lenient=lenient, workers=workers)
-
-
-def _check_whole(clips: ClipSet, file: Path) -> None:
-    """Figures of a part of a split would be taken for those of the split."""
-    from avis_data.formats.ytvis import read_ytvis
-
-    known, chosen = {video.name for video in read_ytvis(file).videos}, set(clips.ids)
-    if known != chosen:
-        raise ConfigError(
-            f"{file}: has {len(known)} clips, the set only {len(chosen)} of them",
-            hint="avis.write_ytvis(clips.dataset(), FILE) makes a truth file of a part",
-        )
+    only = None if chosen is None else frozenset(chosen.ids)
+    return evaluate_files(file, predictions, modes=modes_named(mode), lenient=lenient, workers=workers, only=only)
 
 
 def _clip_set(clips: ClipSet | str | Path) -> ClipSet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,18 @@ def evaluate_files(
     variants: Sequence[Variant] = (),
     lenient: bool = False,
     workers: int = 1,
+    only: Container[str] | None = None,
 ) -> FileEvaluation:
     """As `evaluate_avis`, of a YouTube-VIS style truth file and a result file.
+
+    Args:
+        truth: `{"categories": [...], "videos": [...], "annotations": [...]}`.
+        predictions: a list of predicted tracks.
+        modes: whose definitions.
+        variants: deviations of `aviseg_compat`.
+        lenient: leave out bad entries instead of refusing the file.
+        workers: processes; the result is the same with any number.
+        only: the names of the videos to measure, first parts of their file names; None: all.
 
     Raises:
         DataError: if a file is missing, not JSON or of another form.
@@ -50,6 +60,8 @@ def evaluate_files(
     source = read_evaluation(truth, predictions, official_input=Variant.OFFICIAL_INPUT in variants)
     if not source.videos and not source.problems:
         raise DataError(f"{truth}: videos: the list is empty, there is nothing to evaluate")
+    if only is not None:
+        source.videos = [video for video in source.videos if video.name.split("/")[0] in only]
     result = measure_all(
         source.videos,
         categories=source.categories,

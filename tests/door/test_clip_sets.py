@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_perfect_predictions_are_the_truth(clips: avis.ClipSet, example: Path) -
     result = avis.evaluate(example / "results.json", test, mode="strict", bootstrap=20)
     assert "strict" in str(result) and result.intervals is not None
     assert all(track.score is None for clip in test for track in clip.tracks)
+
+
+def test_a_part_of_a_split_is_evaluated_alone(clips: avis.ClipSet, example: Path, tmp_path: Path) -> None:
+    """As if the others were in neither file."""
+    test, chosen = clips.split("test"), clips.split("test")[1:]
+    entries = json.loads((example / "results.json").read_text())
+    entries[-1]["segmentations"] = entries[-1]["segmentations"][::-1]
+    (tmp_path / "results.json").write_text(json.dumps(entries))
+    kept = [entry for entry in entries if entry["video_id"] == chosen[0].video_id]
+    (tmp_path / "kept.json").write_text(json.dumps(kept))
+    alone = avis.evaluate(tmp_path / "kept.json", avis.write_ytvis(tmp_path / "truth.json", chosen.dataset()))
+    assert avis.evaluate(tmp_path / "results.json", chosen).figures == alone.figures
+    assert avis.evaluate(tmp_path / "results.json", test).figures != alone.figures
 
 
 def test_pictures_show_themselves(clips: avis.ClipSet, tmp_path: Path) -> None:
