@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch is there: workers share the cores, and test networks are tiny
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: what the tests start would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
