@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from avis_data.config import apply_settings, validated
 from avis_data.errors import ConfigError, Problem, ProblemsError
+from avis_data.metrics.table import headline_names
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.loading import DataConfig
 from avis_data.training.models.inference import PredictOptions
@@ -67,8 +68,8 @@ class ValidationConfig:
     """Iterations between validations, and one at the end; 0: never."""
     split: Literal["val", "test"] = "val"
     """On which split; `test` repeats what some published runs did, and is said with the result."""
-    metric: Literal["mAP", "HOTA", "FSLA", "mIoU", "F"] = "mAP"
-    """Strict metric by which the best weights are kept; of masks (`avs`) mIoU or F, of tracks one of the others."""
+    metric: str = "mAP"
+    """Strict figure by which the best weights are kept: a headline of `metrics.table`, of tracks or of masks."""
     clips: _Count | None = None
     """Only so many clips, the first ones; null: all."""
     draw_every: _CountOrZero = 4000
@@ -248,11 +249,11 @@ def _check_clips(config: RunConfig, where: str) -> None:
 def _check_together(config: RunConfig, where: str) -> None:
     if isinstance(config.data, DataConfig):
         _check_clips(config, where)
-    of_masks = model_entry(config.model_name).task == "avs"
-    if (config.validation.metric in ("mIoU", "F")) != of_masks:
+    metrics = headline_names(model_entry(config.model_name).task)
+    if config.validation.metric not in metrics:
         raise ConfigError(
             f"{where}: validation.metric is {config.validation.metric}, which {config.model_name} is not measured by",
-            hint=f"--set validation.metric={'mIoU' if of_masks else 'mAP'}",
+            hint=f"--set validation.metric={metrics[0]}",
         )
     passes = config.loop.accumulate
     if config.data.batch % passes:

@@ -12,7 +12,8 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.metrics.avs import AvsResult, evaluate_avs
 from avis_data.metrics.avs_files import AvsPair, load_avs_clip, load_avss_clip, pair_clips
 from avis_data.metrics.avss import AvssResult, evaluate_avss
-from avis_data.metrics.table import MASK_FIGURES
+from avis_data.metrics.counting import Rank
+from avis_data.metrics.table import MASK_FIGURES, mask_values
 from avis_data.metrics.tables import percent, text_table
 
 __all__ = ["AvsEvaluation", "avs_json", "avs_table", "evaluate_avs_files"]
@@ -96,11 +97,8 @@ def avs_table(found: AvsEvaluation) -> str:
         ]
         if result.reference is not None:
             note = f"as the reference, groups of {result.reference.clips_per_group} clip(s)"
-            rows += [
-                [f"{figure.name}_reference", percent(getattr(result.reference, figure.field)), note]
-                for figure in MASK_FIGURES
-                if hasattr(result.reference, figure.field)
-            ]
+            found_there = mask_values(result.reference, Rank.FULL)
+            rows += [[f"{name}_reference", percent(value), note] for name, value in found_there.items()]
         table = text_table(["metric, %", "value", "of"], rows)
     else:
         own, reference = result.as_dict(), result.as_dict()["reference"]

@@ -6,7 +6,7 @@ of another package comes in by an entry point in the group `avis_data.figures`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +24,8 @@ __all__ = [
     "countings_of",
     "figures_of",
     "headline_names",
+    "headline_score",
+    "mask_values",
     "most_telling_first",
     "pools_of",
 ]
@@ -130,6 +132,29 @@ def headline_names(task: str) -> list[str]:
     if task == "avs":
         return [figure.name for figure in MASK_FIGURES if figure.rank <= Rank.HEADLINE]
     return [figure.called for figure in figures_of(Mode.STRICT, Rank.HEADLINE)]
+
+
+def headline_score(name: str, values: Mapping[str, float | None]) -> float:
+    """A headline figure as a score, the higher the better; nothing to measure counts as the worst share.
+
+    Args:
+        name: one of `headline_names`.
+        values: what a validation found, by the same names.
+    """
+    value = values[name]
+    lower_is_better = [f.called for f in figures_of(Mode.STRICT, Rank.HEADLINE) if not f.higher_is_better]
+    if name in lower_is_better:
+        return -1.0 if value is None else -value
+    return value or 0.0
+
+
+def mask_values(result: object, rank: Rank) -> dict[str, float | None]:
+    """The figures of masks that an `AvsResult`, `AvsReference` or `AvssFigures` has, those that are shown at a rank."""
+    return {
+        figure.name: getattr(result, figure.field)
+        for figure in MASK_FIGURES
+        if figure.rank <= rank and hasattr(result, figure.field)
+    }
 
 
 def pools_of(videos: Sequence[VideoStats], drawn: Drawn, figures: Iterable[Figure[Any]]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from avis_data.metrics.bootstrap import Interval
 from avis_data.metrics.comparison import Difference
-from avis_data.metrics.counting import MEANINGS, Figure, Mode
+from avis_data.metrics.counting import MEANINGS, Figure, Mode, Rank
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.metrics.files import FileEvaluation
-from avis_data.metrics.table import FIGURES, figures_of
+from avis_data.metrics.table import FIGURES, MASK_FIGURES, figures_of
 
-__all__ = ["comparison_table", "evaluation_table", "percent", "text_table"]
+__all__ = ["comparison_table", "evaluation_table", "headline_text", "percent", "text_table"]
 
 
 def percent(value: float | None) -> str:
@@ -47,6 +47,14 @@ def comparison_table(differences: Mapping[Mode, Mapping[str, Difference | None]]
         ]
         blocks.append(text_table([f"{mode}, %", "A", "B", "B - A", "interval", "p", "verdict"], cells))
     return "\n\n".join([*blocks, f"A: {names[0]}\nB: {names[1]}"])
+
+
+def headline_text(values: Mapping[str, float | None]) -> str:
+    """What a validation found in one line, by the names that training uses: `mAP 12.3, HOTA 34.5, FSLA 56.7`."""
+    tracks = [figure for figure in figures_of(Mode.STRICT, Rank.HEADLINE) if figure.called in values]
+    masks = [figure for figure in MASK_FIGURES if figure.rank <= Rank.HEADLINE and figure.name in values]
+    texts = [f"{figure.called} {figure.text(values[figure.called] or 0.0, digits=1)}" for figure in tracks]
+    return ", ".join([*texts, *(f"{figure.name} {100 * (values[figure.name] or 0.0):.1f}" for figure in masks)])
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

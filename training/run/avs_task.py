@@ -20,6 +20,8 @@ from avis_data.errors import AvisError, DataError
 from avis_data.io import atomic_path
 from avis_data.metrics.avs import AvsClip, AvsFrames, measure_avs, summarise_avs
 from avis_data.metrics.avss import AvssClip, AvssSums, measure_avss, summarise_avss
+from avis_data.metrics.counting import Rank
+from avis_data.metrics.table import mask_values
 from avis_data.training.config import RunConfig
 from avis_data.training.data.avsbench import (
     AvsClipSource,
@@ -160,22 +162,13 @@ def _measured(
 def _figures(measured: Sequence[Any]) -> Figures:
     if isinstance(measured[0], AvssSums):
         result = summarise_avss(measured)
-        own, theirs = result.figures, result.reference
-        return {
-            "strict": {"mIoU": own.miou, "F": own.fscore, "mIoU_foreground": own.miou_foreground},
-            "reference": {"mIoU": theirs.miou, "F": theirs.fscore},
-        }
+        return _by_mode(result.figures, result.reference)
     binary = summarise_avs(measured, clips_per_group=_CLIPS_PER_GROUP)
-    assert binary.reference is not None
-    return {
-        "strict": {
-            "mIoU": binary.miou,
-            "F": binary.fscore,
-            "mIoU_object": binary.miou_object,
-            "mIoU_no_object": binary.miou_no_object,
-        },
-        "reference": {"mIoU": binary.reference.miou, "F": binary.reference.fscore},
-    }
+    return _by_mode(binary, binary.reference)
+
+
+def _by_mode(own: object, reference: object) -> Figures:
+    return {"strict": mask_values(own, Rank.OVERVIEW), "reference": mask_values(reference, Rank.HEADLINE)}
 
 
 def _sheet(split: AvsSplit, clip: AvsFiles, predicted: NDArray[np.generic], config: RunConfig) -> Image.Image:

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
+from avis_data.metrics.table import headline_score
 from avis_data.training.checkpoints.trained import build_model, load_exactly, weights_metadata
 from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import TrainingBatch
@@ -265,7 +266,7 @@ class Trainer:
 
     def _validate(self, val: Split) -> Figures:
         figures = self.task.validate(self.model, val, self.config, self.processes, self.device)
-        score = figures["strict"][self.config.validation.metric] or 0.0
+        score = headline_score(self.config.validation.metric, figures["strict"])
         if self.state.best_score is None or score > self.state.best_score:
             self.state = replace(self.state, best_score=score, best_iteration=self.state.iteration)
             if self.processes.is_first:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from avis_data.metrics.tables import headline_text
 from avis_data.training.run.distributed import Processes
 from avis_data.training.run.run_folder import RunFolder
 from avis_data.training.run.validation import Figures
@@ -83,10 +84,7 @@ class TrainingLog:
         if not self._shown:
             return
         self._folder.append_log({"iteration": iteration, "validation": figures})
-        strict = figures["strict"]
-        names = [name for name in ("mAP", "HOTA", "FSLA", "mIoU", "F") if name in strict]
-        shown = ", ".join(f"{name} {100 * (strict[name] or 0.0):.1f}" for name in names)
-        self._say(f"iteration {iteration}: validation, strict: {shown}")
+        self._say(f"iteration {iteration}: validation, strict: {headline_text(figures['strict'])}")
         for mode, values in figures.items():
             for name, value in values.items():
                 self._plot(f"validation.{mode}/{name}", value, iteration)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from avis_data.errors import ToolError
-from avis_data.metrics import Mode, ModeResult, TrackInput, VideoInput, evaluate_avis
+from avis_data.metrics import Mode, ModeResult, Rank, TrackInput, VideoInput, evaluate_avis
+from avis_data.metrics.table import figures_of
 from avis_data.report.sheet import write_sheet
 from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import PredictedTrack
@@ -20,7 +20,7 @@ from avis_data.training.data.split import DatasetClip, SplitData
 from avis_data.training.predict.visualize import predicted_view, true_view
 from avis_data.training.run.distributed import Processes
 
-__all__ = ["Figures", "draw_samples", "evaluating", "figures_of", "predict_clip", "telling_memory", "validate_model"]
+__all__ = ["Figures", "draw_samples", "evaluating", "measured", "predict_clip", "telling_memory", "validate_model"]
 
 _DRAWN_SECONDS = 20
 
@@ -74,17 +74,16 @@ def validate_model(
     clips = split.clips[: config.validation.clips]
     with evaluating(model):
         found = processes.spread(len(clips), lambda n: predict_clip(model, split, clips[n], config, device))
-    return figures_of(split, clips, found)
+    return measured(split, clips, found)
 
 
-def figures_of(split: SplitData, clips: Sequence[DatasetClip], tracks: Sequence[Sequence[PredictedTrack]]) -> Figures:
+def measured(split: SplitData, clips: Sequence[DatasetClip], tracks: Sequence[Sequence[PredictedTrack]]) -> Figures:
     """The main metrics of predictions, `strict` and `aviseg_compat`."""
     ids = {track.label + 1 for row in tracks for track in row} | {track.label + 1 for c in clips for track in c.tracks}
     categories = {number: f"class {number}" for number in sorted(ids)} | split.categories
     videos = [_video(clip, row) for clip, row in zip(clips, tracks, strict=True)]
     result = evaluate_avis(videos, categories=categories, modes=[Mode.STRICT, Mode.COMPAT])
-    modes: Mapping[str, ModeResult | None] = {"strict": result.strict, "aviseg_compat": result.aviseg_compat}
-    return {name: _main_figures(mode) for name, mode in modes.items() if mode is not None}
+    return {str(mode): _overview(found) for mode, found in result.modes.items()}
 
 
 def draw_samples(
@@ -119,7 +118,5 @@ def _video(clip: DatasetClip, tracks: Sequence[PredictedTrack]) -> VideoInput:
     )
 
 
-def _main_figures(result: ModeResult) -> dict[str, float | None]:
-    values: dict[str, Any] = result.as_dict()
-    names = ("FSLA", "FSLAn", "FSLAs", "FSLAm", "HOTA", "DetA", "AssA")
-    return {"mAP": values["AP_all"], "AP50": values["AP50"], **{name: values[name] for name in names}}
+def _overview(result: ModeResult) -> dict[str, float | None]:
+    return {figure.called: result.figures[figure.name] for figure in figures_of(result.mode, Rank.OVERVIEW)}

@@ -285,7 +285,7 @@ def test_runs_and_their_masks_measure_alike(
         "--pred",
         out,
         *classes,
-        "--json",
+        "--out",
         tmp_path / "figures.json",
     )
     assert ran.code == 0, ran.err
