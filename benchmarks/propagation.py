@@ -24,7 +24,7 @@ from pycocotools import mask as coco_mask
 
 from avis_data.annotation.labels.records import Flag
 from avis_data.annotation.propagation.carry import Arrival, CarriedClip, carry
-from avis_data.annotation.propagation.engines import load_carrier
+from avis_data.annotation.propagation.engines import find_engine, load_carrier
 from avis_data.annotation.propagation.flags import flags_of
 from avis_data.annotation.propagation.footage import Footage
 from avis_data.cli.main import main as avis_data
@@ -116,8 +116,8 @@ def measure(dataset: Path, engine: str, weights: Path | None, fps: int, drawn: i
     if not truth:
         return []
     chosen = {name: {frame: masks[frame] for frame in choice(masks, drawn)} for name, masks in truth.items()}
-    footage = Footage(workspace, clip, videos[clip.video_id], fps=fps)
-    carried = carry(load_carrier(engine, weights), footage, chosen, num_frames=clip.num_frames)
+    footage = Footage.of_clip(workspace, clip, videos[clip.video_id], fps=fps)
+    carried = carry(load_carrier(find_engine(engine, weights)), footage, chosen, num_frames=clip.num_frames)
     flagged = flagged_stills(flags_of(carried, chosen), carried)
     return [
         still_of(

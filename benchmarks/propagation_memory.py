@@ -110,7 +110,7 @@ def measure(folder: Path, seconds: int) -> str:
     mask[20:80, 20:100] = True
     started = time.monotonic()
     drawn = {"thing_1": {seconds // 2: encode(mask)}}
-    carry(OpticalFlow(), Footage(Workspace(folder), clip, video, fps=6), drawn, num_frames=seconds)
+    carry(OpticalFlow(), Footage.of_clip(Workspace(folder), clip, video, fps=6), drawn, num_frames=seconds)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return f"{peak_mb:.1f} {time.monotonic() - started:.1f}"
 

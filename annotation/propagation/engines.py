@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from avis_data.annotation.propagation.carrier import Carrier
@@ -9,14 +11,24 @@ from avis_data.annotation.segmenters.engines import weights_sha256
 from avis_data.errors import ConfigError, ToolError
 from avis_data.weights import find
 
-__all__ = ["ENGINES", "load_carrier"]
+__all__ = ["ENGINES", "FoundEngine", "find_engine", "load_carrier"]
 
 ENGINES = ("optical-flow", "sam2")
 """`optical-flow` needs no weights."""
 
 
-def load_carrier(engine: str, weights: Path | None) -> Carrier:
-    """An engine, on the GPU where there is one and it can use it.
+@dataclass(frozen=True, kw_only=True)
+class FoundEngine:
+    """An engine that is there with its weights, and is not loaded yet."""
+
+    name: str
+    version: int
+    weights: Path | None
+    weights_sha256: str | None
+
+
+def find_engine(engine: str, weights: Path | None) -> FoundEngine:
+    """An engine and its weights, without loading them.
 
     Args:
         engine: one of `ENGINES`.
@@ -24,7 +36,6 @@ def load_carrier(engine: str, weights: Path | None) -> Carrier:
 
     Raises:
         ConfigError: if there is no such engine, or weights are missing or too many.
-        DataError: if the weights are not of that engine.
         ToolError: if its packages are missing.
     """
     if engine not in ENGINES:
@@ -36,12 +47,31 @@ def load_carrier(engine: str, weights: Path | None) -> Carrier:
     return _sam2(weights if weights is not None else _registered())
 
 
-def _optical_flow() -> Carrier:
+def load_carrier(found: FoundEngine) -> Carrier:
+    """An engine, on the GPU where there is one and it can use it.
+
+    Raises:
+        DataError: if the weights are not of that engine.
+    """
+    if found.weights is None or found.weights_sha256 is None:
+        from avis_data.annotation.propagation.optical_flow import OpticalFlow
+
+        return OpticalFlow()
+    import torch
+
+    from avis_data.annotation.propagation.sam2_video import load_sam2_video
+
+    torch.set_num_threads(os.cpu_count() or 1)  # a worker begins with one; here one clip is to have them all
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return load_sam2_video(found.weights, weights_sha256=found.weights_sha256, device=device)
+
+
+def _optical_flow() -> FoundEngine:
     try:
         from avis_data.annotation.propagation.optical_flow import OpticalFlow
     except ImportError as error:
         raise ToolError(f"OpenCV is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
-    return OpticalFlow()
+    return FoundEngine(name=OpticalFlow.name, version=OpticalFlow.version, weights=None, weights_sha256=None)
 
 
 def _registered() -> Path:
@@ -52,14 +82,13 @@ def _registered() -> Path:
     return Path(entry.path)
 
 
-def _sam2(weights: Path) -> Carrier:
+def _sam2(weights: Path) -> FoundEngine:
     if not weights.exists():
         raise ConfigError(f"{weights}: no such folder of weights")
     try:
-        import torch
-
-        from avis_data.annotation.propagation.sam2_video import load_sam2_video
+        from avis_data.annotation.propagation.sam2_video import Sam2Video
     except ImportError as error:
         raise ToolError(f"a package is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return load_sam2_video(weights, weights_sha256=weights_sha256(weights), device=device)
+    return FoundEngine(
+        name="sam2", version=Sam2Video.version, weights=weights.resolve(), weights_sha256=weights_sha256(weights)
+    )

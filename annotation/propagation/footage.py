@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,9 @@ from PIL import Image
 from avis_data.errors import ItemError, Reason
 from avis_data.media.pictures import stream_pictures
 from avis_data.paths import Workspace
-from avis_data.records import Clip, Video
+from avis_data.records import Clip, FrameAt, Video, VideoStream
 
-__all__ = ["Footage", "Shot"]
+__all__ = ["Footage", "OnClock", "Shot", "pictures_per_second"]
 
 _WINDOW_BYTES = 192 << 20
 """Of decoded pictures held at once on the way backwards; 72 s of 6 pictures a second at 640 x 360."""
@@ -29,15 +31,50 @@ class Shot:
     picture_HW3: NDArray[np.uint8]
 
 
+class OnClock(Protocol):
+    """How the stills of a clip lie in its source; a `Clip` is one."""
+
+    @property
+    def start_s(self) -> float:
+        """Where it begins in the source."""
+
+    @property
+    def frame_at(self) -> FrameAt | None:
+        """Which instant of its period a still shows."""
+
+    @property
+    def width(self) -> int:
+        """Of the stills, in pixels."""
+
+    @property
+    def height(self) -> int:
+        """Of the stills, in pixels."""
+
+
 class Footage:
     """A clip's pictures, read as they are asked for; what is held does not grow with the length of the clip."""
 
-    def __init__(self, workspace: Workspace, clip: Clip, video: Video | None, *, fps: int) -> None:
-        """`video` is its source; without it, or if the file has gone, there are the stills only."""
-        self._workspace, self._clip = workspace, clip
-        self._video = video if video is not None and _is_there(workspace, video) else None
-        self._between = min(fps, round(self._video.media.fps)) if self._video and self._video.media else 1
-        self._between = max(1, self._between)
+    def __init__(
+        self, frames: Path, clip: OnClock, source: Path | None, media: VideoStream | None, *, fps: int
+    ) -> None:
+        """Know where the pictures are; nothing is read yet.
+
+        Args:
+            frames: the folder of the stills.
+            clip: how they lie in the source.
+            source: the video; None: there are the stills only.
+            media: what it holds.
+            fps: pictures per second to look at, at most.
+        """
+        self._frames, self._clip, self._source, self._media = frames, clip, source, media
+        self._between = 1 if source is None else pictures_per_second(media, fps)
+
+    @classmethod
+    def of_clip(cls, workspace: Workspace, clip: Clip, video: Video | None, *, fps: int) -> Footage:
+        """That of a clip of the manifest; without its source, or if the file has gone, there are the stills only."""
+        there = video is not None and video.media is not None and (workspace.root / video.path).is_file()
+        source, media = (workspace.root / video.path, video.media) if video is not None and there else (None, None)
+        return cls(workspace.clip_dir(clip.clip_id) / "frames", clip, source, media, fps=fps)
 
     @property
     def fps(self) -> int:
@@ -63,11 +100,11 @@ class Footage:
         if first == last:
             yield self._still(first)
             return
-        video, clip = self._video, self._clip
-        assert video is not None and video.media is not None and clip.frame_at is not None
+        clip = self._clip
+        assert self._source is not None and self._media is not None and clip.frame_at is not None
         pictures = stream_pictures(
-            self._workspace.root / video.path,
-            video.media,
+            self._source,
+            self._media,
             start_s=clip.start_s,
             first=first,
             last=last,
@@ -95,14 +132,15 @@ class Footage:
             end = begin
 
     def _still(self, frame: int) -> Shot:
-        path = self._workspace.frame(self._clip.clip_id, frame)
+        path = self._frames / f"{frame:05d}.jpg"
         try:
             with Image.open(path) as picture:
                 return Shot(frame=frame, picture_HW3=np.asarray(picture.convert("RGB")))
         except OSError as error:
-            message = f"{self._workspace.relative(path)} cannot be read ({error}); avis-data extract makes it again"
+            message = f"{'/'.join(path.parts[-4:])} cannot be read ({error}); avis-data extract makes it again"
             raise ItemError(message, reason=Reason.TORN_INPUT) from None
 
 
-def _is_there(workspace: Workspace, video: Video) -> bool:
-    return video.media is not None and (workspace.root / video.path).is_file()
+def pictures_per_second(media: VideoStream | None, fps: int) -> int:
+    """How many of a video are looked at, if it is asked for `fps`: not more than it has; 1: the stills only."""
+    return max(1, min(fps, round(media.fps))) if media is not None else 1

@@ -49,7 +49,7 @@ class Footages:
             logger.warning("manifests cannot be read, so boxes go from still to still error=%s", error)
             return None
         clip = clips.get(clip_id)
-        found = Footage(self._workspace, clip, videos.get(clip.video_id), fps=_FPS) if clip else None
+        found = Footage.of_clip(self._workspace, clip, videos.get(clip.video_id), fps=_FPS) if clip else None
         return found if found is not None and found.fps > 1 else None
 
     def _records(self, *_stamps: int) -> tuple[dict[str, Clip], dict[str, Video]]:

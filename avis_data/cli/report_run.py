@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from avis_data.pipelines.engine.planner import Plan
     from avis_data.pipelines.engine.runner import StageReport
 
-__all__ = ["human_bytes", "human_time", "say_plans", "say_report", "say_reports"]
+__all__ = ["human_bytes", "human_time", "say_plans", "say_report", "say_reports", "say_trouble"]
 
 
 def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
@@ -63,6 +63,11 @@ def say_report(report: StageReport, *, again: str) -> None:
     if report.waiting:
         parts.append(f"{report.waiting} wait for the stage before")
     click.echo(f"{report.stage:9} {', '.join(parts)}{_nothing_to_do(report.plan)} [{human_time(report.wall_s)}]")
+    say_trouble(report, again=again)
+
+
+def say_trouble(report: StageReport, *, again: str) -> None:
+    """Print on stderr why a stage ended early, or where its failures are told."""
     if report.stopped:
         click.echo(f"{report.stage:9} stopped: {report.stopped}", err=True)
     elif report.failed or report.failed_before:

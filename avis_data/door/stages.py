@@ -21,7 +21,7 @@ def stages() -> list[str]:
 
     Example:
         >>> avis.stages()
-        ['fetch', 'extract', 'preview', 'embed']
+        ['fetch', 'extract', 'preview', 'embed', 'propagate']
     """
     from avis_data.pipelines.stages import STAGES
 

@@ -128,7 +128,7 @@ def clip_of(noisy_video: Path, tmp_path: Path) -> tuple[Workspace, Clip, Video]:
 def test_backwards_is_forwards_reversed_whatever_the_window(
     clip_of: tuple[Workspace, Clip, Video], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    footage = Footage(*clip_of, fps=6)
+    footage = Footage.of_clip(*clip_of, fps=6)
     forwards = list(footage.shots(0, SECONDS - 1))
     assert [shot.frame for shot in forwards if shot.frame is not None] == list(range(SECONDS))
     for window_bytes in (1, 2 * 6 * 160 * 120 * 3, 1 << 30):
@@ -142,14 +142,14 @@ def test_backwards_is_forwards_reversed_whatever_the_window(
 def test_without_the_source_there_are_the_stills(clip_of: tuple[Workspace, Clip, Video]) -> None:
     workspace, clip, video = clip_of
     (workspace.source_dir() / "v.mp4").unlink()
-    footage = Footage(workspace, clip, video, fps=6)
+    footage = Footage.of_clip(workspace, clip, video, fps=6)
     assert footage.fps == 1
     assert [shot.frame for shot in footage.shots(1, 3, backward=True)] == [3, 2, 1]
-    assert Footage(workspace, clip, None, fps=6).fps == 1
+    assert Footage.of_clip(workspace, clip, None, fps=6).fps == 1
 
 
 def test_a_torn_still_is_an_item_error(clip_of: tuple[Workspace, Clip, Video]) -> None:
     workspace, clip, _ = clip_of
     workspace.frame("c", 2).write_bytes(b"no picture")
     with pytest.raises(ItemError, match="00002"):
-        list(Footage(workspace, clip, None, fps=1).shots(0, 4))
+        list(Footage.of_clip(workspace, clip, None, fps=1).shots(0, 4))

@@ -212,7 +212,7 @@ def test_a_broken_source_is_recorded_and_the_others_go_on(
     assert state_of(report) == {scenes[0].clip_id: "failed", scenes[1].clip_id: "done"}
     with Ledger(workspace.ledger, read_only=True) as ledger:
         entry = ledger.entries("propagate")[scenes[0].clip_id]
-    assert entry.state == "failed" and entry.reason in ("bad_media", "not_media")
+    assert entry.state == "failed" and entry.reason == "torn_input"
     kept = read_prelabels(workspace, scenes[0].clip_id)
     assert kept is not None and kept.source == "test"
     source.unlink()  # removed after extraction, as a recipe may ask for: then the stills must do
@@ -290,3 +290,75 @@ def test_the_printed_summary_names_pages(
     assert f"{scenes[0].clip_id}: done" in out and "1 done, 1 nothing drawn" in out
     labels = read_prelabels(workspace, scenes[0].clip_id)
     assert labels is not None and bool(labels.flags) == ("Look first at: page" in out)
+
+
+def test_it_is_a_stage_like_the_others(
+    workspace: Workspace, scenes: list[SceneLabels], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for scene in scenes:
+        give_prelabels(workspace, scene)
+    first, second = sorted(scene.clip_id for scene in scenes)
+    assert "propagate" not in stages_of_status(capsys)
+    assert state_of(run(capsys, "--limit", "1")) == {first: "done"}
+    source = next(workspace.source_dir().glob(f"{scenes[1].video_id}.*"))
+    whole = source.read_bytes()
+    source.write_bytes(whole[:5000])
+    assert state_of(run(capsys, "--workers", "2", code=4)) == {first: "unchanged", second: "failed"}
+    row = stages_of_status(capsys)["propagate"]
+    assert (row["done"], row["failed"], row["wanted"]) == (1, {"torn_input": 1}, 2)
+    source.write_bytes(whole)
+    assert state_of(run(capsys, "--retry-failed")) == {first: "unchanged", second: "done"}
+    row = stages_of_status(capsys)["propagate"]
+    assert (row["done"], row["stale"], row["to_do"], row["failed"]) == (2, 0, 0, {})
+
+
+def test_masks_over_other_stills_are_stale(
+    workspace: Workspace, scenes: list[SceneLabels], capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_prelabels(workspace, scenes[0])
+    run(capsys)
+    text = workspace.recipe.read_text()
+    workspace.recipe.write_text(text.replace("frame_at: mid", "frame_at: start"))
+    assert main(["extract", "-j", "1"]) == 0
+    row = stages_of_status(capsys)["propagate"]
+    assert (row["done"], row["stale"], row["to_do"]) == (0, 1, 1)
+
+
+def test_a_kill_before_the_ledger_costs_no_drawn_mask(
+    workspace: Workspace, scenes: list[SceneLabels], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = give_prelabels(workspace, scenes[0])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "commit_done", killed)
+        assert main(["propagate"]) == 130
+    after = read_prelabels(workspace, labels.clip_id)
+    assert after is not None and {mask for track in labels.tracks for mask in track.masks} <= {
+        mask for track in after.tracks for mask in track.masks
+    }
+    assert state_of(run(capsys, "--clips", labels.clip_id)) == {labels.clip_id: "done"}
+    carried = [mask for track in after.tracks for mask in track.masks if mask.origin is MaskOrigin.PROPAGATED]
+    known = made_masks(workspace, labels.clip_id)
+    assert carried and all(mask_sha256(Rle(mask.height, mask.width, mask.counts)) in known for mask in carried)
+    assert not any((workspace.tmp / "propagate").rglob("*.json"))
+
+
+def test_a_damaged_file_of_labels_fails_its_clip_only(
+    workspace: Workspace, scenes: list[SceneLabels], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for scene in scenes:
+        give_prelabels(workspace, scene)
+    broken, whole = (scene.clip_id for scene in scenes)
+    prelabels_path(workspace, broken).write_text("{")
+    assert state_of(run(capsys, code=4)) == {broken: "failed", whole: "done"}
+    give_prelabels(workspace, scenes[0])
+    assert state_of(run(capsys)) == {broken: "done", whole: "unchanged"}
+
+
+def stages_of_status(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
+    capsys.readouterr()
+    assert main(["status", "--json"]) == 0
+    return {stage["stage"]: stage for stage in json.loads(capsys.readouterr().out)["stages"]}

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from avis_data.annotation.propagation.engines import load_carrier  # noqa: E402
+from avis_data.annotation.propagation.engines import find_engine, load_carrier  # noqa: E402
 from avis_data.annotation.propagation.sam2_video import Sam2Video, load_sam2_video  # noqa: E402
 from avis_data.annotation.segmenters.pictures import Frame  # noqa: E402
 from avis_data.errors import ConfigError, DataError  # noqa: E402
@@ -97,11 +97,11 @@ def test_objects_come_later_and_a_cut_begins_anew(model: object) -> None:
 
 def test_weights_come_from_a_folder_and_their_hash_is_kept(model: object, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "tiny")  # type: ignore[attr-defined]
-    carrier = load_carrier("sam2", tmp_path / "tiny")
+    carrier = load_carrier(find_engine("sam2", tmp_path / "tiny"))
     assert carrier.name == "sam2" and carrier.weights_sha256 is not None and len(carrier.weights_sha256) == 64
     (tmp_path / "tiny" / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(DataError):
-        load_carrier("sam2", tmp_path / "tiny")
+        load_carrier(find_engine("sam2", tmp_path / "tiny"))
     with pytest.raises(DataError, match="Hugging Face"):
         load_sam2_video(tmp_path / "none.pt", weights_sha256="0" * 64, device=torch.device("cpu"))
 
@@ -109,8 +109,8 @@ def test_weights_come_from_a_folder_and_their_hash_is_kept(model: object, tmp_pa
 def test_wrong_choices_say_what_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path))
     with pytest.raises(ConfigError, match="optical-flow, sam2"):
-        load_carrier("xmem", None)
+        load_carrier(find_engine("xmem", None))
     with pytest.raises(ConfigError, match="needs its weights"):
-        load_carrier("sam2", None)
+        load_carrier(find_engine("sam2", None))
     with pytest.raises(ConfigError, match="no weights"):
-        load_carrier("optical-flow", tmp_path)
+        load_carrier(find_engine("optical-flow", tmp_path))
