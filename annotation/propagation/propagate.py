@@ -115,9 +115,9 @@ class PropagateStage:
         return {**self.__dict__, "_carrier": None}  # each worker loads its own
 
     def timeout_s(self, record: Record) -> float:
-        """Ten minutes, and ten seconds for each object on each picture: much more than it takes without a GPU."""
+        """Ten minutes, and half a minute for each object on each picture: more than it takes without a GPU."""
         assert isinstance(record, PropagateRequest)
-        return 600.0 + 10.0 * record.num_frames * record.video_fps * len(record.tracks)
+        return 600.0 + 30.0 * record.num_frames * record.video_fps * len(record.tracks)
 
     def run(self, bench: Workbench) -> PropagateFacts:
         """Write `<clip_id>.json`, the pre-labels, and the lines of the masks that were made.
