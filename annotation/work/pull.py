@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -23,10 +24,27 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.records import Clip
 
-__all__ = ["PullReport", "pull_rounds", "pull_workspace"]
+__all__ = ["FoundProblem", "Labelling", "PullReport", "pull_rounds", "pull_workspace"]
 
 _FAULTS_IN_A_ROW = 3
 """So many tasks that the server breaks down over, one after the other: it is down, and asking on is of no use."""
+
+
+class Labelling(NamedTuple):
+    """Who labelled which clip in which round."""
+
+    round: str
+    clip_id: str
+    annotator: str
+    """E-mail."""
+
+
+class FoundProblem(NamedTuple):
+    """What a person should look at in the labels of a clip."""
+
+    round: str
+    clip_id: str
+    problem: ClipProblem
 
 
 @dataclass
@@ -37,12 +55,11 @@ class PullReport:
     num_unchanged: int = 0
     num_received: int = 0
     """Annotations of tasks that are new or changed."""
-    labelled: list[tuple[str, str, str]] = field(default_factory=list)
-    """Round, clip and e-mail of what was made anew."""
-    withdrawn: list[tuple[str, str, str]] = field(default_factory=list)
-    """The same, of annotations that somebody deleted: what was received stays, the labels do not count any more."""
-    problems: list[tuple[str, str, ClipProblem]] = field(default_factory=list)
-    """Round, clip and what a person should look at."""
+    labelled: list[Labelling] = field(default_factory=list)
+    """Labels that were made anew."""
+    withdrawn: list[Labelling] = field(default_factory=list)
+    """Annotations that somebody deleted: what was received stays, the labels do not count any more."""
+    problems: list[FoundProblem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """Of projects: deleted tasks, edited configurations."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -54,10 +71,10 @@ class PullReport:
             "tasks": self.num_tasks,
             "unchanged": self.num_unchanged,
             "received": self.num_received,
-            "labelled": [dict(zip(("round", "clip_id", "annotator"), item, strict=True)) for item in self.labelled],
-            "withdrawn": [dict(zip(("round", "clip_id", "annotator"), item, strict=True)) for item in self.withdrawn],
+            "labelled": [item._asdict() for item in self.labelled],
+            "withdrawn": [item._asdict() for item in self.withdrawn],
             "problems": [
-                {"round": name, "clip_id": clip_id, **problem.model_dump()} for name, clip_id, problem in self.problems
+                {"round": item.round, "clip_id": item.clip_id, **item.problem.model_dump()} for item in self.problems
             ],
             "warnings": self.warnings,
             "failed": self.failed,
@@ -235,14 +252,14 @@ class _Puller:
             problems=_several(others, project, annotator),
         )
         self._labels.keep_labelled(found)
-        self._report.labelled.append((info.name, clip.clip_id, annotator))
-        self._report.problems += [(info.name, clip.clip_id, problem) for problem in found.problems]
+        self._report.labelled.append(Labelling(info.name, clip.clip_id, annotator))
+        self._report.problems += [FoundProblem(info.name, clip.clip_id, problem) for problem in found.problems]
 
     def _withdraw(self, info: RoundInfo, task_id: int, clip: Clip, annotators: set[str]) -> None:
         for old in self._labels.answers(info.name, clip.clip_id):
             if old.revision is not None and old.revision.task_id == task_id and old.annotator not in annotators:
                 self._labels.withdraw(old)
-                self._report.withdrawn.append((info.name, clip.clip_id, old.annotator))
+                self._report.withdrawn.append(Labelling(info.name, clip.clip_id, old.annotator))
 
     def _note_deleted(self, info: RoundInfo, project: RoundProject, there: set[int], pulled: PulledTasks) -> None:
         for task_id, task in list(pulled.items()):

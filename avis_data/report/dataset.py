@@ -141,11 +141,11 @@ def _category_bars(figures: dict[str, SplitStats], total: SplitStats) -> str:
                 for split, split_figures in figures.items()
                 if (of_split := split_figures.categories.get(name))
             ]
-            rows.append((name, share_bar(parts), f"{stats.masks:,} in {stats.videos:,} clips"))
+            rows.append(_bar_row(name, share_bar(parts), f"{stats.masks:,} in {stats.videos:,} clips"))
     absent = [name for name, stats in ranked if not stats.masks]
     note = f'<p class="soft">No masks of: {text(", ".join(absent))}.</p>' if absent else ""
     key = colour_key([(split, _SPLIT_COLOURS.get(split, "var(--other)")) for split in figures])
-    return f"<h2>Masks per category</h2>{key}{_bar_rows(rows)}{note}"
+    return f"<h2>Masks per category</h2>{key}{_bar_list(rows)}{note}"
 
 
 def _source_bars(figures: dict[str, SplitStats]) -> str:
@@ -157,16 +157,16 @@ def _source_bars(figures: dict[str, SplitStats]) -> str:
             (count / max(stats.frames, 1), colour, f"{name}: {count}")
             for count, (name, colour) in zip(counts, names, strict=True)
         ]
-        rows.append((split, share_bar(parts), f"{stats.frames:,} seconds"))
-    return f"<h2>How many sound at once</h2>{colour_key(names)}{_bar_rows(rows)}"
+        rows.append(_bar_row(split, share_bar(parts), f"{stats.frames:,} seconds"))
+    return f"<h2>How many sound at once</h2>{colour_key(names)}{_bar_list(rows)}"
 
 
-def _bar_rows(rows: list[tuple[str, str, str]]) -> str:
-    cells = (
-        f'<span class="name">{text(name)}</span>{bar}<span class="count">{text(count)}</span>'
-        for name, bar, count in rows
-    )
-    return f'<div class="bars">{"".join(cells)}</div>'
+def _bar_row(name: str, bar: str, count: str) -> str:
+    return f'<span class="name">{text(name)}</span>{bar}<span class="count">{text(count)}</span>'
+
+
+def _bar_list(rows: list[str]) -> str:
+    return f'<div class="bars">{"".join(rows)}</div>'
 
 
 def _intro(dataset: DatasetClips, clips: list[ClipView]) -> str:
@@ -184,7 +184,10 @@ def _intro(dataset: DatasetClips, clips: list[ClipView]) -> str:
 
 def _clip(clip: ClipView) -> str:
     colour = _SPLIT_COLOURS.get(clip.split, "var(--other)")
-    items = "".join(_track(number, label, masks) for number, label, masks in _counted(clip))
+    items = "".join(
+        _track(number, track.label, sum(mask is not None for mask in track.masks))
+        for number, track in enumerate(clip.tracks)
+    )
     tracks = f'<ul class="tracks">{items}</ul>' if items else '<p class="soft">Nothing in view sounds.</p>'
     # Short clips take two rows of large stills, long ones rows of ten small ones; both fill the width of the page.
     columns = 10 if len(clip.stills) > 12 else max(4, math.ceil(len(clip.stills) / 2))
@@ -204,10 +207,6 @@ def _clip(clip: ClipView) -> str:
         f'<span class="badge" style="background:{colour}">{text(clip.split)}</span>'
         f'<span class="soft">{len(clip.stills)} seconds</span></div>{pictures}{tracks}</article>'
     )
-
-
-def _counted(clip: ClipView) -> list[tuple[int, str, int]]:
-    return [(k, track.label, sum(mask is not None for mask in track.masks)) for k, track in enumerate(clip.tracks)]
 
 
 def _track(number: int, label: str, num_sounding: int) -> str:
