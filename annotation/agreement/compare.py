@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from avis_data.annotation.labels.matching import Matching, match_tracks
-from avis_data.annotation.labels.records import Interval, LabelledClip, LabelledTrack, Verdict
-from avis_data.masks.rle import Rle, decode
+from avis_data.annotation.labels.records import Interval, LabelledClip, Verdict
+from avis_data.masks.rle import decode
 from avis_data.metrics.assignment import pair_tracks
 from avis_data.metrics.boundary import boundary_f
 from avis_data.metrics.hota import HotaCounts, count_hota
@@ -117,17 +117,13 @@ def compare_clips(a: LabelledClip, b: LabelledClip) -> ClipAgreement:
 def _outlines(a: LabelledClip, b: LabelledClip, found: Matching) -> tuple[float, float, int]:
     iou, boundary, number = 0.0, 0.0, 0
     for i, j in found.pairs:
-        masks_a, masks_b = _by_second(a.tracks[i]), _by_second(b.tracks[j])
+        masks_a, masks_b = a.tracks[i].rle_by_frame(), b.tracks[j].rle_by_frame()
         for frame in sorted(masks_a.keys() & masks_b.keys()):
             iou += float(found.iou_TAB[frame, i, j])
             same = masks_a[frame] == masks_b[frame]
             boundary += 1.0 if same else boundary_f(decode(masks_a[frame]), decode(masks_b[frame]))
             number += 1
     return iou, boundary, number
-
-
-def _by_second(track: LabelledTrack) -> dict[int, Rle]:
-    return {mask.frame: Rle(mask.height, mask.width, mask.counts) for mask in track.masks}
 
 
 def _heard_tables(a: LabelledClip, b: LabelledClip, found: Matching) -> dict[str, np.ndarray]:

@@ -1,0 +1,13 @@
+"""The labels of people. No server is known here, and no command.
+
+records.py            what people leave behind: rounds, assignments, labelled clips, answers (their heads)
+store.py              the file of each, read and written
+workspace_labels.py   WorkspaceLabels: all of it as one object, each file read once; what commands are given
+rounds.py             where a clip stands between draft and accepted, out of what was given and said
+first_labels.py       what is known of a clip before anyone looks
+tables.py             accepted and draft labels brought into the masks table, the tracks, current.json
+states.py             when an object is heard, in whole seconds, and its state
+matching.py           two people's tracks of one clip, paired
+changes.py            what somebody changed in the labels that they were given
+made_masks.py         which masks engines made, so that their origin is known when they come back
+"""

@@ -91,7 +91,7 @@ def _same_tracks(
 
 
 def _changed(old: LabelledTrack, new: LabelledTrack) -> TrackChange | None:
-    before, after = _masks(old), _masks(new)
+    before, after = old.rle_by_frame(), new.rle_by_frame()
     differing = {frame: _iou(before[frame], after[frame]) for frame in sorted(before.keys() & after.keys())}
     same_sound = old.intervals == new.intervals
     change = TrackChange(
@@ -111,7 +111,7 @@ def _changed(old: LabelledTrack, new: LabelledTrack) -> TrackChange | None:
 
 
 def _whole(track: LabelledTrack, change: str) -> TrackChange:
-    seconds = tuple(sorted(_masks(track)))
+    seconds = tuple(sorted(mask.frame for mask in track.masks))
     was_there = change == "removed"
     return TrackChange(
         identity=track.identity,
@@ -123,10 +123,6 @@ def _whole(track: LabelledTrack, change: str) -> TrackChange:
         sounding_before_s=_spans(track.intervals) if was_there else (),
         sounding_after_s=() if was_there else _spans(track.intervals),
     )
-
-
-def _masks(track: LabelledTrack) -> dict[int, Rle]:
-    return {mask.frame: Rle(mask.height, mask.width, mask.counts) for mask in track.masks}
 
 
 def _iou(a: Rle, b: Rle) -> float:

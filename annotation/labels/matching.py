@@ -94,7 +94,7 @@ def heard_NT(tracks: Sequence[LabelledTrack], num_frames: int) -> np.ndarray:
 def _track(track: LabelledTrack, ids: dict[str, int], num_frames: int) -> TrackInput:
     masks: list[Rle | None] = [None] * num_frames
     for mask in track.masks:
-        masks[mask.frame] = Rle(mask.height, mask.width, mask.counts)
+        masks[mask.frame] = mask.rle
     return TrackInput(category=ids[track.category], masks=masks, where=track.identity)
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from avis_data.masks.rle import Rle
 from avis_data.records import Fps, Record, SafeId, Sha256, State
 
 __all__ = [
@@ -86,6 +87,11 @@ class LabelledMask(Record):
     seconds: float | None = Field(default=None, description="Their working time on it, as far as known.")
     round: str | None = Field(default=None, description="The round it was made in; null: before the first.")
 
+    @property
+    def rle(self) -> Rle:
+        """The mask itself."""
+        return Rle(self.height, self.width, self.counts)
+
 
 class LabelledTrack(Record):
     """One object through a clip."""
@@ -95,6 +101,10 @@ class LabelledTrack(Record):
     intervals: tuple[Interval, ...] = Field(description="When it is heard, sorted, not touching.")
     states: tuple[State, ...] = Field(description="One per still: sounding = heard and a mask.")
     masks: tuple[LabelledMask, ...] = Field(description="By still, at most one each; also where nothing is heard.")
+
+    def rle_by_frame(self) -> dict[int, Rle]:
+        """Its masks by the number of the still."""
+        return {mask.frame: mask.rle for mask in self.masks}
 
 
 class ClipProblem(Record):

@@ -20,7 +20,7 @@ from avis_data.features.store import bucket
 from avis_data.io import sha256_text
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
-from avis_data.masks.rle import Rle, area, box
+from avis_data.masks.rle import area, box
 from avis_data.masks.table import read_masks, replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, LabelledTruth
@@ -202,7 +202,7 @@ def _rows(labels: LabelledClip, labelled: LabelledTrack, track: Track) -> list[M
     rows = []
     for frame, state in enumerate(labelled.states):
         mask = masks.get(frame)
-        rle = Rle(mask.height, mask.width, mask.counts) if mask is not None else None
+        rle = mask.rle if mask is not None else None
         row = MaskRow(
             clip_id=labels.clip_id,
             track_id=track.track_id,

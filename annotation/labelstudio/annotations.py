@@ -21,7 +21,6 @@ from avis_data.annotation.labels.states import heard_seconds, states
 from avis_data.annotation.labelstudio.answers import ServerAnnotation
 from avis_data.annotation.labelstudio.configuration import VERDICTS
 from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, split_identity
-from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
 from avis_data.records import Clip
 
 __all__ = ["Context", "labels_from_annotation"]
@@ -142,9 +141,7 @@ def _pushed_masks(pushed: ClipTask | None) -> dict[tuple[str, int, str], Labelle
     found = {}
     for track in pushed.tracks if pushed is not None else ():
         for mask in track.masks:
-            rle = Rle(mask.height, mask.width, mask.counts)
-            # Encoders differ in how they write one mask; what comes back was written by ours.
-            text = mask_sha256(rle_from_runs(runs_from_rle(rle), height=rle.height, width=rle.width))
+            text = mask_sha256(mask.rle)
             found[track.identity, mask.frame, text] = mask
             found.setdefault(("", mask.frame, text), mask)
     return found

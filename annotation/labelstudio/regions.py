@@ -174,8 +174,7 @@ def regions_from_tracks(
         regions += [sounding_region(label, interval) for interval in intervals_from_seconds(heard)]
     for track in ordered:
         for mask in track.masks:
-            rle = Rle(mask.height, mask.width, mask.counts)
-            regions += _without_double(mask_regions(track.identity, mask.frame, rle, score=mask.confidence))
+            regions += _without_double(mask_regions(track.identity, mask.frame, mask.rle, score=mask.confidence))
     return regions
 
 

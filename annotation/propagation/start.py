@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from avis_data.annotation.labels.first_labels import imported_tracks
-from avis_data.annotation.labels.records import LabelledClip, LabelledMask, LabelledTrack, MaskOrigin, Verdict
+from avis_data.annotation.labels.records import LabelledClip, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.store import read_labelled, read_prelabels
 from avis_data.errors import ItemError, Reason
 from avis_data.masks.rle import Rle
@@ -28,9 +28,7 @@ class Start:
     @property
     def drawn(self) -> dict[str, dict[int, Rle]]:
         """Identity to still to mask, of the tracks that have one."""
-        return {
-            track.identity: {mask.frame: _rle(mask) for mask in track.masks} for track in self.tracks if track.masks
-        }
+        return {track.identity: {mask.frame: mask.rle for mask in track.masks} for track in self.tracks if track.masks}
 
 
 def start_of(workspace: Workspace, clip: Clip, round_name: str | None) -> Start | None:
@@ -85,7 +83,3 @@ def _without_carried(tracks: Iterable[LabelledTrack]) -> tuple[LabelledTrack, ..
         )
         for track in tracks
     )
-
-
-def _rle(mask: LabelledMask) -> Rle:
-    return Rle(mask.height, mask.width, mask.counts)

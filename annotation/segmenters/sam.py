@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Protocol, Self, cast
 
 import numpy as np
 import torch
@@ -18,26 +18,79 @@ from avis_data.errors import DataError
 __all__ = ["TransformersSam", "load_sam", "load_sam2"]
 
 
+class _Sized(Protocol):
+    @property
+    def image_size(self) -> int: ...
+
+
+class _Config(Protocol):
+    @property
+    def vision_config(self) -> _Sized: ...
+
+    @property
+    def prompt_encoder_config(self) -> _Sized: ...
+
+
+class _Output(Protocol):
+    @property
+    def iou_scores(self) -> Tensor: ...
+
+    @property
+    def pred_masks(self) -> Tensor: ...
+
+
+class SamLike(Protocol):
+    """A SamModel or Sam2Model of transformers."""
+
+    @property
+    def config(self) -> _Config: ...
+
+    def eval(self) -> Self: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+    def get_image_embeddings(self, pixel_values: Tensor) -> Tensor | list[Tensor]: ...
+
+    def __call__(
+        self,
+        *,
+        image_embeddings: Tensor | list[Tensor],
+        input_points: Tensor | None,
+        input_labels: Tensor | None,
+        input_boxes: Tensor | None,
+        input_masks: Tensor | None,
+        multimask_output: bool,
+    ) -> _Output: ...
+
+
+class _FromFolder(Protocol):
+    """The class of such a model."""
+
+    __name__: str
+
+    def from_pretrained(self, path: Path, *, local_files_only: bool, use_safetensors: bool) -> SamLike: ...
+
+
 class TransformersSam:
     """A SAM or SAM 2 of transformers. Answering changes nothing in it, so threads may share it."""
 
     embeds = True
 
-    def __init__(self, model: Any, *, name: str, weights_sha256: str | None, device: torch.device) -> None:
-        """`model`: a SamModel or Sam2Model."""
+    def __init__(self, model: SamLike, *, name: str, weights_sha256: str | None, device: torch.device) -> None:
+        """Nothing is worked out yet."""
         self._model = model.eval().to(device)
         self._device = device
         self._is_sam2 = hasattr(model, "no_memory_embedding")
-        vision = model.config.vision_config
-        self._side = int(model.config.prompt_encoder_config.image_size if self._is_sam2 else vision.image_size)
+        config = model.config
+        self._side = int((config.prompt_encoder_config if self._is_sam2 else config.vision_config).image_size)
         self.name, self.weights_sha256 = name, weights_sha256
 
     @torch.inference_mode()
     def embed(self, picture_HW3: NDArray[np.uint8]) -> Embedding:
         """Feature maps of the image encoder: `map0` (and `map1`, `map2` for SAM 2, finest first)."""
         frame = self._frame(picture_HW3)
-        maps = self._model.get_image_embeddings(frame.network_input(picture_HW3).to(self._device))
-        maps = maps if isinstance(maps, list | tuple) else [maps]
+        found = self._model.get_image_embeddings(frame.network_input(picture_HW3).to(self._device))
+        maps = found if isinstance(found, list | tuple) else [found]
         return {f"map{k}": _fp16(feature) for k, feature in enumerate(maps)}
 
     @torch.inference_mode()
@@ -81,7 +134,7 @@ def load_sam(path: Path, *, weights_sha256: str, device: torch.device) -> Transf
     from transformers import SamModel
 
     if path.is_dir():
-        model = _from_folder(SamModel, path)
+        model = _from_folder(cast(_FromFolder, SamModel), path)
     else:
         model = _from_official(path)
     return TransformersSam(model, name="sam", weights_sha256=weights_sha256, device=device)
@@ -96,17 +149,19 @@ def load_sam2(path: Path, *, weights_sha256: str, device: torch.device) -> Trans
             f"{path}: SAM 2 is read from a folder in Hugging Face's format",
             hint="download facebook/sam2.1-hiera-... as a folder",
         )
-    return TransformersSam(_from_folder(Sam2Model, path), name="sam2", weights_sha256=weights_sha256, device=device)
+    return TransformersSam(
+        _from_folder(cast(_FromFolder, Sam2Model), path), name="sam2", weights_sha256=weights_sha256, device=device
+    )
 
 
-def _from_folder(kind: Any, path: Path) -> Any:
+def _from_folder(kind: _FromFolder, path: Path) -> SamLike:
     try:
         return kind.from_pretrained(path, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: no folder of {kind.__name__} ({str(error).splitlines()[0][:200]})") from None
 
 
-def _from_official(path: Path) -> Any:
+def _from_official(path: Path) -> SamLike:
     from transformers import SamConfig, SamModel
 
     tensors = read_official(path)
@@ -127,7 +182,7 @@ def _from_official(path: Path) -> Any:
     if wrong.missing_keys or wrong.unexpected_keys:
         shown = ", ".join([*wrong.missing_keys, *wrong.unexpected_keys][:5])
         raise DataError(f"{path}: tensors are missing or left over: {shown}")
-    return model
+    return cast(SamLike, model)
 
 
 def _fp16(feature: Tensor) -> NDArray[np.float16]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -36,14 +36,58 @@ _STAND_INS = {
 }
 
 
+class _ImageEncoder(Protocol):
+    @property
+    def img_size(self) -> int: ...
+
+    def __call__(self, pixels: Tensor) -> Tensor: ...
+
+
+class _PromptEncoder(Protocol):
+    def __call__(
+        self, *, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]: ...
+
+    def get_dense_pe(self) -> Tensor: ...
+
+
+class _MaskDecoder(Protocol):
+    def __call__(
+        self,
+        *,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        multimask_output: bool,
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+class PackageSam(Protocol):
+    """A `segment_anything.modeling.Sam`."""
+
+    @property
+    def image_encoder(self) -> _ImageEncoder: ...
+
+    @property
+    def prompt_encoder(self) -> _PromptEncoder: ...
+
+    @property
+    def mask_decoder(self) -> _MaskDecoder: ...
+
+    def eval(self) -> Self: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
 class SegmentAnything:
     """A `Sam` of the package. Answering changes nothing in it, so threads may share it."""
 
     name = "segment-anything"
     embeds = True
 
-    def __init__(self, model: Any, *, weights_sha256: str | None, device: torch.device) -> None:
-        """`model`: a `segment_anything.modeling.Sam`."""
+    def __init__(self, model: PackageSam, *, weights_sha256: str | None, device: torch.device) -> None:
+        """Nothing is worked out yet."""
         self._model = model.eval().to(device)
         self._device = device
         self.weights_sha256 = weights_sha256

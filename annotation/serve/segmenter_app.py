@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from avis_data.annotation.serve.answering import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
-from avis_data.annotation.serve.precompute import AheadOfClicks
+from avis_data.annotation.serve.embed_ahead import AheadOfClicks
 from avis_data.errors import AvisError
 
 __all__ = ["create_app"]

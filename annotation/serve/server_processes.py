@@ -20,7 +20,16 @@ from avis_data.errors import DataError, ProblemsError, ToolError
 from avis_data.io import read_json, write_text
 from avis_data.records import Record
 
-__all__ = ["Child", "ChildRecord", "check_port", "end_left_over", "keep_children", "start", "wait_until_up"]
+__all__ = [
+    "Child",
+    "ChildRecord",
+    "can_end_groups",
+    "check_port",
+    "end_left_over",
+    "keep_children",
+    "start",
+    "wait_until_up",
+]
 
 _PATIENCE_S = 10.0
 """How long a server may take to end when it is asked to, before it is killed."""
@@ -70,7 +79,17 @@ class Child:
 
 
 def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], cwd: Path, log: Path) -> Child:
-    """Start a server in a session of its own, so that Ctrl-C reaches us only; its words go to the end of `log`."""
+    """Start a server in a session of its own, so that Ctrl-C reaches us only; its words go to the end of `log`.
+
+    Raises:
+        ToolError: if it cannot be started, or this system has no groups of processes (Windows): it could not be ended
+            with all that it starts.
+    """
+    if not can_end_groups():
+        raise ToolError(
+            f"{name} cannot be started here: that needs Linux or macOS",
+            hint="avis-data annotate serve --label-studio-url URL --backend-url URL, of servers on another machine",
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         try:
@@ -86,6 +105,11 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
         except OSError as error:
             raise ToolError(f"{name} cannot be started: {error}", hint="avis-data annotate install") from None
     return Child(name, process, log)
+
+
+def can_end_groups() -> bool:
+    """Whether a process can be ended with all that it started; not on Windows."""
+    return hasattr(os, "killpg")
 
 
 def check_port(port: int, *, name: str, option: str) -> None:
@@ -140,6 +164,8 @@ def end_left_over(path: Path) -> list[str]:
     Returns:
         Their names.
     """
+    if not can_end_groups():
+        return []  # and none was started
     try:
         known = validated(_Children, read_json(path), where=str(path)).children
     except (DataError, ProblemsError):

@@ -28,7 +28,12 @@ from avis_data.annotation.labelstudio.settings import (
     write_settings,
 )
 from avis_data.annotation.segmenters.engines import engine_loader
-from avis_data.annotation.serve.environment import default_environment, program, quiet_environment, template_database
+from avis_data.annotation.serve.label_studio_install import (
+    default_environment,
+    program,
+    quiet_environment,
+    template_database,
+)
 from avis_data.annotation.serve.server_processes import (
     Child,
     check_port,

@@ -16,7 +16,7 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import drop_empty_project
 from avis_data.annotation.labelstudio.settings import ServerSettings, connect
-from avis_data.annotation.work.draft import current_draft, num_twice, plan_draft
+from avis_data.annotation.work.draft_plan import current_draft, num_twice, plan_draft
 from avis_data.annotation.work.previews import has_preview, make_previews
 from avis_data.annotation.work.push import push_round
 from avis_data.paths import Workspace

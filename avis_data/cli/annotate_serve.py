@@ -39,7 +39,7 @@ def install_label_studio(environment: Path | None) -> None:
     """
     from tqdm import tqdm
 
-    from avis_data.annotation.serve.environment import default_environment, install, num_packages
+    from avis_data.annotation.serve.label_studio_install import default_environment, install, num_packages
 
     folder = (environment or default_environment()).absolute()
     with tqdm(total=num_packages(), desc="Label Studio", unit="package", disable=None) as bar:

@@ -44,7 +44,7 @@ def command(url: str | None, as_json: bool) -> ExitCode:
 
 
 def _label_studio_environment() -> Check:
-    from avis_data.annotation.serve.environment import LABEL_STUDIO_VERSION, default_environment, is_installed
+    from avis_data.annotation.serve.label_studio_install import LABEL_STUDIO_VERSION, default_environment, is_installed
     from avis_data.doctor import Check, Health
 
     name, folder = "annotation", default_environment()

@@ -21,7 +21,12 @@ from filelock import FileLock
 
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.settings import Secrets, ServerSettings, write_secrets, write_settings
-from avis_data.annotation.serve.environment import default_environment, is_installed, program, template_database
+from avis_data.annotation.serve.label_studio_install import (
+    default_environment,
+    is_installed,
+    program,
+    template_database,
+)
 from avis_data.annotation.serve.server_processes import start, wait_until_up
 from avis_data.annotation.serve.servers import label_studio_variables
 from avis_data.paths import Workspace

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from avis_data.annotation.labelstudio.settings import new_secrets
-from avis_data.annotation.serve.environment import LABEL_STUDIO_VERSION, default_environment
+from avis_data.annotation.serve.label_studio_install import LABEL_STUDIO_VERSION, default_environment
 from avis_data.annotation.serve.servers import BACKEND_PORT, PORT, label_studio_variables
 from avis_data.paths import Workspace
 from support.label_studio import is_available

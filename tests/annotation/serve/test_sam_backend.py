@@ -21,8 +21,8 @@ from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.labelstudio.regions import mask_regions, sounding_region
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve.embed_ahead import AheadOfClicks
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
-from avis_data.annotation.serve.precompute import AheadOfClicks
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import DataError
 from avis_data.masks.rle import encode

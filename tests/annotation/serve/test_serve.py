@@ -25,7 +25,7 @@ from avis_data.annotation.labelstudio.settings import (
     server_dir,
     write_secrets,
 )
-from avis_data.annotation.serve.environment import default_environment, install, is_installed
+from avis_data.annotation.serve.label_studio_install import default_environment, install, is_installed
 from avis_data.annotation.serve.server_processes import check_port, end_left_over, keep_children, start
 from avis_data.annotation.serve.servers import ServeOptions, label_studio_only
 from avis_data.annotation.work.pull import pull_workspace
@@ -325,6 +325,16 @@ def test_a_child_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -
     child.process.wait()
     with pytest.raises(ToolError, match=r"the segmenter ended \(exit 1\)[\s\S]*no such engine"):
         child.check()
+
+
+def test_where_processes_have_no_groups_servers_are_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows: what cannot be ended with all that it started is not begun, and the way out is told."""
+    monkeypatch.delattr("os.killpg")
+    with pytest.raises(ToolError, match=r"needs Linux or macOS[\s\S]*--label-studio-url"):
+        start("the segmenter", [sys.executable, "-V"], environment={}, cwd=tmp_path, log=tmp_path / "log")
+    assert not (tmp_path / "log").exists() and end_left_over(tmp_path / "none.json") == []
 
 
 def test_secrets_that_others_may_read_are_refused(workspace: Workspace) -> None:

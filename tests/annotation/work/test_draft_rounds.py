@@ -14,7 +14,7 @@ from avis_data.annotation.labels.records import Assignment, Interval, Verdict
 from avis_data.annotation.labels.rounds import ClipState
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.tasks import task_of
-from avis_data.annotation.work.draft import assign, current_draft, num_twice, plan_draft
+from avis_data.annotation.work.draft_plan import assign, current_draft, num_twice, plan_draft
 from avis_data.annotation.work.review_plan import plan_next
 from avis_data.cli.main import main
 from avis_data.manifest import read_manifest

@@ -18,7 +18,7 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.configuration import label_config, same_config
 from avis_data.annotation.labelstudio.settings import connect, read_settings, write_settings
 from avis_data.annotation.labelstudio.tasks import task_labels
-from avis_data.annotation.work.draft import assign
+from avis_data.annotation.work.draft_plan import assign
 from avis_data.annotation.work.push import push_round
 from avis_data.cli.main import main
 from avis_data.errors import ConfigError, DataError, ToolError

@@ -79,11 +79,14 @@ def install(folder: Path, *, on_line: Callable[[str], None] = lambda _: None) ->
 
     Raises:
         BusyError: if another process is at it.
-        ToolError: if Python has no venv, pip fails or the server does not start.
+        ToolError: if this is Windows, Python has no venv, pip fails or the server does not start.
         DataError: if the folder holds something else.
     """
     if is_installed(folder):
         return False
+    if os.name != "posix":
+        hint = "install it on another machine, then: avis-data annotate serve --label-studio-url URL"
+        raise ToolError("Label Studio is installed and started by avis-data on Linux and macOS only", hint=hint)
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
