@@ -219,13 +219,14 @@ class _Filtered:
 
 def _video(number: int, clip: Clip) -> YtvisVideo:
     height, width = clip.size_hw
+    name = clip.clip_id.replace("/", "_")  # of AVSBench, <category>/<name>
     return YtvisVideo(
         video_id=number,
-        name=clip.clip_id,
+        name=name,
         width=width,
         height=height,
         length=clip.num_frames,
-        file_names=tuple(f"{clip.clip_id}/{path.name}" for path in clip.still_paths),
+        file_names=tuple(f"{name}/{path.name}" for path in clip.still_paths),
         fps=clip.fps,
     )
 

@@ -1,4 +1,4 @@
-"""Opening what lies in a folder as a set of clips: a workspace, an export, a set of others in the AVISeg layout."""
+"""Opening what lies in a folder as a set of clips: a workspace, an export, a set of others."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from numpy.typing import NDArray
 from avis_data.door.clip_sets import ClipSet, Part
 from avis_data.door.clips import Clip
 from avis_data.door.tracks import Track
-from avis_data.errors import ConfigError, DataError
+from avis_data.errors import DataError
 from avis_data.formats.ytvis import YtvisTrack, YtvisVideo, read_ytvis
 
 __all__ = ["open"]
 
-_ALL_BUT_ONE = "avis-data synth and avis.make_example make something to look at"
+_WHAT_THERE_IS = (
+    "avis.open takes a workspace (recipe.yaml), a dataset in the layout of AVISeg (train.json, val.json or test.json) "
+    "or of AVSBench, or a truth file; avis.load_model takes a training run; avis.make_example makes a small dataset"
+)
 
 
 def open(path: str | Path) -> ClipSet:
-    """The clips of a workspace, of an export, of any dataset in the AVISeg layout, or of one truth file of it.
+    """The clips of a workspace, an export, any set in the layout of AVISeg or AVSBench, or one truth file.
 
     Nothing is read yet but names. A workspace gives all its clips, with the truth that an export would take: accepted
     labels, else imported ones, else drafts.
 
     Args:
-        path: the folder of a workspace (it has recipe.yaml), of a dataset (it has train.json, val.json or test.json),
-            or a truth file with the folder of its name beside it.
+        path: the folder of a workspace (it has recipe.yaml), of a dataset (it has train.json, val.json or test.json, or
+            the tables of AVSBench), or a truth file with the folder of its name beside it.
 
     Raises:
-        DataError: if there is nothing of that name, or it is none of these.
-        ConfigError: if it is the folder of a training run, which `avis.load_model` opens.
+        DataError: if there is nothing of that name, it is none of these, or of a format that this version does not
+            read.
 
     Example:
         >>> avis.open("example/exports/ytvis").splits
@@ -45,6 +48,7 @@ def open(path: str | Path) -> ClipSet:
         avis_data.errors.DataError: nothing: no such file or folder
           hint: paths are as seen from the folder in which Python runs, here ...
     """
+    from avis_data.format_numbers import check_export, what_is
     from avis_data.quality import SPLITS
 
     place = Path(path)
@@ -61,19 +65,13 @@ def open(path: str | Path) -> ClipSet:
         return open_workspace(place)
     files = {split: place / f"{split}.json" for split in SPLITS if (place / f"{split}.json").is_file()}
     if files:
+        check_export(place)
         return _dataset(place, files)
-    raise _none_of_them(place)
+    from avis_data.door.avsbench_sets import is_avsbench, open_avsbench
 
-
-def _none_of_them(place: Path) -> Exception:
-    if (place / "config.yaml").is_file() or (place / "best.safetensors").is_file():
-        return ConfigError(f"{place}: is the folder of a training run, not of clips", hint=f"avis.load_model({place})")
-    if any((place / name).is_dir() for name in ("Single-source", "Multi-sources")):
-        return ConfigError(f"{place}: is a dataset in the AVSBench layout", hint=f"avis.read_avsbench({place})")
-    return DataError(
-        f"{place}: is neither a workspace (recipe.yaml) nor a dataset (train.json, val.json or test.json)",
-        hint=_ALL_BUT_ONE,
-    )
+    if is_avsbench(place):
+        return open_avsbench(place)
+    raise DataError(f"{place}: holds no clips; {what_is(place)}", hint=_WHAT_THERE_IS)
 
 
 def _dataset(root: Path, files: Mapping[str, Path]) -> ClipSet:

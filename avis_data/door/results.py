@@ -22,8 +22,13 @@ def truth_file(clips: ClipSet) -> Path:
         ConfigError: if they stand in several, or in none, as those of a workspace.
     """
     files = {clip.truth_path for clip in clips}
-    if len(files) == 1 and (found := files.pop()) is not None:
+    found = next(iter(files), None)
+    if found is not None and len(files) == 1:
         return found
+    if files == {None} and clips.kind == "dataset":
+        raise ConfigError(
+            f"{clips.root}: result files are for sets in the AVISeg layout", hint="avis-data evaluate --task avs"
+        )
     if clips.kind == "workspace":
         raise ConfigError(f"{clips.root}: predictions belong to an export, not to a workspace", hint="avis-data export")
     raise ConfigError(

@@ -75,7 +75,16 @@ class AvsbenchPaths:
 
 
 def clip_paths(dataset: AvsbenchName, clip: AvsbenchClip, sound: AvsbenchSound) -> AvsbenchPaths:
-    """Where the files of a clip are."""
+    """Where the files of a clip are.
+
+    Example:
+        >>> clip = AvsbenchClip(name="dog1", start_s=0.0, category="dog barking", split="val")
+        >>> paths = clip_paths("avsbench-s4", clip, "wav")
+        >>> paths.frames[0]
+        'Single-source/s4_data/visual_frames/val/dog_barking/dog1/dog1_1.png'
+        >>> paths.sound
+        'Single-source/s4_data/audio_wav/val/dog_barking/dog1.wav'
+    """
     root, short = _ROOTS[dataset]
     data, numbers = f"{root}/{short}_data", range(1, NUM_FRAMES + 1)
     heard = ("audio_wav", "wav") if sound == "wav" else ("audio_log_mel", "npy")
@@ -91,12 +100,23 @@ def clip_paths(dataset: AvsbenchName, clip: AvsbenchClip, sound: AvsbenchSound) 
 
 
 def folder_of(category: str) -> str:
-    """A category as the name of a folder, and in the table: the loaders take one for the other."""
+    """A category as the name of a folder, and in the table: the loaders take one for the other.
+
+    Example:
+        >>> folder_of("dog barking")
+        'dog_barking'
+    """
     return _UNSAFE.sub("_", category)
 
 
 def table(dataset: AvsbenchName, clips: Iterable[AvsbenchClip]) -> tuple[str, str]:
-    """The table of a dataset: its path and its text."""
+    """The table of a dataset: its path and its text.
+
+    Example:
+        >>> path, text = table("avsbench-ms3", [AvsbenchClip(name="dog1", start_s=0.0, category="", split="val")])
+        >>> path, text.splitlines()
+        ('Multi-sources/ms3_meta_data.csv', ['video_id,split', 'dog1,val'])
+    """
     root, short = _ROOTS[dataset]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -110,7 +130,12 @@ def table(dataset: AvsbenchName, clips: Iterable[AvsbenchClip]) -> tuple[str, st
 
 
 def table_rows(text: str) -> list[list[str]]:
-    """The rows of a table without its header, every value as text: names may look like numbers."""
+    """The rows of a table without its header, every value as text: names may look like numbers.
+
+    Example:
+        >>> table_rows("video_id,split" + chr(10) + "007,val")
+        [['007', 'val']]
+    """
     return list(csv.reader(io.StringIO(text)))[1:]
 
 

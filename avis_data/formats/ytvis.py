@@ -64,6 +64,11 @@ def read_ytvis(path: Path) -> YtvisDataset:
     Raises:
         DataError: if the file is missing or no JSON.
         ProblemsError: with everything that is wrong: the entry, as `annotations[12] (id 13)`, the field, and why.
+
+    Example:
+        >>> dataset = read_ytvis(Path("example/exports/ytvis/val.json"))
+        >>> len(dataset.videos), dataset.videos[0].name, dataset.tracks[0].masks[0].height
+        (2, 'synth1-0001', 64)
     """
     parsed = parse_ytvis(read_json(path))
     if parsed.problems:
@@ -83,6 +88,11 @@ def ytvis_json(dataset: YtvisDataset, *, form: MaskForm = "polygons") -> dict[st
     Raises:
         DataError: if a mask is empty (a track that sounds is seen; write None for silence), has another size than its
             video, or a track has another number of masks than its video has frames.
+
+    Example:
+        >>> written = ytvis_json(read_ytvis(Path("example/exports/ytvis/val.json")))
+        >>> list(written), len(written["annotations"][0]["segmentations"])
+        (['info', 'licenses', 'categories', 'videos', 'annotations'], 4)
     """
     videos = {video.video_id: video for video in dataset.videos}
     tracks = sorted(dataset.tracks, key=lambda track: (track.video_id, track.track_id))
@@ -103,6 +113,10 @@ def frame_times(count: int, *, fps: float, frame_at: FrameAt | None) -> tuple[fl
 
     None where the file says nothing of them: at one frame a second, which is the published form, and where `frame_at`
     is not known.
+
+    Example:
+        >>> frame_times(3, fps=2.0, frame_at="start"), frame_times(3, fps=1.0, frame_at="mid")
+        ((0.0, 0.5, 1.0), None)
     """
     if fps == 1 or frame_at is None:
         return None
@@ -110,7 +124,14 @@ def frame_times(count: int, *, fps: float, frame_at: FrameAt | None) -> tuple[fl
 
 
 def video_json(video: YtvisVideo) -> dict[str, Any]:
-    """One entry of `videos`."""
+    """One entry of `videos`.
+
+    Example:
+        >>> video = read_ytvis(Path("example/exports/ytvis/val.json")).videos[0]
+        >>> entry = video_json(video)
+        >>> entry["length"], entry["file_names"][0]
+        (4, 'synth1-0001/0.jpg')
+    """
     entry: dict[str, Any] = {
         "id": video.video_id,
         "width": video.width,

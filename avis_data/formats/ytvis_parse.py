@@ -46,6 +46,11 @@ def parse_ytvis(raw: Any) -> ParsedYtvis:
         raw: what `json.load` gave; anything at all.
 
     Source: specs of AVISM, §1.3.
+
+    Example:
+        >>> parsed = parse_ytvis({"categories": [], "videos": [{"id": 1}], "annotations": []})
+        >>> print(parsed.problems[0])
+        videos[0] (id 1): height: must be a whole number of 1 or more (found nothing)
     """
     parsed = ParsedYtvis()
     if not isinstance(raw, dict):
@@ -75,7 +80,12 @@ def parse_ytvis(raw: Any) -> ParsedYtvis:
 
 
 def entry_name(table: str, index: int, entry: Any) -> str:
-    """How an entry is called in messages: `annotations[12] (id 13)`."""
+    """How an entry is called in messages: `annotations[12] (id 13)`.
+
+    Example:
+        >>> entry_name("annotations", 12, {"id": 13})
+        'annotations[12] (id 13)'
+    """
     number = entry.get("id") if isinstance(entry, dict) else None
     return f"{table}[{index}]" if number is None else f"{table}[{index}] (id {number!r:.20})"
 

@@ -100,6 +100,11 @@ def attribute_errors(video: VideoInput) -> VideoErrors:
     """All errors of a video; none if every frame is right at every threshold.
 
     Tracks with a bad mask are left out, as in the metrics.
+
+    Example:
+        >>> found = read_evaluation(Path("example/exports/ytvis/test.json"), Path("example/results.json"))
+        >>> [len(attribute_errors(video).errors) for video in found.videos]
+        [0, 0]
     """
     tracks, _ = load_video(video)
     judged = strict_frames(tracks)

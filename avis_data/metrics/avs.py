@@ -117,6 +117,13 @@ def evaluate_avs(clips: Iterable[AvsClip], *, clips_per_group: int | None = None
         ValueError: if there is no clip, or truth and scores of one differ in shape.
 
     Source: Zhou et al., "Audio-Visual Segmentation", ECCV 2022, and its code; specs/avs_bg.md §9.1 and 9.2.
+
+    Example:
+        >>> inside = np.zeros((1, 4, 6))
+        >>> inside[:, 1:3, 2:5] = 1
+        >>> clip = AvsClip(name="a", truth_THW=inside, score_THW=20 * inside - 10)
+        >>> round(evaluate_avs([clip]).miou, 6)
+        1.0
     """
     return summarise_avs([measure_avs(clip) for clip in clips], clips_per_group=clips_per_group)
 

@@ -102,6 +102,12 @@ def evaluate_avss(clips: Iterable[AvssClip], *, num_classes: int) -> AvssResult:
         ValueError: if there is no clip, shapes differ, or a class is not in [0, C) (labels: -1 too).
 
     Source: Zhou et al., "Audio-Visual Segmentation with Semantics", IJCV 2024, and its code; specs/avs_bg.md §9.3.
+
+    Example:
+        >>> classes = np.array([[[0, 0, 2], [0, 1, 2]]])
+        >>> clip = AvssClip(name="a", label_THW=classes, predicted_THW=classes)
+        >>> round(evaluate_avss([clip], num_classes=3).figures.miou, 6)
+        1.0
     """
     return summarise_avss([measure_avss(clip, num_classes) for clip in clips])
 
@@ -138,7 +144,12 @@ def summarise_avss(clips: Sequence[AvssSums]) -> AvssResult:
 
 
 def classes_of_logits(logits_TCHW: np.ndarray) -> np.ndarray:
-    """Class of largest logit of each pixel, the lowest of equal ones; int (T, H, W)."""
+    """Class of largest logit of each pixel, the lowest of equal ones; int (T, H, W).
+
+    Example:
+        >>> classes_of_logits(np.array([[[[0.1, 3.0]], [[2.0, 0.5]]]]))
+        array([[[1, 0]]])
+    """
     classes: np.ndarray = logits_TCHW.argmax(axis=1)
     return classes
 

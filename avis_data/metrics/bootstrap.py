@@ -52,6 +52,13 @@ def bootstrap_intervals(
 
     Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, §13 (percentile interval), of draws that are
         moved to the figure (see `centred`).
+
+    Example:
+        >>> truth, results = Path("example/exports/ytvis/test.json"), Path("example/results.json")
+        >>> result = evaluate_files(truth, results, modes=[Mode.STRICT]).result
+        >>> found = bootstrap_intervals(result, num_draws=20, rng=np.random.default_rng(0))
+        >>> found[Mode.STRICT]["FSLA"].low, found[Mode.STRICT]["FSLA"].high
+        (1.0, 1.0)
     """
     weights_BV = np.vstack((np.ones((1, len(result.videos))), draw_weights(len(result.videos), num_draws, rng)))
     return {

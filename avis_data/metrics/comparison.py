@@ -54,6 +54,13 @@ def compare_results(
         ValueError: if the two do not have the same videos.
 
     Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, §13 and §15.
+
+    Example:
+        >>> truth, results = Path("example/exports/ytvis/test.json"), Path("example/results.json")
+        >>> result = evaluate_files(truth, results, modes=[Mode.STRICT]).result
+        >>> found = compare_results(result, result, num_draws=20, rng=np.random.default_rng(0))
+        >>> found[Mode.STRICT]["HOTA"].difference, found[Mode.STRICT]["HOTA"].verdict
+        (0.0, 'not shown')
     """
     if [video.name for video in a.videos] != [video.name for video in b.videos]:
         raise ValueError("the two results are of different videos")

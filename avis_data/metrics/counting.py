@@ -200,6 +200,13 @@ def added_up(counts: Sequence[np.ndarray], drawn: Drawn) -> np.ndarray:
 
     Where every video counts once they are added in the order of the videos, so that a figure is the same to the last
     bit however many draws are made beside it.
+
+    Example:
+        >>> weights_BV = np.array([[1.0, 1.0], [2.0, 0.0]])  # both videos; the first one twice
+        >>> drawn = Drawn(mode=Mode.STRICT, categories={}, weights_BV=weights_BV)
+        >>> added_up([np.array([3.0, 1.0]), np.array([2.0, 2.0])], drawn)
+        array([[5., 3.],
+               [6., 2.]])
     """
     return weighted_sums(np.array(counts, dtype=np.float64), drawn.weights_BV)
 

@@ -56,6 +56,12 @@ def evaluate_files(
     Raises:
         DataError: if a file is missing, not JSON or of another form.
         ProblemsError: if entries are bad and not `lenient`: names file, entry and field of each.
+
+    Example:
+        >>> truth, results = Path("example/exports/ytvis/test.json"), Path("example/results.json")
+        >>> found = evaluate_files(truth, results, modes=[Mode.STRICT])
+        >>> found.result.as_dict()["strict"]["FSLA"]
+        1.0
     """
     source = read_evaluation(truth, predictions, official_input=Variant.OFFICIAL_INPUT in variants)
     if not source.videos and not source.problems:

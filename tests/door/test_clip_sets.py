@@ -16,6 +16,7 @@ import avis_data as avis
 from avis_data.features.store import read_embeddings
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.masks.rle import decode
+from support.avsbench_world import SIDE, scene, write_avss, write_ms3, write_s4
 
 
 def test_opening_and_choosing_a_split_read_no_other_file(example: Path, tmp_path: Path) -> None:
@@ -158,3 +159,25 @@ def test_stages_go_on_where_they_stopped(example: Path, tmp_path: Path) -> None:
     assert (first[0].done, again[0].done, again[0].already_done) == (1, 3, 1)
     assert [(row.stage, row.done) for row in avis.status(str(tmp_path / "w"))][:2] == [("fetch", 4), ("extract", 0)]
     assert len(avis.open(tmp_path / "w")) == 0
+
+
+def test_sets_in_the_layouts_of_avsbench(tmp_path: Path) -> None:
+    s4, ms3 = avis.open(write_s4(tmp_path / "s4")), avis.open(write_ms3(tmp_path / "ms3"))
+    avss = avis.open(str(write_avss(tmp_path / "avss")))
+    assert s4.splits == ms3.splits == avss.splits == ("train", "val", "test")
+    assert s4.ids[:2] == ["lawn_mowing/clip00_0", "NA/clip01_0"] and avss.categories[2] == "green"
+    for clips, first_seed in ((s4, 0), (ms3, 100)):
+        for number, clip in enumerate(clips):
+            masks = scene(first_seed + 10 * (number // 2) + number % 2)[1]
+            labelled = 1 if clips is s4 and clip.split == "train" else 5
+            (track,) = clip.tracks
+            assert np.array_equal(track.masks_THW()[:labelled], masks[:labelled])
+            assert track.sounding == tuple(True if frame < labelled else None for frame in range(5))
+            assert clip.still(4).shape == (SIDE, SIDE, 3) and clip.sound().duration_s == 5
+    masks, heard = scene(201, 10)[1:]
+    red, green = avss["v2/v2_1"].tracks
+    assert np.array_equal(red.masks_THW() | green.masks_THW(), masks)
+    assert green.sounding_frames == tuple(frame for frame, number in enumerate(heard) if number == 1)
+    assert avis.draw_sheet(s4[0]).size and avis.count(s4).all.tracks == 6
+    with pytest.raises(avis.ConfigError, match="--task avs"):
+        avis.evaluate("results.json", s4.split("test"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,11 +37,14 @@ def test_a_path_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_that_is_nothing_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(avis.DataError, match=r"neither a workspace .* nor a dataset"):
-        avis.open(str(tmp_path))
+    for content in (None, "notes.txt"):
+        if content:
+            (tmp_path / content).write_text("a list of things")
+        with pytest.raises(avis.DataError, match=r"holds no clips; it is (empty|neither)(.|\n)*recipe\.yaml"):
+            avis.open(str(tmp_path))
     with pytest.raises(avis.ConfigError, match="no workspace"):
         avis.run_stage(str(tmp_path), "extract")
-    with pytest.raises(avis.DataError, match=r"best\.safetensors"):
+    with pytest.raises(avis.DataError, match="holds no run"):
         avis.load_model(str(tmp_path))
 
 
@@ -50,8 +55,23 @@ def test_a_file_that_is_no_truth_file(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_run_says_what_opens_it(example: Path) -> None:
-    with pytest.raises(avis.ConfigError, match=r"training run(.|\n)*load_model"):
+    with pytest.raises(avis.DataError, match=r"training run(.|\n)*load_model"):
         avis.open(example / "runs" / "tiny")
+
+
+def test_an_export_or_a_workspace_of_another_format(example: Path, export: Path, tmp_path: Path) -> None:
+    certificate = json.loads((export / "certificate.json").read_text())
+    (export / "certificate.json").write_text(json.dumps(certificate | {"certificate": 99}))
+    with pytest.raises(avis.DataError, match=r"format 99(.|\n)*upgrade"):
+        avis.open(export)
+    workspace = tmp_path / "old"
+    workspace.mkdir()
+    shutil.copy(example / "recipe.yaml", workspace)
+    shutil.copy(example / "ledger.sqlite", workspace)
+    with closing(sqlite3.connect(workspace / "ledger.sqlite")) as ledger:
+        ledger.execute("PRAGMA user_version = 1")
+    with pytest.raises(avis.DataError, match=r"older version(.|\n)*anew"):
+        avis.open(workspace)
 
 
 def test_a_clip_without_sound(export: Path) -> None:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import doctest
-import inspect
 from importlib import import_module
+from inspect import getmodule, isfunction
 from pathlib import Path
 
 import pytest
 
 import avis_data as avis
+from avis_data import metrics
+from avis_data.metrics.counting import Mode
+from avis_data.metrics.files import evaluate_files
+from avis_data.metrics.reading import read_evaluation
 from support.places import ROOT
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 WITHOUT = {"AvisError", "BusyError", "ConfigError", "DataError", "ProblemsError", "ToolError", "YtvisDataset"}
 """What is raised, and a record of formats, which `read_ytvis` shows."""
-ROOMS = ("masks",)
+KNOWN = {"avis": avis, "Path": Path, "Mode": Mode} | {
+    function.__name__: function for function in (evaluate_files, read_evaluation)
+}
+OPEN_ROOMS = ("formats", "masks")
+"""Rooms whose every module is public; `metrics` says itself what of it is."""
 
 
 def public_functions() -> list[str]:
-    """Functions of the rooms that say what is public, as `masks.rle:encode`."""
-    found = []
-    for room in ROOMS:
-        for path in sorted((ROOT / "avis_data" / room).glob("[!_]*.py")):
-            module = import_module(f"avis_data.{room}.{path.stem}")
-            names = [name for name in module.__all__ if inspect.isfunction(getattr(module, name))]
-            found += [
-                f"{room}.{path.stem}:{name}" for name in names if getattr(module, name).__module__.endswith(path.stem)
-            ]
-    return found
+    """As `masks.rle:encode`."""
+    modules = [
+        import_module(f"avis_data.{room}.{path.stem}")
+        for room in OPEN_ROOMS
+        for path in sorted((ROOT / "avis_data" / room).glob("[!_]*.py"))
+    ]
+    things = [getattr(module, name) for module in (*modules, metrics) for name in module.__all__]
+    found = {f"{thing.__module__.removeprefix('avis_data.')}:{thing.__name__}" for thing in things if isfunction(thing)}
+    return sorted(found)
 
 
 @pytest.mark.parametrize("name", sorted(set(avis.__all__) - WITHOUT))
@@ -43,10 +50,10 @@ def test_examples_of_public_functions(place: str, beside_example: Path) -> None:
 
 
 def check_examples(thing: object, name: str) -> None:
-    """Run them in the current folder, with the names of their own module, `avis`, and `Path`."""
-    module = inspect.getmodule(thing)
+    """Run them in the current folder, with the names of their own module and those that all examples take for known."""
+    module = getmodule(thing)
     assert module is not None
-    names = {**vars(module), "avis": avis, "Path": Path}
+    names = {**KNOWN, **vars(module)}
     found = [test for test in doctest.DocTestFinder().find(thing, name, module, names) if test.examples]
     assert any(example.want for test in found for example in test.examples), (
         f"{name} has no example that shows anything"
