@@ -44,7 +44,7 @@ class Check:
     """What to do; a command where there is one."""
 
     def as_dict(self) -> dict[str, str | None]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {"name": self.name, "health": self.health.value, "found": self.found, "advice": self.advice}
 
 

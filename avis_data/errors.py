@@ -103,7 +103,7 @@ class AvisError(Exception):
         return f"{message}\n  hint: {self.hint}" if self.hint else message
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {"error": super().__str__(), "hint": self.hint, "exit_code": int(self.exit_code)}
 
     def _render_traceback_(self) -> list[str]:
@@ -145,7 +145,7 @@ class Problem:
         return ": ".join(part for part in (self.where, self.field, self.message) if part)
 
     def as_dict(self) -> dict[str, str]:
-        """The three parts, for `--json`."""
+        """The three parts, as `--json` prints them."""
         return {"where": self.where, "field": self.field, "message": self.message}
 
 

@@ -10,7 +10,7 @@ from avis_data.errors import ToolError
 __all__ = ["Extra", "need_extra"]
 
 Extra = Literal["train"]
-"""As in `pip install 'avis-data[train]'`."""
+"""The name of an extra, as in `pip install 'avis-data[train]'`."""
 _MODULES: dict[Extra, tuple[str, ...]] = {"train": ("transformers",)}
 """What cannot be done without; that TensorBoard is missing is no reason not to train."""
 

@@ -51,15 +51,15 @@ class Output(NamedTuple):
     path: str
     """Relative to the workspace."""
     sha256: str
-    """Of the file, or of the tree (`io.sha256_tree`)."""
+    """Hash of the file, or of the tree (`io.sha256_tree`)."""
     size_bytes: int
-    """Of the file, or of all files in the folder together."""
+    """Size of the file, or of all files in the folder together."""
     mtime_ns: int = 0
     """When the file, or the folder's list of names, was last changed; a cheap sign of tampering."""
 
     @property
     def name(self) -> str:
-        """Of the file or folder, without where it lies."""
+        """The name of the file or folder, without where it lies."""
         return self.path.rpartition("/")[2]
 
     @staticmethod
@@ -123,7 +123,7 @@ class StateCount:
     count: int
     mean_wall_s: float
     size_bytes: int
-    """Of all outputs of the stage; 0 for other states than done."""
+    """Size of all outputs of the stage; 0 for other states than done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,7 +255,7 @@ class Ledger:
         return {row[0]: Entry(*row) for row in rows}
 
     def done_keys(self, stage: str) -> dict[str, str]:
-        """With which key every finished item of a stage was made, by item id."""
+        """The key with which every finished item of a stage was made, by item id."""
         rows = self._db.execute("SELECT item_id, key FROM items WHERE stage = ? AND state = 'done'", (stage,))
         return dict(rows.fetchall())
 
@@ -286,7 +286,7 @@ class Ledger:
         return {item_id: [Output(*values) for values in json.loads(text)] for item_id, text in rows}
 
     def inputs(self, stage: str) -> dict[str, dict[str, str]]:
-        """From what every finished item of a stage was made, by item id: name to sha256."""
+        """The inputs that every finished item of a stage was made from, by item id: name to sha256."""
         rows = self._db.execute("SELECT item_id, inputs FROM items WHERE stage = ? AND state = 'done'", (stage,))
         return {item_id: json.loads(text) for item_id, text in rows}
 

@@ -38,7 +38,7 @@ FrontEnd = Literal["official", "causal"]
 """How sound is cut for VGGish: each second on its own (specs: AVISM), or the 0.96 s before an instant (specs: RCF)."""
 
 Truth = Literal["sounding", "visible"]
-"""Of which masks a dataset's truth is: of what sounds (AVISeg), or of all that is seen, sounding or not (AVIS)."""
+"""What has masks in a dataset's truth: what sounds (AVISeg), or all that is seen, sounding or not (AVIS)."""
 
 
 class FetchOptions(Record):

@@ -71,7 +71,8 @@ class State(StrEnum):
     SILENT = "silent"
     HIDDEN = "hidden"
     VISIBLE = "visible"
-    """In view; nobody said whether it is heard. From files of all that is seen, never from people here."""
+    """The object is in view, and nobody said whether it is heard. Files of all that is seen have it, people here never
+    give it."""
 
 
 class VideoStream(Record):

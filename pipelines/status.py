@@ -26,7 +26,7 @@ class StageStatus:
     """Finished once, but with another recipe or from another source or list: part of what is to do."""
     failed: Counter[Reason] = field(default_factory=Counter)
     size_bytes: int = 0
-    """Of all that the stage has made."""
+    """Size of all that the stage has made."""
     mean_wall_s: float | None = None
     """Per finished item and worker; None where nothing is finished."""
 
@@ -41,7 +41,7 @@ class StageStatus:
         return None if self.mean_wall_s is None else self.mean_wall_s * self.to_do
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "stage": self.stage,
             "wanted": self.wanted,
@@ -65,7 +65,7 @@ class FailedItem:
     attempts: int
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "stage": self.stage,
             "item_id": self.item_id,

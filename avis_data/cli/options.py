@@ -248,19 +248,19 @@ class RunOptions:
     retry_wait: float
 
     def selection(self) -> Selection:
-        """Which items."""
+        """Which items are worked on."""
         from avis_data.pipelines.engine.planner import Selection
 
         return Selection(retry_failed=self.retry_failed, force=self.force, verify=self.verify, limit=self.limit)
 
     def policy(self) -> Policy:
-        """How patiently."""
+        """How patient the run is with failures."""
         from avis_data.pipelines.engine.runner import Policy
 
         return Policy(retries=self.retries, retry_wait_s=self.retry_wait, throttle_wait_s=15 * self.retry_wait)
 
     def executors(self, *, usual: int | None = None) -> ExecutorFactory:
-        """On which workers.
+        """The workers that do the items.
 
         Args:
             usual: how many where nobody says; None: one for each core.

@@ -61,7 +61,7 @@ def step_request(steps: list[str], run: RunOptions, *choices: object) -> StepReq
 
 
 def command_name() -> str:
-    """As whom the command at work is told to others: `avis-data fetch`."""
+    """The name by which other commands are told which one is at work: `avis-data fetch`."""
     return f"avis-data {click.get_current_context().info_name}"
 
 

@@ -57,7 +57,7 @@ class ClipSet:
     """The folder, or the truth file, that was opened."""
     kind: Literal["workspace", "dataset"]
     parts: Mapping[str | None, Part]
-    """By split; None: clips that are in none."""
+    """The clips by split; None: those that are in no split."""
 
     def __iter__(self) -> Iterator[Clip]:
         for part in self.parts.values():

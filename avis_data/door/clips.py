@@ -69,7 +69,7 @@ class Clip:
 
     @property
     def duration_s(self) -> float:
-        """Of all its frames together."""
+        """How long all its frames are together, in seconds."""
         return self.num_frames / self.fps
 
     @property

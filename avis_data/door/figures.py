@@ -30,11 +30,11 @@ class Counts:
     """What there is in a set of clips. Printed as a table, shown as one in a notebook."""
 
     by_split: Mapping[str, SplitStats] = field(repr=False)
-    """Of each split and, where there is more than one, of all together under `all`."""
+    """The figures of each split and, where there is more than one, of all together under `all`."""
 
     @property
     def all(self) -> SplitStats:
-        """Of all clips together."""
+        """The figures of all clips together."""
         return list(self.by_split.values())[-1]
 
     def __str__(self) -> str:
@@ -102,7 +102,7 @@ class Evaluation:
 
     found: FileEvaluation = field(repr=False)
     intervals: Mapping[Mode, Mapping[str, Interval | None]] | None = field(default=None, repr=False)
-    """Of each figure, if they were asked for."""
+    """The interval of each figure, if intervals were asked for."""
 
     @property
     def figures(self) -> dict[str, dict[str, object]]:

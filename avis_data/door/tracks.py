@@ -33,7 +33,7 @@ class Track:
     """Its identity: one for the whole clip."""
     category: str
     category_id: int
-    """As the file says: the first is 1."""
+    """The number of the category in the file; the first is 1."""
     size_hw: tuple[int, int]
     """Height and width of the stills, so of every mask, in pixels."""
     masks: tuple[Rle | None, ...] = field(repr=False)
@@ -41,7 +41,7 @@ class Track:
     sounding: tuple[bool | None, ...] = field(repr=False)
     """One for each frame: whether it is heard; None where nobody said so."""
     score: float | None = None
-    """Of a prediction, in [0, 1]; None for truth."""
+    """The score of a prediction, in [0, 1]; None for truth."""
 
     @property
     def num_frames(self) -> int:

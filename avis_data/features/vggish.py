@@ -33,7 +33,7 @@ __all__ = [
 EMBEDDING_SIZE = 128
 HIDDEN_SIZE = 4096
 _HIDDEN_LAYERS = 4
-"""Of `Vggish.embeddings`: two linear ones with their ReLUs."""
+"""Layers of `Vggish.embeddings`: two linear ones with their ReLUs."""
 DEFAULT_BATCH = 32
 """Between 16 and 64 the time per example is the same on a CPU; the memory is not."""
 

@@ -16,7 +16,7 @@ __all__ = ["ParsedYtvis", "entry_name", "parse_ytvis"]
 
 
 _MAX_BITS = 63
-"""Of whole numbers, besides the sign: what NumPy and the official programs can hold."""
+"""Bits of a whole number, besides the sign: what NumPy and the official programs can hold."""
 
 
 @dataclass(kw_only=True, slots=True)

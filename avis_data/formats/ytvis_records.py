@@ -28,7 +28,7 @@ class YtvisVideo:
     file_names: tuple[str, ...]
     """`<name>/<n>.jpg`, relative to the folder JPEGImages of the split."""
     license_id: int | None = None
-    """Of an entry of `licenses`, where the file says so."""
+    """The id of an entry of `licenses`, where the file names one."""
     fps: float = 1.0
     """Frames in one second of the video; files that do not say so have one (AVISeg)."""
     frame_times: tuple[float, ...] | None = None
@@ -52,7 +52,8 @@ class YtvisTrack:
     RLE of an empty mask is kept as it is."""
     iscrowd: int = 0
     areas: tuple[float | None, ...] | None = None
-    """As the file says, one for each frame (the official mAP takes them as they are); None where it says nothing."""
+    """The areas that the file gives, one for each frame (the official mAP takes them as they are); None where it gives
+    none."""
     sounding: tuple[bool | None, ...] | None = None
     """Whether it is heard in each frame, in files of all that is seen, heard or not; None in it: that is not known (or
     there is no mask). None: the file says nothing, every mask is of an object that sounds (AVISeg)."""

@@ -66,7 +66,8 @@ class Decoded:
     """What came out of the decoders."""
 
     picture_pts: tuple[int, ...]
-    """Of every picture before the end of the span, ascending, in the stream's own units; some before its start."""
+    """Time stamps of every picture before the end of the span, ascending, in the stream's own units; some lie before
+    its start."""
     num_sound: int
     """Blocks of sound that begin in the span."""
     log: FfmpegLog

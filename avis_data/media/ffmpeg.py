@@ -35,7 +35,7 @@ class Ffmpeg:
     program: str
     """Absolute path."""
     version: str
-    """As it calls itself: `5.1.9-0+deb12u1`, `n9.0.2`."""
+    """What it calls its version: `5.1.9-0+deb12u1`, `n9.0.2`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

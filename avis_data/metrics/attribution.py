@@ -57,12 +57,12 @@ class FrameError:
     """How many objects sound in the frame."""
     kind: ErrorKind
     category: int
-    """Of the true object; of the prediction where there is none (`background`)."""
+    """The category of the true object; of the prediction where there is none (`background`)."""
     truth_id: int | None
     predicted: int | None
     """Place of the predicted track among those of the video."""
     share: float
-    """Of the frame, mean over the thresholds."""
+    """The share of the frame that the error costs, mean over the thresholds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ class AvsResult:
     fscore: float | None
     """Largest value, over the thresholds, of F averaged over all frames with an object."""
     fscore_threshold: float | None
-    """At which threshold that is (chosen on the evaluated data, as in the reference)."""
+    """The threshold of that F (chosen on the evaluated data, as in the reference)."""
     miou_object: float | None
     """Mean over the frames with an object only."""
     miou_no_object: float | None

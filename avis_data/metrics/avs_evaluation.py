@@ -41,7 +41,7 @@ def evaluate_avs_files(
     are_logits: bool = True,
     lenient: bool = False,
 ) -> AvsEvaluation:
-    """As `evaluate_avs`, or with `num_classes` as `evaluate_avss`, of the files that `pair_clips` describes.
+    """Evaluate the files that `pair_clips` describes, as `evaluate_avs` does; with `num_classes` as `evaluate_avss`.
 
     Raises:
         DataError: if a path holds no clip.

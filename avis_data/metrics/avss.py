@@ -55,9 +55,9 @@ class AvssSums:
 
     name: str
     own: np.ndarray
-    """Over the frames that exist, in 64 bits."""
+    """Sums over the frames that exist, in 64 bits."""
     reference: np.ndarray
-    """Over all slots, in 32 bits."""
+    """Sums over all slots, in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,10 @@ class AvssFigures:
     """Means over classes of the mean over the frames in which the class is predicted or true."""
 
     miou: float
-    """Over all C classes, those never seen as 0; as published."""
+    """Mean over all C classes, those never seen as 0; as published."""
     fscore: float
     miou_seen_only: float
-    """Over the classes that were seen."""
+    """Mean over the classes that were seen."""
     fscore_seen_only: float
     miou_drop_last: float
     """Without the last class: what the reference calls "no background", although the background is class 0."""

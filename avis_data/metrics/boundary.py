@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["boundary_f"]
 
 TOLERANCE = 0.008
-"""Of the picture's diagonal: 12 pixels at 1280 x 720 (DAVIS)."""
+"""Share of the picture's diagonal: 12 pixels at 1280 x 720 (DAVIS)."""
 
 
 def boundary_f(mask_HW: np.ndarray, other_HW: np.ndarray, *, tolerance_px: int | None = None) -> float:

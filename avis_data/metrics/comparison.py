@@ -76,7 +76,7 @@ def compare_results(
 
 
 def _difference(a: np.ndarray, b: np.ndarray, level: float, *, higher_is_better: bool) -> Difference | None:
-    """Of the figures themselves (first) and those of the draws (the others)."""
+    """The difference of the figures themselves (first) and of those of the draws (the others)."""
     difference = b - a
     difference[np.abs(difference) < _ROUNDING] = 0.0
     draws = centred(difference)

@@ -74,7 +74,7 @@ def modes_named(choice: str) -> list[Mode]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """By which a video is judged."""
+    """The rules by which a video is judged."""
 
     mode: Mode
     variants: Sequence[Variant] = ()
@@ -147,11 +147,11 @@ class Rank(IntEnum):
     """Where a figure is shown: at its own rank, and wherever more figures are shown."""
 
     HEADLINE = 1
-    """In the line and the curves of a training run; may choose the best weights."""
+    """Shown in the line and the curves of a training run; may choose the best weights."""
     OVERVIEW = 2
-    """In each validation of a run, and in the report's table of a model."""
+    """Shown in each validation of a run, and in the report's table of a model."""
     FULL = 3
-    """In evaluations, with intervals, and in comparisons."""
+    """Shown in evaluations, with intervals, and in comparisons."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ class Figure(Generic[Pool]):
     """One figure of a metric."""
 
     name: str
-    """Of its row in tables, and its key in JSON."""
+    """The name of its row in tables, and its key in JSON."""
     counting: Counting[Any, Pool]
     """What is counted of a video."""
     value: Callable[[Pool], np.ndarray]
@@ -188,7 +188,7 @@ class Figure(Generic[Pool]):
         return nothing if np.isnan(value) else float(value)
 
     def text(self, value: float | None, *, digits: int = 2, sign: bool = False) -> str:
-        """As a person reads it: `52.37` (percent) or `0.5237`; a dash where there is nothing to measure."""
+        """The figure as a person reads it: `52.37` (percent) or `0.5237`; a dash where there is nothing to measure."""
         if value is None or (self.is_share and not sign and value < 0):
             return "-"
         plus = "+" if sign else ""

@@ -49,7 +49,7 @@ class AvisResult:
     strict: ModeResult | None
     ytvis: ModeResult | None
     videos: Sequence[VideoStats]
-    """In the order of their names; `bootstrap_intervals` and `compare_results` take them from here."""
+    """The videos in the order of their names; `bootstrap_intervals` and `compare_results` take them from here."""
     categories: Mapping[int, str]
     problems: Sequence[Problem]
     """Why entries were left out; empty unless `lenient`."""
@@ -121,7 +121,7 @@ def measure_all(
     workers: int,
     problems: Sequence[Problem] = (),
 ) -> AvisResult:
-    """As `evaluate_avis`, of videos that were checked before; `problems` are what that check found."""
+    """Evaluate videos that were checked before, as `evaluate_avis` does; `problems` are what that check found."""
     first = _FirstPredicted(videos)
     countings = {mode: countings_of(figures_of(mode)) for mode in modes}
     measure = partial(_measure_video, countings=countings, variants=variants)

@@ -42,7 +42,7 @@ def evaluate_files(
     workers: int = 1,
     only: Container[str] | None = None,
 ) -> FileEvaluation:
-    """As `evaluate_avis`, of a YouTube-VIS style truth file and a result file.
+    """Evaluate a result file against a YouTube-VIS style truth file, as `evaluate_avis` does.
 
     Args:
         truth: `{"categories": [...], "videos": [...], "annotations": [...]}`.

@@ -143,7 +143,7 @@ def _compat_pairs(video: VideoTracks, iou_TGP: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _lowest_iou(iou_N: np.ndarray, sounds_N: np.ndarray, is_empty_N: np.ndarray) -> float:
-    """Over the pairs: IoU where the truth sounds; where it is silent, infinite for an empty mask and 0 for another."""
+    """The lowest IoU of the pairs: where the truth is silent, infinite for an empty mask and 0 for another."""
     silent_N = np.where(is_empty_N, np.inf, 0.0)
     return float(np.where(sounds_N, iou_N, silent_N).min(initial=np.inf))
 

@@ -170,7 +170,7 @@ class HotaPool:
 
     counts_BC7A: np.ndarray
     weights_BC: np.ndarray
-    """Of the classes in the mean."""
+    """Weights of the classes in the mean."""
     figures: HotaFigures
     """(B, C, A)."""
     means: HotaFigures
@@ -183,7 +183,7 @@ class HotaPool:
 
 
 def _count_classes(video: VideoTracks, rules: Rules) -> dict[int, HotaCounts]:
-    """By class, where the class has a detection in the video."""
+    """The counts by class, of the classes that have a detection in the video."""
     is_strict = rules.mode is Mode.STRICT
     truth, predicted = video.truth, video.predicted
     present = [side.present_NL[:, : video.num_frames] for side in (truth, predicted)]

@@ -49,6 +49,6 @@ class VideoInput:
     width: int
     truth: Sequence[TrackInput] = ()
     predictions: Sequence[TrackInput] = ()
-    """In the order of the file, on which `aviseg_compat` depends."""
+    """The predicted tracks in the order of the file, on which `aviseg_compat` depends."""
     video_id: int = 0
     """YouTube-VIS orders videos by it where scores tie."""

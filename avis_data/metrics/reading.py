@@ -23,7 +23,7 @@ class EvaluationInput:
     """What a pair of files holds."""
 
     videos: list[VideoInput]
-    """In the order of their names; entries with a problem are left out."""
+    """The videos in the order of their names; entries with a problem are left out."""
     categories: dict[int, str]
     problems: list[Problem]
     num_ignored: int = 0

@@ -70,7 +70,7 @@ _TRACKS: tuple[Figure[Any], ...] = (
 FIGURES: Registry[Figure[Any]] = Registry(
     "figure", {figure.name: figure for figure in _TRACKS}, group="avis_data.figures"
 )
-"""Of tracks, in the order of tables."""
+"""The figures of tracks, in the order of tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +80,11 @@ class MaskFigure:
     name: str
     """What configs and logs of training call it."""
     field: str
-    """Of `AvsResult` or `AvssFigures`; its key in JSON."""
+    """The field of `AvsResult` or `AvssFigures`; its key in JSON."""
     title: str
-    """Of its row in the table of binary masks."""
+    """The title of its row in the table of binary masks."""
     note: str = ""
-    """Over what it is a mean, with fields of `AvsResult`."""
+    """What it is a mean over, with fields of `AvsResult`."""
     rank: Rank = Rank.FULL
 
 
@@ -113,7 +113,7 @@ MASK_FIGURES = (
     ),
     MaskFigure(name="mIoU_foreground", field="miou_foreground", title="mIoU, without background", rank=Rank.OVERVIEW),
 )
-"""Of masks."""
+"""The figures of masks."""
 
 
 def figures_of(mode: Mode, rank: Rank = Rank.FULL) -> list[Figure[Any]]:
@@ -128,7 +128,7 @@ def most_telling_first(figures: Sequence[Figure[Any]]) -> list[Figure[Any]]:
 
 
 def headline_names(task: str) -> list[str]:
-    """By what the best weights of a run may be chosen: of tracks (`avis`) or of masks (`avs`)."""
+    """The figures by which a run may choose its best weights: of tracks (`avis`) or of masks (`avs`)."""
     if task == "avs":
         return [figure.name for figure in MASK_FIGURES if figure.rank <= Rank.HEADLINE]
     return [figure.called for figure in figures_of(Mode.STRICT, Rank.HEADLINE)]

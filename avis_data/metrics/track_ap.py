@@ -35,7 +35,8 @@ THRESHOLDS: dict[ApRules, np.ndarray] = {
     "strict": np.arange(0.5, 1.0, 0.05),
     "ytvis": np.linspace(0.5, 0.95, 10),
 }
-"""As the two public programs make them: `arange` gives 0.9500000000000004, so an IoU of 0.95 is no match there."""
+"""The thresholds as the two public programs make them: `arange` gives 0.9500000000000004, so an IoU of 0.95 is no match
+there."""
 
 _AREA_NAMES = ("all", "s", "m", "l")
 _AREA_RANGES_PX = ((0.0, 1e10), (0.0, 128.0**2), (128.0**2, 256.0**2), (256.0**2, 1e10))
@@ -192,7 +193,7 @@ class ByClass:
     """0 where it was not."""
 
     def mean(self, threshold: int | None = None) -> np.ndarray:
-        """Over the classes with truth, and over the thresholds (or at one), float64 (B,); NaN without such a class."""
+        """The mean over classes with truth and over thresholds (or at one), float64 (B,); NaN without such a class."""
         values_BCK = self.values_BCK if threshold is None else self.values_BCK[:, :, threshold : threshold + 1]
         num_values_B = self.has_truth_BC.sum(axis=1) * values_BCK.shape[2]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -222,7 +223,7 @@ class ApPool:
             for matches in of_video:
                 self._found.setdefault(matches.category, []).append((v, matches))
         self.categories = [category for category in drawn.categories if category in self._found]
-        """Those of which there is a track, of the truth or predicted."""
+        """The categories that have a track, true or predicted."""
         self._ap: dict[int, ByClass] = {}
         self._recall: dict[tuple[int, int | None], ByClass] = {}
         self._tracks: dict[tuple[int, int | None], _ClassTracks] = {}

@@ -27,9 +27,11 @@ class ValidationReport:
 
     path: str
     checked: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """For each truth file: numbers of videos and tracks that could be read, and whether its media were checked."""
+    """What was checked of each truth file: numbers of videos and tracks that could be read, and whether its media were
+    checked."""
     files: dict[str, int] | None = None
-    """Of the dataset's own list of files: how many it names, how many are there and were hashed; None without one."""
+    """Numbers of the dataset's own list of files: how many it names, how many are there and were hashed; None without a
+    list."""
     findings: Findings = field(default_factory=Findings)
 
     @property

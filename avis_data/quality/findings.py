@@ -80,5 +80,5 @@ class Findings:
         }
 
     def of(self, severity: Severity) -> list[Finding]:
-        """Those kept of one severity, in the order found."""
+        """The findings of one severity that were kept, in the order in which they were found."""
         return [finding for finding in self.kept if finding.severity == severity]

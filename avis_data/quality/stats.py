@@ -57,7 +57,7 @@ class SplitStats:
     maskless_tracks: int
     """Tracks without a mask."""
     categories: dict[str, CategoryStats]
-    """By name, in the order of the file; categories of which there is nothing too."""
+    """The categories by name, in the order of the file; those without any object too."""
 
 
 def dataset_stats(path: Path) -> dict[str, SplitStats]:

@@ -20,7 +20,7 @@ _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _BOX_TOLERANCE_PX = 2.0
 """Boxes of foreign sets come from polygons before rasterising, so they may be off by a pixel on each side."""
 _TIME_TOLERANCE = 1e-3
-"""Of a frame's period: times are written with six decimals."""
+"""Share of a frame's period: times are written with six decimals."""
 
 
 def check_truth(raw: Any, parsed: ParsedYtvis, *, file: str, findings: Findings) -> None:

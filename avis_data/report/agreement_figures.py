@@ -31,7 +31,7 @@ class Estimate:
     high: float | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return dict(self.__dict__)
 
 
@@ -48,7 +48,7 @@ class CategoryAgreement:
     """Track-seconds that only one of the two hears."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return dict(self.__dict__)
 
 
@@ -65,7 +65,7 @@ class SpanFigures:
     offset_bias_s: float | None
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return dict(self.__dict__)
 
 
@@ -84,13 +84,13 @@ class AgreementFigures:
     det_a: Estimate
     ass_a: Estimate
     kappa: Estimate
-    """Of all track-seconds together."""
+    """Kappa of all track-seconds together."""
     disagreement: float | None
     categories: tuple[CategoryAgreement, ...]
     spans: SpanFigures
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         values = dict(self.__dict__)
         for name in ("mask_iou", "boundary_f", "hota", "det_a", "ass_a", "kappa", "spans"):
             values[name] = values[name].as_dict()
@@ -107,7 +107,7 @@ class ClipRow:
     """E-mail; the next one likewise."""
     b: str
     disagreement: float
-    """In [0, 1]: share of the sounding track-seconds on which they differ."""
+    """Share of the sounding track-seconds on which they differ, in [0, 1]."""
     seconds_differing: int
     seconds_sounding: int
     tracks_of_one: int
@@ -117,7 +117,7 @@ class ClipRow:
     """Where the clip stands now: what is `to review` or in `review` is still to be decided."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "clip_id": self.clip_id,
             "round": self.round,
@@ -144,7 +144,7 @@ class AgreementReport:
     """Whether it is of people who labelled without knowing of each other."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "blind": self.is_blind,
             "total": self.total.as_dict(),
@@ -172,7 +172,7 @@ class TrackStrips:
     upper: StripRow
     lower: StripRow
     differing_T: NDArray[np.bool_]
-    """In which seconds they differ in what would be published."""
+    """The seconds in which they differ in what would be published."""
 
 
 @dataclass(frozen=True, kw_only=True)

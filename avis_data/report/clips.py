@@ -48,7 +48,7 @@ class DatasetClips:
 
     @property
     def num_clips(self) -> int:
-        """In all splits."""
+        """How many clips there are in all splits."""
         return sum(len(dataset.videos) for dataset in self.splits.values())
 
     def choose(self, limit: int) -> list[ClipView]:

@@ -251,7 +251,7 @@ def _draw_sound(draw: ImageDraw.ImageDraw, peaks: NDArray[np.float32], layout: _
 def _draw_tracks(
     draw: ImageDraw.ImageDraw, clip: ClipView, seconds: range, layout: _Layout, corner: tuple[int, int]
 ) -> None:
-    """For one row of stills: a line for each track, thick where it sounds, and its name in the gutter."""
+    """Draw a line for each track below one row of stills, thick where it sounds, and its name in the gutter."""
     font = _font(14)
     left, top = corner
     wave = top + layout.cell_height + _GAP_PX

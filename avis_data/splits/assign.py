@@ -83,7 +83,7 @@ class Assignment:
     """Every clip with its split."""
 
     request: str
-    """As asked: `616/105/205`, or where the division was read from."""
+    """The split that was asked for: `616/105/205`, or where the division was read from."""
     seed: int | None
     """None where nothing was drawn by chance."""
     names: tuple[str, ...]
@@ -142,7 +142,7 @@ class BalanceReport:
 
     @property
     def max_deviation_clips(self) -> float:
-        """By how many clips any category or number of sources is off its exact share, at most; seconds left out."""
+        """The most clips that any category or number of sources is off its exact share; seconds are left out."""
         return max((row.max_deviation_count for row in self.rows if row.kind != "seconds"), default=0.0)
 
     @property

@@ -28,7 +28,8 @@ from avis_data.video_list import clip_id_of
 __all__ = ["MIN_VISIBLE_SHARE", "LookAlikes", "SceneLabels", "TrackLabels", "label_scene", "read_scenes"]
 
 MIN_VISIBLE_SHARE = 0.0005
-"""Of the picture; 29 pixels at 320 x 180. Slivers below it cannot be recognised, and compression washes them out."""
+"""Share of the picture; 29 pixels at 320 x 180. Slivers below it cannot be recognised, and compression washes them
+out."""
 
 
 class TrackLabels(Record):

@@ -16,7 +16,7 @@ from avis_data.synth.sprites import draw
 __all__ = ["NOTHING", "Painter"]
 
 NOTHING = -1
-"""In a map of what is seen: background or a prop."""
+"""The value in a map of what is seen that means background or a prop."""
 _POSES = 6
 
 

@@ -55,7 +55,7 @@ class WorldOptions:
         return num_frames(self.num_seconds, fps=self.label_fps)
 
     def as_dict(self) -> dict[str, float]:
-        """As it is written and hashed."""
+        """The text that is written and hashed."""
         return asdict(self)
 
 

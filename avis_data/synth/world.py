@@ -60,9 +60,9 @@ class WorldSummary:
 
     num_clips: int
     num_made: int
-    """Of these, made by this call; the others were there."""
+    """How many of these were made by this call; the others were there."""
     num_tracks: int
-    """With at least one sounding second, so in the truth."""
+    """Tracks with at least one sounding second: those in the truth."""
     num_masks: int
 
 

@@ -53,9 +53,9 @@ class VideoList:
     clips: tuple[ClipRow, ...]
     """One per good row, in the order of the list."""
     problems: tuple[Problem, ...]
-    """By line; `where` is the line, `field` the column."""
+    """The problems by line; `where` is the line, `field` the column."""
     lines_left_out: tuple[int, ...]
-    """Of the rows with problems; a bad header is no row."""
+    """Lines of the rows with problems; a bad header is no row."""
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ class Layout:
     columns: tuple[str | None, ...]
     """Our name of each column; None for one that is passed over."""
     names: tuple[str, ...]
-    """As the file calls them, for messages."""
+    """The names of the columns in the file, for messages."""
     separators: str = ";|"
     """What parts the categories of one cell; empty: a cell is one category."""
     duration_s: float | None = None
@@ -64,9 +64,9 @@ class Row:
     """One row of the list; a missing trailing cell is empty."""
 
     line: int
-    """Of the file, from 1; the first where a quoted cell spans several."""
+    """Line of the file, from 1; the first one where a quoted cell spans several."""
     cells: dict[str, str]
-    """By our column names, spaces around removed."""
+    """The cells by our column names, without spaces around them."""
     layout: Layout
 
 

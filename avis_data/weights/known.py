@@ -19,11 +19,11 @@ class KnownWeights:
     kind: WeightKind
     """Which part of the project loads it."""
     file_name: str
-    """As published."""
+    """The name under which the file is published."""
     page: str
     """Where it is downloaded by hand; we never download weights."""
     licence: str
-    """Of the weights, as their page says."""
+    """The licence of the weights, as their page says."""
     sha256_start: str | None = None
     """How the SHA-256 of the published file starts, where it is known; all of it where all is known."""
 

@@ -25,7 +25,7 @@ class OtherFileError(YoutubeDLError):  # type: ignore[misc]  # yt-dlp is untyped
 
 
 class ServedFile(Record):
-    """By what a server lets its files be told apart."""
+    """What a server says by which its files can be told apart."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -63,7 +63,7 @@ class PartialFiles:
 
     def __init__(self) -> None:
         self._seen: dict[str, ServedFile] = {}
-        """By address, the file that was last served there in this try."""
+        """The file that was last served at each address in this try."""
         self._url: str | None = None
         self._path = Path()
         self._begun: ServedFile | None = None

@@ -51,7 +51,7 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
 
 
 def _remove_left_overs(workspace: Workspace) -> None:
-    """Only of folders that nobody writes into without the lock; the segmenter's service keeps none."""
+    """Remove what a kill left in folders that nobody writes into without the lock; the segmenter keeps none."""
     for folder in (workspace.manifest, workspace.masks, workspace.features):
         for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
             remove(left_over)

@@ -44,7 +44,7 @@ class Selection:
     verify: bool = False
     """Hash every finished output instead of trusting its size and time."""
     limit: int | None = None
-    """At most so many items."""
+    """The most items that are done."""
 
     def wants(self, reason: Reason) -> bool:
         """True if items that failed for this reason are to be tried again."""
@@ -90,7 +90,7 @@ class Plan:
         return len(self.done)
 
     def as_dict(self) -> dict[str, object]:
-        """For `--dry-run --json`."""
+        """What `--dry-run --json` prints."""
         return {
             "stage": self.stage,
             "to_do": len(self.todo),

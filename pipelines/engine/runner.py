@@ -97,7 +97,7 @@ class StageReport:
         return ExitCode.PARTIAL if incomplete else ExitCode.OK
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "stage": self.stage,
             "planned": self.planned,

@@ -63,7 +63,7 @@ class StageSpec:
     """All that the planner, `status` and the command line know of a stage."""
 
     name: str
-    """In the ledger, and of the command."""
+    """What the ledger and the command call it."""
     summary: str
     """What the command does, in one sentence."""
     make: Callable[[Recipe, Choices], Stage]
@@ -94,7 +94,7 @@ class StageSpec:
 
 
 def made_as_now(ledger: Ledger, stage: Stage, items: list[Item]) -> set[str]:
-    """Of these items, those that are finished and were made by this very stage from what they are made from now.
+    """Those of the items that are finished, and were made by this very stage from what they are made from now.
 
     Only the ledger is read; whether the files are as they were left is for the planner and the export to see.
     """

@@ -22,7 +22,8 @@ class Input:
     path: str
     """Relative to the workspace; absolute where it lies outside."""
     sha256: str
-    """Of the file, or of the tree (`io.sha256_tree`); outside the workspace, of names, sizes and times of change."""
+    """Hash of the file, or of the tree (`io.sha256_tree`); outside the workspace, of names, sizes and times of
+    change."""
     mtime_ns: int | None = None
     """When it was last changed, as the ledger knows it: where the disk says otherwise, it is hashed before use."""
 

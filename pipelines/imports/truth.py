@@ -51,7 +51,7 @@ class ImportReport:
     num_tracks: int
     num_masks: int
     num_silent_clips: int
-    """Of those, clips in which nothing sounds."""
+    """Clips among them in which nothing sounds."""
     num_maskless_tracks: int
     """Tracks that never sound; they are kept, with no mask."""
     num_clips_without: int
@@ -73,7 +73,7 @@ class ImportedClip(Record):
     frames_sha256: str
     audio_sha256: str
     num_tracks: int
-    """Of its truth, those included that never sound."""
+    """Tracks of its truth, those included that never sound."""
 
 
 class _ImportRecord(Record):
@@ -91,7 +91,7 @@ class Prepared:
 
     recipe: Recipe
     parsed: ParsedYtvis
-    """Of the file."""
+    """What the file holds."""
     coming: frozenset[str] = frozenset()
     """Clips that adopting would make, in a dry run: of the size and length that the file says."""
     missing: Mapping[str, str] = field(default_factory=dict)

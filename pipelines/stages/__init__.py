@@ -27,4 +27,4 @@ STAGES: Registry[StageSpec] = Registry(
     },
     group="avis_data.stages",
 )
-"""In the order in which they run."""
+"""The stages in the order in which they run."""

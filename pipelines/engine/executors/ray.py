@@ -102,7 +102,7 @@ class RayExecutor:
             self._running[actor.run.remote(job)] = running
 
     def _start_actor(self) -> None:
-        """It is idle, and gets jobs whose time then counts, once it has answered: starting one takes seconds."""
+        """Start a worker. It gets jobs once it has answered, as starting one takes seconds that must not count."""
         actor = self._actor_class.remote(self._stage)
         self._starting[actor.come_up.remote()] = actor
 
