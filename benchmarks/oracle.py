@@ -19,7 +19,7 @@ from evaluate import Size, generate
 from avis_data.metrics import TrackInput, evaluate_avis
 from avis_data.metrics.reading import EvaluationInput, read_evaluation
 from avis_data.metrics.run_lengths import empty_counts
-from avis_data.metrics.tables import percent, text_table
+from avis_data.metrics.text_tables import percent, text_table
 
 METRICS = ("AP_all", "AR_all", "HOTA", "DetA", "AssA", "FSLA", "FSLAn", "FSLAs", "FSLAm")
 FORMS = {

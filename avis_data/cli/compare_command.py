@@ -68,7 +68,7 @@ def command(
     from avis_data.metrics.comparison import compare_results
     from avis_data.metrics.counting import modes_named
     from avis_data.metrics.files import evaluate_files
-    from avis_data.metrics.tables import comparison_table
+    from avis_data.metrics.text_tables import comparison_table
 
     sets = [evaluate_files(truth, path, modes=modes_named(mode), lenient=lenient, workers=workers) for path in (a, b)]
     differences = compare_results(sets[0].result, sets[1].result, num_draws=bootstrap, rng=np.random.default_rng(seed))

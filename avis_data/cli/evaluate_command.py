@@ -142,7 +142,7 @@ def _evaluate_avis(
 ) -> None:
     from avis_data.metrics.counting import Mode, Variant, modes_named
     from avis_data.metrics.files import evaluate_files, evaluation_json, write_per_video
-    from avis_data.metrics.tables import evaluation_table
+    from avis_data.metrics.text_tables import evaluation_table
 
     modes = modes_named(mode)
     if errors is not None and Mode.STRICT not in modes:

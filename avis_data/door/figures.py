@@ -110,7 +110,7 @@ class Evaluation:
         return self.found.result.as_dict()
 
     def __str__(self) -> str:
-        from avis_data.metrics.tables import evaluation_table
+        from avis_data.metrics.text_tables import evaluation_table
 
         return evaluation_table(self.found, self.intervals)
 
@@ -171,7 +171,7 @@ class Comparison:
     names: tuple[str, str]
 
     def __str__(self) -> str:
-        from avis_data.metrics.tables import comparison_table
+        from avis_data.metrics.text_tables import comparison_table
 
         return comparison_table(self.differences, self.names)
 

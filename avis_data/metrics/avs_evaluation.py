@@ -14,7 +14,7 @@ from avis_data.metrics.avs_files import AvsPair, load_avs_clip, load_avss_clip, 
 from avis_data.metrics.avss import AvssResult, evaluate_avss
 from avis_data.metrics.counting import Rank
 from avis_data.metrics.table import MASK_FIGURES, mask_values
-from avis_data.metrics.tables import percent, text_table
+from avis_data.metrics.text_tables import percent, text_table
 
 __all__ = ["AvsEvaluation", "avs_json", "avs_table", "evaluate_avs_files"]
 

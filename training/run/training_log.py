@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from avis_data.metrics.tables import headline_text
+from avis_data.metrics.text_tables import headline_text
 from avis_data.training.run.distributed import Processes
 from avis_data.training.run.run_folder import RunFolder
 from avis_data.training.run.validation import Figures
