@@ -57,17 +57,27 @@ GROUPS = {
 COMMANDS = {name: line for commands in GROUPS.values() for name, line in commands.items()}
 
 
+STAGES_OF_OTHER_COMMANDS = {"adopt"}
+"""What `import` does."""
+
 MAKES_A_WORKSPACE = {"init", "fetch", "run", "import"}
 """Commands that `-C DIR` makes the folder for."""
 
 
 class LazyGroup(click.Group):
-    """A click group whose commands live in `avis_data.cli.<name>` as the attribute `command`."""
+    """A click group whose commands live in `avis_data.cli.<name>` as the attribute `command`.
+
+    Every stage that is added has a command too, made from its spec.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *_added_stages()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _added_stages():
+            from avis_data.cli.run_steps import added_stage_command
+
+            return added_stage_command(cmd_name)
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"avis_data.cli.{cmd_name.replace('-', '_')}_command")
@@ -79,6 +89,16 @@ class LazyGroup(click.Group):
         for title, commands in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
+        if added := _added_stages():
+            with formatter.section("Stages that were added"):
+                formatter.write_dl([(f"{name:{width}}", f"See avis-data {name} --help.") for name in added])
+
+
+def _added_stages() -> list[str]:
+    """Stages without a line of their own above; none of them is imported to be listed."""
+    from avis_data.pipelines.stages import STAGES
+
+    return [name for name in STAGES.names() if name not in COMMANDS and name not in STAGES_OF_OTHER_COMMANDS]
 
 
 @click.group(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from avis_data.pipelines.steps import StepRequest
     from avis_data.recipe import Recipe
 
-__all__ = ["command_name", "recipe_of", "run_steps", "stage_command", "step_request"]
+__all__ = ["added_stage_command", "command_name", "recipe_of", "run_steps", "stage_command", "step_request"]
 
 
 def run_steps(
@@ -89,3 +89,12 @@ def stage_command(name: str, text: str, *, usual_workers: str = "all cores") -> 
         return run_steps(current_workspace(), [name], run)
 
     return command
+
+
+def added_stage_command(name: str) -> click.Command:
+    """The command of a stage that is known by its spec only."""
+    from avis_data.pipelines.stages import STAGES
+
+    spec = STAGES[name]
+    text = f"{spec.summary} Run again to resume.\n\n\b\nExample:\n  avis-data -C my-dataset {name}"
+    return stage_command(name, text, usual_workers=str(spec.workers or "all cores"))
