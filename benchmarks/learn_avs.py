@@ -27,9 +27,9 @@ from PIL import Image
 from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import load_config
 from avis_data.training.data.avsbench_layout import open_layout
-from avis_data.training.predict.predict_avs import predict_masks
+from avis_data.training.device import choose_device
 from avis_data.training.run.avs_task import AvsTask
-from avis_data.training.run.distributed import Processes, choose_device
+from avis_data.training.run.distributed import Processes
 from benchmarks.audio_needed import trained_run
 
 DEAF = ("model.fusion=none", "model.motion=false", "model.generation=false", "loss.kl_weight=0")
@@ -53,8 +53,7 @@ def measure(run: Path, data: Path, device: str) -> dict[str, Any]:
     """The figures of a run's best weights on the split `test`."""
     chosen = choose_device(device)
     model, config = load_trained(run, None, ["validation.clips=null"])
-    task = AvsTask()
-    return dict(task.validate(model.to(chosen), task.open(data, "test", config), config, Processes(), chosen))
+    return dict(AvsTask().open(data, "test", config).validate(model.to(chosen), config, Processes(), chosen))
 
 
 def object_ious(run: Path, data: Path, device: str) -> NDArray[np.float64]:
@@ -62,7 +61,8 @@ def object_ious(run: Path, data: Path, device: str) -> NDArray[np.float64]:
     chosen, masks = choose_device(device), run / "masks"
     model, config = load_trained(run, None, [])
     shutil.rmtree(masks, ignore_errors=True)
-    predict_masks(model.to(chosen), config, data, "test", masks, chosen)
+    split = AvsTask().open(data, "test", config)
+    split.predict(model.to(chosen), config, chosen, masks, on_clip=lambda _: None)
     sums = []
     for clip in open_layout(data).clips("test"):
         ious = []

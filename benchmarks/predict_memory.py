@@ -18,9 +18,9 @@ import time
 import torch
 from torch import Tensor
 
-from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
-from avis_data.training.models.inference import PredictOptions
+from avis_data.training.models.spec import PredictOptions
+from avis_data.training.registry import build_model
 
 
 class MadeClip:

@@ -1,46 +1,50 @@
 """Models that say what sounds, and everything that trains, runs and measures them. Start reading here.
 
-    avis-data train-baseline    train.py             loop.py runs it; task.py says what differs between the two tasks
-    avis-data predict           predict.py           predict_avs.py for masks; `--stream`: online.py
-    avis-data visualize         visualize.py         visualize_avs.py for masks; drawn by avis_data.report
-    avis-data benchmark-model   benchmark.py
-    avis-data weights convert   checkpoints/         conversion.py
+What a run is stands in four modules of this folder. `config.py` says what a run can be told; `configs/` holds YAML
+files of values. `registry.py` lists the models and builds the one of a config. `task.py` says what a task is: the one
+place where instance segmentation (`avis`) and masks without identities (`avs`) differ. `device.py` chooses the GPU or
+CPU.
 
-A run, from left to right:
+Each command starts in one module:
 
-    config.py, configs/*.yaml  ->  registry.py  ->  data  ->  model  ->  losses  ->  loop.py  ->  run_folder.py
-    what is wanted                 which model      samples    losses     matcher     weights      checkpoints, log
+    avis-data train-baseline    run/train.py
+    avis-data predict           predict/predict.py
+    avis-data visualize         predict/visualize.py, and predict/visualize_avs.py for masks
+    avis-data benchmark-model   predict/benchmark.py
+    avis-data weights convert   checkpoints/conversion.py
 
-**Models** (docs/training.md, docs/baselines.md). Each is a module with `forward(batch) -> losses` and `predict(clip)`;
-its objective is the file of losses beside it.
+The rooms, each of which knows only those above it:
 
-    AVISM             models/avism/model.py;   avism/losses.py
-    RCF               models/rcf/model.py;     rcf/losses.py
-    AFCV, CrossVIS    models/afcv/model.py;    afcv/losses.py
-    AVS-BG, TPAVI     models/avs_bg/model.py;  avs_bg/losses.py
+**data/** reads datasets and makes samples of them. `clips.py` says what a model gets and gives.
+  Clips in the AVISeg layout: `split.py` opens a split, `sampling.py` draws frames, `augment.py` changes them,
+  `loading.py` does both in worker processes; `source.py` is a clip to predict, `video_dataset.py` makes a dataset of
+  one video.
+  Their sound: `audio_features.py` lists the kinds and reads those that were computed before; `audio_windows.py`
+  computes VGGish before each frame; `audio_summary.py` needs no weights; `audio_slices.py` makes pictures of the
+  sound. `audio_sound.py` reads WAV files, `frame_times.py` says when a frame is.
+  AVSBench datasets: `avsbench_layout.py` finds the files (S4, MS3, AVSS), `avsbench.py` opens a split,
+  `avsbench_sound.py` reads the sound.
 
-**Parts that models share.** In models/: backbones.py (ResNet, Swin, PVT v2), frames.py (normalising, padding),
-positions.py (sine codes), attention.py (transformer pieces with positions).
-Dynamic filters are of two kinds: one product with a map in
-models/rcf/network.py, three layers of each instance's own in models/afcv/mask_head.py. Here: matcher.py (sets),
-losses.py (dice, classes, masks), targets.py, points.py (masks at points), inference.py (heads to tracks),
-online.py (frame by frame).
+**models/** holds the networks. `spec.py` says what a model must offer. Each model has a folder: `model.py` with the
+  whole of it, its losses and targets, the names in published checkpoints, and `spec.py`, which is its entry in the
+  registry.
 
-**Data.** In data/: clips.py says what a model gets and gives.
+    AVISM             avism/       RCF               rcf/
+    AFCV, CrossVIS    afcv/        AVS-BG, TPAVI     avs_bg/
 
-    AVISeg layout     split.py opens a split; sampling.py draws frames, augment.py changes them, loading.py does both in
-                      worker processes; source.py is a clip to predict; video_dataset.py makes a dataset of one video
-    sound of it       audio_features.py names the kinds and reads those computed before; audio_windows.py
-                      (VGGish before each frame), audio_summary.py (no weights), audio_slices.py (pictures of it);
-                      audio_sound.py reads WAVs, frame_times.py says when a frame is
-    AVSBench layout   avsbench_layout.py (S4, MS3, AVSS), avsbench.py, avsbench_sound.py
+  They share `backbones.py` (ResNet, Swin, PVT v2) and `backbone_weights.py` (their published names), `frames.py`
+  (normalising, padding), `positions.py` (sine codes), `attention.py`, `matcher.py` (sets), `losses.py` (dice, classes,
+  masks), `targets.py`, `points.py` (masks at points), `inference.py` (from heads to tracks), `online.py` (frame by
+  frame), `renaming.py` (names of tensors by rules).
 
-**A run.** In run/: loop.py with optimiser.py, distributed.py (torchrun), training_log.py, run_folder.py,
-validation.py (measured while it learns), avs_task.py (what is different for AVSBench). Of predict/: results.py (result
-files), avs_masks.py (pictures of masks).
+**checkpoints/** is about files of weights. `trained.py` reads files of ours, which say their own config.
+  `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`. `conversion.py` makes
+  a published checkpoint one of ours.
 
-**Weights.** In checkpoints/: trained.py: files of ours, which say their config; the others: what people published.
-start_weights.py takes whatever `--init` names; models/backbone_weights.py, hugging_face.py and each model's
-official_names.py map names (by the rules of models/renaming.py), official_shapes.py reads the architecture off the
-tensors; conversion.py writes ours.
+**predict/** uses a trained model: `predict.py`, `benchmark.py`, `visualize.py` and `visualize_avs.py`. `results.py`
+  writes and reads what is predicted: result files of tracks, pictures of masks.
+
+**run/** trains. `train.py` begins a run and `loop.py` is the loop; `optimiser.py` changes the weights,
+  `distributed.py` joins the processes of torchrun, `run_folder.py` keeps checkpoints, `training_log.py` tells people.
+  `avis_task.py` and `avs_task.py` are the two tasks, `validation.py` measures and draws tracks while a model learns.
 """

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from avis_data.config import apply_settings, validated
 from avis_data.errors import ConfigError, Problem, ProblemsError
-from avis_data.metrics.table import headline_names
-from avis_data.training.data.audio_features import AudioFeatures
-from avis_data.training.data.loading import DataConfig
-from avis_data.training.models.inference import PredictOptions
-from avis_data.training.registry import MODELS, model_entry
-from avis_data.training.run.optimiser import OptimiserConfig, ScheduleConfig
+from avis_data.training.data.loading import DataConfig, DataOptions
+from avis_data.training.models.spec import ModelConfig, PredictOptions
+from avis_data.training.registry import MODELS
+from avis_data.training.task import TASKS, task_of
 
 __all__ = [
     "LoopConfig",
+    "OptimiserConfig",
     "RunConfig",
+    "ScheduleConfig",
     "ValidationConfig",
+    "changed_config",
     "config_from_values",
     "config_values",
     "load_config",
@@ -37,6 +37,44 @@ _Count = Annotated[int, Field(ge=1)]
 _KIND = re.compile(r"(.+)\.([A-Z]\w*Spec)\.(.+)")
 """A field of one kind of a value that may be of several, as pydantic calls it."""
 _CountOrZero = Annotated[int, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0)]
+_NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """How weights are changed."""
+
+    kind: Literal["adamw", "adam", "sgd"] = "adamw"
+    """`sgd` has a momentum of 0.9."""
+    rate: _Positive = 1e-4
+    """Learning rate."""
+    backbone_factor: _NotNegative = 0.1
+    """On the rate of the backbone."""
+    weight_decay: _NotNegative = 0.05
+    """None for norm layers, embeddings and Swin's relative-position tables; biases are decayed."""
+    clip_norm: _Positive | None = 0.01
+    """Largest norm of all gradients together; null: not limited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How the rate changes."""
+
+    kind: Literal["step", "poly", "constant"] = "step"
+    """`step`: times `factor` at each milestone. `poly`: times (1 - iteration / iterations) ^ `power`."""
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = (32_000,)
+    """Iterations at which the rate drops (`step`)."""
+    milestone_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
+    """The same as shares of all iterations, instead of `milestones`; for runs whose length depends on the data."""
+    factor: _Positive = 0.1
+    """Of each drop (`step`)."""
+    power: _Positive = 0.9
+    """Exponent (`poly`)."""
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Iterations over which the rate rises in a straight line."""
+    warmup_start: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Share of the rate that it rises from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +121,13 @@ class RunConfig:
     """Everything that a run depends on besides the data."""
 
     model_name: str
-    """Key of `registry.MODELS`."""
-    model: Any
-    """Architecture, of the type that the registry says."""
-    loss: Any
+    """A name in `registry.MODELS`."""
+    model: ModelConfig
+    """Architecture, of the type that the model's spec says."""
+    loss: object
     """Objective, likewise."""
-    data: Any = field(default_factory=DataConfig)
-    """What it sees, of the type that the registry says: `DataConfig` for clips in the AVISeg layout."""
+    data: DataOptions = field(default_factory=DataConfig)
+    """What it sees, of the type that the model's task says: `DataConfig` for clips in the AVISeg layout."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -98,7 +136,6 @@ class RunConfig:
 
 
 _SECTIONS = {
-    "data": DataConfig,
     "optimiser": OptimiserConfig,
     "schedule": ScheduleConfig,
     "loop": LoopConfig,
@@ -141,17 +178,19 @@ def load_config(name: str | Path, settings: Iterable[str] = (), *, model: str | 
     return config
 
 
-def config_from_values(values: Mapping[str, Any], *, where: str) -> RunConfig:
+def config_from_values(values: Mapping[str, object], *, where: str) -> RunConfig:
     """The config of parsed YAML or JSON.
 
     Raises:
         ConfigError: if its model is not known, or parts of it contradict each other.
         ProblemsError: with every unknown key and every bad value; `where` is named.
     """
-    name = values.get("model_name", "avism")
-    model_entry(name if isinstance(name, str) else repr(name))
+    given = values.get("model_name", "avism")
+    name = given if isinstance(given, str) else repr(given)
+    spec = MODELS[name]
+    schema = _schema(spec.config, spec.loss, TASKS[spec.task].data)
     try:
-        checked = validated(_schema(name), {**values, "model_name": name}, where=where)
+        checked = validated(schema, {**values, "model_name": name}, where=where)
     except ProblemsError as error:
         problems = _of_the_likeliest(error.problems)
         raise ProblemsError(f"{where}: {len(problems)} bad value(s)", problems) from None
@@ -160,21 +199,25 @@ def config_from_values(values: Mapping[str, Any], *, where: str) -> RunConfig:
     return config
 
 
-def config_values(config: RunConfig) -> dict[str, Any]:
+def config_values(config: RunConfig) -> dict[str, object]:
     """Plain values of a config, complete: `config_from_values` gives the same again."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    values: dict[str, object] = json.loads(json.dumps(asdict(config)))
     return values
 
 
-@cache
-def _schema(model_name: str) -> type[BaseModel]:
-    """The pydantic model that checks a config; unknown keys are refused at every depth."""
-    entry = MODELS[model_name]
-    parts = {"model": entry.config, "loss": entry.loss, **_SECTIONS, "data": entry.data}
-    fields: dict[str, Any] = {key: (kind, Field(default_factory=kind)) for key, kind in parts.items()}
-    return create_model(
-        "RunValues", __config__=ConfigDict(extra="forbid"), model_name=(Literal[model_name], ...), **fields
-    )
+def changed_config(config: RunConfig, settings: Sequence[str], *, where: str) -> RunConfig:
+    """A config with `key.sub=value` on top. Raises ProblemsError for every bad key and value; `where` is named."""
+    if not settings:
+        return config
+    return config_from_values(apply_settings(config_values(config), settings), where=where)
+
+
+def _schema(model: type, loss: type, data: type) -> type[BaseModel]:
+    """The pydantic model that checks the sections of a config; unknown keys are refused at every depth."""
+    parts = {"model": model, "loss": loss, "data": data, **_SECTIONS}
+    fields = {key: (kind, Field(default_factory=kind)) for key, kind in parts.items()}
+    make: Callable[..., type[BaseModel]] = create_model  # its own type knows no fields that are counted at run time
+    return make("RunValues", __config__=ConfigDict(extra="forbid"), model_name=(str, ...), **fields)
 
 
 def _of_the_likeliest(problems: Sequence[Problem]) -> list[Problem]:
@@ -203,7 +246,7 @@ def _text_of(name: str) -> tuple[str, str]:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
 
 
-def _check_length(values: Mapping[str, Any], asked: Container[str], where: str) -> None:
+def _check_length(values: Mapping[str, object], asked: Container[str], where: str) -> None:
     """Rounds count and not iterations, so nobody may ask for iterations in vain."""
     loop = values.get("loop")
     if not isinstance(loop, dict) or loop.get("rounds") is None or loop.get("iterations") is None:
@@ -215,45 +258,13 @@ def _check_length(values: Mapping[str, Any], asked: Container[str], where: str) 
         )
 
 
-def _check_clips(config: RunConfig, where: str) -> None:
-    """What a model asks of clips in the AVISeg layout."""
-    entry, data, name = model_entry(config.model_name), config.data, config.model_name
-    if config.model.needs_audio and data.audio not in entry.audio_kinds:
-        kinds = " or ".join(entry.audio_kinds)
-        raise ConfigError(
-            f"{where}: data.audio is {data.audio}, {name} hears {kinds}",
-            hint=f"--set data.audio={entry.audio_kinds[0]}",
-        )
-    if config.model.needs_audio and data.audio_optional and not entry.does_without_audio:
-        raise ConfigError(f"{where}: {name} needs the sound of every clip", hint="--set data.audio_optional=false")
-    width = getattr(config.model, "audio_channels", None)
-    heard = AudioFeatures(data.audio).shape
-    if config.model.needs_audio and width is not None and (width,) != heard:
-        raise ConfigError(
-            f"{where}: model.audio_channels is {width}, audio of the kind {data.audio} has {heard[0]} values",
-            hint=f"--set model.audio_channels={heard[0]}",
-        )
-    wanted = None if entry.frames is None else entry.frames(config.model)
-    if wanted is not None and data.frames not in (wanted, None):
-        raise ConfigError(
-            f"{where}: data.frames is {data.frames}, this {name} trains on {wanted} frames of a clip",
-            hint=f"--set data.frames={wanted}",
-        )
-    if wanted is None and data.frames is None:
-        raise ConfigError(f"{where}: data.frames is null, {name} trains on any number", hint="--set data.frames=5")
-    low, high = data.augment.crop_size
-    if low > high:
-        raise ConfigError(f"{where}: data.augment.crop_size must be [least, largest], is [{low}, {high}]")
-
-
 def _check_together(config: RunConfig, where: str) -> None:
-    if isinstance(config.data, DataConfig):
-        _check_clips(config, where)
-    metrics = headline_names(model_entry(config.model_name).task)
-    if config.validation.metric not in metrics:
+    task = task_of(config)
+    task.check(config, where)
+    if config.validation.metric not in task.metrics:
         raise ConfigError(
             f"{where}: validation.metric is {config.validation.metric}, which {config.model_name} is not measured by",
-            hint=f"--set validation.metric={metrics[0]}",
+            hint=f"--set validation.metric={task.metrics[0]}",
         )
     passes = config.loop.accumulate
     if config.data.batch % passes:

@@ -69,7 +69,6 @@ def command(
       avis-data predict --model rcf --checkpoint runs/rcf --video concert.mp4 --fps 6 --stream
     """
     import sys
-    from dataclasses import asdict
 
     from tqdm import tqdm
 
@@ -90,7 +89,7 @@ def command(
 
         summary = predict(request, out, on_clip=done)
     if as_json:
-        click.echo(json.dumps(asdict(summary)))
+        click.echo(json.dumps(summary.as_dict()))
     else:
         click.echo(str(summary))
 
@@ -108,4 +107,4 @@ def _print_frames(request: PredictRequest) -> None:
             }
             for thing in seen.objects
         ]
-        click.echo(json.dumps({"clip": seen.clip.clip_id, "frame": seen.frame, "objects": objects}))
+        click.echo(json.dumps({"clip": seen.clip_id, "frame": seen.frame, "objects": objects}))

@@ -42,8 +42,7 @@ def command(data: Path, predictions: Path, out: Path, split: str, clips: str | N
 
     from tqdm import tqdm
 
-    from avis_data.training.predict.visualize import visualize
-    from avis_data.training.predict.visualize_avs import visualize_masks
+    from avis_data.training.task import task_of_predictions
 
     with tqdm(desc="visualize", unit="clip", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
 
@@ -51,8 +50,10 @@ def command(data: Path, predictions: Path, out: Path, split: str, clips: str | N
             bar.total = of
             bar.update()
 
-        render = visualize_masks if predictions.is_dir() else visualize
-        files = render(data, predictions, out, split_name=split, clip_ids=listed_clips(clips) or (), on_clip=done)
+        task = task_of_predictions(predictions)
+        files = task.visualize(
+            data, predictions, out, split_name=split, clip_ids=listed_clips(clips) or (), on_clip=done
+        )
     if as_json:
         click.echo(json.dumps({"out": str(out), "files": [str(file) for file in files]}))
     else:

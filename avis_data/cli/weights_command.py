@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.options import json_option, out_option
+from avis_data.cli.options import json_option, out_option, set_option
 from avis_data.errors import ExitCode
 
 __all__ = ["command"]
@@ -98,17 +98,12 @@ def add_weights(file: Path, name: str | None, as_json: bool) -> None:
 @command.command("convert")
 @click.argument("file", type=click.Path(path_type=Path))
 @out_option(required=True)
-@click.option(
-    "--window",
-    type=click.IntRange(1),
-    default=None,
-    metavar="N",
-    help="Frames per window in training; default: 6 (AVISM).",
-)
+@set_option
 @json_option
-def convert_weights(file: Path, out: Path, window: int | None, as_json: bool) -> int:
+def convert_weights(file: Path, out: Path, settings: tuple[str, ...], as_json: bool) -> int:
     """Turn an official checkpoint (AVISM, VITA, AVS-BG, AVSBench) into one of ours, and say what is missing in it.
 
+    What no tensor tells is as published, unless --set says otherwise: model.window=N, the frames of a window of AVISM.
     Exit code 4 if the file did not hold exactly one whole model; what it held is written all the same.
 
     \b
@@ -120,7 +115,7 @@ def convert_weights(file: Path, out: Path, window: int | None, as_json: bool) ->
 
     from avis_data.training.checkpoints.conversion import convert_checkpoint
 
-    report = convert_checkpoint(file, out, window=window)
+    report = convert_checkpoint(file, out, settings=settings)
     if as_json:
         click.echo(json.dumps({"path": str(out), "complete": report.complete, **asdict(report)}))
     else:

@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avis_data.errors import DataError
 from avis_data.io import sha256_file
@@ -15,7 +15,7 @@ from avis_data.io import sha256_file
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["check_sha256", "hash_in_name", "read_tensors"]
+__all__ = ["check_sha256", "hash_in_name", "read_metadata", "read_tensors"]
 
 _NAME_HASH = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
 _NESTED = ("model", "state_dict", "model_state_dict")
@@ -59,10 +59,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         DataError: if the file is missing or torn, holds code (nothing of it is run), or holds no named tensors.
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    content: object = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
     for key in _NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+        inner = content.get(key) if isinstance(content, Mapping) else None
+        if isinstance(inner, Mapping):
+            content = inner
             break
     tensors = _named_tensors(content)
     if not tensors:
@@ -70,7 +71,24 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _named_tensors(content: Any) -> dict[str, torch.Tensor]:
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a `.safetensors` file says of itself; empty for a file of another kind.
+
+    Raises:
+        DataError: if the file is missing or torn.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: cannot be read as safetensors ({error})") from None
+
+
+def _named_tensors(content: object) -> dict[str, torch.Tensor]:
     import torch
 
     if not isinstance(content, Mapping):
@@ -78,24 +96,26 @@ def _named_tensors(content: Any) -> dict[str, torch.Tensor]:
     return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
 
 
-def _read_safetensors(path: Path) -> Any:
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        tensors: dict[str, torch.Tensor] = load_file(path)
+        return tensors
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
-def _read_pytorch(path: Path) -> Any:
+def _read_pytorch(path: Path) -> object:
     import torch
 
     try:
         if _is_other_pickle(path):
             raise _code_inside(path)
         # Only the zip form of the last years can be mapped; the older one is read whole.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return content
     except pickle.UnpicklingError as error:
         if "global" in str(error).lower():  # how torch names any class or function that is not on its short list
             raise _code_inside(path) from None

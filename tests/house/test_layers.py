@@ -12,6 +12,8 @@ DOORS = ("cli", "door")
 """Of people at a terminal, and of Python; nothing else in avis_data/ may import what lies above."""
 LAYER = {"avis_data": 0, "pipelines": 1, "annotation": 2, "training": 2}
 
+ABOUT_A_RUN = ("config", "registry", "task", "device")
+
 MUST_NOT_IMPORT = [
     ("avis_data/metrics", ["report", "quality"]),
     ("avis_data/quality", ["report", "metrics"]),
@@ -28,6 +30,10 @@ MUST_NOT_IMPORT = [
     ("annotation/work", ["annotation.serve", "annotation.segmenters", "annotation.propagation"]),
     ("annotation/serve", ["annotation.work", "annotation.agreement"]),
     ("pipelines/download", ["pipelines.engine", "pipelines.stages", "pipelines.imports", "pipelines.exports"]),
+    ("training/data", [f"training.{name}" for name in (*ABOUT_A_RUN, "models", "checkpoints", "predict", "run")]),
+    ("training/models", [f"training.{name}" for name in (*ABOUT_A_RUN, "checkpoints", "predict", "run")]),
+    ("training/checkpoints", ["training.predict", "training.run"]),
+    ("training/predict", ["training.run"]),
 ]
 """Rooms, and the rooms that they know nothing of."""
 

@@ -16,7 +16,8 @@ from avis_data.training.models.avism.official_shapes import avism_config_of
 from avis_data.training.models.avism.tracker import video_masks
 from avis_data.training.models.avism.windows import padded_frames
 from avis_data.training.models.backbones import build_backbone
-from avis_data.training.models.inference import MaskCollector, MaskSizes, PredictOptions, top_candidates, tracks_of
+from avis_data.training.models.inference import MaskCollector, MaskSizes, top_candidates, tracks_of
+from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import clip_target, frame_targets
 from support.parity_cases import Case, recorded
 

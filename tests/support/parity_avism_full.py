@@ -14,7 +14,7 @@ from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.avism.official_names import from_official_avism
 from avis_data.training.models.avism.official_shapes import avism_config_of
 from avis_data.training.models.frames import padded_size
-from avis_data.training.models.inference import PredictOptions
+from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import clip_target
 from support.parity_avism import masks_of, true_labels
 from support.parity_avism_losses import StoredPoints, check_assignment

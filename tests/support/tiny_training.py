@@ -22,8 +22,9 @@ from avis_data.synth.scene import WorldOptions
 from avis_data.synth.world import make_world
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.frame_times import FrameTimes
+from avis_data.training.registry import new_model
 from avis_data.training.run.distributed import Processes
-from avis_data.training.run.loop import Trainer, new_model
+from avis_data.training.run.loop import Trainer
 from avis_data.training.run.run_folder import RunFolder
 from support.shell import Ran
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,16 +12,12 @@ from torch import Tensor, nn
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.io import atomic_path
-from avis_data.training.checkpoints.start_weights import check_licence
-from avis_data.training.checkpoints.trained import build_model, weights_metadata
-from avis_data.training.config import RunConfig, load_config
-from avis_data.training.models.avism.config import AvismConfig
-from avis_data.training.models.avism.official_names import Renamed, from_official_avism, is_official_avism
-from avis_data.training.models.avism.official_shapes import avism_config_of
-from avis_data.training.models.avs_bg.config import AvsBgConfig
-from avis_data.training.models.avs_bg.official_names import from_official_avs, is_official_avs
-from avis_data.training.models.avs_bg.official_shapes import avs_config_of
-from avis_data.training.models.backbones import SwinSpec
+from avis_data.training.checkpoints.start_weights import check_licence, official_files, official_titles
+from avis_data.training.checkpoints.trained import weights_metadata
+from avis_data.training.config import RunConfig, changed_config, load_config
+from avis_data.training.models.renaming import Renamed
+from avis_data.training.models.spec import ModelConfig
+from avis_data.training.registry import build_model
 from avis_data.weights.files import read_tensors
 
 __all__ = ["ConversionReport", "convert_checkpoint"]
@@ -31,7 +27,7 @@ __all__ = ["ConversionReport", "convert_checkpoint"]
 class ConversionReport:
     """What was found in an official checkpoint, and what was not."""
 
-    config: AvismConfig | AvsBgConfig
+    config: ModelConfig
     """The architecture that its shapes tell."""
     tensors: int
     """Tensors written."""
@@ -50,23 +46,25 @@ class ConversionReport:
         return not self.missing and not self.unexpected
 
 
-def convert_checkpoint(source: Path, target: Path, *, window: int | None = None) -> ConversionReport:
+def convert_checkpoint(source: Path, target: Path, *, settings: Sequence[str] = ()) -> ConversionReport:
     """Write an official checkpoint under our names, float32, with the config that it can be used with.
 
     Args:
-        source: of AVISM, VITA, AVS-BG or AVSBench, `.pth` (tensors only) or `.safetensors`.
+        source: of a model whose spec says how (`ModelSpec.official`), `.pth` (tensors only) or `.safetensors`.
         target: a `.safetensors` file; replaced if it exists, whole or not at all.
-        window: frames per window of AVISM, which no tensor tells; None: the published 6.
+        settings: changes of the config that the tensors tell, `key.sub=value`, for what they do not tell: the window of
+            AVISM (`model.window`, published: 6).
 
     Raises:
-        ConfigError: if the target has another suffix, or a window is given for another model.
+        ConfigError: if the target has another suffix.
         DataError: if the source is missing, torn, holds code, may not be used by everybody, or is no such checkpoint.
+        ProblemsError: with every setting that is not one of this model.
     """
     if target.suffix != ".safetensors":
         raise ConfigError(f"--out {target}: must end in .safetensors")
     official = read_tensors(source)
     check_licence(source, official)
-    renamed, config = _recognised(source, official, window)
+    renamed, config = _recognised(source, official, settings)
     with torch.device("meta"):
         model = build_model(config)
     _check_shapes(source, renamed.tensors, model.state_dict())
@@ -74,22 +72,16 @@ def convert_checkpoint(source: Path, target: Path, *, window: int | None = None)
     return _report(renamed, model, config)
 
 
-def _recognised(source: Path, official: Mapping[str, Tensor], window: int | None) -> tuple[Renamed, RunConfig]:
-    if is_official_avism(official):
-        renamed = from_official_avism(official)
-        base = AvismConfig() if window is None else replace(AvismConfig(), window=window)
-        config = avism_config_of(renamed.tensors, base)
-        preset = "avism_swinl" if isinstance(config.backbone, SwinSpec) else "avism_r50"
-        return renamed, replace(load_config(preset), model=config)
-    if is_official_avs(official):
-        if window is not None:
-            raise ConfigError(f"--window is of AVISM, {source} is a checkpoint of AVS-BG or AVSBench")
-        renamed = from_official_avs(official)
-        return renamed, avs_config_of(renamed.tensors)
-    raise DataError(
-        f"{source}: no checkpoint of AVISM, VITA, AVS-BG or AVSBench (its first tensor is {next(iter(official))!r})",
-        hint="backbones and folders of transformers need no conversion: avis-data train-baseline --init FILE",
-    )
+def _recognised(source: Path, official: Mapping[str, Tensor], settings: Sequence[str]) -> tuple[Renamed, RunConfig]:
+    files = official_files(official)
+    if files is None:
+        raise DataError(
+            f"{source}: no checkpoint of {official_titles()} (its first tensor is {next(iter(official))!r})",
+            hint="backbones and folders of transformers need no conversion: avis-data train-baseline --init FILE",
+        )
+    renamed = files.renamed(official)
+    recipe, model = files.config(renamed.tensors)
+    return renamed, changed_config(replace(load_config(recipe), model=model), settings, where=str(source))
 
 
 def _check_shapes(source: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

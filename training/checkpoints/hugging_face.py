@@ -5,12 +5,13 @@ Nothing is downloaded, and only safetensors are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, PvtV2Backbone, ResNetBackbone, SwinBackbone
 from transformers.utils import logging
 
@@ -82,10 +83,17 @@ def _mask2former(folder: Path) -> dict[str, Tensor]:
     return {ours: tensor for ours, tensor in named if ours is not None}
 
 
+class _Published(Protocol):
+    """A class of transformers whose models can be read from a folder."""
+
+    def from_pretrained(self, folder: Path, **options: object) -> tuple[nn.Module, Mapping[str, Iterable[str]]]:
+        """The model and, asked with `output_loading_info`, which of its tensors were missing."""
+
+
 def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> dict[str, Tensor]:
     try:
         with _quiet():
-            loaded, report = model.from_pretrained(
+            loaded, report = cast(_Published, model).from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
             )
     except (OSError, ValueError, RuntimeError) as error:
@@ -98,14 +106,14 @@ def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> dict
 def _quiet() -> Iterator[None]:
     """Without the library's own bar and table of unused class heads: what fitted is told by whoever loads."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers gives it no types
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # nor this
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
         if bar:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # nor this
 
 
 def _joined_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

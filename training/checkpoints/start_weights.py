@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,23 @@ from torch import Tensor, nn
 
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
-from avis_data.training.models.avism.official_names import from_official_avism, is_official_avism
-from avis_data.training.models.avs_bg.official_names import from_official_avs, is_official_avs
+from avis_data.training.checkpoints.trained import weights_file
 from avis_data.training.models.backbone_weights import from_published_backbone
+from avis_data.training.models.spec import OfficialFiles
+from avis_data.training.registry import MODELS
 from avis_data.weights.files import read_tensors
 
-__all__ = ["LoadReport", "check_licence", "load_into", "read_start_weights"]
+__all__ = [
+    "LoadReport",
+    "check_licence",
+    "load_initial",
+    "load_into",
+    "official_files",
+    "official_titles",
+    "read_start_weights",
+]
+
+logger = logging.getLogger(__name__)
 
 _OUR_PARTS = ("backbone.body.", "pixel_decoder.", "frame_decoder.", "tracker.")
 
@@ -38,7 +50,7 @@ def read_start_weights(path: Path) -> dict[str, Tensor]:
     """Tensors to start a model from, under our names, from whatever holds them.
 
     Args:
-        path: one of our files, an official checkpoint of AVISM, VITA, AVS-BG or AVSBench, a published ResNet, Swin or
+        path: one of our files, an official checkpoint of a model that says how, a published ResNet, Swin or
             PVT v2 classifier, or a folder of transformers (the same, and Mask2Former).
 
     Raises:
@@ -48,16 +60,26 @@ def read_start_weights(path: Path) -> dict[str, Tensor]:
         return from_hugging_face(path)
     tensors = read_tensors(path)
     check_licence(path, tensors)
-    if is_official_avism(tensors):
-        return from_official_avism(tensors).tensors
-    if is_official_avs(tensors):
-        return from_official_avs(tensors).tensors
+    if official := official_files(tensors):
+        return official.renamed(tensors).tensors
     if any(name.startswith(_OUR_PARTS) for name in tensors):
         return tensors
     if backbone := from_published_backbone(tensors):
         return {f"backbone.body.{name}": tensor for name, tensor in backbone.items()}
-    known = "a checkpoint of AVISM, VITA, AVS-BG or AVSBench; a torchvision ResNet, a Swin or a PVT v2 classifier"
+    known = f"a checkpoint of {official_titles()}; a torchvision ResNet, a Swin or a PVT v2 classifier"
     raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
+
+
+def official_files(tensors: Mapping[str, Tensor]) -> OfficialFiles | None:
+    """Which model's published checkpoints tensors are named as; None if no model's."""
+    known = [spec.official for spec in MODELS if spec.official is not None]
+    return next((official for official in known if official.is_one(tensors)), None)
+
+
+def official_titles() -> str:
+    """Of which models published checkpoints are known: `AVISM, VITA, AVS-BG or AVSBench`."""
+    *most, last = [title for spec in MODELS if spec.official is not None for title in spec.official.titles]
+    return f"{', '.join(most)} or {last}"
 
 
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, where: str = "start weights") -> LoadReport:
@@ -105,3 +127,24 @@ def check_licence(path: Path, names: Iterable[str]) -> None:
             "only, which weights converted or trained from it would inherit, so it is refused",
             hint="avis-data train-baseline --data EXPORT --config crossvis_r50 --init resnet50.pth",
         )
+
+
+def load_initial(model: nn.Module, path: Path) -> LoadReport:
+    """Give a model weights to start from: ours, official, of a published backbone, or a transformers folder.
+
+    Raises:
+        DataError: if the file cannot be read, or nothing in it fits.
+    """
+    is_run = path.is_dir() and (path / "checkpoints").is_dir()
+    report = load_into(model, read_start_weights(weights_file(path) if is_run else path), where=str(path))
+    if report.missing or report.misshapen or report.unexpected:
+        logger.warning(
+            "init=%s loaded=%d random=%d first=%s other_shape=%d unused=%d",
+            path,
+            report.loaded,
+            len(report.missing),
+            next(iter(report.missing), ""),
+            len(report.misshapen),
+            len(report.unexpected),
+        )
+    return report

@@ -1,36 +1,28 @@
-"""Weight files of models: what they say of themselves, and how they come into a model."""
+"""Weight files of ours: what they say of themselves, and how a trained model is made of one."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from avis_data.config import apply_settings
 from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
 from avis_data.format_numbers import check_run
-from avis_data.training.checkpoints.start_weights import LoadReport, load_into, read_start_weights
-from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
-from avis_data.training.registry import model_entry
-from avis_data.weights.files import read_tensors
+from avis_data.training.config import RunConfig, changed_config, config_from_values, config_values, load_config
+from avis_data.training.registry import MODELS, build_model
+from avis_data.weights.files import read_metadata, read_tensors
 
 __all__ = [
-    "build_model",
     "categories_of_weights",
     "config_of_weights",
     "load_exactly",
-    "load_initial",
     "load_trained",
     "weights_file",
     "weights_metadata",
 ]
 
-logger = logging.getLogger(__name__)
 _CONFIG, _CATEGORIES = "avis_data_config", "avis_data_categories"
 
 
@@ -81,16 +73,6 @@ def categories_of_weights(path: Path) -> dict[int, str]:
     return {int(number): str(name) for number, name in (_metadata(path, _CATEGORIES) or {}).items()}
 
 
-def build_model(config: RunConfig) -> nn.Module:
-    """The model of a config, with random weights. Raises ConfigError if its sizes do not go together."""
-    entry = model_entry(config.model_name)
-    try:
-        return entry.build(config.model, config.loss)
-    except (ValueError, AssertionError, ZeroDivisionError) as error:
-        # What torch and transformers raise for widths that cannot be divided by heads or groups.
-        raise ConfigError(f"this {config.model_name} cannot be built: {error}") from None
-
-
 def load_trained(
     path: Path, config_name: str | None, settings: Sequence[str] = (), *, model_name: str | None = None
 ) -> tuple[nn.Module, RunConfig]:
@@ -112,12 +94,12 @@ def load_trained(
     if own is not None and model_name not in (None, own.model_name):
         raise ConfigError(f"{file}: holds the weights of {own.model_name}, not of {model_name}")
     if config_name is None and own is not None:
-        config = _changed(own, settings, file)
+        config = changed_config(own, settings, where=f"the config in {file}")
     elif config_name is None and model_name is None:
         hint = "--config avism_r50, or another of `avis-data train-baseline --help`"
         raise ConfigError(f"{file}: does not say which config it was trained with", hint=hint)
     else:
-        named = config_name or model_entry(model_name or "").default_config
+        named = config_name or MODELS[model_name or ""].default_config
         config = load_config(named, settings, model=model_name)
     if own is not None:
         _check_tied(own, config, file)
@@ -130,7 +112,7 @@ def _check_tied(own: RunConfig, config: RunConfig, file: Path) -> None:
     """Raises ConfigError if the weights were trained with another value of what they cannot do without."""
     if own.model_name != config.model_name:
         return
-    tied = [("model", name) for name in model_entry(config.model_name).tied]
+    tied = [("model", name) for name in MODELS[config.model_name].tied]
     if own.model.needs_audio and config.model.needs_audio:
         tied.append(("data", "audio"))  # another kind may have the same width: it would fit, and mean nothing
     for section, name in tied:
@@ -166,39 +148,9 @@ def load_exactly(model: nn.Module, tensors: Mapping[str, Tensor], *, where: Path
     model.load_state_dict(dict(tensors))
 
 
-def load_initial(model: nn.Module, path: Path) -> LoadReport:
-    """Give a model weights to start from: ours, official, of a published backbone, or a transformers folder.
-
-    Raises:
-        DataError: if the file cannot be read, or nothing in it fits.
-    """
-    is_run = path.is_dir() and (path / "checkpoints").is_dir()
-    report = load_into(model, read_start_weights(weights_file(path) if is_run else path), where=str(path))
-    if report.missing or report.misshapen or report.unexpected:
-        logger.warning(
-            "init=%s loaded=%d random=%d first=%s other_shape=%d unused=%d",
-            path,
-            report.loaded,
-            len(report.missing),
-            next(iter(report.missing), ""),
-            len(report.misshapen),
-            len(report.unexpected),
-        )
-    return report
-
-
-def _metadata(path: Path, key: str) -> dict[str, Any] | None:
-    if path.suffix != ".safetensors":
-        return None
+def _metadata(path: Path, key: str) -> dict[str, object] | None:
+    text = read_metadata(path).get(key)
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(key)
         return None if text is None else dict(json.loads(text))
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as safetensors of a run ({error})") from None
-
-
-def _changed(config: RunConfig, settings: Sequence[str], file: Path) -> RunConfig:
-    if not settings:
-        return config
-    return config_from_values(apply_settings(config_values(config), settings), where=f"the config in {file}")
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: what it says of itself cannot be read ({error})") from None

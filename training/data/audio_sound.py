@@ -53,7 +53,7 @@ def read_sound(path: Path) -> NDArray[np.float32]:
 
 def mono_16k(samples_NC: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     """The mean of the channels at 16 kHz, float32."""
-    samples_N = samples_NC.mean(axis=1)
+    samples_N: NDArray[np.float32] = samples_NC.mean(axis=1)
     if rate_hz == SAMPLE_RATE_HZ:
         return samples_N
     resampled: NDArray[np.float32] = soxr.resample(samples_N, rate_hz, SAMPLE_RATE_HZ)

@@ -112,6 +112,10 @@ def _drifting_windows(
         [int(rng.integers(side - size + 1)) for side, size in zip(size_hw, sizes, strict=True)] for _ in range(2)
     )
     return [
-        (*(int(a * share + b * (1 - share)) for a, b in zip(starts, ends, strict=True)), *sizes)  # type: ignore[misc]
+        (_between(starts[0], ends[0], share), _between(starts[1], ends[1], share), sizes[0], sizes[1])
         for share in np.sort(rng.random(count))
     ]
+
+
+def _between(a: int, b: int, share: float) -> int:
+    return int(a * share + b * (1 - share))

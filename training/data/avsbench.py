@@ -107,7 +107,8 @@ def label_of(path: Path, layout: LayoutName, num_classes: int) -> NDArray[np.uin
         with Image.open(path) as picture:
             if layout in _COLOURED:
                 colours = np.asarray(picture.convert("RGB"))
-                return classes_of_colours(colours[None], num_classes)[0].astype(np.uint8)
+                classes: NDArray[np.uint8] = classes_of_colours(colours[None], num_classes)[0].astype(np.uint8)
+                return classes
             grey = np.asarray(picture.convert("L") if picture.mode != "P" else picture)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise DataError(f"{path}: no picture ({error})") from None

@@ -12,7 +12,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,9 +25,12 @@ from avis_data.training.data.audio_sound import read_sound
 from avis_data.training.data.audio_summary import example_summary
 from avis_data.weights import resolve_vggish
 
-__all__ = ["AvsAudioKind", "AvsHearing", "read_examples"]
+__all__ = ["VECTOR_WIDTH", "AvsAudioKind", "AvsHearing", "read_examples"]
 
 AvsAudioKind = Literal["vggish", "logmel"]
+
+VECTOR_WIDTH = 128
+"""Values of the vector of a frame, of either kind."""
 
 
 class AvsHearing:
@@ -113,7 +116,7 @@ def _examples_of(path: Path) -> NDArray[np.float32]:
 class _TensorUnpickler(pickle.Unpickler):
     """Makes a tensor, and refuses every other name that a pickle may ask for."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -123,8 +126,9 @@ class _TensorUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"asks for {module}.{name}, which no tensor needs")
 
 
-def _storage_from_bytes(content: bytes) -> Any:
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+def _storage_from_bytes(content: bytes) -> object:
+    storage: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return storage
 
 
 def _unpickled(path: Path) -> NDArray[np.generic]:

@@ -6,14 +6,14 @@ Shapes: T frames, N tracks as labelled, H, W pixels of a frame at network size, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from avis_data.masks.rle import Rle
 
-__all__ = ["AvsTrainingClip", "ClipSource", "PredictedTrack", "TensorClip", "TrainingBatch", "TrainingClip"]
+__all__ = ["AvsTrainingClip", "ClipSource", "PredictedTrack", "Sample", "TensorClip", "TrainingBatch", "TrainingClip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +48,27 @@ class TrainingClip:
         )
 
 
+class Sample(Protocol):
+    """What training asks of the clips of any task."""
+
+    @property
+    def clip_id(self) -> str:
+        """Named in errors."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same clip with its tensors on a device."""
+
+
+SampleT = TypeVar("SampleT", bound=Sample)
+
+
 @dataclass(frozen=True, kw_only=True)
-class TrainingBatch:
+class TrainingBatch(Generic[SampleT]):
     """One or more clips; they may differ in size and in number of frames."""
 
-    clips: tuple[TrainingClip, ...]
+    clips: tuple[SampleT, ...]
 
-    def to(self, device: torch.device | str) -> TrainingBatch:
+    def to(self, device: torch.device | str) -> TrainingBatch[SampleT]:
         """The same batch with its tensors on a device."""
         return TrainingBatch(clips=tuple(clip.to(device) for clip in self.clips))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.masks.rle import decode
 from avis_data.training.data.audio_features import AudioKind
 from avis_data.training.data.augment import AugmentConfig, FrameChange, change_mask, change_picture, draw_changes
-from avis_data.training.data.clips import TrainingBatch, TrainingClip
+from avis_data.training.data.clips import Sample, TrainingBatch, TrainingClip
 from avis_data.training.data.sampling import ClipOrder, SampleNumbers, Sampling
 from avis_data.training.data.split import DatasetClip, DatasetTrack, SplitData
 
-__all__ = ["DataConfig", "Samples", "TrainingSamples", "batches"]
+__all__ = ["DataConfig", "DataOptions", "Samples", "TrainingSamples", "batches"]
 
 _Count = Annotated[int, Field(ge=1)]
 
@@ -51,6 +51,18 @@ class DataConfig:
     """No side is longer then."""
 
 
+class DataOptions(Protocol):
+    """What training asks of the options of the data of any task."""
+
+    @property
+    def batch(self) -> int:
+        """Clips of an iteration, over all processes and accumulated passes."""
+
+    @property
+    def workers(self) -> int:
+        """Processes that decode frames, for each training process."""
+
+
 class Samples(Protocol):
     """Training samples: always the same for one number."""
 
@@ -58,8 +70,8 @@ class Samples(Protocol):
     def per_round(self) -> int:
         """After so many samples all were seen once."""
 
-    def __getitem__(self, number: int) -> Any:
-        """A training clip with `to(device)`, or an AvisError."""
+    def __getitem__(self, number: int) -> Sample | AvisError:
+        """A training clip, or what is wrong with it: an error raised in a worker would lose its form on the way."""
 
 
 class TrainingSamples(Dataset[TrainingClip | AvisError]):
@@ -115,15 +127,15 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         )
 
 
-def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterator[TrainingBatch]:
+def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterator[TrainingBatch[Sample]]:
     """The batches of one process in order; each is one forward pass.
 
     Raises:
         DataError: if a file is bad.
         ToolError: if a worker dies.
     """
-    loader = DataLoader(
-        samples,
+    loader: DataLoader[Sample | AvisError] = DataLoader(
+        cast("Dataset[Sample | AvisError]", samples),  # PyTorch needs no more of it than this
         batch_sampler=numbers,
         num_workers=workers,
         collate_fn=_collated,
@@ -165,7 +177,7 @@ def _truth(
     return seen, np.stack(rows) if rows else np.zeros((0, len(frames), height, width), dtype=bool)
 
 
-def _collated(items: list[TrainingClip | AvisError]) -> TrainingBatch | AvisError:
+def _collated(items: list[Sample | AvisError]) -> TrainingBatch[Sample] | AvisError:
     clips = []
     for item in items:
         if isinstance(item, AvisError):

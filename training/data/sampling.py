@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = [
     "AroundAFrame",
@@ -111,7 +112,7 @@ class ClipOrder:
         self._num_clips = num_clips
         self._seed = seed
         self._round = -1
-        self._order = np.empty(0, dtype=np.int64)
+        self._order: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def clip_of(self, number: int) -> int:
         """The clip of sample `number`."""

@@ -45,7 +45,7 @@ class Attention(nn.Module):
         """
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
         query, key, value = (
-            functional.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            torch.unflatten(functional.linear(x, weight, bias), -1, (self.heads, -1)).transpose(1, 2)
             for x, weight, bias in zip((query_NQC, key_NSC, value_NSC), weights, biases, strict=True)
         )
         visible = None if visible_NQS is None else visible_NQS[:, None]

@@ -5,8 +5,9 @@ Shapes: N frames, H, W pixels (multiples of 32), h, w cells of a map.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import ConfigDict
@@ -16,6 +17,7 @@ from transformers import PvtV2Backbone, PvtV2Config, ResNetBackbone, ResNetConfi
 
 __all__ = ["Backbone", "BackboneSpec", "FrozenBatchNorm", "PvtSpec", "ResNetSpec", "SwinSpec", "build_backbone"]
 
+_Config = TypeVar("_Config")
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
 
@@ -125,12 +127,12 @@ def build_backbone(spec: BackboneSpec) -> Backbone:
 
 
 def _resnet(spec: ResNetSpec) -> Backbone:
-    config = ResNetConfig(
+    config = _with_four_maps(
+        ResNetConfig,
         embedding_size=spec.stem_channels,
         hidden_sizes=list(spec.channels),
         depths=list(spec.depths),
         layer_type=spec.block,
-        out_features=_STAGES,
     )
     body = ResNetBackbone(config)
     if spec.frozen_norms:
@@ -139,22 +141,24 @@ def _resnet(spec: ResNetSpec) -> Backbone:
 
 
 def _swin(spec: SwinSpec) -> Backbone:
-    config = SwinConfig(
+    config = _with_four_maps(
+        SwinConfig,
         embed_dim=spec.embed_channels,
         depths=list(spec.depths),
         num_heads=list(spec.heads),
         window_size=spec.window,
         drop_path_rate=spec.drop_path,
         layer_norm_eps=1e-5,
-        out_features=_STAGES,
     )
     body = SwinBackbone(config)
-    body.swin.layernorm = nn.Identity()  # normalises a last state that no map is made of; the published model has none
+    # It normalises a last state that no map is made of; the published model has none.
+    body.swin.add_module("layernorm", nn.Identity())
     return Backbone(body, tuple(spec.embed_channels * 2**stage for stage in range(4)))
 
 
 def _pvt(spec: PvtSpec) -> Backbone:
-    config = PvtV2Config(
+    config = _with_four_maps(
+        PvtV2Config,
         hidden_sizes=list(spec.channels),
         depths=list(spec.depths),
         num_attention_heads=list(spec.heads),
@@ -163,13 +167,17 @@ def _pvt(spec: PvtSpec) -> Backbone:
         drop_path_rate=spec.drop_path,
         qkv_bias=True,
         layer_norm_eps=1e-6,
-        out_features=_STAGES,
     )
     body = PvtV2Backbone(config)
     for name, module in body.named_modules():
         if name.endswith(("patch_embedding.layer_norm", "attention.layer_norm")):
             module.eps = 1e-5  # the published network leaves these two kinds at PyTorch's default
     return Backbone(body, spec.channels)
+
+
+def _with_four_maps(kind: Callable[..., _Config], **values: object) -> _Config:
+    """A config of transformers, which hides from type checkers that it takes `out_features`."""
+    return kind(out_features=_STAGES, **values)
 
 
 def _freeze_batch_norms(module: nn.Module) -> None:

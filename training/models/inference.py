@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from avis_data.masks.rle import Rle, area, encode
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.models.points import at_least_float32
+from avis_data.training.models.spec import PredictOptions
 
 __all__ = [
     "Candidates",
     "MaskCollector",
     "MaskSizes",
-    "PredictOptions",
     "gated_tracks",
     "original_masks",
     "top_candidates",
@@ -33,23 +31,6 @@ __all__ = [
 
 _QUERIES_AT_ONCE = 16
 _POSITIVE = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """How tracks are made. `frames_per_pass` and `kept_frames` change no result."""
-
-    top_k: int = 100
-    """(query, class) pairs that are looked at, those of the highest class probability."""
-    score_threshold: float = 0.3
-    """A track needs a higher score, class probability times mask score."""
-    frame_gate: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Ours, for AVISM: a track is silent in frames whose own queries give its class no higher probability. null: as
-    published, where a track sounds in every frame in which its object is seen."""
-    frames_per_pass: int = 18
-    """Frames that go through the network together."""
-    kept_frames: int = 36
-    """Clips of up to that many frames keep their per-pixel embeddings; for longer ones they are computed again."""
 
 
 @dataclass(frozen=True, kw_only=True)

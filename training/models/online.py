@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -44,6 +44,7 @@ class ClipStream(Protocol):
         """
 
 
+@runtime_checkable
 class OnlineModel(Protocol):
     """A model whose prediction of a frame needs no later one."""
 

@@ -11,21 +11,19 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from avis_data.errors import ConfigError, ToolError
 from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
-from avis_data.training.data.audio_features import AudioFeatures
-from avis_data.training.data.augment import resized
 from avis_data.training.data.clips import TensorClip
-from avis_data.training.data.loading import DataConfig
-from avis_data.training.registry import model_entry
-from avis_data.training.run.distributed import choose_device
-from avis_data.training.run.loop import new_model
+from avis_data.training.device import choose_device
+from avis_data.training.models.spec import MaskModel, TrackModel
+from avis_data.training.registry import MODELS, new_model
+from avis_data.training.task import task_of
 
 __all__ = ["BenchmarkRequest", "BenchmarkResult", "benchmark_model", "latency_s"]
 
@@ -84,7 +82,7 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
     """
     device = choose_device(request.device_name)
     model, config = _model(request, device)
-    sizes = _network_size(config, request.size_hw)
+    sizes = task_of(config).network_size(config, request.size_hw)
     seconds = []
     try:
         _seconds(model, config, _noise(config, min(2, request.num_frames), request.size_hw, device), device)
@@ -96,7 +94,7 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
     except torch.OutOfMemoryError as error:
         raise ToolError(f"out of memory ({str(error).splitlines()[0]})", hint="lower --frames or --size") from None
     fps = request.num_frames / statistics.median(seconds)
-    online = model_entry(config.model_name).online
+    online = MODELS[config.model_name].online
     return BenchmarkResult(
         model=config.model_name,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -127,7 +125,7 @@ def latency_s(stream_fps: float, model_fps: float, *, clip_frames: int | None = 
 def _model(request: BenchmarkRequest, device: torch.device) -> tuple[nn.Module, RunConfig]:
     named, name = request.config_name, request.model_name
     if name is not None and named is None and request.weights is None:
-        named = model_entry(name).default_config
+        named = MODELS[name].default_config
     if (named is None) == (request.weights is None):
         raise ConfigError("give either --config NAME (or --model NAME) or --checkpoint RUN")
     if request.weights is not None:
@@ -137,36 +135,22 @@ def _model(request: BenchmarkRequest, device: torch.device) -> tuple[nn.Module, 
     return new_model(config, device).eval(), config
 
 
-def _network_size(config: RunConfig, size_hw: tuple[int, int]) -> tuple[int, int]:
-    if isinstance(config.data, DataConfig):
-        return resized(size_hw, short=config.data.test_short, long=config.data.test_long)
-    return config.data.side, config.data.side
-
-
 def _noise(config: RunConfig, num_frames: int, size_hw: tuple[int, int], device: torch.device) -> TensorClip:
     """Frames on the device, as a loader would have left them there."""
-    generator = torch.Generator().manual_seed(num_frames)
-    height, width = _network_size(config, size_hw)
+    task, generator = task_of(config), torch.Generator().manual_seed(num_frames)
+    height, width = task.network_size(config, size_hw)
     frames = torch.randint(0, 256, (num_frames, 3, height, width), generator=generator, dtype=torch.uint8)
-    audio = None if not config.model.needs_audio else torch.rand(num_frames, *_heard(config), generator=generator)
-    return TensorClip(clip_id="noise", frames_T3HW=frames.to(device), audio_TA=_moved(audio, device), size_hw=size_hw)
+    audio = None
+    if config.model.needs_audio:
+        audio = torch.rand(num_frames, *task.sound_shape(config), generator=generator).to(device)
+    return TensorClip(clip_id="noise", frames_T3HW=frames.to(device), audio_TA=audio, size_hw=size_hw)
 
 
-def _heard(config: RunConfig) -> tuple[int, ...]:
-    if isinstance(config.data, DataConfig):
-        return AudioFeatures(config.data.audio).shape
-    return (config.model.audio_channels,)
-
-
-def _moved(audio: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if audio is None else audio.to(device)
-
-
-def _seconds(model: Any, config: RunConfig, clip: TensorClip, device: torch.device) -> float:
+def _seconds(model: nn.Module, config: RunConfig, clip: TensorClip, device: torch.device) -> float:
     _finish(device)
     began = time.perf_counter()
     with torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
-        model.predict(clip, config.predict)
+        cast(TrackModel | MaskModel, model).predict(clip, config.predict)
     _finish(device)
     return time.perf_counter() - began
 

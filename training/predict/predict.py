@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,20 +13,13 @@ from torch import nn
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.training.checkpoints.trained import categories_of_weights, load_trained, weights_file
-from avis_data.training.config import RunConfig
-from avis_data.training.data.clips import PredictedTrack
-from avis_data.training.data.source import SplitClipSource
-from avis_data.training.data.split import DatasetClip, SplitData, open_split
-from avis_data.training.data.video_dataset import make_video_dataset
-from avis_data.training.models.online import SeenObject, watch
-from avis_data.training.predict.predict_avs import MaskSummary, predict_masks
-from avis_data.training.predict.results import write_results
-from avis_data.training.registry import MODELS, model_entry
-from avis_data.training.run.distributed import choose_device
-from avis_data.training.run.task import audio_of
-from avis_data.training.run.validation import predict_clip, telling_memory
+from avis_data.training.config import RunConfig, changed_config
+from avis_data.training.device import choose_device, telling_memory
+from avis_data.training.models.online import OnlineModel, SeenObject, watch
+from avis_data.training.registry import MODELS
+from avis_data.training.task import PredictionSummary, Split, task_of
 
-__all__ = ["PredictRequest", "PredictionSummary", "SeenFrame", "predict", "stream"]
+__all__ = ["PredictRequest", "SeenFrame", "predict", "stream"]
 
 _VIDEO_SPLIT = "test"
 
@@ -44,7 +37,7 @@ class PredictRequest:
     settings: Sequence[str] = ()
     """Changes of the config, `key.sub=value`."""
     data: Path | None = None
-    """A dataset in the AVISeg layout; or:"""
+    """A dataset in the layout of the model's task; or:"""
     video: Path | None = None
     """A video file."""
     fps: float | None = None
@@ -61,33 +54,18 @@ class PredictRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionSummary:
-    """What was written."""
-
-    out: str
-    """The file."""
-    clips: int
-    tracks: int
-    silent_clips: int
-    """Clips without any predicted track."""
-
-    def __str__(self) -> str:
-        return f"{self.out}: {self.tracks} tracks in {self.clips} clips, {self.silent_clips} without any"
-
-
-@dataclass(frozen=True, kw_only=True)
 class SeenFrame:
     """One frame of a clip, predicted."""
 
-    clip: DatasetClip
+    clip_id: str
     frame: int
     objects: tuple[SeenObject, ...]
 
 
 def predict(
     request: PredictRequest, out: Path | None = None, *, on_clip: Callable[[int], None] = lambda of: None
-) -> PredictionSummary | MaskSummary:
-    """Predict and write a result file; of models that give one mask per frame, a folder of masks.
+) -> PredictionSummary:
+    """Predict and write what the model's task writes: a result file of tracks, or a folder of masks.
 
     Args:
         out: the file or folder; None: `results.json`, or `predictions`.
@@ -99,26 +77,9 @@ def predict(
         ToolError: if the device or VGGish weights are missing, or memory runs out.
     """
     loaded = _load(request)
-    if model_entry(loaded.config.model_name).task == "avs":
-        if request.data is None:
-            raise ConfigError(f"{loaded.config.model_name} predicts AVSBench datasets: give --data instead of --video")
-        target = out or Path("predictions")
-        return predict_masks(
-            loaded.model, loaded.config, request.data, request.split, target, loaded.device, on_clip=on_clip
-        )
-    out = out or Path("results.json")
-    counts = [0, 0]
-    with _opened(request, loaded) as ready:
-
-        def counted() -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
-            for clip, tracks in _predictions(ready):
-                counts[0] += not tracks
-                counts[1] += len(tracks)
-                on_clip(len(ready.split.clips))
-                yield clip, tracks
-
-        write_results(out, counted())
-        return PredictionSummary(out=str(out), clips=len(ready.split.clips), tracks=counts[1], silent_clips=counts[0])
+    out = out or Path(task_of(loaded.config).default_out)
+    with _opened(request, loaded.config) as split:
+        return split.predict(loaded.model, loaded.config, loaded.device, out, on_clip=on_clip)
 
 
 def stream(request: PredictRequest) -> Iterator[SeenFrame]:
@@ -130,25 +91,21 @@ def stream(request: PredictRequest) -> Iterator[SeenFrame]:
         ToolError: if the device is missing, or memory runs out.
     """
     loaded = _load(request)
-    if not model_entry(loaded.config.model_name).online:
-        online = ", ".join(name for name, entry in MODELS.items() if entry.online)
+    config, device = loaded.config, loaded.device
+    if not (MODELS[config.model_name].online and isinstance(loaded.model, OnlineModel)):
         raise ConfigError(
-            f"{loaded.config.model_name} predicts whole clips; frame by frame predict: {online}",
+            f"{config.model_name} predicts whole clips; frame by frame predict: "
+            f"{', '.join(spec.name for spec in MODELS if spec.online)}",
             hint="avis-data predict without --stream",
         )
-    with _opened(request, loaded) as ready:
-        for clip in ready.split.clips:
-            source = SplitClipSource(
-                ready.split, clip, short=ready.config.data.test_short, long=ready.config.data.test_long
-            )
-            with telling_memory(clip, ready.config):
-                objects = watch(ready.model, source)  # type: ignore[arg-type]  # an online.OnlineModel, as was checked
-                for frame in range(clip.num_frames):
-                    with torch.autocast(
-                        ready.device.type, torch.bfloat16, enabled=ready.config.loop.precision == "bf16"
-                    ):
+    with _opened(request, config) as split:
+        for source in split.sources(config):
+            with telling_memory(source, task_of(config).prediction_hint(config)):
+                objects = watch(loaded.model, source)
+                for frame in range(source.num_frames):
+                    with torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
                         seen = next(objects)
-                    yield SeenFrame(clip=clip, frame=frame, objects=tuple(seen))
+                    yield SeenFrame(clip_id=source.clip_id, frame=frame, objects=tuple(seen))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,53 +117,32 @@ class _Loaded:
     device: torch.device
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Ready(_Loaded):
-    """A model and what it is to predict."""
-
-    split: SplitData
-
-
 def _load(request: PredictRequest) -> _Loaded:
     _check(request)
     device = choose_device(request.device_name)
     model, config = load_trained(request.weights, request.config_name, request.settings, model_name=request.model_name)
     if request.precision is not None:
-        config = replace(config, loop=replace(config.loop, precision=request.precision))
+        config = changed_config(config, [f"loop.precision={request.precision}"], where="--precision")
     return _Loaded(model=model.to(device), config=config, device=device)
 
 
 @contextmanager
-def _opened(request: PredictRequest, loaded: _Loaded) -> Iterator[_Ready]:
-    config = loaded.config
+def _opened(request: PredictRequest, config: RunConfig) -> Iterator[Split]:
+    """What is to be predicted; a video is a dataset for as long as that takes, or where it is to stay."""
+    task = task_of(config)
     with ExitStack() as stack:
         root = request.data
-        if request.video is not None:
+        if root is None:
             root = request.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             names = categories_of_weights(weights_file(request.weights))
             names = names or {number: f"class {number}" for number in range(1, config.model.num_classes + 1)}
-            make_video_dataset(
-                request.video,
-                root,
-                _VIDEO_SPLIT,
-                categories=names,
-                audio=audio_of(config),
-                vggish=request.vggish,
-                fps=request.fps or 1.0,
-            )
-        assert root is not None
-        split = open_split(root, request.split, num_classes=config.model.num_classes, audio=audio_of(config))
-        yield _Ready(model=loaded.model, config=config, split=split, device=loaded.device)
-
-
-def _predictions(ready: _Ready) -> Iterator[tuple[DatasetClip, list[PredictedTrack]]]:
-    for clip in ready.split.clips:
-        yield clip, predict_clip(ready.model, ready.split, clip, ready.config, ready.device)
+            task.make_dataset(request, root, config, names)
+        yield task.open(root, request.split, config)
 
 
 def _check(request: PredictRequest) -> None:
     if request.model_name is not None:
-        model_entry(request.model_name)
+        MODELS[request.model_name]  # raises
     if (request.data is None) == (request.video is None):
         raise ConfigError("give either --data EXPORT or --video FILE")
     of_video = (request.keep, request.vggish, request.fps)

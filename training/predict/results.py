@@ -1,22 +1,30 @@
-"""Result files: a JSON list with one object per predicted track, in the form that evaluators of AVISeg read."""
+"""What predictions are written as, in the form that evaluators read.
+
+Tracks are a JSON list with one object for each (AVISeg); masks are a picture for each frame (AVSBench).
+
+Shapes: h, w pixels.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
 
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, encode, rle_from_segmentation
+from avis_data.metrics.avs_files import voc_colours
 from avis_data.metrics.reading import read_evaluation
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.split import DatasetClip, SplitData
 
-__all__ = ["read_results", "write_results"]
+__all__ = ["mask_picture", "read_results", "write_results"]
 
 
 def write_results(path: Path, predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) -> int:
@@ -63,7 +71,25 @@ def read_results(path: Path, split: SplitData) -> dict[str, list[PredictedTrack]
     return result
 
 
-def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) -> Iterator[dict[str, Any]]:
+def mask_picture(values_hw: NDArray[np.generic], num_classes: int) -> Image.Image:
+    """One mask.
+
+    Args:
+        values_hw: float logits, of which a picture of probabilities is made, 0 to 255, above 127 where the probability
+            is above one half; a true mask of 0 and 1, which becomes 0 and 255; or (`num_classes` > 1) classes, which
+            become a picture in PASCAL VOC's colours whose palette indices are the classes.
+    """
+    if num_classes > 1:
+        picture = Image.fromarray(values_hw.astype(np.uint8), mode="P")
+        picture.putpalette(voc_colours(num_classes).astype(np.uint8).tobytes())
+        return picture
+    if values_hw.dtype.kind != "f":
+        return Image.fromarray(values_hw.astype(np.uint8) * 255)
+    probability = torch.from_numpy(values_hw.astype(np.float32)).sigmoid().numpy()
+    return Image.fromarray(np.ceil(probability * 255 - 0.5).astype(np.uint8))
+
+
+def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) -> Iterator[dict[str, object]]:
     for clip, tracks in predictions:
         for track in tracks:
             yield {
@@ -74,7 +100,7 @@ def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) ->
             }
 
 
-def _mask(segmentation: Any, size_hw: tuple[int, int]) -> Rle:
+def _mask(segmentation: object, size_hw: tuple[int, int]) -> Rle:
     height, width = size_hw
     rle = rle_from_segmentation(segmentation, height=height, width=width)
     return encode(np.zeros(size_hw, dtype=bool)) if rle is None else rle

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from avis_data.errors import ConfigError, ToolError
-
-__all__ = ["Processes", "choose_device", "joined_processes"]
+__all__ = ["Processes", "joined_processes"]
 
 _Result = TypeVar("_Result")
 _PATIENCE = timedelta(hours=2)
@@ -48,11 +46,11 @@ class Processes:
         distributed.all_reduce(total)
         return total / self.world_size
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gathered(self, value: _Result) -> list[_Result]:
         """The values of all processes, in order of their ranks, in every process."""
         if self.world_size == 1:
             return [value]
-        found: list[Any] = [None] * self.world_size
+        found = [value] * self.world_size
         distributed.all_gather_object(found, value)
         return found
 
@@ -80,32 +78,3 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         yield Processes(rank=distributed.get_rank(), world_size=world_size)
     finally:
         distributed.destroy_process_group()
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of this process.
-
-    Args:
-        name: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
-
-    Raises:
-        ConfigError: if that is no device.
-        ToolError: if this machine has not got it.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"--device {name!r}: no device; auto, cpu, cuda, cuda:1, mps") from None
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ToolError(f"--device {name}: this machine has no CUDA device", hint="--device cpu")
-        number = device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
-        if number >= torch.cuda.device_count():
-            raise ToolError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
-        device = torch.device("cuda", number)
-        torch.cuda.set_device(device)
-    elif device.type == "mps" and not torch.backends.mps.is_available():
-        raise ToolError("--device mps: this machine has none", hint="--device cpu")
-    return device

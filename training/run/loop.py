@@ -6,12 +6,12 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -21,19 +21,22 @@ from torch.nn.parallel import DistributedDataParallel
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
 from avis_data.metrics.table import headline_score
-from avis_data.training.checkpoints.trained import build_model, load_exactly, weights_metadata
+from avis_data.training.checkpoints.trained import load_exactly, weights_metadata
 from avis_data.training.config import RunConfig
-from avis_data.training.data.clips import TrainingBatch
-from avis_data.training.data.loading import DataConfig, batches
+from avis_data.training.data.clips import Sample, TrainingBatch
+from avis_data.training.data.loading import batches
 from avis_data.training.data.sampling import SampleNumbers
 from avis_data.training.run.distributed import Processes
 from avis_data.training.run.optimiser import build_optimiser, rate_factor, set_rate
 from avis_data.training.run.run_folder import RunFolder, RunState, restore_optimiser
-from avis_data.training.run.task import Split, task_of
 from avis_data.training.run.training_log import StepRecord, TrainingLog
-from avis_data.training.run.validation import Figures
+from avis_data.training.task import Figures, Split, task_of
 
-__all__ = ["StopRequest", "Trainer", "TrainingResult", "new_model", "out_of_memory"]
+__all__ = ["StopRequest", "Trainer", "TrainingResult", "out_of_memory"]
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +79,13 @@ class Trainer:
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
         self.model = model
         self.per_process = _per_process(config, processes)
-        self.task = task_of(config)
-        train = train or self.task.open(data, "train", config)
+        task = task_of(config)
+        train = train or task.open(data, "train", config)
         self.metadata = weights_metadata(config, train.categories)
-        self.samples = self.task.samples(config, train)
+        self.samples = train.samples(config)
         self.val: Split | None = None
         if config.validation.every or config.validation.draw_every:
-            self.val = self.task.open(data, config.validation.split, config)
+            self.val = task.open(data, config.validation.split, config)
         self.optimiser = build_optimiser(model, config.optimiser)
         self.parallel = processes.wrapped(model)
         self.state = RunState(iteration=0, train_sha256=sha256_file(train.truth))
@@ -148,7 +151,7 @@ class Trainer:
             data_wait_share=share,
         )
 
-    def iterate(self, ready: Iterator[TrainingBatch], stop: StopRequest | None = None) -> StepRecord:
+    def iterate(self, ready: Iterator[TrainingBatch[Sample]], stop: StopRequest | None = None) -> StepRecord:
         """One change of the weights."""
         began = time.perf_counter()
         self.model.train()
@@ -187,14 +190,14 @@ class Trainer:
             stop_requested=stops,
         )
 
-    def gradients(self, ready: Iterator[TrainingBatch]) -> dict[str, Tensor]:
+    def gradients(self, ready: Iterator[TrainingBatch[Sample]]) -> dict[str, Tensor]:
         """The gradients of the next iteration's batch, averaged over the processes; the weights stay."""
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         self._losses(next(ready).to(self.device), synchronised=True)
         return {name: value.grad.clone() for name, value in self.model.named_parameters() if value.grad is not None}
 
-    def _batches(self) -> Iterator[TrainingBatch]:
+    def _batches(self) -> Iterator[TrainingBatch[Sample]]:
         numbers = SampleNumbers(
             first_iteration=self.state.iteration,
             iterations=self.config.loop.iterations,
@@ -210,7 +213,7 @@ class Trainer:
         place = [self.config.loop.seed, self.state.iteration, number, self.processes.rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
-    def _losses(self, batch: TrainingBatch, *, synchronised: bool) -> dict[str, Tensor]:
+    def _losses(self, batch: TrainingBatch[Sample], *, synchronised: bool) -> dict[str, Tensor]:
         """Forward and backward; gradients are added up, and averaged over the processes if `synchronised`."""
         with (
             _unsynchronised(self.parallel, not synchronised),
@@ -218,16 +221,16 @@ class Trainer:
         ):
             losses: dict[str, Tensor] = self.parallel(batch)
             total = torch.stack(list(losses.values())).sum() / self.config.loop.accumulate
-            total.backward()
+            torch.autograd.backward(total)
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _check(self, losses: dict[str, Tensor], batch: TrainingBatch, stop: StopRequest | None) -> bool:
+    def _check(self, losses: dict[str, Tensor], batch: TrainingBatch[Sample], stop: StopRequest | None) -> bool:
         """Whether some process was asked to stop; raises DataError in all of them if the loss of one is no number."""
         total = torch.stack(list(losses.values())).sum().float()
         asked = torch.tensor(float(stop is not None and stop.asked), device=total.device)
         mean, asked = self.processes.averaged(torch.stack((total, asked))).tolist()
         if math.isfinite(mean):
-            return asked > 0
+            return bool(asked > 0)
         guilty = [clip.clip_id for clip in batch.clips if not self._is_finite(TrainingBatch(clips=(clip,)))]
         names = sorted({name for part in self.processes.gathered(guilty) for name in part})
         bad = sorted(name for name, loss in losses.items() if not math.isfinite(loss.item()))
@@ -243,7 +246,7 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _is_finite(self, batch: TrainingBatch) -> bool:
+    def _is_finite(self, batch: TrainingBatch[Sample]) -> bool:
         losses = self.model(batch)
         return all(math.isfinite(loss.item()) for loss in losses.values())
 
@@ -259,13 +262,13 @@ class Trainer:
             log.add_validation(iteration, self._validate(self.val))
         if self.val is not None and _is_due(iteration, config.validation.draw_every, last=last):
             if self.processes.is_first:
-                self.task.draw(self.model, self.val, config, self.device, self.folder.samples, iteration)
+                self.val.draw(self.model, config, self.device, self.folder.samples, iteration)
             self.processes.wait()
         if stopped or _is_due(iteration, config.loop.checkpoint_every, last=last):
             self._save()
 
     def _validate(self, val: Split) -> Figures:
-        figures = self.task.validate(self.model, val, self.config, self.processes, self.device)
+        figures = val.validate(self.model, self.config, self.processes, self.device)
         score = headline_score(self.config.validation.metric, figures["strict"])
         if self.state.best_score is None or score > self.state.best_score:
             self.state = replace(self.state, best_score=score, best_iteration=self.state.iteration)
@@ -287,24 +290,34 @@ class Trainer:
             self._saved_at = self.state.iteration
 
 
-def new_model(config: RunConfig, device: torch.device) -> nn.Module:
-    """The model of a config with the random weights of its seed, on the device."""
-    torch.manual_seed(config.loop.seed)
-    return build_model(config).to(device)
+class StopRequest:
+    """Within it, the first Ctrl-C or SIGTERM sets `asked`; the second one acts as it always does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, _Handler] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
 
 def out_of_memory(error: BaseException, config: RunConfig) -> ToolError:
     """The error that says what to lower in training."""
-    clips = config.data.batch // config.loop.accumulate
-    first = str(error).splitlines()[0]
-    now = f"now data.batch={config.data.batch}, loop.accumulate={config.loop.accumulate} ({clips} clip(s) a pass)"
-    hint = f"{now}: raise --set loop.accumulate, or lower data.batch or data.side; --precision bf16 needs less too"
-    if isinstance(config.data, DataConfig):
-        hint = (
-            f"{now}, data.frames={config.data.frames}: raise --set loop.accumulate, or lower data.batch, data.frames "
-            "or data.augment.short; --precision bf16 and --set model.checkpointing=true need less too"
-        )
-    return ToolError(f"out of memory ({first})", hint=hint)
+    return ToolError(f"out of memory ({str(error).splitlines()[0]})", hint=task_of(config).training_hint(config))
 
 
 def _per_process(config: RunConfig, processes: Processes) -> int:
@@ -325,31 +338,3 @@ def _is_due(iteration: int, every: int, *, last: bool) -> bool:
 def _unsynchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
     """Within it gradients stay in their process, where several share the model."""
     return model.no_sync() if wanted and isinstance(model, DistributedDataParallel) else nullcontext()
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class StopRequest:
-    """Within it, the first Ctrl-C or SIGTERM sets `asked`; the second one acts as it always does."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
-            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._restore()
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}

@@ -14,11 +14,10 @@ RUN/best.safetensors          weights with the best validation score; their conf
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -158,7 +157,7 @@ class RunFolder:
         optimiser = read_tensors(folder / _OPTIMISER) if state.iteration else {}  # nothing is in it before a step
         return Checkpoint(model=read_tensors(folder / _MODEL), optimiser=optimiser, state=state)
 
-    def append_log(self, entry: dict[str, Any]) -> None:
+    def append_log(self, entry: Mapping[str, object]) -> None:
         """Add a line to the log."""
         with self.log.open("a", encoding="utf-8") as out:
             out.write(json.dumps(entry, allow_nan=False) + "\n")

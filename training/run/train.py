@@ -8,16 +8,16 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from avis_data.config import apply_settings
 from avis_data.errors import ConfigError, DataError
 from avis_data.format_numbers import check_run
-from avis_data.training.checkpoints.trained import load_initial
-from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
-from avis_data.training.registry import model_entry
-from avis_data.training.run.distributed import choose_device, joined_processes
-from avis_data.training.run.loop import Trainer, TrainingResult, new_model
+from avis_data.training.checkpoints.start_weights import load_initial
+from avis_data.training.config import RunConfig, changed_config, load_config
+from avis_data.training.device import choose_device
+from avis_data.training.registry import MODELS, new_model
+from avis_data.training.run.distributed import joined_processes
+from avis_data.training.run.loop import Trainer, TrainingResult
 from avis_data.training.run.run_folder import RunFolder
-from avis_data.training.run.task import Split, samples_of, task_of
+from avis_data.training.task import Split, task_of
 
 __all__ = ["fitted_config", "resolved_config", "train_baseline"]
 
@@ -82,10 +82,10 @@ def fitted_config(config: RunConfig, train: Split) -> RunConfig:
         ConfigError: if the config contradicts the data.
         DataError: if there is nothing to learn from, or a recording cannot be read.
     """
-    config = replace(config, model=model_entry(config.model_name).fitted(config.model, train))
+    config = replace(config, model=train.fitted(config))
     if config.loop.rounds is None:
         return config
-    iterations = max(1, round(config.loop.rounds * samples_of(config, train).per_round / config.data.batch))
+    iterations = max(1, round(config.loop.rounds * train.samples(config).per_round / config.data.batch))
     return replace(config, loop=replace(config.loop, iterations=iterations, rounds=None))
 
 
@@ -107,8 +107,7 @@ def resolved_config(
             raise ConfigError("--resume goes on with the run's own config", hint="change it with --set")
         config = load_config(file, settings, model=model)
     else:
-        config = load_config(name or model_entry(model or "avism").default_config, settings, model=model)
+        config = load_config(name or MODELS[model or "avism"].default_config, settings, model=model)
     if precision is not None:
-        values = apply_settings(config_values(config), [f"loop.precision={precision}"])
-        config = config_from_values(values, where="--precision")
+        config = changed_config(config, [f"loop.precision={precision}"], where="--precision")
     return config

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from avis_data.metrics.text_tables import headline_text
 from avis_data.training.run.distributed import Processes
 from avis_data.training.run.run_folder import RunFolder
-from avis_data.training.run.validation import Figures
+from avis_data.training.task import Figures
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
-from avis_data.errors import ToolError
 from avis_data.metrics import Mode, ModeResult, Rank, TrackInput, VideoInput, evaluate_avis
 from avis_data.metrics.table import figures_of
 from avis_data.report.sheet import write_sheet
 from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import PredictedTrack
+from avis_data.training.data.loading import DataConfig
 from avis_data.training.data.source import SplitClipSource
 from avis_data.training.data.split import DatasetClip, SplitData
+from avis_data.training.device import evaluating, telling_memory
+from avis_data.training.models.spec import TrackModel
 from avis_data.training.predict.visualize import predicted_view, true_view
-from avis_data.training.run.distributed import Processes
+from avis_data.training.task import Figures, Sharing, task_of
 
-__all__ = ["Figures", "draw_samples", "evaluating", "measured", "predict_clip", "telling_memory", "validate_model"]
+__all__ = ["draw_samples", "measured", "predict_clip", "validate_model"]
 
 _DRAWN_SECONDS = 20
-
-Figures = dict[str, dict[str, float | None]]
-"""Mode -> metric -> fraction; None where there is nothing to measure."""
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; afterwards as it was."""
-    was_training = model.training
-    model.eval()
-    yield
-    model.train(was_training)
-
-
-@contextmanager
-def telling_memory(clip: DatasetClip, config: RunConfig) -> Iterator[None]:
-    """Turns the end of memory at a clip into a ToolError that says what to lower."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        now = config.predict.frames_per_pass
-        raise ToolError(
-            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})",
-            hint=f"--set predict.frames_per_pass={max(1, now // 2)} (now {now}), --set predict.kept_frames=0, "
-            "--precision bf16, or --set data.test_short=...",
-        ) from None
 
 
 def predict_clip(
@@ -60,20 +36,20 @@ def predict_clip(
         DataError: if a file of the clip is bad.
         ToolError: if memory runs out.
     """
+    assert isinstance(config.data, DataConfig)  # that of this task
     source = SplitClipSource(split, clip, short=config.data.test_short, long=config.data.test_long)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
-    with telling_memory(clip, config), autocast:
-        tracks: list[PredictedTrack] = model.predict(source, config.predict)  # type: ignore[operator]  # registry.BaselineModel
-    return tracks
+    with telling_memory(source, task_of(config).prediction_hint(config)), autocast:
+        return cast(TrackModel, model).predict(source, config.predict)
 
 
 def validate_model(
-    model: nn.Module, split: SplitData, config: RunConfig, processes: Processes, device: torch.device
+    model: nn.Module, split: SplitData, config: RunConfig, sharing: Sharing, device: torch.device
 ) -> Figures:
     """The figures of the model on the clips of a split, which the processes share; the same in every process."""
     clips = split.clips[: config.validation.clips]
     with evaluating(model):
-        found = processes.spread(len(clips), lambda n: predict_clip(model, split, clips[n], config, device))
+        found = sharing.spread(len(clips), lambda n: predict_clip(model, split, clips[n], config, device))
     return measured(split, clips, found)
 
 

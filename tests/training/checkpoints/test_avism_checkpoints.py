@@ -89,7 +89,7 @@ def test_converted_weights_give_the_same_tracks(
     official_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "ours.safetensors"
-    assert convert(official_file, target, "--json", "--window", "3") == 0
+    assert convert(official_file, target, "--json", "--set", "model.window=3") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["complete"] and report["missing"] == report["unexpected"] == report["odd_class_weights"] == []
     original = tiny_model().eval()

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from avis_data.cli.main import main
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.conversion import convert_checkpoint
-from avis_data.training.checkpoints.start_weights import read_start_weights
-from avis_data.training.checkpoints.trained import build_model, load_initial, load_trained
+from avis_data.training.checkpoints.start_weights import load_initial, read_start_weights
+from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import load_config
 from avis_data.training.data.clips import TensorClip
 from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.avs_bg.model import AvsBg
 from avis_data.training.models.avs_bg.official_names import from_official_avs
 from avis_data.training.models.backbones import PvtSpec
+from avis_data.training.registry import build_model
 from avis_data.weights.files import read_tensors
 from support.tiny_avs import avs_clip, tiny_avs
 
@@ -115,20 +116,18 @@ def test_what_is_missing_and_what_is_unknown_is_told(
     assert "head.motion.2.scale.weight" in read_tensors(tmp_path / "ours.safetensors")
 
 
-def test_a_window_is_no_matter_of_this_model(shared_dir: Path, tmp_path: Path) -> None:
+def test_a_window_is_no_matter_of_this_model(
+    shared_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(as_official(shared_dir, "avs_bg_pvt", AvsBg(FAMILIES["avs_bg_pvt"])), tmp_path / "official.pth")
+    ours = tmp_path / "o.safetensors"
+    options = ["--out", str(ours), "--set", "model.window=3"]
+    assert main(["weights", "convert", str(tmp_path / "official.pth"), *options]) == 3
+    assert "model.window: unknown key" in capsys.readouterr().err and not ours.exists()
+
+
+def test_a_part_of_a_model_cannot_be_converted(tmp_path: Path) -> None:
     torch.save({"fusion_modules.0.conv1.conv.weight": torch.zeros(32, 128, 1, 1)}, tmp_path / "official.pth")
-    code = main(
-        [
-            "weights",
-            "convert",
-            str(tmp_path / "official.pth"),
-            "--out",
-            str(tmp_path / "o.safetensors"),
-            "--window",
-            "3",
-        ]
-    )
-    assert code == 2 and not (tmp_path / "o.safetensors").exists()
     with pytest.raises(DataError, match="no whole decoder"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "o.safetensors")
 

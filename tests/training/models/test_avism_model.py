@@ -13,8 +13,8 @@ from avis_data.masks.rle import decode
 from avis_data.training.data.clips import PredictedTrack, TensorClip, TrainingBatch
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.model import Avism
-from avis_data.training.models.inference import PredictOptions
 from avis_data.training.models.losses import joined, means
+from avis_data.training.models.spec import PredictOptions
 from support.tiny_avism import AUDIO, tiny_model, training_clip, whole_clip
 
 ALL = PredictOptions(top_k=12, score_threshold=0.05)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.data.clips import TensorClip, TrainingBatch
 from avis_data.training.models.avs_bg import head as head_module
@@ -17,6 +16,7 @@ from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.fusion import AudioVisualGate, Tpavi
 from avis_data.training.models.avs_bg.head import MotionGate, SoundGenerator
 from avis_data.training.models.avs_bg.losses import generation_loss, mask_entropy_and_iou
+from avis_data.training.registry import build_model
 from support.tiny_avs import avs_clip, tiny_avs
 
 

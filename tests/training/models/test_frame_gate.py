@@ -9,7 +9,8 @@ import torch
 
 from avis_data.masks.rle import area, decode, encode
 from avis_data.training.data.clips import PredictedTrack
-from avis_data.training.models.inference import PredictOptions, gated_tracks
+from avis_data.training.models.inference import gated_tracks
+from avis_data.training.models.spec import PredictOptions
 from support.tiny_avism import tiny_model, whole_clip
 
 ALL = PredictOptions(top_k=12, score_threshold=0.05)

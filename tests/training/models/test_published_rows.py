@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.models.afcv.model import Afcv
 from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.model import AvsBg
 from avis_data.training.models.rcf.model import Rcf
 from avis_data.training.models.rcf.network import Heard
+from avis_data.training.registry import build_model
 
 HEARS = "model.audio=true model.references=3 model.num_classes=20"
 R101 = "model.backbone={depths:[3,4,23,3]}"

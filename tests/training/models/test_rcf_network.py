@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.models.positions import sine_position
 from avis_data.training.models.rcf.config import RcfConfig
 from avis_data.training.models.rcf.context import ReferenceTokens
 from avis_data.training.models.rcf.model import Rcf
 from avis_data.training.models.rcf.network import Heard, RcfNetwork
+from avis_data.training.registry import build_model
 from support.tiny_rcf import AUDIO, CLASSES, heard, tiny_model
 
 STAGES = (256, 512, 1024, 2048)

@@ -8,9 +8,9 @@ import math
 import pytest
 
 from avis_data.errors import ConfigError
-from avis_data.training.checkpoints.trained import build_model
 from avis_data.training.config import load_config
 from avis_data.training.predict.benchmark import BenchmarkRequest, benchmark_model, latency_s
+from avis_data.training.registry import build_model
 from support.tiny_rcf import TINY_RUN
 from support.tiny_training import TINY, in_process
 

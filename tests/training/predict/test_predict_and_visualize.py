@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 
 from avis_data.errors import ProblemsError
 from avis_data.masks.rle import Rle, encode
-from avis_data.training.checkpoints.trained import build_model, config_of_weights, weights_metadata
+from avis_data.training.checkpoints.trained import config_of_weights, weights_metadata
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.split import open_split
 from avis_data.training.predict.predict import PredictRequest, predict
 from avis_data.training.predict.results import read_results, write_results
+from avis_data.training.registry import build_model
 from avis_data.training.run.run_folder import RunFolder
 from support.media_files import ffmpeg
 from support.tiny_training import TINY, in_process, started, tiny_config

@@ -19,7 +19,7 @@ from avis_data.features.logmel import log_mel
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.masks.rle import encode
-from avis_data.training.checkpoints.trained import build_model, config_of_weights
+from avis_data.training.checkpoints.trained import config_of_weights
 from avis_data.training.config import RunConfig, config_values, load_config
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.sampling import FramePairs
@@ -27,8 +27,9 @@ from avis_data.training.data.split import SplitData, open_split
 from avis_data.training.models.afcv.model import Afcv
 from avis_data.training.predict.predict import PredictRequest, predict
 from avis_data.training.predict.results import read_results
+from avis_data.training.registry import build_model
+from avis_data.training.run.avis_task import AvisSplit
 from avis_data.training.run.optimiser import build_optimiser, rate_factor
-from avis_data.training.run.task import samples_of
 from avis_data.training.run.train import fitted_config, train_baseline
 from support.tiny_afcv import TINY_RUN
 from support.tiny_training import assert_resumes, in_process
@@ -79,7 +80,7 @@ def test_a_clip_of_one_frame_is_its_own_partner_and_empty_frames_are_left_out_un
 def test_samples_are_pairs_with_identities_and_slices(world_export: Path) -> None:
     split = train_split(world_export)
     config = afcv_config("model.empty_frames=false", "data.augment.flip_probability=0")
-    samples = samples_of(config, split)
+    samples = AvisSplit(split).samples(config)
     assert samples.per_round == sum(len(clip.seen_frames) for clip in split.clips)
     identities = {(clip.clip_id, track.label): track.identity for clip in split.clips for track in clip.tracks}
     assert sorted(identities.values()) == list(range(split.num_identities))
@@ -94,7 +95,7 @@ def test_samples_are_pairs_with_identities_and_slices(world_export: Path) -> Non
 def test_what_the_training_set_says_is_in_the_config(world_export: Path) -> None:
     split = train_split(world_export)
     rounds = [setting for setting in TINY_RUN if not setting.startswith("loop.iterations")] + ["loop.rounds=6"]
-    config = fitted_config(load_config("afcv_tiny", rounds), split)
+    config = fitted_config(load_config("afcv_tiny", rounds), AvisSplit(split))
     assert config.model.num_identities == sum(len(clip.tracks) for clip in split.clips)
     sounds = [soundfile.read(clip.audio, dtype="float32")[0] for clip in split.clips if clip.audio]
     values = np.concatenate([log_mel(samples).ravel() for samples in sounds])
@@ -103,9 +104,9 @@ def test_what_the_training_set_says_is_in_the_config(world_export: Path) -> None
     frames = sum(clip.num_frames for clip in split.clips)
     assert (config.loop.iterations, config.loop.rounds) == (round(12 * frames / (2 * config.data.batch)), None)
     given = replace(config, model=replace(config.model, audio_mean=-1.0, audio_deviation=2.0))
-    assert fitted_config(given, split) == given
+    assert fitted_config(given, AvisSplit(split)) == given
     with pytest.raises(ConfigError, match=r"num_identities is 99.*has \d+ tracks"):
-        fitted_config(afcv_config("model.num_identities=99"), split)
+        fitted_config(afcv_config("model.num_identities=99"), AvisSplit(split))
 
 
 def test_the_schedules() -> None:
@@ -283,7 +284,9 @@ def test_a_clip_of_one_second_trains_and_is_predicted(export_copy: Path, tmp_pat
 
 
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(world_export: Path, tmp_path: Path) -> None:
-    config = fitted_config(afcv_config("loop.iterations=4", "loop.checkpoint_every=2"), train_split(world_export))
+    config = fitted_config(
+        afcv_config("loop.iterations=4", "loop.checkpoint_every=2"), AvisSplit(train_split(world_export))
+    )
     assert_resumes(config, world_export, tmp_path)
 
 

@@ -20,10 +20,10 @@ from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.avsbench import AvsClipSource, AvsDataConfig, AvsSplit, open_avs_split
 from avis_data.training.data.avsbench_sound import read_examples
-from avis_data.training.predict.avs_masks import mask_picture
-from avis_data.training.run.avs_task import AvsSamples, AvsTask
+from avis_data.training.predict.results import mask_picture
+from avis_data.training.registry import new_model
+from avis_data.training.run.avs_task import AvsSamples, OpenedAvsSplit
 from avis_data.training.run.distributed import Processes
-from avis_data.training.run.loop import new_model
 from avis_data.training.run.train import train_baseline
 from support.avsbench_world import SIDE, write_avss, write_ms3, write_s4, write_wav
 from support.tiny_training import in_process
@@ -311,8 +311,8 @@ def test_a_run_on_ms3_starts_from_one_on_s4(worlds: Path, tmp_path: Path, caplog
 def test_shared_validation_gives_the_same_figures(worlds: Path) -> None:
     config = small("avs_bg_tiny")
     model = new_model(config, torch.device("cpu"))
-    split, task = opened(worlds / "ms3", "val"), AvsTask()
-    alone = task.validate(model, split, config, Processes(), torch.device("cpu"))
+    split = OpenedAvsSplit(opened(worlds / "ms3", "val"))
+    alone = split.validate(model, config, Processes(), torch.device("cpu"))
     parts: list[Any] = []
 
     class Half(Processes):
@@ -322,7 +322,7 @@ def test_shared_validation_gives_the_same_figures(worlds: Path) -> None:
 
     for rank in (0, 1):
         try:
-            shared = task.validate(model, split, config, Half(rank=rank, world_size=2), torch.device("cpu"))
+            shared = split.validate(model, config, Half(rank=rank, world_size=2), torch.device("cpu"))
         except KeyError:
             assert rank == 0  # the other half is not there yet
     assert shared == alone and len(parts) == 2
@@ -353,7 +353,7 @@ def test_drawings_show_frames_truth_and_prediction(worlds: Path, tmp_path: Path)
     config = small("avs_bg_tiny", "validation.draw_clips=1")
     model = new_model(config, torch.device("cpu"))
     split = opened(worlds / "ms3", "val")
-    (path,) = AvsTask().draw(model, split, config, torch.device("cpu"), tmp_path, 7)
+    (path,) = OpenedAvsSplit(split).draw(model, config, torch.device("cpu"), tmp_path, 7)
     page = np.asarray(Image.open(path))
     assert path.name == "0000007-multi10.png" and page.shape == (96, 160, 3)
     mask = np.asarray(Image.open(split.clips[0].masks[0]).resize((32, 32)))  # type: ignore[arg-type]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from avis_data.training.checkpoints.trained import build_model
-from avis_data.training.config import load_config, shipped_configs
-from avis_data.training.registry import MODELS
+from avis_data.training.config import OptimiserConfig, ScheduleConfig, load_config, shipped_configs
+from avis_data.training.registry import MODELS, build_model
 from avis_data.training.run.optimiser import (
-    OptimiserConfig,
-    ScheduleConfig,
     build_optimiser,
     parameter_groups,
     rate_factor,

@@ -16,8 +16,7 @@ from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples, log_mel,
 from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.formats.ytvis import read_ytvis, ytvis_json
 from avis_data.io import write_json
-from avis_data.training.checkpoints.trained import build_model
-from avis_data.training.config import RunConfig, load_config
+from avis_data.training.config import OptimiserConfig, RunConfig, load_config
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.audio_summary import log_mel_summary, window_ends
 from avis_data.training.data.audio_windows import write_windows
@@ -30,8 +29,9 @@ from avis_data.training.models.rcf.losses import match_slots, stride4_masks
 from avis_data.training.models.rcf.model import Rcf
 from avis_data.training.predict.predict import PredictRequest, predict, stream
 from avis_data.training.predict.results import read_results
-from avis_data.training.run.optimiser import OptimiserConfig, build_optimiser, parameter_groups
-from avis_data.training.run.task import samples_of
+from avis_data.training.registry import build_model
+from avis_data.training.run.avis_task import AvisSplit
+from avis_data.training.run.optimiser import build_optimiser, parameter_groups
 from avis_data.training.run.train import train_baseline
 from support.media_files import ffmpeg
 from support.tiny_rcf import TINY_RUN, sample, tiny_model
@@ -72,11 +72,11 @@ def test_a_sample_is_a_frame_and_those_right_before_it() -> None:
 def test_samples_have_references_and_target_and_sound(world_export: Path) -> None:
     config = rcf_config("model.references=2", "data.augment.flip_probability=0")
     split = open_split(world_export, "train", num_classes=26, audio=AudioFeatures("logmel"))
-    samples = samples_of(config, split)
+    samples = AvisSplit(split).samples(config)
     assert samples.per_round == sum(clip.num_frames for clip in split.clips)
     found = [samples[number] for number in range(samples.per_round)]
     assert all(item.frames_T3HW.shape[0] == 3 and item.audio_TA.shape == (3, 128) for item in found)
-    with_order = samples_of(rcf_config("model.references=2", "model.order_supervision=true"), split)
+    with_order = AvisSplit(split).samples(rcf_config("model.references=2", "model.order_supervision=true"))
     assert with_order[0].frames_T3HW.shape[0] == 4
 
 

@@ -194,7 +194,7 @@ def test_the_best_weights_are_those_of_the_highest_score(
 ) -> None:
     scores = iter([0.2, 0.7, 0.4])
     monkeypatch.setattr(
-        "avis_data.training.run.task.validate_model",
+        "avis_data.training.run.avis_task.validate_model",
         lambda *_: {"strict": {"mAP": next(scores), "HOTA": 0.0, "FSLA": 0.0}},
     )
     trainer = started(tiny_config("loop.iterations=3", "validation.every=1"), world_export, tmp_path / "run")

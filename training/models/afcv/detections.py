@@ -76,7 +76,7 @@ def found_masks(heads: FcosOutput, features_18hw: Tensor, cells_D: Tensor, sizes
     """
     masks: list[Rle] = []
     features = at_least_float32(features_18hw)
-    for cells in cells_D.split(_MASKS_AT_ONCE):
+    for cells in torch.split(cells_D, _MASKS_AT_ONCE):
         logits = dynamic_masks(
             at_least_float32(heads.filters_NLF[0, cells]),
             features,

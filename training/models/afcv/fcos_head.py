@@ -73,8 +73,10 @@ class FcosHead(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every one has a bias
-        nn.init.constant_(self.classify.bias, PRIOR_LOGIT)  # type: ignore[arg-type]
+                assert module.bias is not None  # every one has a bias
+                nn.init.zeros_(module.bias)
+        assert self.classify.bias is not None  # as the others
+        nn.init.constant_(self.classify.bias, PRIOR_LOGIT)
 
     def forward(self, maps: Sequence[Tensor]) -> FcosOutput:
         """What the heads say of the five maps, fine to coarse, each (N, C, h, w)."""

@@ -66,9 +66,9 @@ def aligned_bilinear(x_NChw: Tensor, factor: int) -> Tensor:
 
 def split_filters(filters_RF: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Weights (R, outputs, inputs) and biases (R, outputs) of the three layers. All weights lie before all biases."""
-    weights = filters_RF.split([inputs * outputs for inputs, outputs in _LAYERS] + [8, 8, 1], dim=1)
+    weights = torch.split(filters_RF, [inputs * outputs for inputs, outputs in _LAYERS] + [8, 8, 1], dim=1)
     return [
-        (weight.unflatten(1, (outputs, inputs)), bias)
+        (torch.unflatten(weight, 1, (outputs, inputs)), bias)
         for (inputs, outputs), weight, bias in zip(_LAYERS, weights[:3], weights[3:], strict=True)
     ]
 

@@ -12,7 +12,7 @@ detections are linked. Without sound it is CrossVIS.
     targets.py               which cell learns which object;  losses.py  the losses
     detections.py, boxes.py  from the heads to the objects of a frame
     tracker.py, stream.py    which of them are the same as before
-    config.py, fitting.py    what all of it is made of, and what follows from the training set
+    config.py, spec.py       what all of it is made of, and what follows from the training set
 
 Source: the report of Audio Fusion CrossVIS; Yang et al., "Crossover Learning for Fast Online Video Instance
 Segmentation" (ICCV 2021, arXiv 2104.05970); written from the papers.
@@ -44,9 +44,9 @@ from avis_data.training.models.afcv.stream import AfcvStream
 from avis_data.training.models.afcv.targets import limited, pair_targets
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_to
-from avis_data.training.models.inference import PredictOptions
 from avis_data.training.models.losses import joined
 from avis_data.training.models.online import tracks_of_stream
+from avis_data.training.models.spec import PredictOptions
 
 __all__ = ["Afcv", "IdentityClassifier"]
 
@@ -80,7 +80,9 @@ class Afcv(nn.Module):
         self.loss_config = loss
         self.normalise = FrameNormaliser()
         self.backbone = build_backbone(config.backbone)
-        for part in [self.backbone.body.embedder, *self.backbone.body.encoder.stages][: config.frozen_stages]:
+        body = self.backbone.body
+        parts = [body.get_submodule("embedder"), *body.get_submodule("encoder.stages").children()]
+        for part in parts[: config.frozen_stages]:
             part.requires_grad_(False)
         self.pyramid = Pyramid(self.backbone.channels[1:], config.channels)
         self.sound = None
@@ -95,7 +97,7 @@ class Afcv(nn.Module):
         if config.num_identities is not None:
             self.identities = IdentityClassifier(config.channels, config.num_identities)
 
-    def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def forward(self, batch: TrainingBatch[TrainingClip]) -> dict[str, Tensor]:
         """The losses of a batch of pairs by name; their sum is what is minimised.
 
         Landscape and portrait pairs run apart, each padded to the largest of their kind; the losses are those of all.

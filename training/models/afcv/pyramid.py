@@ -5,8 +5,8 @@ Shapes: N frames, C channels, h, w cells of a map.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class Pyramid(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight, a=1)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every one has a bias
+                assert module.bias is not None  # every one has a bias
+                nn.init.zeros_(module.bias)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The five maps, fine to coarse, each (N, C, h, w).
@@ -56,18 +57,23 @@ def pyramid_sizes(padded_hw: tuple[int, int]) -> list[tuple[int, int]]:
 
 def scaled_gradient(x: Tensor, scale: float) -> Tensor:
     """The same values; what flows back is multiplied by `scale`."""
-    scaled: Tensor = _ScaledGradient.apply(x, scale)
-    return scaled
+    return cast(Callable[[Tensor, float], Tensor], _ScaledGradient.apply)(x, scale)
+
+
+class _Kept(Protocol):
+    """What the way back knows of the way there."""
+
+    scale: float
 
 
 class _ScaledGradient(torch.autograd.Function):
     """Not `scale * x + (1 - scale) * x.detach()`: its sum is not always x again."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
+    def forward(ctx: _Kept, x: Tensor, scale: float) -> Tensor:
         ctx.scale = scale
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: _Kept, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient * ctx.scale, None

@@ -37,7 +37,7 @@ class SoundEncoder(nn.Module):
         """
         slices = torch.where(valid_N[:, None, None], slices_NMM, self._mean)
         pictures_N3MM = ((slices - self._mean) / self._deviation)[:, None].expand(-1, 3, -1, -1)
-        heard_NC = self.project(self.backbone(pictures_N3MM)[-1].mean((2, 3))).relu()
+        heard_NC: Tensor = self.project(self.backbone(pictures_N3MM)[-1].mean((2, 3))).relu()
         return heard_NC * valid_N[:, None].to(heard_NC.dtype)
 
 
@@ -55,7 +55,8 @@ class SoundFusion(nn.Module):
         with torch.no_grad():
             self.mix.weight.zero_()
             self.mix.weight[:, :channels, 0, 0] = torch.eye(channels)
-        nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]  # it has one
+        assert self.mix.bias is not None  # it has one
+        nn.init.zeros_(self.mix.bias)
 
     def forward(self, maps: Sequence[Tensor], heard_NC: Tensor) -> tuple[Tensor, ...]:
         """Maps of the same shapes, each (N, C, h, w)."""

@@ -1,0 +1,1 @@
+"""AVISM, and VITA: instances in whole clips, heard frame by frame and over the clip. Begin with `model.py`."""

@@ -70,7 +70,7 @@ def _sampled(value_NSMD: Tensor, points: Tensor, weights: Tensor, sizes: list[tu
     """Weighted sum of the sampled values, heads joined, (N, S, C); places outside of a map are zero."""
     frames, tokens, heads = points.shape[:3]
     grids = (2 * points - 1).transpose(1, 2).flatten(0, 1)  # (N*M, S, L, P, 2)
-    levels = value_NSMD.split([height * width for height, width in sizes], dim=1)
+    levels = torch.split(value_NSMD, [height * width for height, width in sizes], dim=1)
     read = []
     for level, (value, (height, width)) in enumerate(zip(levels, sizes, strict=True)):
         maps = value.permute(0, 2, 3, 1).reshape(frames * heads, -1, height, width)

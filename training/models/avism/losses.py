@@ -171,7 +171,7 @@ def loss_points(
     extra = points.draw(f"{head.name}.extra", clips, config.points - keep)
     maps = at_least_float32(logits_RThw.flatten(0, 1)[:, None])
     chosen: Tensor = uncertain_points(maps, candidates, extra, keep=keep)
-    return chosen.unflatten(0, (-1, frames))
+    return torch.unflatten(chosen, 0, (-1, frames))
 
 
 def _similarity(predictions: AvismPredictions, targets: Sequence[ClipTarget], matches: dict[str, Matches]) -> Ratio:

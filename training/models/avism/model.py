@@ -3,7 +3,7 @@
     pixel_decoder.py          maps of a frame, by attention to a few places (deformable.py): Mask2Former's
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
-    losses.py                 the objective;  config.py  what all of it is made of
+    losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
 
 Source: "Audio-Visual Instance Segmentation" (CVPR 2025, arXiv 2310.18709); its code where the two differ.
@@ -29,9 +29,10 @@ from avis_data.training.models.avism.pixel_decoder import PixelDecoder, PixelMap
 from avis_data.training.models.avism.tracker import Tracker
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, padded_size
-from avis_data.training.models.inference import MaskSizes, PredictOptions, gated_tracks, tracks_of
+from avis_data.training.models.inference import MaskSizes, gated_tracks, tracks_of
 from avis_data.training.models.losses import Ratio, joined, means
 from avis_data.training.models.points import PointSource, SeededPoints, at_least_float32
+from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import ClipTarget, clip_target
 
 __all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker"]
@@ -53,7 +54,7 @@ class Avism(nn.Module):
         self.frame_decoder = build_frame_decoder(config)
         self.tracker = build_tracker(config)
 
-    def forward(self, batch: TrainingBatch, points: PointSource | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: TrainingBatch[TrainingClip], points: PointSource | None = None) -> dict[str, Tensor]:
         """The weighted losses of a batch by name; their sum is what is minimised.
 
         Clips of one size and length run together; the losses are those of all clips, however they are grouped.
@@ -85,8 +86,8 @@ class Avism(nn.Module):
             keep_layers=self.config.tracked_layers,
             keep_heads=True,
         )
-        tracker = self.tracker(frames.queries_LNQC.unflatten(1, (clips, -1)), audio_BTA)
-        pixels = self.tracker.pixel_embedding(maps.fpn_NChw).unflatten(0, (clips, -1))
+        tracker = self.tracker(torch.unflatten(frames.queries_LNQC, 1, (clips, -1)), audio_BTA)
+        pixels = torch.unflatten(self.tracker.pixel_embedding(maps.fpn_NChw), 0, (clips, -1))
         return AvismPredictions(frame_heads=frames.heads, tracker=tracker, pixels_BTChw=pixels)
 
     def maps(self, frames_N3HW: Tensor) -> PixelMaps:

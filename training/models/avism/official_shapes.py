@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -43,7 +44,7 @@ def avism_config_of(tensors: Mapping[str, Tensor], base: AvismConfig) -> AvismCo
         base: what no tensor says: the window, the number of heads where there is no pixel decoder, and every part that
             the checkpoint does not hold.
     """
-    found: dict[str, int | bool] = {field: tensors[name].shape[axis] for field, name, axis in _SIZES if name in tensors}
+    found: dict[str, Any] = {field: tensors[name].shape[axis] for field, name, axis in _SIZES if name in tensors}
     for field, pattern in _COUNTS:
         numbers = numbers_in(tensors, pattern)
         if numbers:

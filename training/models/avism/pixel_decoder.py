@@ -65,11 +65,14 @@ class PixelDecoder(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        for projection in self.input_proj:
-            nn.init.xavier_uniform_(projection[0].weight)
-            nn.init.zeros_(projection[0].bias)
+        for projection in self.input_proj.modules():
+            if isinstance(projection, nn.Conv2d):
+                nn.init.xavier_uniform_(projection.weight)
+                assert projection.bias is not None  # every one has a bias
+                nn.init.zeros_(projection.bias)
         for convolution in (self.lateral.conv, self.output.conv, self.mask_projection):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
+        assert self.mask_projection.bias is not None  # it has one
         nn.init.zeros_(self.mask_projection.bias)
 
     def forward(self, maps: Sequence[Tensor]) -> PixelMaps:
@@ -99,8 +102,8 @@ class PixelDecoder(nn.Module):
         tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
         for layer in self.layers:
             tokens = layer(tokens, position, reference, sizes)
-        parts = tokens.split([height * width for height, width in sizes], dim=1)
-        return [part.transpose(1, 2).unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+        parts = torch.split(tokens, [height * width for height, width in sizes], dim=1)
+        return [torch.unflatten(part.transpose(1, 2), 2, size) for part, size in zip(parts, sizes, strict=True)]
 
 
 class _ConvNorm(nn.Module):

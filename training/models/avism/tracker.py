@@ -195,6 +195,7 @@ class Tracker(nn.Module):
         self.query_similarity = nn.Linear(channels, channels)
         self.mask_projection = nn.Conv2d(channels, channels, 1)
         nn.init.kaiming_uniform_(self.mask_projection.weight, a=1)
+        assert self.mask_projection.bias is not None  # it has one
         nn.init.zeros_(self.mask_projection.bias)
 
     def forward(self, queries_LBTQC: Tensor, audio_BTA: Tensor | None) -> TrackerOutput:

@@ -29,7 +29,8 @@ class NormedUnit(nn.Module):
 
     def forward(self, x_NChw: Tensor) -> Tensor:
         """Same shape."""
-        return x_NChw + self.second(self.first(x_NChw).relu()).relu()
+        change: Tensor = self.second(self.first(x_NChw).relu()).relu()
+        return x_NChw + change
 
 
 class RectifiedUnit(nn.Module):
@@ -43,7 +44,8 @@ class RectifiedUnit(nn.Module):
     def forward(self, x_NChw: Tensor) -> Tensor:
         """Same shape."""
         rectified = x_NChw.relu()
-        return rectified + self.second(self.first(rectified).relu())
+        change: Tensor = self.second(self.first(rectified).relu())
+        return rectified + change
 
 
 class DecoderBlock(nn.Module):

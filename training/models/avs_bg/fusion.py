@@ -127,7 +127,9 @@ def _linear(theta_NDhw: Tensor, phi_ND: Tensor, g_NDhw: Tensor, groups: ClipFram
 def _pairwise(theta_NDhw: Tensor, phi_ND: Tensor, g_NDhw: Tensor, groups: ClipFrames) -> Tensor:
     """The same by the product of all cells with all cells."""
     pieces = []
-    for theta, phi, g in zip(*(x.split(list(groups.lengths)) for x in (theta_NDhw, phi_ND, g_NDhw)), strict=True):
+    for theta, phi, g in zip(
+        *(torch.split(x, list(groups.lengths)) for x in (theta_NDhw, phi_ND, g_NDhw)), strict=True
+    ):
         frames, inner, height, width = theta.shape
         theta_PD, g_PD = (x.permute(0, 2, 3, 1).reshape(-1, inner) for x in (theta, g))
         phi_PD = phi.repeat_interleave(height * width, dim=0)

@@ -122,9 +122,10 @@ class MotionGate(nn.Module):
         own_NCP = z_NChw.flatten(2)
         partner_NCP = own_NCP[clips.partners().to(z_NChw.device)]
         rows = max(1, _PRODUCTS_AT_ONCE // (len(own_NCP) * height * width))
-        similar = [_similarity(chunk, partner_NCP) for chunk in own_NCP.split(rows, dim=2)]
-        similar_N1hw = torch.cat(similar, dim=1)[:, None].unflatten(2, (height, width))
-        return z_NChw * (1 + self.scale(similar_N1hw).sigmoid())
+        similar = [_similarity(chunk, partner_NCP) for chunk in torch.split(own_NCP, rows, dim=2)]
+        similar_N1hw = torch.unflatten(torch.cat(similar, dim=1)[:, None], 2, (height, width))
+        gate: Tensor = self.scale(similar_N1hw).sigmoid()
+        return z_NChw * (1 + gate)
 
 
 def _similarity(own_NCR: Tensor, partner_NCP: Tensor) -> Tensor:
@@ -165,7 +166,7 @@ class SoundGenerator(nn.Module):
             z_NChw: the coarsest map; of other sizes than 7 x 7 it is pooled to that after masking.
             mask_N1HW: logits, probabilities or a true mask, at network size; averaged over the cells of the map.
         """
-        masked = z_NChw * functional.adaptive_avg_pool2d(mask_N1HW, z_NChw.shape[2:])
+        masked = z_NChw * functional.adaptive_avg_pool2d(mask_N1HW, (z_NChw.shape[2], z_NChw.shape[3]))
         if masked.shape[2:] != (_SIDE, _SIDE):
             masked = functional.adaptive_avg_pool2d(masked, _SIDE)
         sound_NA: Tensor = self.cells(self.encoder(masked).flatten(2)).squeeze(2)

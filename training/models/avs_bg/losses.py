@@ -70,7 +70,7 @@ def seen_vectors(maps: Sequence[Tensor], logits_NKHW: Tensor) -> list[Tensor]:
     """
     found = []
     for map_NChw in maps:
-        size = map_NChw.shape[2:]
+        size = (map_NChw.shape[2], map_NChw.shape[3])
         if logits_NKHW.shape[1] == 1:
             share = functional.adaptive_avg_pool2d(at_least_float32(logits_NKHW), size).sigmoid()
         else:
@@ -99,5 +99,5 @@ def heard_distance(seen: Sequence[Tensor], heard: Sequence[Tensor], *, scale_to_
 
 def generation_loss(generated_NA: Tensor, true_NA: Tensor) -> Tensor:
     """Mean distance of the generated from the true sound, both of unit length."""
-    pair = (functional.normalize(at_least_float32(x), dim=1) for x in (true_NA, generated_NA))
-    return functional.pairwise_distance(*pair, eps=1e-6).mean()
+    true_NA, generated_NA = (functional.normalize(at_least_float32(x), dim=1) for x in (true_NA, generated_NA))
+    return functional.pairwise_distance(true_NA, generated_NA, eps=1e-6).mean()

@@ -3,7 +3,7 @@
     head.py                 everything after the encoder: neck.py, fusion.py (sound), motion gate, decoder.py; and, in
                             training, the sound made again from the masked picture
     frames.py               which frames of a batch are one clip's
-    losses.py               the losses;  config.py  what all of it is made of
+    losses.py               the losses;  config.py, spec.py  what all of it is made of
     official_names.py       names in published checkpoints; official_shapes.py  their architecture
 
 Sources: Hao et al., "Improving Audio-Visual Segmentation with Bidirectional Generation" (2023), and Zhou et al.,
@@ -37,8 +37,8 @@ from avis_data.training.models.avs_bg.losses import (
 )
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser
-from avis_data.training.models.inference import PredictOptions
 from avis_data.training.models.points import at_least_float32
+from avis_data.training.models.spec import PredictOptions
 
 __all__ = ["AvsBg"]
 
@@ -57,14 +57,14 @@ class AvsBg(nn.Module):
         self.backbone = build_backbone(config.backbone)
         self.head = AvsHead(config, self.backbone.channels)
 
-    def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def forward(self, batch: TrainingBatch[AvsTrainingClip]) -> dict[str, Tensor]:
         """The weighted losses of a batch by name; their sum is what is minimised.
 
         Raises:
             DataError: if a clip has no audio, or of another length or width, and the model needs it; or if it has not
                 the labels that the losses need.
         """
-        clips: Sequence[AvsTrainingClip] = batch.clips  # type: ignore[assignment]  # of the task of this model
+        clips = batch.clips
         heard = [self._checked_audio(clip.clip_id, clip.audio_TA, len(clip.frames_T3HW)) for clip in clips]
         audio_NA = torch.cat([audio for audio in heard if audio is not None]) if self.config.needs_audio else None
         exists_N = torch.cat([clip.exists_T for clip in clips])

@@ -37,11 +37,10 @@ class DilatedSum(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation) for dilation in _DILATIONS
-        )
-        for branch in self.branches:
+        branches = [nn.Conv2d(in_channels, channels, 3, padding=step, dilation=step) for step in _DILATIONS]
+        for branch in branches:
             nn.init.normal_(branch.weight, std=0.01)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, x_NChw: Tensor) -> Tensor:
         """(N, channels, h, w)."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from torch import Tensor
 
 from avis_data.errors import DataError
-from avis_data.training.config import RunConfig, load_config
 from avis_data.training.models.avs_bg.config import AvsBgConfig, FusionKind
 from avis_data.training.models.backbone_weights import backbone_of
 from avis_data.training.models.backbones import PvtSpec, ResNetSpec
@@ -19,8 +18,8 @@ _AVSS_FRAMES = 5
 """That the published fusion of semantic models mixes; no tensor tells it."""
 
 
-def avs_config_of(tensors: Mapping[str, Tensor]) -> RunConfig:
-    """The config of a checkpoint under our names (`from_official_avs`): the published recipe of its architecture.
+def avs_config_of(tensors: Mapping[str, Tensor]) -> tuple[str, AvsBgConfig]:
+    """Of a checkpoint under our names (`from_official_avs`): the shipped config of its recipe, and its architecture.
 
     Whether it was trained on S4 or MS3 no tensor tells, and no prediction depends on it.
 
@@ -33,9 +32,11 @@ def avs_config_of(tensors: Mapping[str, Tensor]) -> RunConfig:
         raise DataError(f"the checkpoint holds no whole decoder: {error.args[0]} is missing") from None
     backbone = backbone_of(tensors, PvtSpec())
     is_resnet = isinstance(backbone, ResNetSpec)
+    if isinstance(backbone, ResNetSpec):
+        backbone = replace(backbone, frozen_norms=False)
     config = AvsBgConfig(
         num_classes=masks.shape[0],
-        backbone=replace(backbone, frozen_norms=False) if is_resnet else backbone,
+        backbone=backbone,
         neck="dilated" if _any(tensors, "head.neck.0.branches.") else "conv3",
         channels=wide.shape[1],
         fusion=_fusion(tensors),
@@ -48,7 +49,7 @@ def avs_config_of(tensors: Mapping[str, Tensor]) -> RunConfig:
     )
     family = "avs_bg" if config.decoder == "bn_nearest" else "avsbench"
     kind = "avss" if config.num_classes > 1 else "s4"
-    return replace(load_config(f"{family}_{'r50' if is_resnet else 'pvt'}_{kind}"), model=config)
+    return f"{family}_{'r50' if is_resnet else 'pvt'}_{kind}", config
 
 
 def _fusion(tensors: Mapping[str, Tensor]) -> FusionKind:

@@ -8,7 +8,7 @@ token more.
     context.py              tokens of the target, of its references, of the sound
     network.py              encoder and decoder (transformer.py), pyramid, dynamic filters
     stream.py               what is remembered of a clip;  identities.py  the rule
-    losses.py               matching and losses;  config.py  what all of it is made of
+    losses.py               matching and losses;  config.py, spec.py  what all of it is made of
 
 Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion" (arXiv 2207.05580); written from the
 paper, which has no published code.
@@ -29,13 +29,13 @@ from avis_data.errors import DataError
 from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_size, padded_to
-from avis_data.training.models.inference import PredictOptions
 from avis_data.training.models.losses import means
 from avis_data.training.models.online import tracks_of_stream
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
 from avis_data.training.models.rcf.losses import rcf_losses
 from avis_data.training.models.rcf.network import Heard, RcfNetwork, SlotOutput
 from avis_data.training.models.rcf.stream import RcfStream
+from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import ClipTarget, clip_target
 
 __all__ = ["Rcf"]
@@ -56,7 +56,7 @@ class Rcf(nn.Module):
         self.backbone = build_backbone(config.backbone)
         self.network = RcfNetwork(config, self.backbone.channels)
 
-    def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def forward(self, batch: TrainingBatch[TrainingClip]) -> dict[str, Tensor]:
         """The losses of a batch by name; their sum is what is minimised.
 
         All clips run together, padded to the largest.
@@ -85,7 +85,7 @@ class Rcf(nn.Module):
             heard: of all F frames; None for a model without audio.
         """
         clips = len(images_BF3HW)
-        maps = [x.unflatten(0, (clips, -1)) for x in self._maps(images_BF3HW.flatten(0, 1))]
+        maps = [torch.unflatten(x, 0, (clips, -1)) for x in self._maps(images_BF3HW.flatten(0, 1))]
         count, places = self.config.references, self._places
         context = torch.stack([maps[-1][:, place - count : place].flip(1) for place in places], dim=1)
         if heard is not None:

@@ -1,4 +1,4 @@
-"""What an AFCV must know of its training set before it is built."""
+"""AFCV (and CrossVIS, which is AFCV without sound) as one of the models that there are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import replace
 
 from avis_data.errors import ConfigError
 from avis_data.training.data.audio_slices import log_mel_moments
+from avis_data.training.data.loading import DataConfig
+from avis_data.training.data.sampling import FramePairs, Sampling
 from avis_data.training.data.split import SplitData
-from avis_data.training.models.afcv.config import AfcvConfig
+from avis_data.training.models.afcv.config import AfcvConfig, AfcvLossConfig
+from avis_data.training.models.afcv.model import Afcv
+from avis_data.training.models.spec import ModelSpec
 
-__all__ = ["fitted_to"]
+__all__ = ["SPEC", "fitted_to"]
 
 
 def fitted_to(config: AfcvConfig, train: SplitData) -> AfcvConfig:
@@ -35,3 +39,26 @@ def fitted_to(config: AfcvConfig, train: SplitData) -> AfcvConfig:
         audio_mean=mean if config.audio_mean is None else config.audio_mean,
         audio_deviation=(deviation or 1.0) if config.audio_deviation is None else config.audio_deviation,
     )
+
+
+def _pairs(data: DataConfig, model: AfcvConfig) -> Sampling:
+    return FramePairs(reach=data.reach, empty_frames=model.empty_frames)
+
+
+def _two(_: AfcvConfig) -> int:
+    return 2
+
+
+SPEC = ModelSpec(
+    name="afcv",
+    config=AfcvConfig,
+    loss=AfcvLossConfig,
+    build=Afcv,
+    default_config="afcv_r50",
+    online=True,
+    audio_kinds=("slices",),
+    does_without_audio=True,
+    sampling=_pairs,
+    frames=_two,
+    fitted=fitted_to,
+)

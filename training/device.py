@@ -1,0 +1,64 @@
+"""The device that a model runs on, and what is said when its memory ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from avis_data.errors import ConfigError, ToolError
+from avis_data.training.data.clips import ClipSource
+
+__all__ = ["choose_device", "evaluating", "telling_memory"]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this process.
+
+    Args:
+        name: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    Raises:
+        ConfigError: if that is no device.
+        ToolError: if this machine has not got it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"--device {name!r}: no device; auto, cpu, cuda, cuda:1, mps") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ToolError(f"--device {name}: this machine has no CUDA device", hint="--device cpu")
+        number = device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
+        if number >= torch.cuda.device_count():
+            raise ToolError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+        device = torch.device("cuda", number)
+        torch.cuda.set_device(device)
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ToolError("--device mps: this machine has none", hint="--device cpu")
+    return device
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards as it was."""
+    was_training = model.training
+    model.eval()
+    yield
+    model.train(was_training)
+
+
+@contextmanager
+def telling_memory(clip: ClipSource, hint: str) -> Iterator[None]:
+    """Turns the end of memory at a clip into a ToolError with a hint that says what to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ToolError(
+            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})", hint=hint
+        ) from None

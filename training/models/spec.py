@@ -1,0 +1,134 @@
+"""What a model is to everything around it: its name, what configures it, how it is built, and what it asks of its data.
+
+The folder of each model ends in `spec.py`, which makes one `ModelSpec`. `avis_data.training.registry` lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from avis_data.training.data.audio_features import AudioKind
+from avis_data.training.data.clips import ClipSource, PredictedTrack
+from avis_data.training.data.loading import DataConfig
+from avis_data.training.data.sampling import AroundAFrame, Sampling
+from avis_data.training.data.split import SplitData
+from avis_data.training.models.renaming import Renamed
+
+__all__ = ["MaskModel", "ModelConfig", "ModelSpec", "OfficialFiles", "PredictOptions", "TrackModel", "audio_width"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """How tracks are made. `frames_per_pass` and `kept_frames` change no result."""
+
+    top_k: int = 100
+    """(query, class) pairs that are looked at, those of the highest class probability."""
+    score_threshold: float = 0.3
+    """A track needs a higher score, class probability times mask score."""
+    frame_gate: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Ours, for AVISM: a track is silent in frames whose own queries give its class no higher probability. null: as
+    published, where a track sounds in every frame in which its object is seen."""
+    frames_per_pass: int = 18
+    """Frames that go through the network together."""
+    kept_frames: int = 36
+    """Clips of up to that many frames keep their per-pixel embeddings; for longer ones they are computed again."""
+
+
+class ModelConfig(Protocol):
+    """The architecture of a model: a frozen dataclass, checked by pydantic, with at least these two values."""
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that it tells apart."""
+
+    @property
+    def needs_audio(self) -> bool:
+        """Whether any part of it hears the sound."""
+
+
+class TrackModel(Protocol):
+    """A model of the task `avis`: an `nn.Module` whose call gives the weighted losses of a batch by name."""
+
+    def predict(self, clip: ClipSource, options: PredictOptions = ...) -> list[PredictedTrack]:
+        """The tracks of a whole clip, highest score first."""
+
+
+class MaskModel(Protocol):
+    """A model of the task `avs`: an `nn.Module` whose call gives the weighted losses of a batch by name."""
+
+    def predict(self, clip: ClipSource, options: PredictOptions = ...) -> NDArray[np.generic]:
+        """What sounds in each frame of a whole clip, (T, H, W): float32 logits, or uint8 classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialFiles:
+    """How the checkpoints that the authors of a model published are made ours."""
+
+    titles: tuple[str, ...]
+    """What people call them: "AVISM"."""
+    is_one: Callable[[Mapping[str, Tensor]], bool]
+    """Whether tensors are named as in these checkpoints."""
+    renamed: Callable[[Mapping[str, Tensor]], Renamed]
+    """Their tensors under our names."""
+    config: Callable[[Mapping[str, Tensor]], tuple[str, ModelConfig]]
+    """From the tensors under our names: the shipped config of their recipe, and their architecture."""
+
+
+# Both are covariant, although a spec takes values of them: code that has a spec from the registry calls it "of some
+# model". What it then passes is right because a `RunConfig` holds the model and loss that the spec's types checked.
+ConfigT = TypeVar("ConfigT", bound=ModelConfig, covariant=True)
+LossT = TypeVar("LossT", covariant=True)
+
+
+def _around_a_frame(data: DataConfig, _: object) -> Sampling:
+    assert data.frames is not None  # a config without it is refused
+    return AroundAFrame(count=data.frames, reach=data.reach)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Generic[ConfigT, LossT]):
+    """One model."""
+
+    name: str
+    """Of the option `--model` and of `model_name` in configs."""
+    config: type[ConfigT]
+    """Dataclass of its architecture."""
+    loss: type[LossT]
+    """Dataclass of its objective."""
+    build: Callable[[ConfigT, LossT], nn.Module]
+    """From both, with random weights. Gives a `TrackModel` or a `MaskModel`, as the task says."""
+    default_config: str
+    """The shipped config of its published recipe."""
+    task: str = "avis"
+    """Name in `task.TASKS`: what it predicts, and how that is read, written and measured."""
+    tied: tuple[str, ...] = ()
+    """Fields of the architecture that trained weights cannot do without: another value needs another training."""
+    online: bool = False
+    """Whether it is an `online.OnlineModel`, which predicts frame by frame."""
+    official: OfficialFiles | None = None
+    """Published checkpoints that can be made ours; None where there are none."""
+
+    # What it asks of clips in the AVISeg layout (task `avis`):
+    audio_kinds: tuple[AudioKind, ...] = ("vggish", "logmel")
+    """What it can hear, where it hears at all; the usual one first."""
+    does_without_audio: bool = False
+    """Whether it can train on, and predict, clips without sound beside others."""
+    sampling: Callable[[DataConfig, ConfigT], Sampling] = _around_a_frame
+    """From the data's and the architecture's config: which frames make a training sample."""
+    frames: Callable[[ConfigT], int] | None = None
+    """From the architecture's config: frames of a training sample, where the model allows one number only."""
+    fitted: Callable[[ConfigT, SplitData], ConfigT] | None = None
+    """The architecture's config with what follows from the training set; None where nothing does."""
+
+
+def audio_width(config: ModelConfig) -> int | None:
+    """How many values the audio vector of a frame has for a model; None where its config does not say."""
+    width = getattr(config, "audio_channels", None)
+    return width if isinstance(width, int) else None
