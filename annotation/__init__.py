@@ -14,7 +14,7 @@
 
 A mask, from the click to the export:
 
-    click  ->  serve/segmenter_app.py, answering.py  ->  labels/made_masks.py   which engine made it
+    click  ->  serve/segmenter_app.py, click_answer.py  ->  labels/made_masks.py   which engine made it
            ->  the page of Label Studio              ->  work/pull.py           annotations/<round>/received
            ->  labelstudio/annotations.py            ->  labels/store.py        annotations/<round>/labelled
            ->  labels/rounds.py  accepted?           ->  labels/tables.py       the masks table, current.json

@@ -25,7 +25,7 @@ from transformers import SamConfig, SamModel
 from avis_data.annotation.segmenters.grabcut import GrabCut
 from avis_data.annotation.segmenters.sam import TransformersSam
 from avis_data.annotation.segmenters.segmenter import Segmenter
-from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.paths import Workspace

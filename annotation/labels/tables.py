@@ -56,7 +56,7 @@ def update_tables(labels: WorkspaceLabels, ledger: Ledger) -> TablesReport:
         DataError: if a file of a round or a table is damaged.
     """
     workspace, wanted, tracks = labels.workspace, _wanted(labels), _tracks(labels)
-    changed = _changed(labels.current(), wanted, tracks)
+    changed = _changed(labels.in_tables(), wanted, tracks)
     if changed:
         new_tracks, counts = _write_rows(labels, changed, wanted)
         touched = set(changed)
@@ -67,7 +67,7 @@ def update_tables(labels: WorkspaceLabels, ledger: Ledger) -> TablesReport:
             clip_id: entry.model_copy(update={"num_tracks": counts.get(clip_id, entry.num_tracks)})
             for clip_id, entry in wanted.items()
         }
-        labels.keep_current(entries)
+        labels.keep_in_tables(entries)
         ledger.commit_done("label", _entry(workspace, entries))
     states = Counter(entry.state for entry in wanted.values())
     return TablesReport(
@@ -77,7 +77,7 @@ def update_tables(labels: WorkspaceLabels, ledger: Ledger) -> TablesReport:
 
 def changed_clips(labels: WorkspaceLabels) -> list[str]:
     """Clips whose labels `update_tables` would write; nothing is changed."""
-    return _changed(labels.current(), _wanted(labels), _tracks(labels))
+    return _changed(labels.in_tables(), _wanted(labels), _tracks(labels))
 
 
 def confirm_media(labels: WorkspaceLabels, clip_ids: Iterable[str]) -> list[str]:
@@ -86,7 +86,7 @@ def confirm_media(labels: WorkspaceLabels, clip_ids: Iterable[str]) -> list[str]
     Raises:
         DataError: if a clip has no labels.
     """
-    clips, entries, changed = labels.clips, dict(labels.current()), []
+    clips, entries, changed = labels.clips, dict(labels.in_tables()), []
     for clip_id in clip_ids:
         if clip_id not in entries or clip_id not in clips:
             raise DataError(f"{clip_id!r} has no labels of people", hint="avis-data review status")
@@ -96,13 +96,13 @@ def confirm_media(labels: WorkspaceLabels, clip_ids: Iterable[str]) -> list[str]
             entries[clip_id] = entries[clip_id].model_copy(update=now)
             changed.append(clip_id)
     if changed:
-        labels.keep_current(entries)
+        labels.keep_in_tables(entries)
     return changed
 
 
 def _wanted(labels: WorkspaceLabels) -> dict[str, LabelledTruth]:
     """The entry of every clip with labels; the number of its tracks is known only when they are read."""
-    before, wanted = labels.current(), {}
+    before, wanted = labels.in_tables(), {}
     for place in labels.places():
         answer = place.labels
         if answer is None or (answer.verdict is Verdict.DROP and place.state is not ClipState.DROPPED):

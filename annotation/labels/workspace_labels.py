@@ -49,9 +49,9 @@ class WorkspaceLabels:
     then on; it holds the workspace's lock meanwhile, and opens the object under that lock.
 
     Example:
-        >>> labels = WorkspaceLabels(workspace)                                                  # doctest: +SKIP
-        >>> [place.clip_id for place in labels.places() if place.state is ClipState.TO_REVIEW]   # doctest: +SKIP
-        ['dog_park_1', 'piano_7']
+        >>> labels = WorkspaceLabels(Workspace(Path("my-dataset")))  # a folder in which nothing was labelled yet
+        >>> labels.round_names(), [place.clip_id for place in labels.places()]
+        ([], [])
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -63,7 +63,7 @@ class WorkspaceLabels:
         self._assignments: dict[str, list[Assignment]] = {}
         self._answers: dict[Path, Answer] = {}
         self._places: list[Place] | None = None
-        self._current: Mapping[str, LabelledTruth] | None = None
+        self._in_tables: Mapping[str, LabelledTruth] | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -173,11 +173,11 @@ class WorkspaceLabels:
         """What is known of a clip before anyone looks; None where there is nothing."""
         return read_prelabels(self.workspace, clip_id)
 
-    def current(self) -> Mapping[str, LabelledTruth]:
+    def in_tables(self) -> Mapping[str, LabelledTruth]:
         """Whose labels each clip has in the tables, as `annotations/current.json` says. Raises DataError if damaged."""
-        if self._current is None:
-            self._current = labelled_truth(self.workspace)
-        return self._current
+        if self._in_tables is None:
+            self._in_tables = labelled_truth(self.workspace)
+        return self._in_tables
 
     def give(self, name: str, new: Iterable[Assignment]) -> list[Assignment]:
         """Note in a round what is given to whom; a clip that a person was given before stays as it was noted.
@@ -212,10 +212,10 @@ class WorkspaceLabels:
         labelled_path(self.workspace, answer.round, answer.clip_id, answer.annotator).unlink()
         self._forget(answer.round, answer.clip_id, answer.annotator)
 
-    def keep_current(self, entries: Mapping[str, LabelledTruth]) -> None:
+    def keep_in_tables(self, entries: Mapping[str, LabelledTruth]) -> None:
         """Keep whose labels each clip has in the tables."""
         write_labelled_truth(self.workspace, entries)
-        self._current = dict(entries)
+        self._in_tables = dict(entries)
 
     def _answer(self, path: Path) -> Answer:
         if path not in self._answers:

@@ -1,6 +1,6 @@
 """All that knows Label Studio, and nothing of who labels what: client.py alone imports its package.
 
-client.py          the calls; answers.py: what comes back, parsed
+client.py          the calls; server_records.py: what comes back, parsed
 settings.py        which server a workspace works with, and its secrets
 configuration.py   the page that people work in
 projects.py        a project for each person in a round

@@ -18,9 +18,9 @@ from avis_data.annotation.labels.records import (
 )
 from avis_data.annotation.labels.rounds import round_kind
 from avis_data.annotation.labels.states import heard_seconds, states
-from avis_data.annotation.labelstudio.answers import ServerAnnotation
 from avis_data.annotation.labelstudio.configuration import VERDICTS
 from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, split_identity
+from avis_data.annotation.labelstudio.server_records import ServerAnnotation
 from avis_data.records import Clip
 
 __all__ = ["Context", "labels_from_annotation"]

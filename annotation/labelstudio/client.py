@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, cast
 
-from avis_data.annotation.labelstudio.answers import (
+from avis_data.annotation.labelstudio.server_records import (
     Account,
     ById,
     ServerAnnotation,

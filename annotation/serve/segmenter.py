@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from avis_data.annotation.segmenters.engines import SEGMENTERS, load_segmenter
-from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import AvisError, ConfigError

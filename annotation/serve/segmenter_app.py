@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embed_ahead import AheadOfClicks
 from avis_data.errors import AvisError

@@ -14,9 +14,9 @@ from avis_data.annotation.labels.store import keep_received
 from avis_data.annotation.labels.tables import update_tables
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.annotations import Context, labels_from_annotation
-from avis_data.annotation.labelstudio.answers import ServerAnnotation, ServerTask
 from avis_data.annotation.labelstudio.client import LabelStudio, ServerFault
 from avis_data.annotation.labelstudio.configuration import label_config, same_config
+from avis_data.annotation.labelstudio.server_records import ServerAnnotation, ServerTask
 from avis_data.annotation.labelstudio.settings import connect
 from avis_data.annotation.work.pulled_tasks import PulledTask, PulledTasks
 from avis_data.errors import ConfigError

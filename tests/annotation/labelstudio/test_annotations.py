@@ -19,8 +19,8 @@ from avis_data.annotation.labels.records import (
 )
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labelstudio.annotations import Context, labels_from_annotation
-from avis_data.annotation.labelstudio.answers import ServerAnnotation
 from avis_data.annotation.labelstudio.regions import mask_regions, regions_from_tracks, sounding_region
+from avis_data.annotation.labelstudio.server_records import ServerAnnotation
 from avis_data.masks.rle import Rle, encode
 from avis_data.records import Clip, SoundState, State
 

@@ -20,7 +20,7 @@ from avis_data.annotation.labels.records import Interval, MaskOrigin
 from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.labelstudio.regions import mask_regions, sounding_region
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
-from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embed_ahead import AheadOfClicks
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.segmenter_app import create_app

@@ -12,8 +12,8 @@ from avis_data.annotation.labels.records import Interval
 from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.labelstudio.regions import sounding_region
 from avis_data.annotation.segmenters.grabcut import GrabCut
-from avis_data.annotation.serve import answering
-from avis_data.annotation.serve.answering import Answerer
+from avis_data.annotation.serve import click_answer
+from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.formats.ytvis import YtvisTrack, read_ytvis
@@ -88,8 +88,8 @@ def test_a_box_finds_what_moves_far_between_two_stills(world: Path) -> None:
 
 def test_far_from_the_click_it_goes_from_still_to_still(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(answering, "_REACH_S", 2)
-    monkeypatch.setattr(answering, "moved_box", lambda *still, seconds: asked.append(seconds))
+    monkeypatch.setattr(click_answer, "_REACH_S", 2)
+    monkeypatch.setattr(click_answer, "moved_box", lambda *still, seconds: asked.append(seconds))
     assert sorted(answered(Workspace(world / "ds"), *moving(world))) == [0, 1, 2] and asked == [1]
 
 
@@ -98,7 +98,7 @@ def test_without_the_video_it_goes_from_still_to_still(
     world: Path, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(answering, "moved_box", lambda *still, seconds: asked.append(seconds))
+    monkeypatch.setattr(click_answer, "moved_box", lambda *still, seconds: asked.append(seconds))
     clip_id, track = moving(world)
     workspace = Workspace(tmp_path / "ds")
     shutil.copytree(world / "ds", workspace.root)
