@@ -65,6 +65,9 @@ def command(as_json: bool, size: tuple[int, int], checkpoint: Path | None, **opt
     """
     from dataclasses import asdict
 
+    from avis_data.extras import need_extra
+
+    need_extra("train", what="a model")
     from avis_data.training.predict.benchmark import BenchmarkRequest, benchmark_model
 
     found = benchmark_model(BenchmarkRequest(weights=checkpoint, size_hw=(size[1], size[0]), **options))

@@ -73,6 +73,9 @@ def command(
     from tqdm import tqdm
 
     from avis_data.errors import ConfigError
+    from avis_data.extras import need_extra
+
+    need_extra("train", what="a model")
     from avis_data.training.predict.predict import PredictRequest, predict
 
     request = PredictRequest(weights=checkpoint, vggish=weights, **options)

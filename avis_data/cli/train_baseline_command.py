@@ -70,6 +70,9 @@ def command(
     import os
     from dataclasses import asdict
 
+    from avis_data.extras import need_extra
+
+    need_extra("train", what="training")
     from avis_data.training.run.train import resolved_config, train_baseline
 
     folder = out or Path("runs") / (Path(config_name).stem if config_name else f"{model_name or 'avism'}")

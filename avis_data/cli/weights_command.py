@@ -113,6 +113,9 @@ def convert_weights(file: Path, out: Path, settings: tuple[str, ...], as_json: b
     """
     from dataclasses import asdict
 
+    from avis_data.extras import need_extra
+
+    need_extra("train", what="a model")
     from avis_data.training.checkpoints.conversion import convert_checkpoint
 
     report = convert_checkpoint(file, out, settings=settings)

@@ -58,6 +58,8 @@ class ClipSet:
     kind: Literal["workspace", "dataset"]
     parts: Mapping[str | None, Part]
     """The clips by split; None: those that are in no split."""
+    is_part: bool = False
+    """Whether clips of the place may have been left out."""
 
     def __iter__(self) -> Iterator[Clip]:
         for part in self.parts.values():
@@ -120,7 +122,7 @@ class ClipSet:
         if name not in self.splits:
             there = f"its splits: {', '.join(self.splits)}" if self.splits else "its clips are in no split"
             raise ConfigError(f"{self.root}: has no split {name!r}", hint=there)
-        return replace(self, parts={name: self.parts[name]})
+        return replace(self, parts={name: self.parts[name]}, is_part=True)
 
     def filter(self, keep: Callable[[Clip], bool]) -> ClipSet:
         """The clips for which `keep` is true; it is asked when the set is first used.
@@ -130,7 +132,8 @@ class ClipSet:
             >>> len(clips.filter(lambda clip: len(clip.sounding_frames) == clip.num_frames))
             8
         """
-        return replace(self, parts={name: Part(_Filtered(part, keep)) for name, part in self.parts.items()})
+        parts = {name: Part(_Filtered(part, keep)) for name, part in self.parts.items()}
+        return replace(self, parts=parts, is_part=True)
 
     def with_predictions(self, results: str | Path) -> ClipSet:
         """The same clips with predicted tracks in place of the true ones; each has a `score`, the highest first.
@@ -192,7 +195,7 @@ class ClipSet:
         """A set of the same place with these clips."""
         names = dict.fromkeys(clip.split for clip in clips)
         found = {name: tuple(clip for clip in clips if clip.split == name) for name in names}
-        return replace(self, parts={name: Part.of(of_split) for name, of_split in found.items()})
+        return replace(self, parts={name: Part.of(of_split) for name, of_split in found.items()}, is_part=True)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name or 'no split'} {len(part.clips())}" for name, part in self.parts.items())

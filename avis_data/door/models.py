@@ -135,7 +135,7 @@ class Model:
         """Predict the tracks of a split, and write them as a result file, as `avis-data predict` does.
 
         Args:
-            clips: all clips of one split of a dataset.
+            clips: of one split of a dataset. The file gets the predictions of all of the split.
             out: the result file, for `avis.evaluate`.
             device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
             precision: None: what the config says.
@@ -144,7 +144,7 @@ class Model:
             The same clips with the predicted tracks in place of the true ones.
 
         Raises:
-            ConfigError: if the clips are not those of one split.
+            ConfigError: if the clips are of several splits.
             DataError: if the dataset is not in order.
             ToolError: if the device is missing, or memory runs out.
 
@@ -197,4 +197,9 @@ def _root(data: ClipSet | str | Path) -> Path:
         return path
     if data.kind == "workspace":
         raise ConfigError(f"{data.root}: is a workspace; models are trained on an export", hint="avis-data export")
+    if data.is_part:
+        raise ConfigError(
+            f"{data.root}: a model is trained on a whole dataset, this is a part of one",
+            hint=f"avis.train({str(data.root)!r}, ...), or avis.TorchClips for a loop of your own",
+        )
     return data.root

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import avis_data as avis
+from avis_data.cli.main import main
 
 
 @pytest.fixture
@@ -137,8 +138,11 @@ def test_predictions_of_several_splits_or_of_a_workspace(clips: avis.ClipSet, ex
         avis.evaluate(example / "results.json", clips)
     with pytest.raises(avis.ConfigError, match="to an export"):
         avis.open(example).with_predictions(example / "results.json")
-    with pytest.raises(avis.ConfigError, match="export"):
+    with pytest.raises(avis.ConfigError, match="avis-data export"):
         avis.train(avis.open(example), "run")
+    for part in (clips.split("train"), clips.filter(lambda clip: True), clips[:5]):
+        with pytest.raises(avis.ConfigError, match="a part of one"):
+            avis.train(part, "run")
     with pytest.raises(avis.ProblemsError, match="entries cannot be used"):
         clips.split("train")[:1].with_predictions(_for_video_99(example))
 
@@ -156,3 +160,12 @@ def test_without_the_extra_train(monkeypatch: pytest.MonkeyPatch, clips: avis.Cl
     for use in (lambda: avis.train(clips, "run"), lambda: avis.load_model(example / "runs" / "tiny")):
         with pytest.raises(avis.ToolError, match=r"transformers(.|\n)*pip install 'avis-data\[train\]'"):
             use()
+
+
+@pytest.mark.parametrize("command", ["train-baseline --data X", "predict --checkpoint X --data X", "benchmark-model"])
+def test_commands_without_the_extra_train(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert main(command.split()) == 5
+    assert "pip install 'avis-data[train]'" in capsys.readouterr().err
