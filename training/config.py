@@ -50,7 +50,7 @@ class OptimiserConfig:
     rate: _Positive = 1e-4
     """Learning rate."""
     backbone_factor: _NotNegative = 0.1
-    """On the rate of the backbone."""
+    """Factor on the rate of the backbone."""
     weight_decay: _NotNegative = 0.05
     """None for norm layers, embeddings and Swin's relative-position tables; biases are decayed."""
     clip_norm: _Positive | None = 0.01
@@ -68,7 +68,7 @@ class ScheduleConfig:
     milestone_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
     """The same as shares of all iterations, instead of `milestones`; for runs whose length depends on the data."""
     factor: _Positive = 0.1
-    """Of each drop (`step`)."""
+    """Factor of each drop (`step`)."""
     power: _Positive = 0.9
     """Exponent (`poly`)."""
     warmup: Annotated[int, Field(ge=0)] = 0
@@ -79,7 +79,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long, and how."""
+    """How long the loop runs, and how."""
 
     iterations: _Count = 48_000
     """Changes of the weights."""
@@ -91,7 +91,7 @@ class LoopConfig:
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16`: forward and backward under autocast; weights stay float32."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of weights, samples and points."""
+    """Seed of weights, samples and points."""
     log_every: _Count = 20
     """Iterations between lines of the log."""
     checkpoint_every: _Count = 1000
@@ -105,7 +105,7 @@ class ValidationConfig:
     every: _CountOrZero = 4000
     """Iterations between validations, and one at the end; 0: never."""
     split: Literal["val", "test"] = "val"
-    """On which split; `test` repeats what some published runs did, and is said with the result."""
+    """The split that is measured; `test` repeats what some published runs did, and is said with the result."""
     metric: str = "mAP"
     """Strict figure by which the best weights are kept: a headline of `metrics.table`, of tracks or of masks."""
     clips: _Count | None = None
@@ -221,7 +221,7 @@ def _schema(model: type, loss: type, data: type) -> type[BaseModel]:
 
 
 def _of_the_likeliest(problems: Sequence[Problem]) -> list[Problem]:
-    """Where a value may be one of several kinds (a ResNet or a Swin), what is wrong with the kind that fits best."""
+    """What is wrong with the kind that fits best, where a value may be one of several kinds (a ResNet or a Swin)."""
     by_kind: dict[str, dict[str, list[Problem]]] = {}
     kept = []
     for problem in problems:

@@ -152,7 +152,7 @@ class Task(Protocol):
         """Height and width at which frames of a size go through the network."""
 
     def sound_shape(self, config: RunConfig) -> tuple[int, ...]:
-        """Of what is heard in one frame."""
+        """The shape of what is heard in one frame."""
 
     def reads(self, predictions: Path) -> bool:
         """Whether that is a file or folder of the kind that predictions of this task are."""

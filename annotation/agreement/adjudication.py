@@ -44,7 +44,7 @@ def adjudication_queue(agreements: Iterable[ClipAgreement]) -> list[ClipAgreemen
 
 
 def summary_of_others(labels: WorkspaceLabels, answer: Answer, others: Iterable[Answer]) -> list[str]:
-    """For the reviewer of a clip that was labelled twice: what the other one says, and where the two differ."""
+    """What the other person says of a clip that was labelled twice, and where the two differ; for its reviewer."""
     shown = labels.labels_of(answer)
     lines = []
     for other in others:

@@ -76,7 +76,7 @@ class ClipAgreement:
 
     @property
     def disagreement(self) -> float:
-        """In [0, 1]: share of the sounding track-seconds on which they differ; 1 where one would drop the clip."""
+        """Share of the sounding track-seconds on which they differ, in [0, 1]; 1 where one would drop the clip."""
         if (self.verdicts[0] is Verdict.DROP) != (self.verdicts[1] is Verdict.DROP):
             return 1.0
         return self.seconds_differing / self.seconds_sounding if self.seconds_sounding else 0.0

@@ -51,7 +51,7 @@ def agreement_figures(items: Sequence[ClipAgreement], *, seed: int = 0) -> Agree
 
 
 def annotator_figures(items: Sequence[ClipAgreement]) -> dict[str, AgreementFigures]:
-    """For each person the figures of all comparisons with others; biases as theirs minus the others'."""
+    """The figures of each person's comparisons with others; biases are theirs minus the others'."""
     people = sorted({name for item in items for name in (item.a, item.b)})
     return {
         name: agreement_figures([_seen_by(name, item) for item in items if name in (item.a, item.b)]) for name in people

@@ -52,6 +52,6 @@ def _found_and_left(labels: WorkspaceLabels, passage: Passage) -> Iterator[tuple
 
 
 def _verdict_before(labels: WorkspaceLabels, answer: Answer, given: Assignment) -> Verdict | None:
-    """Of whoever made the labels: one who would drop the clip as well agrees with a reviewer who does."""
+    """The verdict of whoever made the labels: one who would drop the clip too agrees with a reviewer who does."""
     before = labels.answers(given.prev_round or "", answer.clip_id)
     return next((item.verdict for item in before if item.annotator == given.prev_by), None)

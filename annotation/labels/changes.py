@@ -45,11 +45,11 @@ class LabelChanges:
         return bool(self.tracks) or self.off_screen_after_s is not None
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """For people, one line for each track; pages count from 1."""
+        """One line for each track, for people to read; pages count from 1."""
         lines = [_line(track) for track in self.tracks]
         if self.off_screen_before_s is not None and self.off_screen_after_s is not None:
             lines.append(f"off-screen sound {_text(self.off_screen_before_s)} -> {_text(self.off_screen_after_s)}")

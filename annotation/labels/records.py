@@ -62,7 +62,7 @@ class MaskOrigin(StrEnum):
     EDITED = "edited"
     """Drawn or changed by hand."""
     IMPORTED = "imported"
-    """From a truth file."""
+    """It came with a truth file."""
 
 
 class Interval(Record):
@@ -169,7 +169,7 @@ class Answer(BaseModel):
     revision: Revision | None
     problems: tuple[ClipProblem, ...] = ()
     sha256: str = ""
-    """Of the record's file, so of all that was said."""
+    """Hash of the record's file, so of all that was said."""
 
     @property
     def is_finished(self) -> bool:

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 ANYONE = "anyone"
-"""For whom a task waits that was given to nobody in particular."""
+"""The person of a task that was given to nobody in particular."""
 
 
 _ORDER = [RoundKind.DRAFT, RoundKind.REVIEW, RoundKind.FIX]
@@ -47,7 +47,7 @@ def round_kind(name: str) -> RoundKind:
 
 
 def round_order(name: str) -> tuple[int, int]:
-    """By what rounds are sorted: number, then draft, review, fix. (The draft round `draft` has the number 1.)"""
+    """The key that sorts rounds: number, then draft, review, fix. (The draft round `draft` has the number 1.)"""
     kind, _, number = name.partition("-")
     return int(number or 1), _ORDER.index(RoundKind(kind))
 
@@ -91,7 +91,7 @@ class Passage:
 
     @property
     def finished(self) -> tuple[Answer, ...]:
-        """Those with a verdict that ends the task."""
+        """The answers with a verdict that ends the task."""
         finished = tuple(answer for answer in self.answers if answer.is_finished)
         is_review = self.kind is RoundKind.REVIEW
         return tuple(answer for answer in finished if answer.verdict in _OUTCOMES) if is_review else finished
@@ -138,7 +138,7 @@ class Place:
     """What a person should know, as `unsure: cannot tell the dogs apart`."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "clip_id": self.clip_id,
             "state": self.state.value,
@@ -190,7 +190,7 @@ def passages_of(
 
 
 def _after_labelling(place: Place, passage: Passage) -> Place:
-    """After a draft or a fix."""
+    """The place of a clip after a draft or a fix."""
     finished, waiting = sorted(passage.finished, key=_preference), passage.waiting()
     authors = tuple(sorted({*place.authors, *(answer.annotator for answer in passage.answers)}))
     place = replace(place, round=passage.round, authors=authors, waits_for=(), remarks=())

@@ -43,7 +43,7 @@ class TablesReport:
     """Clips whose entry in the tables is another than before."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {**self.__dict__, "changed": list(self.changed)}
 
 

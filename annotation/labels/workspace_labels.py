@@ -67,7 +67,7 @@ class WorkspaceLabels:
 
     @property
     def recipe(self) -> Recipe:
-        """Of the workspace. Raises ConfigError if the folder is none."""
+        """The recipe of the workspace. Raises ConfigError if the folder is no workspace."""
         if self._recipe is None:
             self._recipe = load_recipe(self.workspace)
         return self._recipe

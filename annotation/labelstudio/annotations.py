@@ -33,11 +33,11 @@ class Context:
     clip: Clip
     round_name: str
     categories: Collection[str]
-    """Of the category set."""
+    """The names of the category set."""
     pushed: ClipTask | None
     """What the page was filled with."""
     made: Mapping[str, MadeMask]
-    """By hash, the masks that engines made for this clip."""
+    """The masks that engines made for this clip, by hash."""
 
 
 def labels_from_annotation(
@@ -137,7 +137,7 @@ def _new_mask(drawn: DrawnMask, frame: int, context: Context, made: MadeMask | N
 
 
 def _pushed_masks(pushed: ClipTask | None) -> dict[tuple[str, int, str], LabelledMask]:
-    """By identity, still and hash; also under no identity, for masks that only got another label."""
+    """The pushed masks by identity, still and hash; also under no identity, for masks that only got another label."""
     found = {}
     for track in pushed.tracks if pushed is not None else ():
         for mask in track.masks:

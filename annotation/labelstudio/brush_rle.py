@@ -22,7 +22,7 @@ __all__ = ["decode_brush", "encode_brush"]
 _SIZES = (3, 4, 8, 16)
 """Bits of a count, in the four forms that Label Studio writes."""
 _MOST_VALUES = 1 << 16
-"""Of one run; longer ones are divided."""
+"""The most values of one run; longer runs are divided."""
 _HEADER_BITS = 32 + 5 + 4 * 4
 _MOST_BITS_PER_PIXEL = 14
 """A run of one pixel, so of four values: 1 + 2 + 3 + 8 bits."""

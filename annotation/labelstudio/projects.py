@@ -85,7 +85,7 @@ def drop_empty_project(labels: WorkspaceLabels, client: LabelStudio, round_name:
 
 
 def project_key(workspace: Workspace, round_name: str, annotator: str | None) -> str:
-    """By what a project is found again, also when we were killed before we noted its id."""
+    """The key by which a project is found again, also when we were killed before we noted its id."""
     path = workspace.annotations / "workspace-id"
     if not path.is_file():
         write_text(path, secrets.token_hex(8) + "\n")
@@ -93,7 +93,7 @@ def project_key(workspace: Workspace, round_name: str, annotator: str | None) ->
 
 
 def _title(dataset: str, round_name: str, annotator: str | None) -> str:
-    """At most 50 characters, as the server wants; a long one ends in a hash, so that no two are the same."""
+    """A title of at most 50 characters, as the server wants; a long one ends in a hash, so that no two are the same."""
     title = " · ".join([dataset, round_name, *([annotator] if annotator else [])])
     if len(title) <= _LONGEST_TITLE:
         return title

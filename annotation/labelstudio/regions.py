@@ -94,9 +94,9 @@ class ReadResult:
     """What the regions of one annotation say, and what is wrong with them."""
 
     masks: dict[tuple[str, int], DrawnMask] = field(default_factory=dict)
-    """By identity and still; none is empty."""
+    """The masks by identity and still; none is empty."""
     intervals: dict[str, tuple[Interval, ...]] = field(default_factory=dict)
-    """By identity; sorted, not touching."""
+    """The intervals by identity; sorted, not touching."""
     off_screen: tuple[Interval, ...] = ()
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
@@ -364,7 +364,7 @@ class _Reader:
 
 
 def _without_double(pair: list[Region]) -> list[Region]:
-    """In predictions the label's region may leave the mask out: half the bytes, and the page opens the same."""
+    """A prediction whose label regions leave the mask out: half the bytes, and the page opens the same."""
     brush, label = pair
     return [brush, {**label, "value": {"labels": label["value"]["labels"]}}]
 

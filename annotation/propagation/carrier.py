@@ -20,7 +20,7 @@ class Carried:
     """Where an object is now."""
 
     mask_HW: NDArray[np.bool_]
-    """At the size of the picture; empty where the object is not to be seen."""
+    """The mask at the size of the picture; empty where the object is not to be seen."""
     confidence: float
     """The engine's own opinion of it, in [0, 1]; of an empty mask, of the object being gone."""
 

@@ -20,14 +20,14 @@ Drawn = Mapping[str, Mapping[int, Rle]]
 """Identity to still to the mask that a person drew there (or a file holds)."""
 
 _SPECK_SHARE = 0.0003
-"""Of the picture: what is smaller is nothing that a person could see and judge."""
+"""Share of the picture: what is smaller is nothing that a person could see and judge."""
 
 
 class Shots(Protocol):
     """What pictures are read from; `Footage` is one."""
 
     def shots(self, first: int, last: int, *, backward: bool = False) -> Iterator[Shot]:
-        """From one still to another, both included."""
+        """The pictures from one still to another, both included."""
 
 
 @dataclass(frozen=True, kw_only=True)

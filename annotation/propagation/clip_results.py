@@ -30,7 +30,7 @@ class ClipResult:
     message: str = ""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return dict(self.__dict__)
 
 

@@ -16,9 +16,9 @@ DOUBTFUL = 0.6
 _DISAGREEMENT = 0.7
 """IoU of what came from both sides, below which one of them is wrong."""
 _AREA_RATIO = 1.6
-"""From one still to the next, larger or smaller by that."""
+"""How much larger or smaller an object may get from one still to the next."""
 _JUMP = 0.8
-"""From one still to the next, by that part of the object's own extent (the root of its box's area)."""
+"""How far an object may move from one still to the next, as a part of its own extent (the root of its box's area)."""
 
 
 def flags_of(carried: CarriedClip, drawn: Drawn) -> tuple[Flag, ...]:

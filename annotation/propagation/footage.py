@@ -19,7 +19,7 @@ from avis_data.records import Clip, FrameAt, Video, VideoStream
 __all__ = ["Footage", "OnClock", "Shot", "pictures_per_second"]
 
 _WINDOW_BYTES = 192 << 20
-"""Of decoded pictures held at once on the way backwards; 72 s of 6 pictures a second at 640 x 360."""
+"""Bytes of decoded pictures held at once on the way backwards; 72 s of 6 pictures a second at 640 x 360."""
 
 
 @dataclass(frozen=True, kw_only=True)

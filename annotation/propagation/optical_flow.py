@@ -29,7 +29,7 @@ _SAME_COLOUR = 12.0
 """Distance in Lab (8 bit) at which a pixel counts half as that of the reference."""
 _FEWEST_PX = 12
 _MOST_GROWTH = 6.0
-"""In length, against the drawn mask: a fit that says more follows something else."""
+"""The most growth in length against the drawn mask: a fit that says more follows something else."""
 _HOPELESS = 0.2
 """Below that confidence what is followed is hidden, or another thing."""
 _PATIENCE = 9
@@ -60,9 +60,9 @@ class _Object:
     """Models of the colours of the object and of what was around it."""
     box: Box
     map_hw2: NDArray[np.float32]
-    """For each pixel of the box, its place in the reference."""
+    """The place in the reference of each pixel of the box."""
     seen_hw: NDArray[np.float32]
-    """In the box, in [0, 1]."""
+    """How far each pixel of the box is seen, in [0, 1]."""
     confidence: float = 1.0
     hopeless_steps: int = 0
 

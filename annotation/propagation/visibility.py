@@ -20,7 +20,7 @@ from avis_data.annotation.propagation.registration import Box
 __all__ = ["Claim", "colour_model", "seen_of"]
 
 _BINS = 16
-"""Of each of three colours."""
+"""Bins of each of three colours."""
 _NOISE = 9.0
 """Distance in Lab (8 bit) between a pixel and the same pixel of the reference, as video noise and light make it."""
 _PLACED, _COLOURED = 0.95, 0.05
@@ -44,7 +44,7 @@ class Claim:
 
     box: Box
     amodal_hw: NDArray[np.float32]
-    """In the box, where it would be if nothing hid it, in [0, 1]."""
+    """Where in the box the object would be if nothing hid it, in [0, 1]."""
     distance_hw: NDArray[np.float32]
     """How far each pixel's colour is from what should be seen there, in Lab."""
     colours: NDArray[np.float32]
@@ -143,7 +143,7 @@ def _edge_aware(values_hw: NDArray[np.float32], rgb_hw3: NDArray[np.uint8]) -> N
 
 
 def _without_shreds(seen_hw: NDArray[np.bool_], amodal_hw: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without holes and fringes that are thin for the object: a screen that flickers, noise along the outline."""
+    """The mask without holes and fringes that are thin for the object: a screen that flickers, noise at the outline."""
     expected = (amodal_hw > 0.5).astype(np.uint8)
     radius = max(1, round(_THIN * float(np.sqrt(expected.sum()))))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

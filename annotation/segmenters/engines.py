@@ -79,7 +79,7 @@ def engine_loader(engine: str, weights: Path | None) -> Callable[[], Segmenter]:
 
 
 def weights_sha256(weights: Path) -> str:
-    """Of a file; of a folder, of the names and hashes of its safetensors and settings."""
+    """The hash of a file, or of a folder: of the names and hashes of its safetensors and settings."""
     if weights.is_file():
         return sha256_file(weights)
     files = sorted(path for path in weights.iterdir() if path.suffix in (".safetensors", ".json"))

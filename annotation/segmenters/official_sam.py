@@ -60,7 +60,7 @@ class VisionShape:
 
     @property
     def side(self) -> int:
-        """Of the network's input, in pixels."""
+        """The side of the network's input, in pixels."""
         return int(self.cells * self.patch)
 
 

@@ -38,7 +38,7 @@ class Found:
     """An answer."""
 
     mask_HW: NDArray[np.bool_]
-    """At the size of the picture; may be empty."""
+    """The mask at the size of the picture; may be empty."""
     confidence: float
     """The engine's own opinion of it, in [0, 1]."""
 
@@ -72,6 +72,6 @@ class SegmenterSpec:
     name: str
     """What `--engine` and provenance call it."""
     load: Callable[[], Segmenter] | None = None
-    """Of an engine that needs no weights."""
+    """Loads an engine that needs no weights."""
     load_weights: Callable[[Path], Segmenter] | None = None
-    """Of an engine with weights: from a file or a folder that is there. Nothing is ever downloaded."""
+    """Loads an engine with weights from a file or a folder that is there. Nothing is ever downloaded."""

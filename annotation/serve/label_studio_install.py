@@ -37,7 +37,7 @@ _HINT = "avis-data annotate install"
 
 
 def default_environment() -> Path:
-    """Beside our own packages: `<sys.prefix>/label-studio`."""
+    """The folder beside our own packages: `<sys.prefix>/label-studio`."""
     return Path(sys.prefix) / "label-studio"
 
 

@@ -74,7 +74,7 @@ class Child:
         self.process.wait()
 
     def record(self) -> ChildRecord:
-        """By what it is known again."""
+        """What the server is known again by."""
         return ChildRecord(name=self.name, pid=self.process.pid, started=_started(self.process.pid) or "unknown")
 
 

@@ -52,7 +52,7 @@ __all__ = ["BACKEND_PORT", "PORT", "ServeOptions", "Serving", "label_studio_only
 PORT, BACKEND_PORT = 8080, 9090
 _LOGIN = "annotator@example.com"
 _FIRST_START_S = 600.0
-"""On a slow disk the first start of a server, with all its migrations, takes minutes."""
+"""How long the first start of a server may take: minutes on a slow disk, with all its migrations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +64,17 @@ class ServeOptions:
     environment: Path | None = None
     """Label Studio's own; None: the usual place."""
     url: str | None = None
-    """Of a server that exists; then none is started."""
+    """Address of a server that exists; then none is started."""
     token_file: Path | None = None
-    """With the token for that server."""
+    """File with the token for that server."""
     backend_url: str | None = None
-    """Of a segmenter that exists, as the server reaches it; then none is started."""
+    """Address of a segmenter that exists, as the server reaches it; then none is started."""
     backend_token_file: Path | None = None
-    """With that segmenter's token."""
+    """File with that segmenter's token."""
     clips_folder: str | None = None
     """The folder `clips` on that server's machine; None: as here."""
     media_prefix: str = ""
-    """From the root of that server's local files to the workspace."""
+    """Path from the root of that server's local files to the workspace."""
     engine: str = "grabcut"
     weights: Path | None = None
 

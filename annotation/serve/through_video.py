@@ -42,7 +42,7 @@ class Footages:
         self._read = lru_cache(maxsize=1)(self._records)
 
     def of(self, clip_id: str) -> Footage | None:
-        """That of a clip; None where there are the stills only."""
+        """The video of a clip; None where there are the stills only."""
         try:
             clips, videos = self._read(*(_stamp(self._workspace.manifest / name) for name in _MANIFESTS))
         except AvisError as error:

@@ -25,7 +25,7 @@ class Still:
     """One still."""
 
     sha256: str
-    """Of its file."""
+    """Hash of its file."""
     picture_HW3: NDArray[np.uint8]
     """RGB."""
 

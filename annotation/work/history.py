@@ -19,14 +19,14 @@ class Step:
 
     answer: Answer
     started_from: str | None
-    """As `draft of a@example.com`, or `pre-labels`; None: an empty page."""
+    """What it began with: `draft of a@example.com`, or `pre-labels`; None: an empty page."""
     changes: LabelChanges | None
     """Against what the page was filled with; None where that is not known, or it was empty."""
     num_tracks: int
     num_masks: int
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         answer = self.answer
         return {
             "round": answer.round,
@@ -53,7 +53,7 @@ class ClipHistory:
     steps: tuple[Step, ...]
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {**self.place.as_dict(), "steps": [step.as_dict() for step in self.steps]}
 
 

@@ -30,7 +30,7 @@ class ProjectStatus:
     """`open`, `closed`, or `deleted` on the server."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return dict(self.__dict__)
 
 

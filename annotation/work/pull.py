@@ -61,12 +61,12 @@ class PullReport:
     """Annotations that somebody deleted: what was received stays, the labels do not count any more."""
     problems: list[FoundProblem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """Of projects: deleted tasks, edited configurations."""
+    """What is odd about projects: deleted tasks, edited configurations."""
     failed: dict[str, str] = field(default_factory=dict)
     """Tasks that the server broke down over, with its words; the next pull asks for them again."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "tasks": self.num_tasks,
             "unchanged": self.num_unchanged,
@@ -273,7 +273,7 @@ class _Puller:
 
 
 def _standing(entry: ServerAnnotation) -> tuple[bool, str, int]:
-    """Of two annotations of one person the last in this order counts: one that was not skipped, the newest."""
+    """The order of one person's annotations, of which the last counts: one that was not skipped, then the newest."""
     return not entry.was_cancelled, entry.updated_at, entry.id
 
 

@@ -27,7 +27,7 @@ class PulledTask:
     clip_id: str
     updated_at: str
     deleted: bool = False
-    """On the server; said once."""
+    """Whether the server has deleted it, which is told once."""
 
 
 class PulledTasks:

@@ -34,10 +34,10 @@ class PushReport:
     """Clips that the server had already."""
     num_doubles_removed: int = 0
     clip_ids: list[str] = field(default_factory=list)
-    """Those that were added now."""
+    """The clips that were added now."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {name: value for name, value in self.__dict__.items() if name != "clip_ids"}
 
 

@@ -61,7 +61,7 @@ class DraftReport:
     """Where these people make their account."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return dict(self.__dict__)
 
 

@@ -100,7 +100,7 @@ def _next_round(place: Place, kind: RoundKind, closed: Collection[str]) -> str:
 
 
 def _last_author(place: Place, prev_by: str | None) -> str | None:
-    """Of all who labelled a clip, the one whose labels went to the review that sent it back."""
+    """The person whose labels went to the review that sent the clip back."""
     return prev_by if prev_by in place.authors else next(iter(place.authors), None)
 
 

@@ -24,14 +24,14 @@ class StartReport:
 
     plan: Plan
     pushed: tuple[PushReport, ...]
-    """Of every project of the open review and fix rounds."""
+    """What was pushed to every project of the open review and fix rounds."""
     without_account: tuple[str, ...]
     """People with tasks whom the server does not know."""
     invitation: str | None
     """Where these make their account."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "new": {name: [item.model_dump() for item in items] for name, items in self.plan.assignments.items()},
             "without_reviewer": self.plan.without_reviewer,

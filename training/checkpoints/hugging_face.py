@@ -104,7 +104,7 @@ def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> dict
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's own bar and table of unused class heads: what fitted is told by whoever loads."""
+    """Silence the library's own bar and table of unused class heads: whoever loads tells what fitted."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers gives it no types
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # nor this

@@ -30,7 +30,7 @@ class NpyRows:
     """Vectors of `<folder>/<clip>.npy`. An npy is mapped: only the rows that are asked for are read."""
 
     folder: str
-    """In the folder of the split."""
+    """The folder of the files in the folder of the split."""
     width: int
     """Values of a vector."""
     hint: str
@@ -38,7 +38,7 @@ class NpyRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a vector."""
+        """The shape of a vector."""
         return (self.width,)
 
     def path(self, folder: Path, clip_id: str) -> Path:
@@ -72,7 +72,7 @@ class AudioReader(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what is heard in one frame."""
+        """The shape of what is heard in one frame."""
 
     @property
     def hint(self) -> str:
@@ -124,7 +124,7 @@ class AudioFeatures:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what is heard in one frame."""
+        """The shape of what is heard in one frame."""
         return self.reader.shape
 
     @property

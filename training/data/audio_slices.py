@@ -32,7 +32,7 @@ class SpectrogramSlices(SoundFile):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a slice."""
+        """The shape of a slice."""
         return (NUM_BANDS, SLICE_MOMENTS)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ class SecondSummaries(SoundFile):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a summary."""
+        """The shape of a summary."""
         return (2 * NUM_BANDS,)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
@@ -56,7 +56,7 @@ class WindowSummaries(SoundFile):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a summary."""
+        """The shape of a summary."""
         return (2 * NUM_BANDS,)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:

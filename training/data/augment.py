@@ -24,7 +24,7 @@ class AugmentConfig:
     """How training frames are changed. Colours stay."""
 
     crop_probability: _Share = 0.5
-    """Of resizing to a short side of `crop_short` and cutting a window out."""
+    """Probability of resizing to a short side of `crop_short` and cutting a window out."""
     crop_short: tuple[_Size, ...] = (400, 500, 600)
     """Short sides before a crop, one of them."""
     crop_long: _Size = 1333
@@ -36,7 +36,7 @@ class AugmentConfig:
     long: _Size = 768
     """No side is longer at the end."""
     flip_probability: _Share = 0.5
-    """Of mirroring left and right."""
+    """Probability of mirroring left and right."""
 
 
 @dataclass(frozen=True, kw_only=True)

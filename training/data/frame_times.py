@@ -24,7 +24,7 @@ class FrameTimes:
 
     @property
     def duration_s(self) -> float:
-        """Of all periods together."""
+        """How long all periods are together, in seconds."""
         return len(self) / self.fps
 
 

@@ -68,7 +68,7 @@ class Samples(Protocol):
 
     @property
     def per_round(self) -> int:
-        """After so many samples all were seen once."""
+        """The number of samples after which all clips were seen once."""
 
     def __getitem__(self, number: int) -> Sample | AvisError:
         """A training clip, or what is wrong with it: an error raised in a worker would lose its form on the way."""
@@ -97,7 +97,7 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
 
     @property
     def per_round(self) -> int:
-        """After so many samples all were seen once."""
+        """The number of samples after which all clips were seen once."""
         return len(self._anchors)
 
     def __getitem__(self, number: int) -> TrainingClip | AvisError:

@@ -46,19 +46,19 @@ class DatasetClip:
 
     clip_id: str
     video_id: int
-    """In the truth file, and in result files."""
+    """Its id in the truth file and in result files."""
     folder: Path
     """JPEGImages of the split."""
     file_names: tuple[str, ...]
     """One still per frame, relative to `folder`."""
     size_hw: tuple[int, int]
-    """Of the stills, and of the masks."""
+    """Size of the stills and of the masks."""
     times: FrameTimes
     """When the frames are."""
     audio: Path | None
     """The file that the audio is read from; None where no audio was asked for, or there need not be any and is none."""
     tracks: tuple[DatasetTrack, ...]
-    """Those with a mask in at least one frame; crowds are left out."""
+    """The tracks with a mask in at least one frame; crowds are left out."""
 
     @property
     def num_frames(self) -> int:

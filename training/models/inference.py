@@ -177,7 +177,7 @@ def original_masks(logits_Shw: Tensor, sizes: MaskSizes) -> Tensor:
 
 
 def _network_logits(logits_Shw: Tensor, sizes: MaskSizes) -> Tensor:
-    """At network size, (S, 1, h, w): enlarged to the padded size and cut."""
+    """The logits at network size, (S, 1, h, w): enlarged to the padded size and cut."""
     height, width = sizes.network
     return _enlarged(logits_Shw[:, None], sizes.padded)[..., :height, :width]
 

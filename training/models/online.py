@@ -23,13 +23,13 @@ class SeenObject:
     """One object in one frame, as it is known by then."""
 
     identity: int
-    """Of its track in this clip, counted from 0."""
+    """The number of its track in this clip, counted from 0."""
     label: int
     """0-based class of the track so far."""
     score: float
-    """Of the track so far, in [0, 1]."""
+    """Score of the track so far, in [0, 1]."""
     mask: Rle
-    """In this frame, at the size of the original frames."""
+    """Its mask in this frame, at the size of the original frames."""
 
 
 class ClipStream(Protocol):

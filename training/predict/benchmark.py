@@ -41,11 +41,11 @@ class BenchmarkRequest:
     settings: tuple[str, ...] = ()
     """Changes of the config."""
     num_frames: int = 10
-    """Of the clip."""
+    """Frames of the clip."""
     size_hw: tuple[int, int] = (360, 640)
-    """Of the original frames; they are resized as the config says."""
+    """Size of the original frames, which are resized as the config says."""
     stream_fps: float = 6.0
-    """At which frames come; 6 is the rate of YouTube-VIS."""
+    """Rate at which frames come; 6 is that of YouTube-VIS."""
     repeats: int = 3
     """The median of so many clips counts."""
     device_name: str = "auto"
@@ -67,9 +67,9 @@ class BenchmarkResult:
     """Frames a second through the model, from decoded frames to run lengths, one clip at a time."""
     stream_fps: float
     latency_s: float
-    """From the instant of a frame to its masks."""
+    """Seconds from the instant of a frame to its masks."""
     peak_memory_mb: float
-    """On a GPU of its tensors; else of the whole process."""
+    """Memory of the tensors on a GPU; else of the whole process."""
 
 
 def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:

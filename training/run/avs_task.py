@@ -46,7 +46,7 @@ from avis_data.training.task import Figures, Sharing, VideoRequest
 __all__ = ["TASK", "AvsSamples", "AvsTask", "MaskSummary", "OpenedAvsSplit"]
 
 _CLIPS_PER_GROUP = 1
-"""Of the reference's F; AVS-BG measures so."""
+"""Clips in a group of the reference's F; AVS-BG measures so."""
 
 
 class AvsSamples(Dataset[AvsTrainingClip | AvisError]):
@@ -58,7 +58,7 @@ class AvsSamples(Dataset[AvsTrainingClip | AvisError]):
 
     @property
     def per_round(self) -> int:
-        """After so many samples all were seen once."""
+        """The number of samples after which all clips were seen once."""
         return len(self._split.clips)
 
     def __getitem__(self, number: int) -> AvsTrainingClip | AvisError:

@@ -49,7 +49,7 @@ class TrainingResult:
     best_score: float | None
     best_iteration: int | None
     data_wait_share: float
-    """Of the time in this call, how much was spent waiting for decoded frames."""
+    """Share of the time in this call that was spent waiting for decoded frames."""
 
 
 class Trainer:
@@ -291,7 +291,7 @@ class Trainer:
 
 
 class StopRequest:
-    """Within it, the first Ctrl-C or SIGTERM sets `asked`; the second one acts as it always does."""
+    """A context in which the first Ctrl-C or SIGTERM sets `asked`; the second one acts as it always does."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -336,5 +336,5 @@ def _is_due(iteration: int, every: int, *, last: bool) -> bool:
 
 
 def _unsynchronised(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-    """Within it gradients stay in their process, where several share the model."""
+    """A context in which gradients stay in their process, where several share the model."""
     return model.no_sync() if wanted and isinstance(model, DistributedDataParallel) else nullcontext()

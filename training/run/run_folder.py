@@ -56,7 +56,7 @@ class RunState:
     """Highest validation score so far."""
     best_iteration: int | None = None
     train_sha256: str
-    """Of `train.json`: going on with other data would be another run."""
+    """Hash of `train.json`: going on with other data would be another run."""
 
 
 @dataclass(frozen=True, kw_only=True)

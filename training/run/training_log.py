@@ -42,9 +42,9 @@ class StepRecord:
     rate: float
     """Learning rate of all but the backbone."""
     seconds: float
-    """Of the whole iteration."""
+    """Seconds of the whole iteration."""
     waited_s: float
-    """Of these, waiting for decoded frames."""
+    """Seconds of these that were spent waiting for decoded frames."""
     stop_requested: bool
     """Whether this is the last iteration for now."""
 
@@ -67,7 +67,7 @@ class TrainingLog:
 
     @property
     def data_wait_share(self) -> float:
-        """Of the time of all iterations so far, how much was spent waiting for decoded frames."""
+        """The share of the time of all iterations so far that was spent waiting for decoded frames."""
         return self._waited_s / self._seconds if self._seconds else 0.0
 
     def add(self, record: StepRecord, *, every: int) -> None:

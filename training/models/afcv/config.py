@@ -17,7 +17,7 @@ _Count = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionOptions:
-    """From what the heads say to detections and tracks."""
+    """How detections and tracks are made of what the heads say."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -26,7 +26,7 @@ class DetectionOptions:
     per_level: _Count = 1000
     """So many (cell, class) pairs of a level are looked at, the best ones."""
     overlap: _Share = 0.6
-    """Of two boxes of one class with a higher IoU the worse is dropped."""
+    """The worse of two boxes of one class with a higher IoU is dropped."""
     per_frame: _Count = 100
     """Detections that are kept."""
     link: float = 0.4
@@ -73,7 +73,7 @@ class AfcvConfig:
     empty_frames: bool = False
     """Whether frames without any mask are trained on; the published training left them out."""
     detection: DetectionOptions = field(default_factory=DetectionOptions)
-    """At test."""
+    """How detections are made at test."""
 
     @property
     def needs_audio(self) -> bool:

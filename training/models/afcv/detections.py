@@ -31,7 +31,7 @@ class FoundObjects:
     """The detections of one frame, best first, and where they were made."""
 
     detections: Detections
-    """On the CPU; boxes in pixels of the original frame."""
+    """The detections, on the CPU; boxes in pixels of the original frame."""
     cell_D: Tensor
     """int64, their cells."""
 

@@ -41,7 +41,7 @@ class FcosOutput:
 
     grid: CellGrid
     logits_NLK: Tensor
-    """Of the classes; a sigmoid for each."""
+    """Logits of the classes; a sigmoid for each."""
     ltrb_NL4: Tensor
     """Distances to left, top, right, bottom of the box, in cells of its level; never negative."""
     centre_NL: Tensor

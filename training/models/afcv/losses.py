@@ -30,9 +30,9 @@ class AfcvOutputs:
     """What an AFCV says of B pairs of frames in training."""
 
     heads: FcosOutput
-    """Of all cells; N = 2 B."""
+    """What the heads say of all cells; N = 2 B."""
     features_N8hw: Tensor
-    """Of the mask branch, at stride 8."""
+    """Features of the mask branch, at stride 8."""
     identify: Callable[[Tensor], Tensor]
     """Embeddings (R, C) to logits (R, I) of all tracks of the training set."""
 

@@ -67,7 +67,7 @@ class _Kept(Protocol):
 
 
 class _ScaledGradient(torch.autograd.Function):
-    """Not `scale * x + (1 - scale) * x.detach()`: its sum is not always x again."""
+    """The identity, with a scaled gradient. `scale * x + (1 - scale) * x.detach()` does not always sum to x again."""
 
     @staticmethod
     def forward(ctx: _Kept, x: Tensor, scale: float) -> Tensor:

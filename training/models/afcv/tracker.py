@@ -51,7 +51,7 @@ class SimilarityTracker:
         self._remembered = remembered
         self._last: Detections | None = None
         self._tracks: list[int] = []
-        """Of the remembered detections; they lie in the order in which they were seen."""
+        """Tracks of the remembered detections, in the order in which they were seen."""
         self._next = 0
 
     @property

@@ -52,7 +52,7 @@ class AvismConfig:
     feedforward: int = 2048
     """Feed-forward width of the frame decoder and the tracker."""
     tracked_layers: int = 3
-    """In training the tracker gets the frame queries of that many last layers (L); at test of the last one."""
+    """So many last layers (L) give their frame queries to the tracker in training; at test the last one does."""
     checkpointing: bool = False
     """Recompute backbone and pixel decoder in the backward pass: less memory for long clips, more time."""
 

@@ -55,7 +55,7 @@ class SetHead:
     masks_NQThw: Tensor
     """Mask logits; T = 1 for frames."""
     targets: list[ClipTarget]
-    """Of every entry."""
+    """The targets of every entry."""
     clips_N: list[int]
     """The clip of the batch that every entry belongs to."""
 

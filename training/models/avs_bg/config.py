@@ -35,7 +35,7 @@ class AvsBgConfig:
     """`av_corr`: the gate of AVS-BG; `tpavi`: AVSBench's attention over the clip; `tpavi_unit`: its form in the code of
     AVS-BG, on vectors of unit length; `none`: no audio at all."""
     audio_bias: bool = True
-    """Of the layer that widens the audio for `tpavi`; AVSS has none."""
+    """Whether the layer that widens the audio for `tpavi` has a bias; AVSS has none."""
     fusion_frames: _Positive | None = None
     """Frames that `tpavi` mixes, at most: longer clips are taken apart; null: the whole clip. AVSS: 5."""
     pairwise: bool = False
@@ -68,10 +68,10 @@ class AvsBgLossConfig:
     """Of binary masks. `bce_wiou`: AVS-BG's, smoothed cross-entropy and an IoU that weighs edges; `bce`: AVSBench's.
     Models of several classes have the cross-entropy of their classes."""
     kl_weight: _NotNegative = 0.0
-    """Of the distance between what is seen inside the mask and what is heard; 0.5 for MS3 and AVSS, 0 for S4."""
+    """Weight of the distance between what is seen inside the mask and what is heard; 0.5 for MS3 and AVSS, 0 for S4."""
     kl_unit_length: bool = True
     """Whether both are scaled to unit length first, as AVS-BG does; AVSBench does not."""
     generation_weight: _NotNegative = 1.0
-    """Of the distance between the generated and the true sound (eta)."""
+    """Weight of the distance between the generated and the true sound (eta)."""
     generation_mask: Literal["logits", "probability", "truth"] = "logits"
     """What the picture is masked with: the predicted logits as published for S4, their sigmoid, or (MS3) the truth."""

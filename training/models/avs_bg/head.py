@@ -30,7 +30,7 @@ class AvsMaps:
     neck: tuple[Tensor, ...]
     """Maps of one width, fine to coarse."""
     fused: tuple[Tensor, ...]
-    """With the sound in them."""
+    """The maps with the sound in them."""
     heard: tuple[Tensor, ...]
     """The sound as each stage has it, (N, C); empty without fusion."""
     moved: tuple[Tensor, ...]
@@ -38,12 +38,12 @@ class AvsMaps:
     logits_NKHW: Tensor
 
     def cut(self, height: int, width: int) -> AvsMaps:
-        """With the logits of the frames alone, without what they were padded to."""
+        """The output with the logits of the frames alone, without what they were padded to."""
         return replace(self, logits_NKHW=self.logits_NKHW[..., :height, :width])
 
 
 class AvsHead(nn.Module):
-    """From encoder maps and sound to mask logits."""
+    """The part that makes mask logits of encoder maps and sound."""
 
     def __init__(self, config: AvsBgConfig, in_channels: Sequence[int]) -> None:
         """`in_channels`: of the encoder's four maps, fine to coarse."""

@@ -17,7 +17,7 @@ __all__ = ["from_official_avs", "is_official_avs"]
 
 _ENCODER = re.compile(r"(?:encoder|encoder_backbone|resnet)\.(.+)")
 _SECOND_BRANCH = re.compile(r"resnet\.layer[34]_2\..*")
-"""Of the baseline's ResNet; no result depends on it."""
+"""A part of the baseline's ResNet on which no result depends."""
 _FIRST_BRANCH = re.compile(r"(layer[34])_1\.")
 _MARKS = ("fusion_modules.", "tpavi_b", "neck.conv_list.", "mask_encoder.", "path4.")
 _COUNTER, _STAND_IN = "num_batches_tracked", "running_mean"

@@ -15,7 +15,7 @@ from avis_data.training.models.backbones import PvtSpec, ResNetSpec
 __all__ = ["avs_config_of"]
 
 _AVSS_FRAMES = 5
-"""That the published fusion of semantic models mixes; no tensor tells it."""
+"""The frames that the published fusion of semantic models mixes; no tensor tells it."""
 
 
 def avs_config_of(tensors: Mapping[str, Tensor]) -> tuple[str, AvsBgConfig]:

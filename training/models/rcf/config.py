@@ -26,7 +26,7 @@ def _is_square(count: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class SlotOptions:
-    """From the slots of a frame to objects and identities."""
+    """How objects and identities are made of the slots of a frame."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -69,7 +69,7 @@ class RcfConfig:
     feedforward: _Count = 2048
     """Feed-forward width of both."""
     dropout: _Share = 0.1
-    """In both."""
+    """Dropout in both."""
     queries: _Count = 10
     """Slots (N): no frame can have more objects."""
     mask_channels: _Count = 256
@@ -85,7 +85,7 @@ class RcfConfig:
     checkpointing: bool = False
     """Recompute the backbone in the backward pass: less memory, more time."""
     slots: SlotOptions = field(default_factory=SlotOptions)
-    """At test."""
+    """How slots become objects at test."""
 
     @property
     def supervised(self) -> int:

@@ -43,7 +43,7 @@ class Tokens:
         )
 
     def placed_at_input(self) -> Tokens:
-        """With the positions added once, and none left for the layers."""
+        """The tokens with the positions added once, and none left for the layers."""
         return Tokens(
             tokens_BSC=self.tokens_BSC + self.positions_SC,
             positions_SC=torch.zeros_like(self.positions_SC),

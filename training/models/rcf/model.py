@@ -135,7 +135,7 @@ class Rcf(nn.Module):
 
     @property
     def _places(self) -> range:
-        """Of the supervised frames in a sample."""
+        """The places of the supervised frames in a sample."""
         return range(self.config.references, self.config.references + self.config.supervised)
 
     def _maps(self, images_N3HW: Tensor) -> tuple[Tensor, ...]:

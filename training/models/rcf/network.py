@@ -143,7 +143,7 @@ _GROUPS = 32
 
 
 class MaskPyramid(nn.Module):
-    """From a map at stride 32 and the backbone's maps at strides 16, 8 and 4 to one map at stride 4."""
+    """One map at stride 4, made of a map at stride 32 and the backbone's maps at strides 16, 8 and 4."""
 
     def __init__(self, coarse_channels: int, fine_channels: Sequence[int], *, width: int, out_channels: int) -> None:
         """`fine_channels`: of the backbone's maps from stride 4 to 16; `width`: of all maps in between."""
