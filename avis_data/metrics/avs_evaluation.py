@@ -102,7 +102,8 @@ def avs_table(found: AvsEvaluation) -> str:
         table = text_table(["metric, %", "value", "of"], rows)
     else:
         own, reference = result.as_dict(), result.as_dict()["reference"]
-        rows = [[name, percent(own[name]), percent(value)] for name, value in reference.items()]
+        shares = [name for name in reference if name != "classes_seen"]
+        rows = [[name, percent(own[name]), percent(reference[name])] for name in shares]
         table = text_table(["metric, %", "value", "reference"], rows)
     lines = [table, "", f"{found.num_clips} clips"]
     if found.problems:

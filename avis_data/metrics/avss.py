@@ -76,6 +76,8 @@ class AvssFigures:
     miou_foreground: float
     """Without class 0, the background."""
     fscore_foreground: float
+    classes_seen: int
+    """Classes that are predicted or true somewhere; the reference gives it, and the cases of tests hold it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,4 +212,5 @@ def _figures(sums: np.ndarray) -> AvssFigures:
         fscore_drop_last=float(fscore[:-1].mean()),
         miou_foreground=float(iou[1:].mean()),
         fscore_foreground=float(fscore[1:].mean()),
+        classes_seen=int(seen.sum()),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -154,7 +154,7 @@ class _FirstPredicted:
                 self._kept[video.name] = video
             yield video
 
-    def with_id_zero(self, stats: list[VideoStats], measure: Any) -> list[VideoStats]:
+    def with_id_zero(self, stats: list[VideoStats], measure: Callable[..., VideoStats]) -> list[VideoStats]:
         """The same, the first video that has a predicted track measured again with this in mind."""
         for index, video in enumerate(stats):
             if video.num_predicted:
@@ -169,7 +169,9 @@ def _order(name: str) -> list[str]:
     return name.split("/")
 
 
-def _map(measure: Any, videos: Iterable[VideoInput], workers: int) -> Iterator[VideoStats]:
+def _map(
+    measure: Callable[[VideoInput], VideoStats], videos: Iterable[VideoInput], workers: int
+) -> Iterator[VideoStats]:
     if workers <= 1:
         yield from map(measure, videos)
         return
