@@ -84,7 +84,7 @@ def decode_brush(rle: Sequence[int], *, height: int, width: int) -> NDArray[np.b
 
 
 @njit(cache=True)
-def _put(out, place, value, bits):  # type: ignore[no-untyped-def]
+def _put(out, place, value, bits):  # type: ignore[no-untyped-def]  # numba has no types
     """Append bits to a stream; gives the next place. `out` is zero from there on."""
     while bits > 0:
         free = 8 - (place & 7)
@@ -97,7 +97,7 @@ def _put(out, place, value, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _encode(flat, words, pixels, out):  # type: ignore[no-untyped-def]
+def _encode(flat, words, pixels, out):  # type: ignore[no-untyped-def]  # numba has no types
     """Write the stream of `pixels` values 0 or 1; gives the number of bytes. `words`: the same, eight at a time."""
     place = _put(out, 0, 4 * pixels, 32)
     place = _put(out, place, _WORD - 1, 5)
@@ -129,7 +129,7 @@ def _encode(flat, words, pixels, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _bits(data, place, count):  # type: ignore[no-untyped-def]
+def _bits(data, place, count):  # type: ignore[no-untyped-def]  # numba has no types
     """Up to 16 bits of a stream that has spare bytes behind its end."""
     byte = place >> 3
     window = (np.int64(data[byte]) << 16) | (np.int64(data[byte + 1]) << 8) | np.int64(data[byte + 2])
@@ -137,7 +137,7 @@ def _bits(data, place, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _decode(data, num_bits, num_values, out):  # type: ignore[no-untyped-def]
+def _decode(data, num_bits, num_values, out):  # type: ignore[no-untyped-def]  # numba has no types
     """Set the pixels of a stream; gives 0, or a number of `_FAULTS`."""
     if _bits(data, 32, 5) != _WORD - 1:
         return 3

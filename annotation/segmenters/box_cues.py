@@ -170,7 +170,8 @@ def _colours(lab: NDArray[np.uint8]) -> NDArray[np.intp]:
     some = np.ascontiguousarray(pixels[:: max(1, min(7, len(pixels) // _COLOURS))])
     enough = (cv2.TERM_CRITERIA_MAX_ITER, 8, 0)
     cv2.setRNGSeed(0)
-    _, _, centres = cv2.kmeans(some, min(_COLOURS, len(some)), None, enough, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    number = min(_COLOURS, len(some))
+    _, _, centres = cv2.kmeans(some, number, None, enough, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]  # None: no first labels
     distances = (centres**2).sum(axis=1) - 2 * pixels @ centres.T
     nearest: NDArray[np.intp] = distances.argmin(axis=1).reshape(lab.shape[:2])
     return nearest
