@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from avis_data.errors import AvisError
+from avis_data.platforms import WINDOWS_ADVICE
 
-__all__ = ["Check", "Health", "examine"]
+__all__ = ["Check", "Health", "examine", "platform_check"]
 
 _OLD_DOWNLOADER_DAYS = 90
 _LITTLE_DISK_BYTES = 20 * 10**9
@@ -53,6 +55,7 @@ def examine(folder: Path, label_studio_url: str | None = None) -> list[Check]:
     a Label Studio server that is named."""
     checks: list[Callable[[], Check]] = [
         _python,
+        _platform,
         _ffmpeg,
         _ffmpeg_options,
         _downloader,
@@ -73,6 +76,27 @@ def examine(folder: Path, label_studio_url: str | None = None) -> list[Check]:
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     return Check(name="python", health=Health.GOOD, found=version)
+
+
+def _platform() -> Check:
+    return platform_check(sys.platform, platform.platform(terse=True))
+
+
+def platform_check(system: str, found: str) -> Check:
+    """What works on a system, of which Linux is the one that is tested.
+
+    Args:
+        system: as `sys.platform` names it.
+        found: its name and version, for people.
+    """
+    name = "platform"
+    if system == "win32":
+        text = f"{found}: downloading, extracting, labelling and exporting need Linux or macOS"
+        return Check(name=name, health=Health.BAD, found=text, advice=WINDOWS_ADVICE)
+    if system != "linux":
+        advice = "where a command was killed (kill -9), look for its ffmpeg and workers with ps, and end them"
+        return Check(name=name, health=Health.WARNING, found=f"{found}: only Linux is tested", advice=advice)
+    return Check(name=name, health=Health.GOOD, found=found)
 
 
 def _ffmpeg() -> Check:

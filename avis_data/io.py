@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ __all__ = [
     "atomic_dir",
     "atomic_path",
     "canonical_json",
+    "flush",
     "fsync_tree",
     "read_json",
     "remove",
@@ -47,9 +49,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         yield part
         part.chmod(0o666 & ~_umask())
-        _fsync(part)
+        flush(part)
         os.replace(part, target)
-        _fsync(target.parent)
+        flush(target.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -70,7 +72,7 @@ def atomic_dir(target: Path) -> Iterator[Path]:
         if target.exists() or target.is_symlink():
             os.replace(target, aside)
         os.replace(part, target)
-        _fsync(target.parent)
+        flush(target.parent)
         remove(aside)
     finally:
         remove(part)
@@ -162,7 +164,7 @@ def fsync_tree(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
             fsync_tree(child)
-    _fsync(path)
+    flush(path)
 
 
 def remove(path: Path) -> None:
@@ -173,7 +175,10 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _fsync(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk. Windows flushes no folder, so there: nothing."""
+    if sys.platform == "win32":
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

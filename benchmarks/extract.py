@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.media.probe import probe
 from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
+from avis_data.platforms import used_cpu_s
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span, VideoStream
 
@@ -121,14 +121,9 @@ def ffmpeg(*arguments: str) -> None:
 
 def cpu_s(way: Callable[[], None]) -> float:
     """User and system time of this process and its children."""
-    before = _used_s()
+    before = used_cpu_s()
     way()
-    return _used_s() - before
-
-
-def _used_s() -> float:
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return used_cpu_s() - before
 
 
 if __name__ == "__main__":

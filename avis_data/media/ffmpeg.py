@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from avis_data.errors import ItemError, Reason, ToolError
+from avis_data.platforms import not_on_windows
 
 __all__ = ["FFMPEG_VARIABLE", "Ffmpeg", "FfmpegLog", "find_ffmpeg", "local_file", "run_ffmpeg", "stream_ffmpeg"]
 
@@ -160,6 +161,8 @@ def _run_to_end(command: Sequence[str], *, cwd: Path, timeout_s: float, log: IO[
 
 
 def _started(command: Sequence[str], *, cwd: Path, stdout: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    if sys.platform == "win32":
+        raise not_on_windows("decoding video and sound")
     try:
         return subprocess.Popen(
             command,
@@ -175,13 +178,15 @@ def _started(command: Sequence[str], *, cwd: Path, stdout: int, log: IO[bytes]) 
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
+    if sys.platform != "win32" and process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def _filled(pipe: IO[bytes], size: int, timeout_s: float, source: str) -> bytearray:
     """The next `size` bytes; fewer at the end."""
+    if sys.platform == "win32":
+        raise not_on_windows("decoding video and sound")
     piece = bytearray(size)
     view, number = memoryview(piece), 0
     while number < size:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avis_data.errors import ExitCode, Reason
-from avis_data.io import append_lines, remove
+from avis_data.io import append_lines, flush, remove
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import Executor, ExecutorFactory
@@ -306,7 +306,7 @@ def _commit_success(
             remove(target)  # a file is replaced at once: what it held may be what the new one was made from
         os.replace(out / output.path, target)
         outputs.append(output._replace(path=workspace.relative(target), mtime_ns=target.stat().st_mtime_ns))
-    _flush(home)
+    flush(home)
     ledger.commit_done(stage, _done(planned, success, outputs))
     remove(workspace.tmp / stage / item.item_id)
 
@@ -321,14 +321,6 @@ def _done(planned: PlannedItem, success: Success, outputs: list[Output]) -> Done
         wall_s=success.wall_s,
         cpu_s=success.cpu_s,
     )
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _fail_unreadable(ledger: Ledger, report: StageReport) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import resource
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from avis_data.io import fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
 from avis_data.pipelines.engine.stage import Input, Stage, Workbench
+from avis_data.platforms import used_cpu_s
 from avis_data.records import Record
 
 __all__ = ["Failure", "Job", "Success", "die_with_parent", "execute"]
@@ -62,7 +62,7 @@ class Failure:
 
 def execute(stage: Stage, job: Job) -> Success | Failure:
     """Run a stage on one job and measure it. Never raises: whatever goes wrong becomes a `Failure`."""
-    wall_s, cpu_s = time.monotonic(), _cpu_s()
+    wall_s, cpu_s = time.monotonic(), used_cpu_s()
     try:
         inputs = {name: _checked(job, name, found) for name, found in job.inputs.items()}
         remove(job.out)
@@ -80,10 +80,10 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
             reason=reason,
             message=redact(message),
             wall_s=time.monotonic() - wall_s,
-            cpu_s=_cpu_s() - cpu_s,
+            cpu_s=used_cpu_s() - cpu_s,
         )
     return Success(
-        item_id=job.item_id, facts=facts, outputs=outputs, wall_s=time.monotonic() - wall_s, cpu_s=_cpu_s() - cpu_s
+        item_id=job.item_id, facts=facts, outputs=outputs, wall_s=time.monotonic() - wall_s, cpu_s=used_cpu_s() - cpu_s
     )
 
 
@@ -124,8 +124,3 @@ def _explain(error: Exception) -> tuple[Reason, str]:
 def _measured(path: Path) -> Output:
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return Output(path=path.name, sha256=sha256_tree(path), size_bytes=sum(file.stat().st_size for file in files))
-
-
-def _cpu_s() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime

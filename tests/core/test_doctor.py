@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from avis_data.doctor import Health, examine
+import pytest
+
+from avis_data.doctor import Health, examine, platform_check
 from support.shell import avis_data
 
 
@@ -39,6 +41,19 @@ def test_a_broken_torchvision_a_missing_program_and_a_silent_server_are_named(tm
     assert any("pip uninstall torchvision" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("system", "health", "words"),
+    [("linux", Health.GOOD, ""), ("darwin", Health.WARNING, "only Linux is tested"), ("win32", Health.BAD, "Linux or")],
+)
+def test_what_works_on_this_system_is_said(system: str, health: Health, words: str) -> None:
+    check = platform_check(system, "Some-1.0")
+    assert check.health is health and "Some-1.0" in check.found and words in check.found
+    assert (check.advice is None) == (health is Health.GOOD)
+    assert "wsl --install" in (check.advice or "") or system != "win32"
+
+
 def test_json_is_one_object() -> None:
     found = avis_data("doctor", "--json").json
-    assert {"python", "ffmpeg", "yt-dlp", "torch", "disk", "weights"} <= {check["name"] for check in found["checks"]}
+    assert {"python", "platform", "ffmpeg", "yt-dlp", "torch", "disk", "weights"} <= {
+        check["name"] for check in found["checks"]
+    }

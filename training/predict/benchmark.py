@@ -5,9 +5,7 @@ Shapes: T frames of a clip, H, W pixels at network size.
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from torch import nn
 
 from avis_data.errors import ConfigError, ToolError
+from avis_data.platforms import peak_memory_mb
 from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.clips import TensorClip
@@ -163,5 +162,4 @@ def _finish(device: torch.device) -> None:
 def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return peak_memory_mb()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from avis_data.metrics.text_tables import headline_text
+from avis_data.platforms import peak_memory_mb
 from avis_data.training.run.distributed import Processes
 from avis_data.training.run.run_folder import RunFolder
 from avis_data.training.task import Figures
@@ -173,5 +173,4 @@ def _memory_mb(device: torch.device) -> float:
     """Peak memory so far: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+    return peak_memory_mb()

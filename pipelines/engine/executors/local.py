@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from avis_data.errors import Reason, ToolError
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success, die_with_parent, execute
+from avis_data.platforms import not_on_windows
 
 __all__ = ["LocalExecutor", "LocalExecutors"]
 
@@ -46,6 +48,8 @@ def _run(job: Job) -> Success | Failure:
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
     """Threads and processes started in here never see Ctrl-C, which reaches the whole group: we end the workers."""
+    if sys.platform == "win32":
+        raise not_on_windows("running stages")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -135,6 +139,8 @@ class LocalExecutor:
             self.submit(job, timeout_s)
 
     def _new_pool(self) -> ProcessPool:
+        if sys.platform == "win32":
+            raise not_on_windows("running stages")
         return ProcessPool(
             max_workers=self._workers,
             initializer=_start_worker,
