@@ -405,7 +405,7 @@ def _connected_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _is_empty(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    return db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 def _now() -> str:

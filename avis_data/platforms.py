@@ -12,13 +12,14 @@ __all__ = ["WINDOWS_ADVICE", "not_on_windows", "peak_memory_mb", "used_cpu_s"]
 WINDOWS_ADVICE = "use the Windows Subsystem for Linux: wsl --install, then install avis-data in it"
 
 
-def not_on_windows(what: str) -> ToolError:
+def not_on_windows(what: str, *, hint: str = WINDOWS_ADVICE) -> ToolError:
     """The error of what needs signals, sessions or pipes as Linux and macOS have them.
 
     Args:
         what: what was asked for, as the beginning of a sentence: `running stages`.
+        hint: what to do instead.
     """
-    return ToolError(f"{what} needs Linux or macOS, this is Windows", hint=WINDOWS_ADVICE)
+    return ToolError(f"{what} needs Linux or macOS, this is Windows", hint=hint)
 
 
 def used_cpu_s() -> float:

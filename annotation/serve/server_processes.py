@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +20,12 @@ from pydantic import Field
 from avis_data.config import validated
 from avis_data.errors import DataError, ProblemsError, ToolError
 from avis_data.io import read_json, write_text
+from avis_data.platforms import not_on_windows
 from avis_data.records import Record
 
 __all__ = [
     "Child",
     "ChildRecord",
-    "can_end_groups",
     "check_port",
     "end_left_over",
     "keep_children",
@@ -65,12 +67,12 @@ class Child:
     def end(self) -> None:
         """Ask it to end, then kill it and all that it started; it is gone when this returns."""
         if self.process.poll() is None:
-            _signal_group(self.process.pid, signal.SIGTERM)
+            _end_group(self.process.pid)
             try:
                 self.process.wait(_PATIENCE_S)
             except subprocess.TimeoutExpired:
                 pass
-        _signal_group(self.process.pid, signal.SIGKILL)  # also what an ended server left running
+        _kill_group(self.process.pid)  # also what an ended server left running
         self.process.wait()
 
     def record(self) -> ChildRecord:
@@ -85,11 +87,9 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
         ToolError: if it cannot be started, or this system has no groups of processes (Windows): it could not be ended
             with all that it starts.
     """
-    if not can_end_groups():
-        raise ToolError(
-            f"{name} cannot be started here: that needs Linux or macOS",
-            hint="avis-data annotate serve --label-studio-url URL --backend-url URL, of servers on another machine",
-        )
+    if sys.platform == "win32":
+        hint = "avis-data annotate serve --label-studio-url URL --backend-url URL, of servers on another machine"
+        raise not_on_windows(f"starting {name}", hint=hint)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         try:
@@ -105,11 +105,6 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
         except OSError as error:
             raise ToolError(f"{name} cannot be started: {error}", hint="avis-data annotate install") from None
     return Child(name, process, log)
-
-
-def can_end_groups() -> bool:
-    """Whether a process can be ended with all that it started; not on Windows."""
-    return hasattr(os, "killpg")
 
 
 def check_port(port: int, *, name: str, option: str) -> None:
@@ -164,7 +159,7 @@ def end_left_over(path: Path) -> list[str]:
     Returns:
         Their names.
     """
-    if not can_end_groups():
+    if sys.platform == "win32":
         return []  # and none was started
     try:
         known = validated(_Children, read_json(path), where=str(path)).children
@@ -174,11 +169,11 @@ def end_left_over(path: Path) -> list[str]:
     for child in known:
         if _started(child.pid) == child.started:
             ended.append(child.name)
-            _signal_group(child.pid, signal.SIGTERM)
+            _end_group(child.pid)
             deadline = time.monotonic() + _PATIENCE_S
             while _started(child.pid) == child.started and time.monotonic() < deadline:
                 time.sleep(0.1)
-            _signal_group(child.pid, signal.SIGKILL)
+            _kill_group(child.pid)
     return ended
 
 
@@ -194,11 +189,18 @@ def _started(pid: int) -> str | None:
     return started.strip() if ran.returncode == 0 and not state.startswith("Z") else None
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
+def _end_group(pid: int) -> None:
+    """Ask a server and all that it started to end."""
+    if sys.platform != "win32":
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGTERM)
+
+
+def _kill_group(pid: int) -> None:
+    """End a server and all that it started."""
+    if sys.platform != "win32":
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _answers(url: str) -> bool:
