@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, model_validator
@@ -57,6 +57,15 @@ class ExtractOptions(Record):
     fps: Fps = 1.0
     frame_at: FrameAt = "mid"
     jpeg_quality: int = Field(default=2, ge=2, le=31, description="ffmpeg's -q:v; 2 is the best.")
+    pixels: Literal["square", "stored"] = Field(
+        default="square",
+        description="Videos whose pixels are not square: stretch the stills until they are, or keep the stored size.",
+    )
+    sound_track: Annotated[str, Field(pattern=r"^[a-z]{2,8}(-[A-Za-z0-9]+)*$")] | Annotated[int, Field(ge=0)] = Field(
+        default="default",
+        description="Of several sounds: `default` (the one that the file marks), a language as the file writes it "
+        "(`eng`; where it is not there, the default one), or a number, 0 for the first of the file.",
+    )
     missing_sound: Literal["fail", "pad"] = Field(
         default="fail",
         description="A clip with no sound stream, or whose sound ends a second or more before its picture: "

@@ -17,9 +17,11 @@ __all__ = [
     "Fps",
     "FrameAt",
     "MaskRow",
+    "PictureForm",
     "Record",
     "SafeId",
     "SoundState",
+    "SoundTrack",
     "Span",
     "SplitName",
     "State",
@@ -75,6 +77,35 @@ class State(StrEnum):
     give it."""
 
 
+class SoundTrack(Record):
+    """One stream of sound of a source video; seconds on the container's clock."""
+
+    index: int = Field(ge=0, description="Among all streams of the file.")
+    language: str | None = Field(default=None, description="As the file says, mostly in three letters: `eng`.")
+    is_default: bool = Field(default=False, description="Whether the file marks it as the one to play.")
+    start_s: float = Field(description="First sound.")
+    end_s: float = Field(description="End of the last sound packet.")
+    codec: str
+    channels: int
+    rate_hz: int
+
+
+class PictureForm(Record):
+    """How the pictures of a source video are stored, where that matters for the stills."""
+
+    pixel_aspect: str = Field(
+        default="1/1", pattern=r"^[1-9]\d*/[1-9]\d*$", description="Width to height of one pixel, upright."
+    )
+    rotation_deg: int = Field(default=0, description="Clockwise turn that makes it upright.")
+    is_mirrored: bool = Field(default=False, description="Whether it must be mirrored too.")
+    is_interlaced: bool = Field(default=False, description="Two half pictures of different instants in one.")
+    bit_depth: int = Field(default=8, description="Of the brightness.")
+    transfer: str | None = Field(
+        default=None, description="As the file says; `smpte2084` and `arib-std-b67` are HDR. null: it does not say."
+    )
+    num_streams: int = Field(default=1, ge=1, description="Moving pictures in the file; covers are none.")
+
+
 class VideoStream(Record):
     """What a source video file holds, measured from its packets and not only read from its header."""
 
@@ -85,17 +116,25 @@ class VideoStream(Record):
     start_s: float = Field(description="Container start time on the file's own time stamps; subtracted everywhere.")
     video_index: int = Field(ge=0, description="Index of the picture stream among all streams of the file.")
     video_start_s: float = Field(description="First picture, relative to the container start.")
-    width: int = Field(gt=0, description="Upright, after the rotation tag, in pixels.")
-    height: int = Field(gt=0, description="Upright, after the rotation tag, in pixels.")
-    rotation_deg: int = 0
+    width: int = Field(gt=0, description="Upright, in stored pixels.")
+    height: int = Field(gt=0, description="Upright, in stored pixels.")
+    form: PictureForm = PictureForm()
     fps: float = Field(gt=0, description="Mean rate of the pictures, Hz.")
     video_codec: str
-    audio_index: int | None = Field(default=None, description="Index of the sound stream; null where there is none.")
-    audio_start_s: float | None = Field(default=None, description="First sound, relative to the container start.")
-    audio_end_s: float | None = Field(default=None, description="End of the last sound packet, relative to the start.")
-    audio_codec: str | None = None
-    audio_channels: int | None = None
-    audio_rate_hz: int | None = None
+    sound: SoundTrack | None = Field(default=None, description="The sound that is taken; null where there is none.")
+    other_sounds: tuple[SoundTrack, ...] = Field(default=(), description="Dubbed or commented versions, for example.")
+
+    @property
+    def sounds(self) -> list[SoundTrack]:
+        """All sounds, in the order of the file."""
+        taken = () if self.sound is None else (self.sound,)
+        return sorted([*taken, *self.other_sounds], key=lambda track: track.index)
+
+    def with_sound(self, index: int | None) -> VideoStream:
+        """The same video with that stream as the sound that is taken; None: as it is."""
+        found = [track for track in self.sounds if track.index == index]
+        others = tuple(track for track in self.sounds if track.index != index)
+        return self.model_copy(update={"sound": found[0], "other_sounds": others}) if found else self
 
 
 class Video(Record):
@@ -154,9 +193,15 @@ class Times(Record):
     num_frames: int = Field(gt=0, description="T: stills and embeddings.")
     frame_at: FrameAt | None = Field(description="null for adopted stills: not known.")
     time_base: str | None = Field(description="Seconds per time stamp unit, as `1/90000`; null for adopted stills.")
+    picture_form: PictureForm | None = Field(description="How the source stores pictures; null for adopted stills.")
+    changes_form: bool = Field(
+        default=False, description="Whether size or pixel format change in the span; all stills have the first size."
+    )
     stills: list[StillTime]
     sample_rate_hz: Literal[16000] = 16000
     sound: SoundState
+    sound_track: SoundTrack | None = Field(description="Which sound of the source it is; null: none, or adopted.")
+    num_sound_tracks: int = Field(ge=0, description="How many sounds the source has.")
     sound_start_s: float | None = Field(description="First sound of the source on the clip's clock (0 if before).")
     sound_end_s: float | None = Field(description="End of the sound found, on the clip's clock; silence follows.")
     padded_samples: int = Field(ge=0, description="Zero samples appended to make whole seconds.")

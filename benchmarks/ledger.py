@@ -20,7 +20,7 @@ from avis_data.pipelines.engine.stage import item_key, stage_key
 from avis_data.pipelines.kept_video_list import CLIP_ROW
 from avis_data.pipelines.stages.extract import ExtractStage, extract_items
 from avis_data.recipe import ExtractOptions
-from avis_data.records import Span, Video, VideoStream
+from avis_data.records import SoundTrack, Span, Video, VideoStream
 from avis_data.video_list import ClipRow
 
 CLIPS_PER_VIDEO = 10
@@ -31,8 +31,8 @@ def video(index: int) -> Video:
     """A source video as fetch records it."""
     media = VideoStream(
         duration_s=600.0, start_s=0.0, video_index=0, video_start_s=0.0, width=1280, height=720, fps=29.97,
-        video_codec="h264", audio_index=1, audio_start_s=0.0, audio_end_s=600.0, audio_codec="aac", audio_channels=2,
-        audio_rate_hz=44100,
+        video_codec="h264",
+        sound=SoundTrack(index=1, start_s=0.0, end_s=600.0, codec="aac", channels=2, rate_hz=44100),
     )  # fmt: skip
     return Video(
         video_id=f"v{index:06d}", url=f"https://example.org/{index}", path=f"sources/v{index:06d}.mp4",

@@ -105,6 +105,7 @@ class Footage:
         pictures = stream_pictures(
             self._source,
             self._media,
+            size_wh=(clip.width, clip.height),
             start_s=clip.start_s,
             first=first,
             last=last,

@@ -11,7 +11,7 @@ import av
 
 from avis_data.errors import ItemError, Reason
 
-__all__ = ["first_picture_stream", "first_sound_stream", "open_media", "packets"]
+__all__ = ["is_default", "open_media", "packets", "picture_streams", "sound_streams"]
 
 FORMATS = (
     "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,mxf,nut,ivf,rm,dv,gxf,wtv,gif,apng,mpegvideo,m4v,h264,hevc,"
@@ -70,23 +70,36 @@ def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
             yield packet
 
 
-def first_picture_stream(container: Any, path: Path) -> Any:
-    """The first picture stream that is not an attached picture (a cover).
+def picture_streams(container: Any, path: Path) -> list[Any]:
+    """The streams of moving pictures, the one to show first: that which the file marks as default, else the first.
+
+    Attached pictures (covers) are left out.
 
     Raises:
         ItemError: `no_video` if there is none.
     """
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & attached:
-            return stream
-    message = f"{path.name} has no moving picture, only {_kinds(container)}; check its link"
-    raise ItemError(message, reason=Reason.NO_VIDEO)
+    found = [stream for stream in container.streams.video if not stream.disposition & attached]
+    if not found:
+        message = f"{path.name} has no moving picture, only {_kinds(container)}; check its link"
+        raise ItemError(message, reason=Reason.NO_VIDEO)
+    return sorted(found, key=_rank)
 
 
-def first_sound_stream(container: Any) -> Any | None:
-    """The first sound stream, or None."""
-    return next(iter(container.streams.audio), None)
+def sound_streams(container: Any) -> list[Any]:
+    """The streams of sound, the one to play first: that marked as default, not made for some listeners only."""
+    return sorted(container.streams.audio, key=_rank)
+
+
+def is_default(stream: Any) -> bool:
+    """Whether the file marks the stream as the one to show or play."""
+    return bool(stream.disposition & av.stream.Disposition.default)
+
+
+def _rank(stream: Any) -> tuple[bool, bool, int]:
+    kind = av.stream.Disposition
+    special = kind.comment | kind.hearing_impaired | kind.visual_impaired | kind.karaoke | kind.lyrics
+    return (not is_default(stream), bool(stream.disposition & special), stream.index)
 
 
 def _kinds(container: Any) -> str:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
-from avis_data.media.clock import rate, seconds
-from avis_data.media.container import INPUT_OPTIONS
-from avis_data.media.ffmpeg import Ffmpeg, FfmpegLog, local_file, run_ffmpeg
+from avis_data.media.clock import rate
+from avis_data.media.ffmpeg import Ffmpeg, FfmpegLog, run_ffmpeg
+from avis_data.media.filters import picture_filters, sound_on_clip_clock, source_input, still_size
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.media.span import SpanPackets
-from avis_data.records import FrameAt, VideoStream
+from avis_data.records import FrameAt, SoundTrack, VideoStream
 
 __all__ = [
     "FRAMES",
@@ -25,10 +24,6 @@ __all__ = [
     "RunLimits",
     "StillOptions",
     "decode_span",
-    "on_clip_clock",
-    "own_time_base",
-    "sound_on_clip_clock",
-    "source_input",
 ]
 
 FRAMES = "frames"
@@ -38,8 +33,6 @@ _SOUND_MET = "sounds.txt"
 _ROUND: dict[FrameAt, str] = {"start": "up", "mid": "near", "end": "down"}
 _PTS = re.compile(r"^frame:\d+ +pts:(-?\d+) ", re.MULTILINE)
 _PTS_TIME = re.compile(r"^frame:\d+ +pts:-?\d+ +pts_time:(-?[\d.]+(?:e[+-]?\d+)?)$", re.MULTILINE)
-_FINER = 1000
-_INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +44,8 @@ class StillOptions:
     frame_at: FrameAt
     jpeg_quality: int
     """ffmpeg's -q:v."""
+    square: bool = True
+    """Whether pixels that are not square are made so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +106,8 @@ def _decode(
 ) -> Decoded:
     (folder / FRAMES).mkdir(exist_ok=True)
     outputs = [_stills(path, media, span, options, limits.threads)]
-    if span.num_sound:
-        outputs.append(_sound(path, media, span))
+    if span.num_sound and media.sound is not None:
+        outputs.append(_sound(path, media, media.sound, span))
     command = ffmpeg.merge_outputs(*outputs).compile(cmd=program.program)
     log = run_ffmpeg(command, cwd=folder, timeout_s=limits.timeout_s, source=path.name)
     pictures = _noted(folder / _PICTURES_MET, _PTS)
@@ -125,65 +120,16 @@ def _decode(
     )
 
 
-def source_input(path: Path, seek_s: float | None, *, threads: int) -> Any:
-    """The file as an ffmpeg input that begins at the last key frame before `seek_s` and keeps its time stamps.
-
-    After a seek, the sound decoder is told to drop nothing: it would take the first packet for the priming at the
-    beginning of the file, and move all that follows by the rounding of its length (half a millisecond in WebM).
-    ffmpeg 5.1 moves an MPEG-TS that starts at 0 to the start of the streams in use, unless there is an offset: one
-    microsecond, less than a tick of any container that it could touch.
-    """
-    options: dict[str, Any] = {"threads": threads, "copyts": None, "itsoffset": "0.000001", "reinit_filter": 0}
-    options |= INPUT_OPTIONS
-    if seek_s is not None:
-        options |= {"ss": f"{seek_s:.6f}", "noaccurate_seek": None, "flags2:a": "+skip_manual"}
-    return ffmpeg.input(local_file(path), **options)
-
-
-def on_clip_clock(span: SpanPackets) -> str:
-    """Filters that leave out what cannot be decoded, end the pictures with the span and put time 0 at its start.
-
-    In units fine enough to be exact.
-    """
-    base = span.time_base
-    finer = max(1, min(_FINER, _INT32_MAX // base.denominator))
-    return (
-        f"trim=start_pts={span.first_pts}:end_pts={ceil(span.end)},"
-        f"settb=expr={base.numerator}/{base.denominator * finer},setpts=PTS-({round(span.start * finer)})"
-    )
-
-
-def sound_on_clip_clock(media: VideoStream, span: SpanPackets, *, rate_hz: int) -> str:
-    """Filters that cut the span out of the sound, sample by sample, put its start at time 0, and resample it.
-
-    Sound that starts late, and gaps of 10 ms and more, become silence, so that all the rest stays in its place.
-    The end of the last packet is the end of the sound: some decoders go on to the end of the last block.
-    """
-    start_s, end_s = span.start * span.time_base, span.end * span.time_base
-    if media.audio_end_s is not None:
-        end_s = min(end_s, seconds(media.start_s) + seconds(media.audio_end_s))
-    return (
-        f"atrim=start={float(start_s):.6f}:end={float(end_s):.6f},asetpts=PTS-round({float(start_s):.6f}/TB),"
-        f"aresample={rate_hz}:async=1:min_hard_comp=0.01:first_pts=0"
-    )
-
-
-def own_time_base(span: SpanPackets) -> str:
-    """Filter that makes sure that time stamps are in the units of the stream."""
-    return f"settb=expr={span.time_base.numerator}/{span.time_base.denominator}"
-
-
 def _stills(path: Path, media: VideoStream, span: SpanPackets, options: StillOptions, threads: int) -> Any:
+    width, height = still_size(media, square=options.square)
     filters = ",".join(
         [
-            own_time_base(span),
-            f"metadata=mode=add:key=met:value=1,metadata=mode=print:file={_PICTURES_MET}",
-            on_clip_clock(span),
+            *picture_filters(media, span, noted=_PICTURES_MET),
             # `pass`: the last picture is given out even where the pictures end within its period.
             f"fps=fps={rate(options.fps)}:start_time=0:round={_ROUND[options.frame_at]}:eof_action=pass",
             f"trim=end_frame={options.num_frames}",
             # JPEG files are read as full-range BT.601, whatever the video's matrix was.
-            f"scale=w={media.width}:h={media.height}:out_color_matrix=bt601:out_range=pc",
+            f"scale=w={width}:h={height}:out_color_matrix=bt601:out_range=pc,setsar=1",
         ]
     )
     source = source_input(path, span.picture_seek_s, threads=threads)
@@ -199,7 +145,7 @@ def _stills(path: Path, media: VideoStream, span: SpanPackets, options: StillOpt
     )
 
 
-def _sound(path: Path, media: VideoStream, span: SpanPackets) -> Any:
+def _sound(path: Path, media: VideoStream, sound: SoundTrack, span: SpanPackets) -> Any:
     filters = ",".join(
         [
             f"ametadata=mode=add:key=met:value=1,ametadata=mode=print:file={_SOUND_MET}",
@@ -208,7 +154,7 @@ def _sound(path: Path, media: VideoStream, span: SpanPackets) -> Any:
     )
     source = source_input(path, span.sound_seek_s, threads=1)
     return ffmpeg.output(
-        source[str(media.audio_index)], SOUND, f="s16le", af=filters, ac=1, ar=SAMPLE_RATE_HZ, **{"c:a": "pcm_s16le"}
+        source[str(sound.index)], SOUND, f="s16le", af=filters, ac=1, ar=SAMPLE_RATE_HZ, **{"c:a": "pcm_s16le"}
     )
 
 

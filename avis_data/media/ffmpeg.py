@@ -47,6 +47,8 @@ class FfmpegLog:
     """Lines at level error: decoders go on after most of them."""
     num_concealed: int
     """Pictures that came out of the decoder with parts made up."""
+    changes_form: bool
+    """Whether the pictures change size or pixel format on the way."""
     tail: str
     """The last lines at level error."""
 
@@ -217,10 +219,11 @@ def _die_with_parent() -> Callable[[], None] | None:
 
 
 def _read_log(log: IO[bytes]) -> FfmpegLog:
-    errors = corrupt = blocks = 0
+    errors = corrupt = blocks = changes = 0
     tail = b""
     log.seek(0)
     for line in log:
+        changes += b"hanging video frame properties on the fly" in line
         corrupt += b"corrupt decoded frame" in line
         if b"[error]" in line or b"[fatal]" in line:
             errors += 1
@@ -228,4 +231,9 @@ def _read_log(log: IO[bytes]) -> FfmpegLog:
             tail = (tail + line)[-_TAIL_BYTES:]
     text = tail.decode(errors="replace").strip()
     # With several decoding threads, ffmpeg 5.1 does not always learn that a picture is corrupt; the decoder says it.
-    return FfmpegLog(num_errors=errors, num_concealed=max(corrupt, blocks), tail="\n".join(text.splitlines()[-6:]))
+    return FfmpegLog(
+        num_errors=errors,
+        num_concealed=max(corrupt, blocks),
+        changes_form=changes > 0,
+        tail="\n".join(text.splitlines()[-6:]),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from avis_data.errors import ItemError, Reason
 from avis_data.media.clock import INSTANT
-from avis_data.media.decode import on_clip_clock, own_time_base, source_input
 from avis_data.media.ffmpeg import find_ffmpeg, stream_ffmpeg
+from avis_data.media.filters import picture_filters, source_input
 from avis_data.media.span import SpanPackets, read_span
 from avis_data.records import FrameAt, VideoStream
 
@@ -25,7 +26,15 @@ _TIMEOUT_S = 120.0
 
 
 def stream_pictures(
-    path: Path, media: VideoStream, *, start_s: float, first: int, last: int, fps: int, frame_at: FrameAt
+    path: Path,
+    media: VideoStream,
+    *,
+    size_wh: tuple[int, int] | None = None,
+    start_s: float,
+    first: int,
+    last: int,
+    fps: int,
+    frame_at: FrameAt,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode from the picture of one still to the picture of another, `fps` pictures a second.
 
@@ -35,6 +44,7 @@ def stream_pictures(
     Args:
         path: source video.
         media: what `probe` says of it.
+        size_wh: width and height to give them; None: as they are stored.
         start_s: start of the clip in it, seconds after the container start.
         first: second of the first still.
         last: second of the last still, at least `first`.
@@ -55,10 +65,17 @@ def stream_pictures(
     if not span.picture_pts:
         message = f"{path.name}: no picture is shown after {from_s:.2f} s"
         raise ItemError(message, reason=Reason.SPAN_OUTSIDE_VIDEO)
-    command = _command(path, media, span, wanted, fps, "up" if frame_at == "start" else "near")
-    size = (media.height, media.width, 3)
+    width, height = size_wh or (media.width, media.height)
+    end = [
+        f"fps=fps={fps}:start_time=0:round={'up' if frame_at == 'start' else 'near'}",
+        "tpad=stop_mode=clone:stop=-1",
+        f"trim=end_frame={wanted}",
+        f"scale=w={width}:h={height}",
+    ]
+    command = _command(path, media, span, [*picture_filters(media, span), *end])
+    size = (height, width, 3)
     pieces = stream_ffmpeg(
-        command, piece_bytes=media.height * media.width * 3, cwd=path.parent, timeout_s=_TIMEOUT_S, source=path.name
+        command, piece_bytes=math.prod(size), cwd=path.parent, timeout_s=_TIMEOUT_S, source=path.name
     )
     number = 0
     with closing(pieces):
@@ -70,24 +87,14 @@ def stream_pictures(
         raise ItemError(message, reason=Reason.BAD_MEDIA)
 
 
-def _command(path: Path, media: VideoStream, span: SpanPackets, wanted: int, fps: int, rounding: str) -> list[str]:
-    filters = ",".join(
-        [
-            own_time_base(span),
-            on_clip_clock(span),
-            f"fps=fps={fps}:start_time=0:round={rounding}",
-            "tpad=stop_mode=clone:stop=-1",
-            f"trim=end_frame={wanted}",
-            f"scale=w={media.width}:h={media.height}",
-        ]
-    )
+def _command(path: Path, media: VideoStream, span: SpanPackets, filters: list[str]) -> list[str]:
     source = source_input(path, span.picture_seek_s, threads=1)
     output = ffmpeg.output(
         source[str(media.video_index)],
         "pipe:1",
         f="rawvideo",
         pix_fmt="rgb24",
-        vf=filters,
+        vf=",".join(filters),
         fps_mode="passthrough",
         threads=1,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import struct
 from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,8 +15,8 @@ import av
 
 from avis_data.errors import ItemError, Reason
 from avis_data.media.claims import claimed_duration_s
-from avis_data.media.container import first_picture_stream, first_sound_stream, open_media, packets
-from avis_data.records import VideoStream
+from avis_data.media.container import is_default, open_media, packets, picture_streams, sound_streams
+from avis_data.records import PictureForm, SoundTrack, VideoStream
 
 __all__ = ["probe"]
 
@@ -24,6 +25,24 @@ _TRIES = 60
 
 _ABSURD = 10
 """A last picture is not on display for more than so many times the longest distance between two pictures."""
+
+
+_MAX_ASPECT = 4
+"""Wider or narrower pixels are made by nobody."""
+
+_TRANSFERS = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    8: "linear",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    18: "arib-std-b67",
+}
+"""Names of transfer functions by their numbers in H.273, as ffmpeg writes them."""
 
 
 @dataclass(slots=True)
@@ -63,18 +82,17 @@ def probe(path: Path) -> VideoStream:
             `no_time_stamps`.
     """
     with open_media(path) as container:
-        picture = first_picture_stream(container, path)
-        sound = first_sound_stream(container)
+        pictures = picture_streams(container, path)
+        sounds = sound_streams(container)
         streams = [stream for stream in container.streams if stream.type in ("video", "audio", "subtitle")]
         found = {stream.index: _Measured(stream.time_base) for stream in streams}
         first: dict[int, Any] = {}
-        wanted = [stream for stream in (picture, sound) if stream is not None]
-        tries = {stream.index: _TRIES for stream in wanted}
+        tries = {stream.index: _TRIES for stream in (pictures[0], *sounds)}
         for packet in packets(container, streams):
             found[packet.stream.index].add(packet)
             if tries.get(packet.stream.index, 0) > 0:
                 tries[packet.stream.index] = _try_decode(packet, first, tries[packet.stream.index])
-        return _summary(path, container, picture, sound, found, first)
+        return _summary(path, container, pictures, sounds, found, first)
 
 
 def _try_decode(packet: Any, first: dict[int, Any], tries_left: int) -> int:
@@ -90,8 +108,14 @@ def _try_decode(packet: Any, first: dict[int, Any], tries_left: int) -> int:
 
 
 def _summary(
-    path: Path, container: Any, picture: Any, sound: Any | None, found: dict[int, _Measured], first: dict[int, Any]
+    path: Path,
+    container: Any,
+    pictures: list[Any],
+    sounds: list[Any],
+    found: dict[int, _Measured],
+    first: dict[int, Any],
 ) -> VideoStream:
+    picture = pictures[0]
     shown = found[picture.index]
     if not shown.pts and shown.has_unstamped:
         message = (
@@ -105,10 +129,14 @@ def _summary(
     typical = _typical_distance(ordered, shown, picture)
     video_start = ordered[0] * shown.time_base
     video_end = (ordered[-1] + _last_duration(ordered, shown, typical)) * shown.time_base
-    heard = _heard(sound, found, first)
-    origin = _origin(container, min(video_start, heard[0]) if heard else video_start)
+    heard = {
+        stream: _heard(found[stream.index], first.get(stream.index)) for stream in sounds if found[stream.index].pts
+    }
+    origin = _origin(container, min([video_start, *(start for start, _ in heard.values())]))
+    tracks = [_sound_track(stream, span, origin) for stream, span in heard.items()]
     ends = [measured.end * measured.time_base for measured in found.values() if measured.end is not None]
-    width, height, rotation = _upright(picture, first.get(picture.index))
+    form = _form(pictures, first.get(picture.index))
+    width, height = _upright_size(picture, first.get(picture.index), form)
     return VideoStream(
         duration_s=float(video_end - origin),
         claimed_duration_s=claimed_duration_s(path, container, picture, longest_end_s=float(max(ends) - origin)),
@@ -117,10 +145,11 @@ def _summary(
         video_start_s=float(video_start - origin),
         width=width,
         height=height,
-        rotation_deg=rotation,
+        form=form,
         fps=_mean_rate(ordered, typical, shown.time_base),
         video_codec=picture.codec_context.name,
-        **_sound_fields(sound, heard, origin),
+        sound=tracks[0] if tracks else None,
+        other_sounds=tuple(tracks[1:]),
     )
 
 
@@ -155,37 +184,66 @@ def _mean_rate(ordered: list[int], typical: int, time_base: Fraction) -> float:
     return float((len(ordered) - 1) / (span * time_base)) if span else float(1 / (typical * time_base))
 
 
-def _upright(picture: Any, frame: Any | None) -> tuple[int, int, int]:
-    """Width, height, and by how many degrees clockwise the stored picture is turned to stand upright."""
-    width, height, rotation = picture.codec_context.width, picture.codec_context.height, 0
-    if frame is not None:
-        width, height, rotation = frame.width, frame.height, -frame.rotation % 360
+def _form(pictures: list[Any], frame: Any | None) -> PictureForm:
+    """How the pictures are stored, from the stream and the first of them that could be decoded."""
+    picture = pictures[0]
+    rotation = 0 if frame is None else -frame.rotation % 360
+    aspect = _pixel_aspect(picture, is_turned=rotation in (90, 270))
+    depth = max((component.bits for component in picture.format.components), default=8) if picture.format else 8
+    return PictureForm(
+        pixel_aspect=f"{aspect.numerator}/{aspect.denominator}",
+        rotation_deg=rotation,
+        is_mirrored=frame is not None and _is_mirrored(frame),
+        is_interlaced=frame is not None and bool(frame.interlaced_frame),
+        bit_depth=depth,
+        transfer=_TRANSFERS.get(picture.codec_context.color_trc),
+        num_streams=len(pictures),
+    )
+
+
+def _pixel_aspect(picture: Any, *, is_turned: bool) -> Fraction:
+    """Width to height of an upright pixel; what no camera makes is a damaged header, and taken for square."""
+    aspect = Fraction(picture.sample_aspect_ratio or 1)
+    if not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+        return Fraction(1)
+    return 1 / aspect if is_turned else aspect
+
+
+def _is_mirrored(frame: Any) -> bool:
+    """Whether the display matrix (nine 32-bit numbers, row by row) turns left and right around."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False
+    across, skew, _, lean, down = struct.unpack("=5i", bytes(data)[:20])
+    return bool(across * down - skew * lean < 0)
+
+
+def _upright_size(picture: Any, frame: Any | None, form: PictureForm) -> tuple[int, int]:
+    """Width and height in stored pixels, turned upright."""
+    stored = picture.codec_context if frame is None else frame
+    width, height = stored.width, stored.height
     if width <= 0 or height <= 0:
         raise ItemError(f"the picture stream has no size ({width}x{height})", reason=Reason.BAD_MEDIA)
-    return (height, width, rotation) if rotation in (90, 270) else (width, height, rotation)
+    return (height, width) if form.rotation_deg in (90, 270) else (width, height)
 
 
-def _heard(sound: Any | None, found: dict[int, _Measured], first: dict[int, Any]) -> tuple[Fraction, Fraction] | None:
-    """Start and end of the sound on the file's own clock; None where there is no sound packet."""
-    if sound is None or not found[sound.index].pts:
-        return None
-    measured = found[sound.index]
+def _heard(measured: _Measured, frame: Any | None) -> tuple[Fraction, Fraction]:
+    """Start and end of a sound on the file's own clock."""
     start = min(measured.pts) * measured.time_base
-    frame = first.get(sound.index)
     if frame is not None and frame.pts is not None:  # later than the packet by the priming that the decoder drops
         start = max(start, frame.pts * frame.time_base)
     end = measured.end if measured.end is not None else max(measured.pts)
     return start, end * measured.time_base
 
 
-def _sound_fields(sound: Any | None, heard: tuple[Fraction, Fraction] | None, origin: Fraction) -> dict[str, Any]:
-    if sound is None or heard is None:
-        return {}
-    return {
-        "audio_index": sound.index,
-        "audio_start_s": float(heard[0] - origin),
-        "audio_end_s": float(heard[1] - origin),
-        "audio_codec": sound.codec_context.name,
-        "audio_channels": sound.codec_context.channels,
-        "audio_rate_hz": sound.codec_context.sample_rate,
-    }
+def _sound_track(stream: Any, span: tuple[Fraction, Fraction], origin: Fraction) -> SoundTrack:
+    return SoundTrack(
+        index=stream.index,
+        language=stream.language,
+        is_default=is_default(stream),
+        start_s=float(span[0] - origin),
+        end_s=float(span[1] - origin),
+        codec=stream.codec_context.name,
+        channels=stream.codec_context.channels,
+        rate_hz=stream.codec_context.sample_rate,
+    )

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from avis_data.errors import ItemError, Reason
-from avis_data.records import SoundState
+from avis_data.records import SoundState, VideoStream
 
-__all__ = ["SAMPLE_RATE_HZ", "Sound", "check_sound", "write_wav"]
+__all__ = ["SAMPLE_RATE_HZ", "Sound", "check_sound", "with_chosen_sound", "write_wav"]
 
 SAMPLE_RATE_HZ = 16000
 _BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ
@@ -27,6 +27,23 @@ class Sound:
     """Found in the source, leading silence and filled gaps included."""
     padded_samples: int
     """Zeros appended to make T whole seconds."""
+
+
+def with_chosen_sound(media: VideoStream, wanted: str | int, *, name: str) -> VideoStream:
+    """The video with the sound that a recipe's `extract.sound_track` asks for.
+
+    Raises:
+        ItemError: `no_audio` if the number is higher than that of the last sound.
+    """
+    if isinstance(wanted, int):
+        if media.sounds and wanted >= len(media.sounds):
+            message = (
+                f"{name} has {len(media.sounds)} sound track(s), extract.sound_track in recipe.yaml asks for {wanted}"
+            )
+            raise ItemError(f"{message} (the first is 0)", reason=Reason.NO_AUDIO)
+        return media.with_sound(media.sounds[wanted].index) if media.sounds else media
+    spoken = [track for track in (media.sound, *media.other_sounds) if track is not None and track.language == wanted]
+    return media.with_sound(spoken[0].index) if spoken else media
 
 
 def write_wav(raw: Path, wav: Path, *, num_seconds: int, picture_s: float | None = None) -> Sound:

@@ -64,7 +64,7 @@ def read_span(path: Path, media: VideoStream, *, start_s: float, end_s: float) -
     start, end = origin + seconds(start_s), origin + seconds(end_s)
     with open_media(path) as container:
         picture = container.streams[media.video_index]
-        sound = None if media.audio_index is None else container.streams[media.audio_index]
+        sound = None if media.sound is None else container.streams[media.sound.index]
         base = Fraction(picture.time_base)
         first, last = ticks(start, base), ticks(end, base)
         zero = Fraction(container.start_time or 0, 1_000_000)
@@ -73,7 +73,7 @@ def read_span(path: Path, media: VideoStream, *, start_s: float, end_s: float) -
         seek = _seek_point(container, picture, start, zero, first=earliest)
         _go_to(container, zero if seek is None else seek)
         until = min(end, origin + seconds(media.duration_s))
-        sound_until = min(end, origin + seconds(media.audio_end_s or 0.0)) - _MICROSECOND
+        sound_until = min(end, origin + seconds(media.sound.end_s if media.sound else 0.0)) - _MICROSECOND
         streams = [picture] if sound is None else [picture, sound]
         shown, num_sound = _collect(container, streams, end=until, sound_start=start, sound_end=sound_until)
     first_pts = ceil(ticks(earliest, base))

@@ -35,7 +35,7 @@ def clip_times(
     program: Ffmpeg,
 ) -> Times:
     """The content of `times.json`; which picture each still is, is worked out from what was really decoded."""
-    first_sound_s = None if media.audio_start_s is None else max(0.0, media.audio_start_s - found.start_s)
+    first_sound_s = None if media.sound is None else max(0.0, media.sound.start_s - found.start_s)
     return Times(
         clip_id=asked.clip_id,
         video_id=asked.video_id,
@@ -48,8 +48,12 @@ def clip_times(
         num_frames=options.num_frames,
         frame_at=options.frame_at,
         time_base=str(span.time_base),
+        picture_form=media.form,
+        changes_form=decoded.log.changes_form,
         stills=_still_times(options, span, decoded, origin=seconds(media.start_s)),
         sound=sound.state,
+        sound_track=media.sound,
+        num_sound_tracks=len(media.other_sounds) + (media.sound is not None),
         sound_start_s=first_sound_s if sound.num_samples else None,
         sound_end_s=sound.num_samples / SAMPLE_RATE_HZ if sound.num_samples else None,
         padded_samples=sound.padded_samples,

@@ -245,6 +245,9 @@ def _times(request: AdoptRequest, sound: Sound) -> Times:
         num_frames=num_frames,
         frame_at=None,
         time_base=None,
+        picture_form=None,
+        sound_track=None,
+        num_sound_tracks=0,
         stills=[
             StillTime(frame=number, asked_s=None, source_pts=None, source_s=None, source_file=name)
             for number, name in enumerate(request.stills)

@@ -18,7 +18,7 @@ from avis_data.media.clock import num_frames, seconds_of_sound
 from avis_data.media.damage import check_damage, measure_damage
 from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
 from avis_data.media.ffmpeg import find_ffmpeg
-from avis_data.media.sound import Sound, check_sound, write_wav
+from avis_data.media.sound import Sound, check_sound, with_chosen_sound, write_wav
 from avis_data.media.span import read_span
 from avis_data.media.times import FoundSpan, clip_times
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
@@ -59,6 +59,8 @@ class ExtractFacts(ClipFacts):
 
     missing_pictures: int = 0
     concealed_pictures: int = 0
+    sound_index: int | None = None
+    """Which stream of the source the sound is; None where there is none."""
 
 
 class ExtractStage:
@@ -103,8 +105,10 @@ class ExtractStage:
             fps=self.params.fps,
             frame_at=self.params.frame_at,
             jpeg_quality=self.params.jpeg_quality,
+            square=self.params.pixels == "square",
         )
-        span = read_span(source, request.media, start_s=found.start_s, end_s=found.start_s + found.duration_s)
+        media = with_chosen_sound(request.media, self.params.sound_track, name=source.name)
+        span = read_span(source, media, start_s=found.start_s, end_s=found.start_s + found.duration_s)
         if not span.picture_pts:
             message = f"{source.name}: no picture is shown in the {found.duration_s:.2f} s after {found.start_s:.2f} s"
             raise ItemError(message, reason=Reason.SPAN_OUTSIDE_VIDEO)
@@ -112,7 +116,7 @@ class ExtractStage:
         program = find_ffmpeg()
         with tempfile.TemporaryDirectory(dir=out) as scratch:
             folder = Path(scratch)
-            decoded = decode_span(source, request.media, span, options, program=program, folder=folder, limits=limits)
+            decoded = decode_span(source, media, span, options, program=program, folder=folder, limits=limits)
             damage = measure_damage(span, decoded)
             if self.params.corrupt_media == "fail":
                 check_damage(damage, span, name=source.name)
@@ -120,7 +124,7 @@ class ExtractStage:
             _keep_stills(folder / FRAMES, out / FRAMES, options, source.name)
         times = clip_times(
             request.span,
-            request.media,
+            media,
             found=found,
             options=options,
             span=span,
@@ -142,6 +146,7 @@ class ExtractStage:
             padded_samples=sound.padded_samples,
             missing_pictures=damage.missing_pictures,
             concealed_pictures=damage.concealed_pictures,
+            sound_index=media.sound.index if media.sound else None,
         )
 
     def _sound(self, raw: Path, wav: Path, options: StillOptions, found: FoundSpan, name: str) -> Sound:

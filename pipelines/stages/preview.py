@@ -12,8 +12,8 @@ from pydantic import Field
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import ItemError, Reason
 from avis_data.ledger import Ledger
-from avis_data.media.decode import on_clip_clock, own_time_base, sound_on_clip_clock, source_input
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
+from avis_data.media.filters import picture_filters, sound_on_clip_clock, source_input
 from avis_data.media.span import SpanPackets, read_span
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
 from avis_data.pipelines.engine.stage import Input, Item, Workbench
@@ -37,6 +37,8 @@ class PreviewRequest(Record):
     clip_id: SafeId
     start_s: float = Field(ge=0)
     num_seconds: int = Field(gt=0)
+    width: int = Field(gt=0, description="Of the stills: the preview has their shape.")
+    height: int = Field(gt=0)
     media: VideoStream
 
 
@@ -83,9 +85,10 @@ class PreviewStage:
         pictures = source_input(source, span.picture_seek_s, threads=self._threads)
         streams = [pictures[str(request.media.video_index)]]
         options: dict[str, Any] = {"vf": self._picture_filters(request, span), "fps_mode": "passthrough"}
-        if span.num_sound:
-            streams.append(source_input(source, span.sound_seek_s, threads=1)[str(request.media.audio_index)])
-            options |= {"af": _sound_filters(request, span), "ac": min(request.media.audio_channels or 2, 2)}
+        sound = request.media.sound
+        if span.num_sound and sound is not None:
+            streams.append(source_input(source, span.sound_seek_s, threads=1)[str(sound.index)])
+            options |= {"af": _sound_filters(request, span), "ac": min(sound.channels or 2, 2)}
             options |= {"c:a": "aac", "b:a": "96k"}
         return ffmpeg.output(
             *streams,
@@ -104,15 +107,15 @@ class PreviewStage:
 
     def _picture_filters(self, request: PreviewRequest, span: SpanPackets) -> str:
         fps = Fraction(min(max(request.media.fps, _LOWEST_FPS), _HIGHEST_FPS)).limit_denominator(1001)
-        height = min(self.params.max_height_px, request.media.height)
+        height = min(self.params.max_height_px, request.height)
+        width = round(request.width * height / request.height / 2) * 2
         return ",".join(
             [
-                own_time_base(span),
-                on_clip_clock(span),
+                *picture_filters(request.media, span),
                 f"fps=fps={fps}:start_time=0:round=up",
                 "tpad=stop_mode=clone:stop=-1",
                 f"trim=end={request.num_seconds}",
-                f"scale=-2:{height // 2 * 2}",
+                f"scale={max(width, 2)}:{height // 2 * 2},setsar=1",
             ]
         )
 
@@ -144,7 +147,12 @@ def preview_items(ledger: Ledger) -> Candidates:
             Item(
                 item_id=clip_id,
                 record=PreviewRequest(
-                    clip_id=clip_id, start_s=facts.start_s, num_seconds=facts.num_seconds, media=video.media
+                    clip_id=clip_id,
+                    start_s=facts.start_s,
+                    num_seconds=facts.num_seconds,
+                    width=facts.width,
+                    height=facts.height,
+                    media=video.media.with_sound(facts.sound_index),
                 ),
                 inputs={"source": Input.of(files[video.video_id][0])},
                 home=f"clips/{clip_id}",

@@ -38,7 +38,9 @@ CLOCKS = {
 def make(source: Path, out: Path, *, start_s: float, num_seconds: int, max_height_px: int = 360) -> VideoStream:
     """Run the stage, and measure what it made."""
     out.mkdir()
-    request = PreviewRequest(clip_id="clip", start_s=start_s, num_seconds=num_seconds, media=probe(source))
+    media = probe(source)
+    size = {"width": media.width, "height": media.height}
+    request = PreviewRequest(clip_id="clip", start_s=start_s, num_seconds=num_seconds, media=media, **size)
     stage = PreviewStage(PreviewOptions(max_height_px=max_height_px))
     stage.run(Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=out))
     assert [path.name for path in out.iterdir()] == ["preview.mp4"]
@@ -62,9 +64,9 @@ def test_same_clock_as_the_source(name: str, tmp_path: Path, ffmpeg_program: str
     made = make(source, tmp_path / "out", start_s=start_s, num_seconds=5)
     begin = start_s + probe(source).start_s - float(clock.shift_s)
     assert made.duration_s == pytest.approx(5, abs=0.01)
-    assert made.audio_end_s == pytest.approx(5, abs=0.025)
-    assert (made.video_codec, made.audio_codec, made.width % 2, made.height % 2) == ("h264", "aac", 0, 0)
-    assert made.audio_channels == (1 if clock.sound_layout == "mono" else 2)
+    assert made.sound is not None and made.sound.end_s == pytest.approx(5, abs=0.025)
+    assert (made.video_codec, made.sound.codec, made.width % 2, made.height % 2) == ("h264", "aac", 0, 0)
+    assert made.sound.channels == (1 if clock.sound_layout == "mono" else 2)
     begins = [float(time) for time in clock.times_s]
     for time_s, number in pictures(tmp_path / "out" / "preview.mp4", tmp_path):
         instant = begin + time_s
@@ -91,7 +93,7 @@ def write_wav(path: Path, container: av.container.InputContainer) -> None:
 def test_small_and_ready_to_stream(media_dir: Path, tmp_path: Path, ffmpeg_program: str) -> None:
     source = media_dir / "hilltop_rotated.mp4"
     made = make(source, tmp_path / "out", start_s=1.0, num_seconds=4, max_height_px=120)
-    assert (made.width, made.height, made.rotation_deg) == (160, 120, 0)
+    assert (made.width, made.height, made.form.rotation_deg) == (160, 120, 0)
     data = (tmp_path / "out" / "preview.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     assert len(data) < source.stat().st_size / 4
@@ -105,5 +107,5 @@ def test_the_same_bytes_again(media_dir: Path, tmp_path: Path) -> None:
 
 def test_a_video_without_sound(media_dir: Path, tmp_path: Path, ffmpeg_program: str) -> None:
     made = make(media_dir / "bottles_no_audio.mp4", tmp_path / "out", start_s=0.0, num_seconds=3, max_height_px=96)
-    assert made.audio_index is None
+    assert made.sound is None
     assert made.duration_s == pytest.approx(3, abs=0.05)

@@ -77,8 +77,8 @@ def test_probe_says_what_is_true_of_the_clip(media_dir: Path, name: str) -> None
     stored = (int(facts["width"]), int(facts["height"]))
     assert (media.width, media.height) == (stored[::-1] if name == "hilltop_rotated.mp4" else stored)
     assert media.fps == pytest.approx(float(facts["fps"]), rel=0.02)
-    assert (media.audio_channels or 0) == int(facts["audio_channels"])
-    assert media.audio_rate_hz == (int(facts["audio_rate"]) if facts["audio_rate"] else None)
+    assert (media.sound.channels if media.sound else 0) == int(facts["audio_channels"])
+    assert (media.sound.rate_hz if media.sound else None) == (int(facts["audio_rate"]) if facts["audio_rate"] else None)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -45,7 +45,8 @@ def test_the_very_bytes_of_the_server_arrive(
     assert file.name == "vid.mp4"
     assert file.read_bytes() == (web_dir / "a.mp4").read_bytes()
     assert (video.extractor, video.size_bytes, video.accessed_on) == (extractor, file.stat().st_size, "2026-02-03")
-    assert (video.media.width, video.media.height, video.media.audio_codec) == (160, 120, "aac")
+    assert (video.media.width, video.media.height) == (160, 120)
+    assert video.media.sound is not None and video.media.sound.codec == "aac"
     assert video.downloader.startswith("yt-dlp 20")
 
 
@@ -76,7 +77,7 @@ def test_hls_becomes_one_mp4_with_all_its_seconds(tmp_path: Path, web: MediaServ
     assert file.name == "vid.mp4"
     assert file.read_bytes()[4:8] == b"ftyp", "the joined transport stream is put into a real MP4"
     assert video.media.duration_s == pytest.approx(2.0, abs=0.06)
-    assert video.media.audio_codec == "aac"
+    assert video.media.sound is not None and video.media.sound.codec == "aac"
 
 
 def test_hls_with_a_segment_missing_is_no_success(tmp_path: Path, web_dir: Path) -> None:
