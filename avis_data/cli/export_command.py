@@ -1,19 +1,20 @@
-"""`avis-data export`."""
+"""`avis-data export`: knows no format by name; what a format has and can, its `ExportSpec` says."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from avis_data.cli.options import (
+    FormatName,
     current_workspace,
     dry_run_option,
     force_option,
+    format_option,
     json_option,
     objects_option,
     seed_option,
@@ -23,24 +24,72 @@ from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
-    from avis_data.pipelines.exports.avsbench import AvsbenchPlan
-    from avis_data.pipelines.exports.ytvis import ExportPlan
+    from avis_data.pipelines.exports.plan import ExportPlan
+    from avis_data.pipelines.exports.spec import ExportOption, ExportSpec
 
 __all__ = ["command"]
 
-_COLUMNS = ("clips", "sources", "seconds", "tracks", "masks", "silent_seconds", "single_seconds", "multi_seconds")
-_YTVIS_ONLY = {"select": "accepted", "objects": None, "masks": "polygons", "features": True}
-"""Options that other formats have no use for, and what they are when nobody gives them."""
+_OWN = "own_"
+"""What the parameters begin with that are a format's own options."""
 
 
-@click.command("export")
-@click.option(
-    "--format",
-    type=click.Choice(["ytvis", "avsbench-s4", "avsbench-ms3"]),
-    default="ytvis",
-    show_default=True,
-    help="The format of the dataset.",
-)
+class _OwnOption(click.Option):
+    """An option that some formats have."""
+
+    def __init__(self, option: ExportOption, formats: tuple[str, ...]) -> None:
+        is_flag = option.kind is bool
+        usual = None if is_flag or option.usual is None else str(option.usual)
+        kind = click.Choice(option.choices) if option.choices else None if is_flag else option.kind
+        super().__init__(
+            [f"{_OWN}{option.name}", option.flag],
+            type=kind,
+            is_flag=is_flag,
+            default=None,
+            help=option.help + (f" Default: {usual}." if usual else ""),
+        )
+        self.formats = formats
+
+
+class _ExportCommand(click.Command):
+    """Has, beside the options of every export, those of each format that there is."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *_own_options()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from avis_data.pipelines.exports import FORMATS
+
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            title = f"Options of {' and '.join(param.formats)}" if isinstance(param, _OwnOption) else "Options"
+            if record is not None:
+                sections.setdefault(title, []).append(record)
+        sections["Formats"] = [(spec.name, spec.summary) for spec in FORMATS]
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _own_options() -> list[_OwnOption]:
+    """One for each flag, whichever formats have it: then it means the same in all of them."""
+    from avis_data.pipelines.exports import FORMATS
+
+    having: dict[tuple[str, str], list[tuple[str, ExportOption]]] = {}
+    for spec in FORMATS:
+        for option in spec.options().values():
+            having.setdefault((option.name, option.flag), []).append((spec.name, option))
+    return [_OwnOption(found[0][1], tuple(name for name, _ in found)) for found in having.values()]
+
+
+def _names() -> list[str]:
+    from avis_data.pipelines.exports import FORMATS
+
+    return FORMATS.names()
+
+
+@click.command("export", cls=_ExportCommand)
+@format_option(type=FormatName(_names), default="ytvis", show_default=True)
 @click.option(
     "--split", metavar="N/N/N", help="Sizes of train/val/test or train/val: numbers of clips, or percentages."
 )
@@ -52,7 +101,7 @@ _YTVIS_ONLY = {"select": "accepted", "objects": None, "masks": "polygons", "feat
     type=click.Choice(["accepted", "all"]),
     default="accepted",
     show_default=True,
-    help="Clips with accepted truth only, or the others too, without annotations (ytvis).",
+    help="Clips with accepted truth only, or the others too, without annotations.",
 )
 @click.option(
     "--include",
@@ -60,31 +109,25 @@ _YTVIS_ONLY = {"select": "accepted", "objects": None, "masks": "polygons", "feat
     help="Take labels that no reviewer accepted yet too; the certificate says so.",
 )
 @objects_option(show_default="as the recipe says")
-@click.option(
-    "--masks",
-    type=click.Choice(["polygons", "rle"]),
-    default="polygons",
-    show_default=True,
-    help="How masks are written: rle is much smaller; the official evaluation reads polygons only (ytvis).",
-)
-@click.option(
-    "--without-features",
-    "features",
-    is_flag=True,
-    flag_value=False,
-    default=True,
-    help="Leave the folder FEATAudios out (ytvis).",
-)
-@click.option(
-    "--sound",
-    type=click.Choice(["wav", "logmel"]),
-    help="Write audio_wav (default), or audio_log_mel as .npy (avsbench).",
-)
 @workers_option(default=4, show_default=True)
 @force_option
 @dry_run_option
 @json_option
-def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
+def command(
+    format_name: str,
+    split: str | None,
+    split_file: Path | None,
+    name: str | None,
+    seed: int,
+    select: Literal["accepted", "all"],
+    include: Literal["draft"] | None,
+    objects: Literal["sounding", "visible"] | None,
+    workers: int,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+    **own: object,
+) -> None:
     """Write a dataset others can read: splits, stills, sound, features, truth, and a certificate.
 
     Clips of one source stay on one side, categories and numbers of sources are spread evenly. Everything is read
@@ -96,40 +139,48 @@ def command(dry_run: bool, as_json: bool, **choices: Any) -> None:
       avis-data export --split 75/25 --name small --dry-run
       avis-data export --format avsbench-s4 --split 70/15/15
     """
+    from avis_data.pipelines.exports import FORMATS
+    from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+    from avis_data.pipelines.exports.publish import export
+
     workspace = current_workspace()
-    choices["name"] = choices["name"] or choices["format"]
-    plan_it, export_it = _ytvis(workspace, choices) if choices["format"] == "ytvis" else _avsbench(workspace, choices)
+    given = {key.removeprefix(_OWN): value for key, value in own.items() if value is not None}
+    spec = _with_own_options(FORMATS[format_name], given)
+    options = ExportOptions(
+        name=name,
+        split=split,
+        split_file=split_file,
+        seed=seed,
+        select=select,
+        include=include,
+        objects=objects,
+        workers=workers,
+        force=force,
+    )
     _take_labels(workspace, dry_run=dry_run)
     if dry_run:
-        plan = plan_it()
-        _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{choices['name']}", as_json=as_json)
+        plan = plan_export(workspace, spec, options)
+        _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{plan.name}", as_json=as_json)
         return
-    report = export_it()
+    report = export(workspace, spec, options)
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"
     _show(report.plan, report.as_dict(), f"{report.path}: {said}", as_json=as_json)
 
 
-def _ytvis(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """What plans and what makes the export of whole clips."""
-    from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
+def _with_own_options(spec: ExportSpec, given: dict[str, object]) -> ExportSpec:
+    """The format with what was asked of it.
 
-    if choices.pop("sound") is not None:
-        raise ConfigError("--sound goes with --format avsbench-s4 and avsbench-ms3")
-    options = ExportOptions(clips=choices.pop("select"), truth=choices.pop("objects"), **choices)
-    return partial(plan_export, workspace, options), partial(export_ytvis, workspace, options)
-
-
-def _avsbench(workspace: Workspace, choices: dict[str, Any]) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """What plans and what makes the export of clips of five seconds."""
-    from avis_data.pipelines.exports.avsbench import AvsbenchOptions, export_avsbench, plan_avsbench
-
-    for name, usual in _YTVIS_ONLY.items():
-        if choices.pop(name) != usual:
-            option = "--without-features" if name == "features" else f"--{name}"
-            raise ConfigError(f"{option} goes with --format ytvis")
-    choices["sound"] = choices["sound"] or "wav"
-    options = AvsbenchOptions(**choices)
-    return partial(plan_avsbench, workspace, options), partial(export_avsbench, workspace, options)
+    Raises:
+        ConfigError: for an option that other formats have and this one has not; for a value that it does not take.
+    """
+    known = spec.options()
+    for option in _own_options():
+        name = (option.name or "").removeprefix(_OWN)
+        if name in given and name not in known:
+            raise ConfigError(f"{option.opts[0]} goes with --format {' or '.join(option.formats)}")
+    return spec.with_options(
+        **{name: not known[name].usual if known[name].kind is bool else value for name, value in given.items()}
+    )
 
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
@@ -146,7 +197,7 @@ def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
             update_tables(WorkspaceLabels(workspace), ledger)  # read anew: others may have written meanwhile
 
 
-def _show(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any], headline: str, *, as_json: bool) -> None:
+def _show(plan: ExportPlan, result: dict[str, object], headline: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False))
         return
@@ -154,29 +205,26 @@ def _show(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any], headline: str
     click.echo(
         f"{headline} (split {division.request}" + (f", seed {division.seed})" if division.seed is not None else ")")
     )
-    columns = [column for column in _COLUMNS if column in result["counts"]["total"]]
+    columns = plan.spec.columns
     click.echo(f"{'':8}" + "".join(f"{column.removesuffix('_seconds'):>10}" for column in columns))
-    for split, counts in result["counts"].items():
+    for split, counts in plan.counts().items():
         click.echo(f"{split:8}" + "".join(f"{counts[column]:>10}" for column in columns))
     off = result["max_deviation_clips"]
     click.echo(f"balance: no category or number of sources is more than {off:.1f} clips off its share of a split")
-    for line in _remarks(plan, result):
+    for line in _remarks(plan):
         click.echo(line)
 
 
-def _remarks(plan: ExportPlan | AvsbenchPlan, result: dict[str, Any]) -> Iterator[str]:
+def _remarks(plan: ExportPlan) -> Iterator[str]:
     """How large it is, and which clips are there in another way than one may think, or not at all."""
-    if "bytes_linked" in result:
-        linked, written = result["bytes_linked"], result["bytes_written"]
-        yield f"{linked / 1e6:.1f} MB of stills (linked), {written / 1e6:.1f} MB of sound and features"
-    else:
-        yield f"at most {result['bytes_written'] / 1e6:.1f} MB"
-        if result["clips_without_window"]:
-            yield f"{result['clips_without_window']} clip(s) without 5 seconds that are fit: left out"
+    linked, written = plan.size.linked / 1e6, plan.size.written / 1e6
+    yield f"{linked:.1f} MB of stills (linked), {written:.1f} MB of other media" if linked else f"{written:.1f} MB"
+    if plan.unfit:
+        yield f"{len(plan.unfit)} clip(s) {plan.spec.unfit}: left out"
     left_out = len(plan.inputs.without_truth)
     if left_out:
         without = sum(not item.has_truth for item in plan.inputs.clips)
-        taken = " (--select all takes them)" if "bytes_linked" in result else ""
+        taken = " (--select all takes them)" if plan.spec.takes_unlabelled else ""
         how = "exported without annotations" if without else f"left out{taken}"
         yield f"{left_out} clip(s) without accepted truth: {how}"
     if plan.inputs.dropped:

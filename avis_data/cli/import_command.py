@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from avis_data.cli.options import (
+    FormatName,
     available_cores,
     current_workspace,
     dry_run_option,
+    format_option,
     json_option,
     verify_option,
     workers_option,
@@ -31,7 +33,7 @@ __all__ = ["command"]
 
 @click.command(name="import")
 @click.argument("truth", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--format", "file_format", type=click.Choice(["ytvis"]), required=True, help="The format of the dataset.")
+@format_option(type=FormatName(lambda: ["ytvis"]), required=True)
 @click.option(
     "--media",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -50,7 +52,7 @@ __all__ = ["command"]
 @json_option
 def command(
     truth: Path,
-    file_format: str,
+    format_name: str,
     media: Path | None,
     split: SplitName | None,
     workers: int | None,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from avis_data.pipelines.engine.runner import Policy
 
 __all__ = [
+    "FormatName",
     "RunOptions",
     "available_cores",
     "bootstrap_option",
@@ -35,6 +36,7 @@ __all__ = [
     "engine_option",
     "engine_weights_option",
     "force_option",
+    "format_option",
     "fps_option",
     "json_option",
     "label_studio_url_option",
@@ -140,6 +142,21 @@ class _Size(click.ParamType):
         return int(match[1]), int(match[2])
 
 
+class FormatName(click.ParamType):
+    """The name of a format of datasets, of those that a command knows."""
+
+    name = "format"
+
+    def __init__(self, names: Callable[[], list[str]]) -> None:
+        """`names`: gives those that there are; asked only when a name is read."""
+        self._names = names
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self._names():
+            self.fail(f"{value!r} is not a format; there are: {', '.join(self._names())}", param, ctx)
+        return value
+
+
 # Options whose default, or whose need, differs from command to command: `@seed_option(default=1)`.
 bootstrap_option = partial(
     click.option,
@@ -166,6 +183,7 @@ data_option = partial(
 engine_option = partial(
     click.option, "--engine", show_default=True, metavar="NAME", help="What makes the masks; see above."
 )
+format_option = partial(click.option, "--format", "format_name", metavar="NAME", help="The format of the dataset.")
 fps_option = partial(
     click.option,
     "--fps",

@@ -46,7 +46,9 @@ def make_example(
         ClipSet('small/exports/ytvis', 3 clips: train 1, val 1, test 1)
     """
     from avis_data.pipelines.engine.lock import open_for_work
-    from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis
+    from avis_data.pipelines.exports import FORMATS
+    from avis_data.pipelines.exports.plan import ExportOptions
+    from avis_data.pipelines.exports.publish import export
     from avis_data.pipelines.imports.truth import import_ytvis
     from avis_data.synth.scene import WorldOptions
     from avis_data.synth.world import make_world
@@ -63,5 +65,5 @@ def make_example(
             raise DataError(f"{workspace.root}: the stage {report.stage} failed: {report.stopped or report.failed}")
     with open_for_work(workspace, "avis.make_example") as ledger:
         import_ytvis(workspace, world / "truth.json", ledger=ledger)
-    export_ytvis(workspace, ExportOptions(name="ytvis", split=split, seed=seed))
+    export(workspace, FORMATS["ytvis"], ExportOptions(split=split, seed=seed))
     return workspace.exports / "ytvis"

@@ -33,6 +33,7 @@ __all__ = [
     "clip_paths",
     "folder_of",
     "table",
+    "table_path",
     "table_rows",
 ]
 
@@ -109,6 +110,17 @@ def folder_of(category: str) -> str:
     return _UNSAFE.sub("_", category)
 
 
+def table_path(dataset: AvsbenchName) -> str:
+    """Where the table of a dataset is.
+
+    Example:
+        >>> table_path("avsbench-s4")
+        'Single-source/s4_meta_data.csv'
+    """
+    root, short = _ROOTS[dataset]
+    return f"{root}/{short}_meta_data.csv"
+
+
 def table(dataset: AvsbenchName, clips: Iterable[AvsbenchClip]) -> tuple[str, str]:
     """The table of a dataset: its path and its text.
 
@@ -117,7 +129,6 @@ def table(dataset: AvsbenchName, clips: Iterable[AvsbenchClip]) -> tuple[str, st
         >>> path, text.splitlines()
         ('Multi-sources/ms3_meta_data.csv', ['video_id,split', 'dog1,val'])
     """
-    root, short = _ROOTS[dataset]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if dataset == "avsbench-s4":
@@ -126,7 +137,7 @@ def table(dataset: AvsbenchName, clips: Iterable[AvsbenchClip]) -> tuple[str, st
     else:
         writer.writerow(("video_id", "split"))
         writer.writerows((clip.name, clip.split) for clip in clips)
-    return f"{root}/{short}_meta_data.csv", text.getvalue()
+    return table_path(dataset), text.getvalue()
 
 
 def table_rows(text: str) -> list[list[str]]:

@@ -26,11 +26,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from avis_data.errors import DataError, ProblemsError
 from avis_data.formats.ytvis_parse import ParsedYtvis, parse_ytvis
-from avis_data.formats.ytvis_records import YtvisDataset, YtvisTrack, YtvisVideo
+from avis_data.formats.ytvis_records import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo
 from avis_data.io import read_json
 from avis_data.masks.polygons import polygons_from_mask
 from avis_data.masks.rle import Rle, area, box, decode
@@ -49,8 +49,6 @@ __all__ = [
     "video_json",
     "ytvis_json",
 ]
-
-MaskForm = Literal["polygons", "rle"]
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from avis_data.masks.rle import Rle
-from avis_data.records import Category
+if TYPE_CHECKING:  # so that the options of the export, MaskForm among them, are known without NumPy
+    from avis_data.masks.rle import Rle
+    from avis_data.records import Category
 
-__all__ = ["YtvisDataset", "YtvisTrack", "YtvisVideo"]
+__all__ = ["MaskForm", "YtvisDataset", "YtvisTrack", "YtvisVideo"]
+
+MaskForm = Literal["polygons", "rle"]
+"""How masks are written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,236 +1,154 @@
-"""Publish clips of five seconds in AVSBench's layout: cut, divided, checked, read back, certified, and only then named.
+"""AVSBench's layout for S4 and MS3: clips of five seconds, 224 x 224, cut from longer ones.
 
-What differs from the export of whole clips is what is written; what makes it trustworthy is the same.
+A clip is gone through from its start: the first five seconds that are fit become one, and the search goes on after
+them. So they do not overlap, and what is between them is left out. Fit is, for MS3, five seconds in which something
+sounds; for S4, five seconds in which exactly one category sounds, and sounds in the first, the only one that is
+labelled in training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from avis_data.errors import ConfigError, DataError
 from avis_data.formats.avsbench import (
     NUM_FRAMES,
     SIDE_PX,
+    AvsbenchClip,
     AvsbenchName,
+    AvsbenchPaths,
     AvsbenchSound,
+    clip_paths,
     folder_of,
-    table,
-    table_rows,
 )
-from avis_data.io import sha256_file, write_text
-from avis_data.ledger import Ledger
-from avis_data.paths import Workspace, checked_id
-from avis_data.pipelines.engine.progress import Progress
-from avis_data.pipelines.exports.avsbench_files import WindowFiles, check_windows, write_windows
-from avis_data.pipelines.exports.avsbench_windows import Window, windows_of
-from avis_data.pipelines.exports.certificate import clip_origin, common_parts
-from avis_data.pipelines.exports.clips import SAMPLE_RATE_HZ, read_back_clips, written_clips
-from avis_data.pipelines.exports.division import Division, divide
-from avis_data.pipelines.exports.inputs import ExportInputs, gather
-from avis_data.pipelines.exports.publish import (
-    ExportReport,
-    PublishOptions,
-    division_facts,
-    export_key,
-    finish,
-    publish,
-)
-from avis_data.recipe import load_recipe
-from avis_data.splits import Assignment
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Option, Statement
 
-__all__ = ["AvsbenchOptions", "AvsbenchPlan", "export_avsbench", "plan_avsbench"]
+if TYPE_CHECKING:
+    from avis_data.paths import Workspace
+    from avis_data.pipelines.exports.inputs import ExportClip, Piece
+    from avis_data.pipelines.exports.writing import ExportJob
 
-_LAYOUT = 1
-"""Raised when the same inputs would give other files."""
-
-_BYTES_OF_WINDOW = NUM_FRAMES * (4 * SIDE_PX * SIDE_PX + 2 * SAMPLE_RATE_HZ)
-"""Of pictures that do not compress, so more than it takes."""
+__all__ = ["MS3", "S4", "AvsbenchFormat"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AvsbenchOptions(PublishOptions):
-    """What is to be published in AVSBench's layout; the numbers of a split are those of five-second clips."""
+class AvsbenchFormat:
+    """How five seconds of a clip are written in AVSBench's layout."""
 
-    format: AvsbenchName
-    sound: AvsbenchSound = "wav"
+    dataset: AvsbenchName
+    sound: Annotated[AvsbenchSound, Option(help="Write audio_wav, or audio_log_mel as .npy.")] = "wav"
 
+    @property
+    def needs_features(self) -> bool:
+        """There is no place for embeddings."""
+        return False
 
-@dataclass(frozen=True, kw_only=True)
-class AvsbenchPlan:
-    """All that an export will hold, before anything is written."""
+    def pieces(self, item: ExportClip) -> Iterator[Piece]:
+        """Every five seconds that are fit; a clip of less, or in which nothing sounds, has none."""
+        start = 0
+        while start + NUM_FRAMES <= item.clip.num_seconds:
+            heard = [
+                {track.track.category for track in item.tracks if track.masks[second] is not None}
+                for second in range(start, start + NUM_FRAMES)
+            ]
+            categories = set().union(*heard)
+            fit = bool(categories) if self.dataset == "avsbench-ms3" else len(categories) == 1 and bool(heard[0])
+            if fit:
+                yield item.part(start, start + NUM_FRAMES)
+            start += NUM_FRAMES if fit else 1
 
-    inputs: ExportInputs
-    """Clips that give at least one window."""
-    without_window: tuple[str, ...]
-    """Clips with truth that give none."""
-    splits: Mapping[str, Sequence[Window]]
-    assignment: Assignment
-    key: str
-    bytes_written: int
-    """At most."""
+    def size(self, workspace: Workspace, pieces: Sequence[Piece]) -> ExportSize:
+        """Of pictures that do not compress, so more than it takes."""
+        from avis_data.media.sound import SAMPLE_RATE_HZ
 
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "key": self.key,
-            "counts": self.counts(),
-            **division_facts(self.assignment),
-            "bytes_written": self.bytes_written,
-            "clips_without_truth": len(self.inputs.without_truth),
-            "clips_without_window": len(self.without_window),
-            "clips_dropped": len(self.inputs.dropped),
+        return ExportSize(written=len(pieces) * NUM_FRAMES * (4 * SIDE_PX * SIDE_PX + 2 * SAMPLE_RATE_HZ))
+
+    def write_clip(self, job: ExportJob, pieces: Sequence[Piece]) -> Hashes:
+        """Stills and masks as PNG, and the sound of each piece."""
+        from avis_data.pipelines.exports.avsbench_files import write_pieces
+
+        return write_pieces(job, [(piece, self.paths(job, piece)) for piece in pieces], self.sound)
+
+    def write_shared(self, job: ExportJob) -> Hashes:
+        """The table of all clips."""
+        from avis_data.pipelines.exports.avsbench_files import write_table
+
+        return write_table(job, self.dataset, self.rows(job))
+
+    def check_clip(self, job: ExportJob, pieces: Sequence[Piece]) -> None:
+        """Pixels and sound against the workspace's."""
+        from avis_data.pipelines.exports.avsbench_files import check_pieces
+
+        check_pieces(job, [(piece, self.paths(job, piece)) for piece in pieces], self.sound)
+
+    def check_shared(self, job: ExportJob) -> None:
+        """The rows of the table."""
+        from avis_data.pipelines.exports.avsbench_files import check_table
+
+        check_table(job, self.dataset, self.rows(job))
+
+    def certificate(self, job: ExportJob, said: Statement) -> Statement:
+        """Adds what was counted, how pictures and sound were made, and every piece with the clip that it is from."""
+        from avis_data.pipelines.exports.certificate import clip_origin, sources_of_sound
+
+        heard = (
+            "audio_wav: 16 kHz, 16-bit PCM, mono" if self.sound == "wav" else "audio_log_mel: float32 (5, 1, 96, 64)"
+        )
+        said = said | {"sound": {"source": sources_of_sound(job.plan.inputs), "files": heard}}
+        return said | {
+            "counts": job.plan.counts(),
+            "pictures": f"stills and masks resized to {SIDE_PX} x {SIDE_PX}, aspect lost; "
+            "masks: all that sounds, 255, else 0",
+            "clips": [
+                {
+                    "name": piece.name,
+                    "split": split,
+                    "clip_id": piece.item.clip.clip_id,
+                    "from_second": piece.start,
+                    **({"category": folder_of(piece.categories[0])} if self.dataset == "avsbench-s4" else {}),
+                    **clip_origin(piece.item),
+                }
+                for split, pieces in job.plan.splits.items()
+                for piece in pieces
+            ],
         }
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Per split and in total: five-second clips, sources (groups), frames, silent / single / multi seconds."""
-        every = [window for windows in self.splits.values() for window in windows]
-        return {name: _count(windows) for name, windows in [*self.splits.items(), ("total", every)]}
-
-
-def plan_avsbench(workspace: Workspace, options: AvsbenchOptions) -> AvsbenchPlan:
-    """Gather, check, cut and divide; touches nothing.
-
-    Raises:
-        AvisError: for everything that keeps the export from being made, apart from damaged stills and sound.
-    """
-    with Ledger(workspace.ledger, read_only=True) as ledger:
-        return _planned(workspace, ledger, options)
-
-
-def export_avsbench(workspace: Workspace, options: AvsbenchOptions) -> ExportReport[AvsbenchPlan]:
-    """Write `exports/<name>/`: the folders of `formats.avsbench`, the list of files and the certificate.
-
-    The same workspace, options and seed give the same bytes. A kill at any moment leaves nothing under the final
-    name that is not complete.
-
-    Raises:
-        ConfigError: if the folder is no workspace, the split cannot be, or another export has this name.
-        BusyError: if another command is at work in the workspace.
-        DataError: if inputs are missing or damaged, nothing is fit, the disk is full, or what was read back differs.
-    """
-    return publish(
-        workspace,
-        options,
-        lambda ledger: _planned(workspace, ledger, options),
-        write=lambda plan, folder: _write(workspace, plan, options, folder),
-    )
-
-
-def _planned(workspace: Workspace, ledger: Ledger, options: AvsbenchOptions) -> AvsbenchPlan:
-    checked_id(options.name)
-    fps = load_recipe(workspace).extract.fps
-    if fps != 1:
-        message = f"AVSBench has one still and one label a second, this dataset {fps:g} (extract.fps in recipe.yaml)"
-        raise ConfigError(message, hint="avis-data export --format ytvis")
-    inputs = gather(
-        workspace,
-        ledger,
-        selection="accepted",
-        with_features=False,
-        include_draft=options.include == "draft",
-        truth="sounding",
-    )
-    found = {item.clip.clip_id: list(windows_of(item, options.format)) for item in inputs.clips}
-    windows = [window for of_clip in found.values() for window in of_clip]
-    if not windows:
-        what = "one category sounds, from the first on" if options.format == "avsbench-s4" else "something sounds"
-        raise DataError(f"none of {len(inputs.clips)} clip(s) has {NUM_FRAMES} seconds in which {what}")
-    without = tuple(clip_id for clip_id, of_clip in found.items() if not of_clip)
-    assignment = divide(
-        [window.for_split() for window in windows],
-        {window.name: window.item.clip for window in windows},
-        inputs.recipe,
-        Division(split=options.split, split_file=options.split_file, seed=options.seed),
-        left_out=frozenset(without),
-    )
-    by_name = {window.name: window for window in windows}
-    used = replace(inputs, clips=tuple(item for item in inputs.clips if found[item.clip.clip_id]))
-    chosen = [_LAYOUT, options.format, options.include, options.sound, sorted(by_name)]
-    return AvsbenchPlan(
-        inputs=used,
-        without_window=without,
-        splits={name: [by_name[unit] for unit in assignment.clip_ids(name)] for name in assignment.names},
-        assignment=assignment,
-        key=export_key(used, assignment, chosen),
-        bytes_written=len(windows) * _BYTES_OF_WINDOW,
-    )
-
-
-def _count(windows: Sequence[Window]) -> dict[str, int]:
-    profiles = [window.for_split().seconds for window in windows]
-    silent, single, multi = (sum(profile[kind] for profile in profiles) for kind in range(3))
-    return {
-        "clips": len(windows),
-        "sources": len({window.item.group for window in windows}),
-        "seconds": NUM_FRAMES * len(windows),
-        "silent_seconds": silent,
-        "single_seconds": single,
-        "multi_seconds": multi,
-    }
-
-
-def _write(workspace: Workspace, plan: AvsbenchPlan, options: AvsbenchOptions, folder: Path) -> dict[str, str]:
-    """Write everything into `folder`, read it back, and write list and certificate; gives path -> sha256."""
-    by_clip: dict[str, list[Window]] = {item.clip.clip_id: [] for item in plan.inputs.clips}
-    for windows in plan.splits.values():
-        for window in windows:
-            by_clip[window.item.clip.clip_id].append(window)
-    split_of = plan.assignment.split_of
-    how = WindowFiles(
-        dataset=options.format, sound=options.sound, folder=folder, split_of=lambda window: split_of[window.name]
-    )
-    with Progress("export", total=2 * len(by_clip)) as progress:
-        written = written_clips(
-            lambda item: write_windows(workspace, by_clip[item.clip.clip_id], how),
-            plan.inputs.clips,
-            workers=options.workers,
-            step=progress.step,
+    def row(self, job: ExportJob, piece: Piece) -> AvsbenchClip:
+        """The row of a piece in the table."""
+        return AvsbenchClip(
+            name=piece.name,
+            start_s=piece.item.clip.start_s + piece.start,
+            category=piece.categories[0] if self.dataset == "avsbench-s4" else "",
+            split=job.split_of(piece),
         )
-        files = read_back_clips(
-            lambda item: check_windows(workspace, by_clip[item.clip.clip_id], how, written[item.clip.clip_id]),
-            plan.inputs.clips,
-            workers=options.workers,
-            step=progress.step,
-        )
-    files |= _write_table(plan, options, folder)
-    finish(folder, files, _certificate(plan, options, folder, files))
-    return files
+
+    def rows(self, job: ExportJob) -> list[AvsbenchClip]:
+        """The table."""
+        return [self.row(job, piece) for pieces in job.plan.splits.values() for piece in pieces]
+
+    def paths(self, job: ExportJob, piece: Piece) -> AvsbenchPaths:
+        """Where the files of a piece are, relative to the folder of the export."""
+        return clip_paths(self.dataset, self.row(job, piece), self.sound)
 
 
-def _write_table(plan: AvsbenchPlan, options: AvsbenchOptions, folder: Path) -> dict[str, str]:
-    rows = [window.row(options.format, split) for split, windows in plan.splits.items() for window in windows]
-    path, text = table(options.format, rows)
-    write_text(folder / path, text)
-    read = table_rows((folder / path).read_text(encoding="utf-8"))
-    if [(row[0], row[-1]) for row in read] != [(row.name, row.split) for row in rows]:
-        raise DataError(f"read back, {path} is not what was written; nothing was published")
-    return {path: sha256_file(folder / path)}
+_COLUMNS = ("clips", "sources", "seconds", "silent_seconds", "single_seconds", "multi_seconds")
 
-
-def _certificate(
-    plan: AvsbenchPlan, options: AvsbenchOptions, folder: Path, files: Mapping[str, str]
-) -> dict[str, Any]:
-    said = common_parts(
-        plan.inputs,
-        plan.assignment,
-        key=plan.key,
-        selection="accepted, draft" if options.include else "accepted",
-        dataset_format=options.format,
-        files=files,
-        size_bytes=sum((folder / name).stat().st_size for name in files),
-    )
-    clips = [_clip_entry(window, split, options) for split, windows in plan.splits.items() for window in windows]
-    heard = "audio_wav: 16 kHz, 16-bit PCM, mono" if options.sound == "wav" else "audio_log_mel: float32 (5, 1, 96, 64)"
-    said["sound"]["files"] = heard
-    pictures = f"stills and masks resized to {SIDE_PX} x {SIDE_PX}, aspect lost; masks: all that sounds, 255, else 0"
-    return said | {"counts": plan.counts(), "pictures": pictures, "clips": clips}
-
-
-def _clip_entry(window: Window, split: str, options: AvsbenchOptions) -> dict[str, Any]:
-    row = window.row(options.format, split)
-    category = {"category": folder_of(row.category)} if row.category else {}
-    of_clip = {"clip_id": window.item.clip.clip_id, "from_second": window.start, **category}
-    return {"name": window.name, "split": split, **of_clip, **clip_origin(window.item)}
+S4 = ExportSpec(
+    name="avsbench-s4",
+    summary="AVSBench S4: five seconds of one category, 224 x 224, first frame labelled in training.",
+    format=AvsbenchFormat(dataset="avsbench-s4"),
+    layout=1,
+    columns=_COLUMNS,
+    only_fps=1,
+    unfit="without 5 seconds in which one category sounds, from the first on",
+)
+MS3 = ExportSpec(
+    name="avsbench-ms3",
+    summary="AVSBench MS3: five seconds in which something sounds, 224 x 224, every frame labelled.",
+    format=AvsbenchFormat(dataset="avsbench-ms3"),
+    layout=1,
+    columns=_COLUMNS,
+    only_fps=1,
+    unfit="without 5 seconds in which something sounds",
+)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,76 +14,29 @@ from avis_data.format_numbers import EXPORT
 from avis_data.io import sha256_text
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs
+from avis_data.pipelines.exports.plan import ExportPlan
+from avis_data.pipelines.exports.spec import Statement
 from avis_data.quality.published import FILE_LIST
 from avis_data.splits import Assignment, balance_report
 
-__all__ = ["certificate", "clip_origin", "common_parts", "count_splits", "embedding_origins", "file_list"]
-
-_ORDER = (
-    *("certificate", "tool", "format", "masks", "key", "recipe", "fps", "counts", "files", "split", "frame_at"),
-    *("sound", "embeddings", "truth", "rights", "clips"),
-)
-_WAV = "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound that the embeddings were made from"
+__all__ = ["clip_origin", "common_part", "embedding_origins", "file_list", "sources_of_sound"]
 
 
-def certificate(
-    inputs: ExportInputs,
-    assignment: Assignment,
-    splits: Mapping[str, Sequence[ExportClip]],
-    *,
-    key: str,
-    selection: str,
-    mask_form: str,
-    files: Mapping[str, str],
-    size_bytes: int,
-    embeddings: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """The content of `certificate.json`: JSON values without times, host names or absolute paths.
+def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) -> Statement:
+    """What the certificate of an export in any format says: values without times, host names or absolute paths.
 
     Args:
-        inputs: what was exported.
-        assignment: its division.
-        splits: the clips of each split.
-        key: hash of all that the export depends on.
-        selection: which clips were asked for.
-        mask_form: how masks are written, `polygons` or `rle`.
+        plan: what was exported.
         files: relative path -> sha256 of every file but the list of files and the certificate itself.
         size_bytes: of these files together.
-        embeddings: of `embedding_origins`; None where features were left out.
     """
-    said = common_parts(
-        inputs, assignment, key=key, selection=selection, dataset_format="ytvis", files=files, size_bytes=size_bytes
-    )
-    said |= {
-        "masks": mask_form,
-        "counts": count_splits(splits),
-        "sound": {"source": said["sound"]["source"], "wav": _WAV},
-        "embeddings": embeddings,
-        "clips": [
-            {"clip_id": item.clip.clip_id, "split": assignment.split_of[item.clip.clip_id], **clip_origin(item)}
-            for item in inputs.clips
-        ],
-    }
-    return {name: said[name] for name in _ORDER if name in said}
-
-
-def common_parts(
-    inputs: ExportInputs,
-    assignment: Assignment,
-    *,
-    key: str,
-    selection: str,
-    dataset_format: str,
-    files: Mapping[str, str],
-    size_bytes: int,
-) -> dict[str, Any]:
-    """What the certificate of an export in any format says; arguments as of `certificate`."""
+    inputs = plan.inputs
     fps = inputs.recipe.extract.fps
     return {
         "certificate": EXPORT.number,
         "tool": {"name": "avis-data", "version": __version__},
-        "format": dataset_format,
-        "key": key,
+        "format": plan.spec.name,
+        "key": plan.key,
         "recipe": _recipe(inputs),
         **_rate(fps),
         "files": {
@@ -93,26 +45,20 @@ def common_parts(
             "size_bytes": size_bytes,
             "sha256": sha256_text(file_list(files)),
         },
-        "split": _split_proof(assignment),
+        "split": _split_proof(plan.assignment),
         "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
-        "sound": {"source": _tally(item.clip.sound for item in inputs.clips)},
-        "truth": _truth(inputs, selection),
+        "sound": {"source": sources_of_sound(inputs)},
+        "truth": _truth(inputs, plan.selection),
         "rights": _rights(inputs),
     }
 
 
-def count_splits(splits: Mapping[str, Sequence[ExportClip]]) -> dict[str, dict[str, float]]:
-    """Per split and in total: clips, sources (groups), seconds, tracks, masks, silent / single / multi seconds.
-
-    At other rates than one still per second there are `frames` too, and the last three are so many of these as make
-    that time.
-    """
-    table = {name: _count(items) for name, items in splits.items()}
-    table["total"] = _count([item for items in splits.values() for item in items])
-    return table
+def sources_of_sound(inputs: ExportInputs) -> dict[str, int]:
+    """How many clips have sound, and what is wrong with that of the others."""
+    return _tally(item.clip.sound for item in inputs.clips)
 
 
-def clip_origin(item: ExportClip) -> dict[str, Any]:
+def clip_origin(item: ExportClip) -> Statement:
     """Where one clip comes from; the address only where others can reach it, a path would say nothing to them."""
     public = item.video.url.startswith(("http://", "https://"))
     return {
@@ -132,7 +78,7 @@ def file_list(files: Mapping[str, str]) -> str:
     return "".join(f"{files[path]}  {path}\n" for path in sorted(files))
 
 
-def embedding_origins(workspace: Workspace, clip_ids: Sequence[str]) -> dict[str, Any]:
+def embedding_origins(workspace: Workspace, clip_ids: Sequence[str]) -> Statement:
     """Which weights and which front end made the embeddings of these clips: each value with its number of rows."""
     wanted = set(clip_ids)
     columns = ("weights_sha256", "front_end", "window_s")
@@ -158,30 +104,11 @@ def _text(value: str | float) -> str:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _count(items: Sequence[ExportClip]) -> dict[str, float]:
-    profiles = [item.profile() for item in items]
-    silent, single, multi = (sum(column) for column in zip(*profiles, strict=True)) if profiles else (0, 0, 0)
-    rates = {item.clip.fps for item in items} - {1}
-    if rates:
-        fps = max(rates)
-        silent, single, multi = (round(number / fps, 3) for number in (silent, single, multi))
-    return {
-        "clips": len(items),
-        "sources": len({item.group for item in items}),
-        "seconds": sum(item.clip.num_seconds for item in items),
-        "tracks": sum(len(item.tracks) for item in items),
-        "masks": sum(mask is not None for item in items for track in item.tracks for mask in track.masks),
-        "silent_seconds": silent,
-        "single_seconds": single,
-        "multi_seconds": multi,
-    } | ({"frames": sum(item.clip.num_frames for item in items)} if rates else {})
-
-
 def _recipe(inputs: ExportInputs) -> dict[str, str]:
     return {"name": inputs.recipe.name, "sha256": sha256_text(inputs.recipe_text), "text": inputs.recipe_text}
 
 
-def _split_proof(assignment: Assignment) -> dict[str, Any]:
+def _split_proof(assignment: Assignment) -> Statement:
     return {
         "request": assignment.request,
         "seed": assignment.seed,
@@ -192,7 +119,7 @@ def _split_proof(assignment: Assignment) -> dict[str, Any]:
     }
 
 
-def _truth(inputs: ExportInputs, selection: str) -> dict[str, Any]:
+def _truth(inputs: ExportInputs, selection: str) -> Statement:
     tracks = [track.track for item in inputs.clips for track in item.tracks]
     of_seen = {} if inputs.truth == "sounding" else {"masks_of": "visible", "masks_sounding": _masks_by_flag(inputs)}
     return of_seen | {
@@ -226,7 +153,7 @@ def _made_by(item: ExportClip) -> str:
     return "import" if item.has_truth else "none"
 
 
-def _rights(inputs: ExportInputs) -> dict[str, Any]:
+def _rights(inputs: ExportInputs) -> Statement:
     by_license: dict[str, list[ExportClip]] = {}
     for item in inputs.clips:
         by_license.setdefault(item.license or "", []).append(item)
@@ -240,5 +167,5 @@ def _rights(inputs: ExportInputs) -> dict[str, Any]:
     }
 
 
-def _tally(values: Any) -> dict[str, int]:
+def _tally(values: Iterable[object]) -> dict[str, int]:
     return dict(sorted(Counter(map(str, values)).items()))

@@ -53,9 +53,9 @@ def divide(
         entries = [entry for entry in read_split_file(wanted.split_file) if entry.id not in left_out]
         return assign_from_entries(units, _for_units(entries, clips), origin=wanted.split_file.name)
     listed = [
-        SplitEntry(where=f"clip {unit.clip_id}", id=unit.clip_id, field="clip_id", split=clips[unit.clip_id].split)
+        SplitEntry(where=f"clip {unit.clip_id}", id=unit.clip_id, field="clip_id", split=split)
         for unit in units
-        if clips[unit.clip_id].split is not None
+        if (split := clips[unit.clip_id].split) is not None
     ]
     if wanted.split is None and len(listed) == len(units):
         return assign_from_entries(units, listed, origin="as given by the list or the imported sets")

@@ -16,14 +16,14 @@ from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.checks import check_features, check_media, check_truth
+from avis_data.pipelines.exports.input_checks import check_features, check_media, check_truth
 from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, LabelledTruth, labelled_truth
 from avis_data.pipelines.imports.truth import ROUND, ImportedClip, imported_clips
 from avis_data.recipe import Recipe, Truth, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
 
-__all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Selection", "gather"]
+__all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Piece", "Selection", "gather"]
 
 Selection = Literal["accepted", "all"]
 
@@ -62,21 +62,65 @@ class ExportClip:
         """What the list says of the clip, else what the source says of itself."""
         return self.clip.license or self.video.license
 
+    def whole(self) -> Piece:
+        """The clip as one piece."""
+        return Piece(item=self, name=self.clip.clip_id, start=0, stop=self.clip.num_frames)
+
+    def part(self, start: int, stop: int) -> Piece:
+        """Stills [start, stop), named by the clip and the first of them."""
+        return Piece(item=self, name=f"{self.clip.clip_id}_{start}", start=start, stop=stop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A clip, or some stills of it that follow each other: what an export divides into splits and counts."""
+
+    item: ExportClip
+    name: str
+    """Unique in an export."""
+    start: int
+    stop: int
+    """Stills [start, stop) of the clip."""
+
+    @property
+    def frames(self) -> range:
+        """Numbers of its stills in the clip."""
+        return range(self.start, self.stop)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is; whole seconds at one still a second."""
+        clip = self.item.clip
+        if len(self.frames) == clip.num_frames:
+            return clip.num_seconds
+        return len(self.frames) if clip.fps == 1 else round(len(self.frames) / clip.fps, 3)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Of its masks, sorted; where nobody has said what sounds in the clip, those that the list says."""
+        if not self.item.has_truth:
+            return tuple(sorted(set(self.item.clip.categories)))
+        return tuple(sorted({track.track.category for track in self.tracks}))
+
+    @property
+    def tracks(self) -> tuple[ExportTrack, ...]:
+        """Those with a mask in it."""
+        return tuple(track for track in self.item.tracks if any(track.masks[t] is not None for t in self.frames))
+
     def profile(self) -> tuple[int, int, int]:
         """Stills in which none, one, several tracks sound; zeros for a clip of which that is not known."""
-        if not self.has_truth:
+        if not self.item.has_truth:
             return 0, 0, 0
-        sounding = [sum(track.sounding[t] is True for track in self.tracks) for t in range(self.clip.num_frames)]
+        sounding = [sum(track.sounding[t] is True for track in self.item.tracks) for t in self.frames]
         return sounding.count(0), sounding.count(1), sum(number > 1 for number in sounding)
 
     def for_split(self) -> SplitClip:
         """What the division into splits looks at: the truth, or where there is none what the list says is in it."""
-        categories = {track.track.category for track in self.tracks} if self.has_truth else set(self.clip.categories)
         return SplitClip(
-            clip_id=self.clip.clip_id,
-            video_id=self.clip.video_id,
-            group=self.group,
-            categories=tuple(sorted(categories)),
+            clip_id=self.name,
+            video_id=self.item.clip.video_id,
+            group=self.item.group,
+            categories=self.categories,
             num_tracks=len(self.tracks),
             seconds=self.profile(),
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from avis_data import __version__
 from avis_data.errors import DataError
+from avis_data.formats.aviseg_folders import SOUNDS, frame_name, truth_path
 from avis_data.formats.ytvis import (
     MaskForm,
     YtvisDataset,
@@ -24,21 +25,42 @@ from avis_data.formats.ytvis import (
 )
 from avis_data.io import write_lines
 from avis_data.masks.rle import Rle, decode
-from avis_data.pipelines.exports.clips import frame_name
-from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs
-from avis_data.pipelines.stages.adopt import SOUNDS
+from avis_data.pipelines.engine.progress import Progress
+from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs, Piece
+from avis_data.pipelines.exports.spec import Hashes
+from avis_data.pipelines.exports.writing import ExportJob
 
-__all__ = ["build_dataset", "check_dataset", "write_dataset"]
+__all__ = ["build_dataset", "check_dataset", "check_datasets", "write_dataset", "write_datasets"]
 
 _OPEN = ', "annotations": ['
 _CLOSE = "]}"
 
 
-def build_dataset(inputs: ExportInputs, split: str, items: Sequence[ExportClip]) -> YtvisDataset:
+def write_datasets(job: ExportJob, *, form: MaskForm) -> Hashes:
+    """Write the file of every split."""
+    with Progress("export: truth", total=len(job.plan.inputs.clips)) as progress:
+        for split, clips in job.plan.splits.items():
+            dataset = build_dataset(job.plan.inputs, split, clips)
+            write_dataset(truth_path(job.folder, split), dataset, form=form, step=progress.step)
+    return job.hashes(*(truth_path(job.folder, split).name for split in job.plan.splits))
+
+
+def check_datasets(job: ExportJob) -> None:
+    """Read the file of every split back.
+
+    Raises:
+        DataError: as `check_dataset`.
+    """
+    for split, clips in job.plan.splits.items():
+        check_dataset(truth_path(job.folder, split), build_dataset(job.plan.inputs, split, clips))
+
+
+def build_dataset(inputs: ExportInputs, split: str, clips: Sequence[Piece]) -> YtvisDataset:
     """What the file of a split is to hold.
 
     Video ids are 1, 2, ... in the order of clip ids; annotation ids 1, 2, ... in the order of video and track.
     """
+    items = [clip.item for clip in clips]
     numbered = list(enumerate(items, start=1))
     sounding = [(video_id, track) for video_id, item in numbered for track in item.tracks]
     names = sorted({item.license for item in items if item.license})

@@ -43,7 +43,9 @@ def commands(group: click.Command = cli, name: str = "") -> Iterator[tuple[str, 
 
 
 def options(command: click.Command) -> Iterator[click.Option]:
-    return (parameter for parameter in command.params if isinstance(parameter, click.Option))
+    """Its own, and those that depend on what is registered; `--help` is click's."""
+    found = command.get_params(click.Context(command))
+    return (option for option in found if isinstance(option, click.Option) and "--help" not in option.opts)
 
 
 COMMANDS = dict(commands())

@@ -12,7 +12,9 @@ from avis_data.formats.ytvis import read_ytvis
 from avis_data.ledger import Ledger
 from avis_data.masks.rle import decode
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis
+from avis_data.pipelines.exports.plan import ExportOptions
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.pipelines.imports.truth import import_ytvis
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace, mask_of
 
@@ -25,8 +27,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     clips = [FakeClip(clip_id=f"c{k}", video_id=f"v{k}", num_seconds=4, tracks=tracks) for k in range(2)]
     workspace = make_workspace(tmp_path_factory.mktemp("seen"), clips)
-    export_ytvis(workspace, ExportOptions(name="seen", split="1/1", truth="visible"))
-    export_ytvis(workspace, ExportOptions(name="heard", split="1/1"))
+    export(workspace, YTVIS, ExportOptions(name="seen", split="1/1", objects="visible"))
+    export(workspace, YTVIS, ExportOptions(name="heard", split="1/1"))
     return workspace
 
 
@@ -66,7 +68,7 @@ def test_the_exported_flags_come_back(workspace: Workspace, tmp_path: Path) -> N
     with Ledger(again.ledger) as ledger:
         for split in ("train", "val"):
             import_ytvis(again, workspace.exports / "seen" / f"{split}.json", ledger=ledger)
-    export_ytvis(again, ExportOptions(name="seen", split="1/1", truth="visible"))
+    export(again, YTVIS, ExportOptions(name="seen", split="1/1", objects="visible"))
     for split in ("train", "val"):
         one, other = (json.loads((w.exports / "seen" / f"{split}.json").read_text()) for w in (again, workspace))
         assert one["annotations"] == other["annotations"]

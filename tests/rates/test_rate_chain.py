@@ -17,7 +17,9 @@ from avis_data.formats.ytvis import YtvisDataset, read_ytvis
 from avis_data.io import read_json, write_json
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import area, decode
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.quality import validate
 from avis_data.quality.stats import dataset_stats
 from avis_data.records import Clip
@@ -133,7 +135,7 @@ def test_the_certificate_says_rate_and_masks(rated: Rated) -> None:
 
 
 def test_of_the_same_labels_what_sounds_alone(rated: Rated) -> None:
-    export_ytvis(rated.workspace, ExportOptions(name="sounding", split="2/1/1", truth="sounding"))
+    export(rated.workspace, YTVIS, ExportOptions(name="sounding", split="2/1/1", objects="sounding"))
     seen = masks_by_place(list(splits(rated.export).values()))
     heard = masks_by_place(list(splits(rated.workspace.exports / "sounding").values()))
     assert all(flags is None for flags in heard.values()), "every mask sounds, so nothing is said of it"
@@ -155,11 +157,11 @@ def test_masks_of_which_nobody_said_whether_they_sound(rated: Rated, tmp_path: P
         del annotation["sounding"]
     write_json(tmp_path / "truth.json", content)
     assert run("-C", workspace.root, "import", "--format", "ytvis", tmp_path / "truth.json") == 0
-    plan = plan_export(workspace, ExportOptions(split="2/1/1"))
+    plan = plan_export(workspace, YTVIS, ExportOptions(split="2/1/1"))
     flags = {flag for item in plan.inputs.clips for track in item.tracks for flag in track.sounding}
     assert flags == {None}
     with pytest.raises(ProblemsError, match="nobody said whether they sound; avis-data export --objects visible"):
-        plan_export(workspace, ExportOptions(split="2/1/1", truth="sounding"))
+        plan_export(workspace, YTVIS, ExportOptions(split="2/1/1", objects="sounding"))
 
 
 def test_an_export_comes_back_as_it_was(rated: Rated, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_another_rate_in_the_recipe_makes_the_stills_stale(rated: Rated, tmp_pat
     workspace = type(rated.workspace)(tmp_path / "ws")
     workspace.recipe.write_text(workspace.recipe.read_text().replace("fps: 6", "fps: 3"))
     with pytest.raises(ProblemsError, match="avis-data extract"):
-        plan_export(workspace, ExportOptions(split="2/1/1"))
+        plan_export(workspace, YTVIS, ExportOptions(split="2/1/1"))
     assert run("-C", workspace.root, "extract", "--workers", 1) == 0
     assert {clip.num_frames for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)} == {9}
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from avis_data.cli.main import main
+from avis_data.formats.aviseg_folders import features_path, frame_name, frames_dir, sound_path
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
 from avis_data.pipelines.engine.stage import Workbench
-from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions
 from avis_data.records import Span

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from avis_data.errors import DataError, ItemError, Reason, ToolError
+from avis_data.formats.aviseg_folders import features_path, frame_name, frames_dir, sound_path
 from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, frame_times, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
 from avis_data.pipelines.engine.stage import Workbench
-from avis_data.pipelines.exports.clips import features_path, frame_name, frames_dir, sound_path
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
 from avis_data.pipelines.stages.extract import ExtractFacts, ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions, front_end_of

@@ -24,7 +24,9 @@ from avis_data.masks.rle import Rle, decode
 from avis_data.masks.table import read_masks, replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
-from avis_data.pipelines.exports.ytvis import ExportOptions, plan_export
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+from avis_data.pipelines.exports.spec import ExportSpec
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.records import MaskRow, Track
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
@@ -72,8 +74,8 @@ def tables(workspace: Workspace) -> list[str]:
     return [sha256_tree(workspace.masks), sha256_tree(workspace.manifest), sha256_tree(workspace.annotations)]
 
 
-def truth_of(workspace: Workspace, **options: object) -> dict[str, list[str]]:
-    plan = plan_export(workspace, ExportOptions(split="50/50", **options))  # type: ignore[arg-type]
+def truth_of(workspace: Workspace, *, spec: ExportSpec = YTVIS, **options: object) -> dict[str, list[str]]:
+    plan = plan_export(workspace, spec, ExportOptions(split="50/50", **options))  # type: ignore[arg-type]
     return {
         item.clip.clip_id: [track.track.track_id for track in item.tracks]
         for item in plan.inputs.clips
@@ -104,7 +106,7 @@ def test_only_what_was_accepted_is_exported_unless_drafts_are_asked_for(workspac
     assert truth_of(workspace) == {"acc": ["cat_1", "dog_1"], "file": ["000001"], "quiet": []}
     expected = {"acc": ["cat_1", "dog_1"], "back": ["dog_1"], "file": ["000001"], "new": ["dog_1"], "quiet": []}
     assert truth_of(workspace, include="draft") == expected
-    plan = plan_export(workspace, ExportOptions(split="50/50", clips="all"))
+    plan = plan_export(workspace, YTVIS, ExportOptions(split="50/50", select="all"))
     everything = [item.clip.clip_id for item in plan.inputs.clips]
     assert everything == ["acc", "back", "file", "never", "new", "open", "quiet"], "what was dropped is not among them"
     assert plan.inputs.dropped == ("gone",) and plan.as_dict()["clips_dropped"] == 1
@@ -193,11 +195,12 @@ def test_labels_for_other_stills_are_not_published_until_somebody_looked(
     extracted_again(workspace, "quiet")
     refresh(workspace)
     with pytest.raises(ProblemsError, match=r"clip quiet: truth: it was made for other stills; .*review confirm quiet"):
-        plan_export(workspace, ExportOptions(split="50/50", features=False))
+        plan_export(workspace, YTVIS.with_options(features=False), ExportOptions(split="50/50"))
     monkeypatch.chdir(workspace.root)
     assert main(["review", "confirm", "quiet"]) == 0
     assert "1 of 1 clip(s) confirmed" in capsys.readouterr().out
-    assert truth_of(workspace, features=False)["quiet"] == [] and changed_clips(WorkspaceLabels(workspace)) == []
+    assert truth_of(workspace, spec=YTVIS.with_options(features=False))["quiet"] == []
+    assert changed_clips(WorkspaceLabels(workspace)) == []
     assert main(["review", "confirm", "never"]) == 3
 
 
@@ -258,7 +261,7 @@ def test_a_damaged_current_file_says_how_to_mend_it(workspace: Workspace) -> Non
     good = path.read_bytes()
     path.write_text('{"clips": {"acc": {"state": "fine"}}}')
     with pytest.raises(DataError, match=r"current\.json"):
-        plan_export(workspace, OPTIONS)
+        plan_export(workspace, YTVIS, OPTIONS)
     path.unlink()
     refresh(workspace)
     assert path.read_bytes() == good

@@ -16,8 +16,10 @@ from avis_data.errors import ConfigError, DataError, ItemError, ProblemsError
 from avis_data.features.logmel import log_mel
 from avis_data.metrics.avs_files import load_avs_clip, pair_clips
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.avsbench import AvsbenchOptions, export_avsbench, plan_avsbench
-from avis_data.pipelines.exports.avsbench_files import WindowFiles, check_windows, write_windows
+from avis_data.pipelines.exports.avsbench import MS3, S4
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.writing import ExportJob, check_clip
 from avis_data.training.data.avsbench_layout import open_layout
 from support.fake_workspace import WIDTH_HEIGHT, FakeClip, FakeTrack, make_workspace, mask_of
 from support.shell import avis_data
@@ -40,8 +42,8 @@ def clips() -> list[FakeClip]:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = make_workspace(tmp_path_factory.mktemp("avsbench"), clips())
-    export_avsbench(workspace, AvsbenchOptions(format="avsbench-s4", name="s4"))
-    export_avsbench(workspace, AvsbenchOptions(format="avsbench-ms3", name="ms3", sound="logmel"))
+    export(workspace, S4, ExportOptions(name="s4"))
+    export(workspace, MS3.with_options(sound="logmel"), ExportOptions(name="ms3"))
     return workspace
 
 
@@ -176,15 +178,15 @@ def test_the_certificate_and_the_list_of_files(workspace: Workspace) -> None:
 
 
 def test_the_same_again_is_there_already_and_gives_the_same_bytes(workspace: Workspace, tmp_path: Path) -> None:
-    options = AvsbenchOptions(format="avsbench-s4", name="s4", workers=1)
-    assert export_avsbench(workspace, options).already_done
+    options = ExportOptions(name="s4", workers=1)
+    assert export(workspace, S4, options).already_done
     other = make_workspace(tmp_path / "other", clips())
-    export_avsbench(other, options)
+    export(other, S4, options)
     for name in files(workspace.exports / "s4"):
         assert (other.exports / "s4" / name).read_bytes() == (workspace.exports / "s4" / name).read_bytes(), name
     with pytest.raises(ConfigError, match="made from other data or options"):
-        export_avsbench(workspace, AvsbenchOptions(format="avsbench-s4", name="s4", sound="logmel"))
-    assert not export_avsbench(workspace, AvsbenchOptions(format="avsbench-s4", name="s4", force=True)).already_done
+        export(workspace, S4.with_options(sound="logmel"), ExportOptions(name="s4"))
+    assert not export(workspace, S4, ExportOptions(name="s4", force=True)).already_done
 
 
 @pytest.mark.parametrize("damaged", ["frames/00002.jpg", "audio.wav"])
@@ -193,23 +195,23 @@ def test_damaged_inputs_keep_it_back(tmp_path: Path, damaged: str) -> None:
     path = workspace.clip_dir("c1") / damaged
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(ProblemsError, match=r"clip c1: torn_input: .*avis-data extract --verify"):
-        export_avsbench(workspace, AvsbenchOptions(format="avsbench-ms3", name="x"))
+        export(workspace, MS3, ExportOptions(name="x"))
     assert not list(workspace.exports.glob("*"))
 
 
 def test_what_was_changed_while_writing_is_found(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, clips())
-    plan = plan_avsbench(workspace, AvsbenchOptions(format="avsbench-ms3", name="x"))
-    windows = plan.splits["val"]
-    how = WindowFiles(dataset="avsbench-ms3", sound="wav", folder=tmp_path / "out", split_of=lambda window: "val")
-    written = write_windows(workspace, windows, how)
-    assert check_windows(workspace, windows, how, written) == written
+    plan = plan_export(workspace, MS3, ExportOptions(name="x"))
+    pieces = plan.splits["val"]
+    job = ExportJob(workspace=workspace, folder=tmp_path / "out", plan=plan)
+    written = MS3.format.write_clip(job, pieces)
+    check_clip(job, pieces, written)
     for name in sorted(written):
         path = tmp_path / "out" / name
         before = path.read_bytes()
         path.write_bytes(before[:-20] + bytes(20))
         with pytest.raises(ItemError, match=r"is not the|changed since"):
-            check_windows(workspace, windows, how, written)
+            check_clip(job, pieces, written)
         path.write_bytes(before)
 
 
@@ -220,9 +222,14 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert not workspace.exports.exists()
     ran = avis_data("-C", workspace.root, "export", "--format", "avsbench-s4")
     assert ran.code == 0 and "exports/avsbench-s4: written, 52 files" in ran.out
-    for option in (("--select", "all"), ("--objects", "visible"), ("--masks", "rle"), ("--without-features",)):
+    for option, said in (
+        (("--select", "all"), "--select all"),
+        (("--objects", "visible"), "--objects visible"),
+        (("--masks", "rle"), "--masks"),
+        (("--without-features",), "--without-features"),
+    ):
         ran = avis_data("-C", workspace.root, "export", "--format", "avsbench-ms3", *option)
-        assert ran.code == 2 and f"{option[0]} goes with --format ytvis" in ran.err
+        assert ran.code == 2 and f"{said} goes with --format ytvis" in ran.err
     ran = avis_data("-C", workspace.root, "export", "--sound", "wav")
     assert ran.code == 2 and "--sound goes with --format avsbench" in ran.err
 
@@ -230,5 +237,5 @@ def test_the_command_line(tmp_path: Path) -> None:
 def test_a_dataset_in_which_nothing_fits(tmp_path: Path) -> None:
     quiet = [FakeClip(clip_id="q", video_id="v", num_seconds=9, imported_silent=True)]
     with pytest.raises(DataError, match="none of 1 clip"):
-        export_avsbench(make_workspace(tmp_path, quiet), AvsbenchOptions(format="avsbench-ms3", name="x"))
+        export(make_workspace(tmp_path, quiet), MS3, ExportOptions(name="x"))
     assert not (tmp_path / "exports").exists()

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from avis_data.errors import ConfigError, DataError, ProblemsError
-from avis_data.pipelines.exports.avsbench import AvsbenchOptions, AvsbenchPlan, plan_avsbench
+from avis_data.pipelines.exports import FORMATS
+from avis_data.pipelines.exports.plan import ExportOptions, ExportPlan, plan_export
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 
 
-def plan(root: Path, clips: list[FakeClip], dataset: str, **options: object) -> AvsbenchPlan:
-    return plan_avsbench(
-        make_workspace(root, clips), AvsbenchOptions(format=dataset, name="x", **{"split": "100/0/0", **options})
-    )
+def plan(root: Path, clips: list[FakeClip], dataset: str, **options: object) -> ExportPlan:
+    options = {"split": "100/0/0", **options}
+    return plan_export(make_workspace(root, clips), FORMATS[dataset], ExportOptions(name="x", **options))
 
 
-def names(found: AvsbenchPlan) -> dict[str, list[str]]:
-    return {split: [window.name for window in windows] for split, windows in found.splits.items()}
+def names(found: ExportPlan) -> dict[str, list[str]]:
+    return {split: [piece.name for piece in pieces] for split, pieces in found.splits.items()}
 
 
 def one_clip(*tracks: tuple[str, tuple[int, ...]], seconds: int = 14) -> list[FakeClip]:
@@ -54,7 +54,7 @@ def test_silent_seconds_are_counted_and_short_clips_left_out(tmp_path: Path) -> 
     clips = [*one_clip(("dog", (1, 2)), ("cat", (2, 3))), FakeClip(clip_id="b", video_id="w", num_seconds=4)]
     clips[1] = FakeClip(clip_id="b", video_id="w", num_seconds=4, tracks=(FakeTrack(track_id="t"),))
     found = plan(tmp_path, clips, "avsbench-ms3")
-    assert found.without_window == ("b",)
+    assert found.unfit == ("b",)
     total = found.as_dict()["counts"]["total"]
     assert total == {
         "clips": 1,

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avis_data.errors import AvisError, ConfigError
+from avis_data.errors import AvisError, ConfigError, ItemError
 from avis_data.features.store import bucket, part_name, write_part
 from avis_data.io import read_json, remove
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.table import read_masks, write_masks
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.read_back import check_clips
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.writing import ExportJob
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.pipelines.imports.labelled_truth import LabelledTruth, write_labelled_truth
 from avis_data.records import Clip, Track
 from support.fake_workspace import FakeClip, FakeTrack, embeddings_of, make_workspace
@@ -146,7 +148,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, damage: Callable[[Workspace], No
     damage(workspace)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(AvisError) as caught:
-        plan_export(workspace, ExportOptions(split="75/25"))
+        plan_export(workspace, YTVIS, ExportOptions(split="75/25"))
     assert sorted(tmp_path.rglob("*")) == before
     for word in words:
         assert word in str(caught.value)
@@ -155,7 +157,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, damage: Callable[[Workspace], No
 def test_embeddings_may_be_left_out(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips())
     no_embeddings(workspace)
-    export_ytvis(workspace, ExportOptions(split="4/2", features=False))
+    export(workspace, YTVIS.with_options(features=False), ExportOptions(split="4/2"))
     root = workspace.exports / "ytvis"
     assert not list(root.rglob("FEATAudios")) and read_json(root / "certificate.json")["embeddings"] is None
 
@@ -164,7 +166,7 @@ def test_embeddings_may_be_left_out(tmp_path: Path) -> None:
 def test_a_name_never_leaves_the_folder_of_exports(tmp_path: Path, name: str) -> None:
     workspace = make_workspace(tmp_path / "ws", clips())
     with pytest.raises(AvisError, match="is no id"):
-        export_ytvis(workspace, ExportOptions(split="4/2", name=name))
+        export(workspace, YTVIS, ExportOptions(split="4/2", name=name))
 
 
 def test_only_accepted_rounds_are_published_and_review_replaces_import(tmp_path: Path) -> None:
@@ -185,11 +187,11 @@ def test_only_accepted_rounds_are_published_and_review_replaces_import(tmp_path:
             FakeClip(clip_id="e", video_id="e"),
         ],
     )
-    accepted = plan_export(workspace, ExportOptions(split="50/50"))
+    accepted = plan_export(workspace, YTVIS, ExportOptions(split="50/50"))
     found = {item.clip.clip_id: [track.track.category for track in item.tracks] for item in accepted.inputs.clips}
     assert found == {"a": ["cat"], "c": ["car"], "d": []}
     assert accepted.inputs.without_truth == ("b", "e")
-    everything = plan_export(workspace, ExportOptions(split="50/50", clips="all"))
+    everything = plan_export(workspace, YTVIS, ExportOptions(split="50/50", select="all"))
     assert [item.clip.clip_id for item in everything.inputs.clips] == ["a", "b", "c", "d", "e"]
     assert [item.has_truth for item in everything.inputs.clips] == [True, False, True, True, False]
     assert not everything.inputs.clips[1].tracks
@@ -201,17 +203,17 @@ def test_the_list_may_say_the_split_for_all_clips_or_for_none(tmp_path: Path) ->
         for index, split in enumerate(["val", "train", "test", "train"])
     ]
     workspace = make_workspace(tmp_path / "all", listed)
-    plan = plan_export(workspace, ExportOptions())
+    plan = plan_export(workspace, YTVIS, ExportOptions())
     assert dict(plan.assignment.split_of) == {"c0": "val", "c1": "train", "c2": "test", "c3": "train"}
-    asked = plan_export(workspace, ExportOptions(split="3/1"))
+    asked = plan_export(workspace, YTVIS, ExportOptions(split="3/1"))
     assert asked.assignment.counts() == {"train": 3, "val": 1}
     some = make_workspace(tmp_path / "some", [*listed, FakeClip(clip_id="x", video_id="x", tracks=listed[0].tracks)])
     with pytest.raises(ConfigError, match="names 4 of 5 clips"):
-        plan_export(some, ExportOptions())
+        plan_export(some, YTVIS, ExportOptions())
 
 
 def test_the_recipe_gives_the_split_where_nothing_else_does(tmp_path: Path) -> None:
-    plan = plan_export(make_workspace(tmp_path / "ws", clips()), ExportOptions())
+    plan = plan_export(make_workspace(tmp_path / "ws", clips()), YTVIS, ExportOptions())
     assert plan.assignment.request == "67/11/22" and sum(plan.assignment.counts().values()) == 6
 
 
@@ -219,22 +221,22 @@ def test_a_split_file_decides_and_excludes_split(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips())
     path = tmp_path / "division.csv"
     path.write_text("video_id,split\n" + "".join(f"v{n},{'val' if n == 2 else 'train'}\n" for n in range(6)))
-    plan = plan_export(workspace, ExportOptions(split_file=path))
+    plan = plan_export(workspace, YTVIS, ExportOptions(split_file=path))
     assert plan.assignment.clip_ids("val") == ["clip2"] and plan.assignment.seed is None
     with pytest.raises(ConfigError, match="exclude each other"):
-        plan_export(workspace, ExportOptions(split_file=path, split="4/2"))
+        plan_export(workspace, YTVIS, ExportOptions(split_file=path, split="4/2"))
 
 
 def test_a_reader_that_gives_something_else_keeps_the_export_back(tmp_path: Path) -> None:
     """The features change between the plan and the writing: what is read back is not what was meant."""
     workspace = make_workspace(tmp_path / "ws", clips())
-    plan = plan_export(workspace, ExportOptions(split="4/2"))
-    export_ytvis(workspace, ExportOptions(split="4/2"))
+    plan = plan_export(workspace, YTVIS, ExportOptions(split="4/2"))
+    export(workspace, YTVIS, ExportOptions(split="4/2"))
     root = workspace.exports / "ytvis"
     path = next(root.glob("*/FEATAudios/clip0.npy"))
     values = np.load(path)
     values[1, 5] += 1
     np.save(path, values)
-    written = {clip_id: {} for clip_id in plan.assignment.split_of}
-    with pytest.raises(AvisError, match="clip0: torn_input: the features differ"):
-        check_clips(workspace, root, plan.splits, written, workers=1, step=lambda: None)
+    job = ExportJob(workspace=workspace, folder=root, plan=plan)
+    with pytest.raises(ItemError, match="the features differ"):
+        YTVIS.format.check_clip(job, plan.pieces_of["clip0"])

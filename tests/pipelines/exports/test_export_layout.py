@@ -14,7 +14,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis
+from avis_data.pipelines.exports.plan import ExportOptions
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from support.fake_workspace import WIDTH_HEIGHT, FakeClip, FakeTrack, embeddings_of, make_workspace, mask_of
 
 CATEGORIES = ("dog", "violin", "person", "cat")
@@ -52,7 +54,7 @@ def some_clips() -> list[FakeClip]:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = make_workspace(tmp_path_factory.mktemp("layout"), some_clips())
-    export_ytvis(workspace, ExportOptions(split="16/3/5", seed=4))
+    export(workspace, YTVIS, ExportOptions(split="16/3/5", seed=4))
     return workspace
 
 
@@ -205,10 +207,10 @@ def test_stills_are_links_where_the_file_system_has_them(workspace: Workspace) -
 
 
 def test_seed_and_not_workers_decide_the_bytes(workspace: Workspace, tmp_path: Path) -> None:
-    export_ytvis(workspace, ExportOptions(split="16/3/5", seed=4, name="again", workers=1))
+    export(workspace, YTVIS, ExportOptions(split="16/3/5", seed=4, name="again", workers=1))
     other = make_workspace(tmp_path / "elsewhere", list(reversed(some_clips())))
-    export_ytvis(other, ExportOptions(split="16/3/5", seed=4, name="third", workers=7))
-    export_ytvis(workspace, ExportOptions(split="16/3/5", seed=5, name="other"))
+    export(other, YTVIS, ExportOptions(split="16/3/5", seed=4, name="third", workers=7))
+    export(workspace, YTVIS, ExportOptions(split="16/3/5", seed=5, name="other"))
     first = tree(workspace.exports / "ytvis")
     assert tree(workspace.exports / "again") == first == tree(other.exports / "third")
     assert tree(workspace.exports / "other").keys() != first.keys()

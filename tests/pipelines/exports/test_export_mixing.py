@@ -17,7 +17,8 @@ from avis_data.io import read_json, sha256_tree, write_json
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.ytvis import ExportOptions, plan_export
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import AdoptedVideo
 from avis_data.records import Clip, Video
@@ -124,11 +125,11 @@ STILLS = "clip clip2: stills: are not those that the recipe, the list and the so
 def test_parts_of_two_makes_are_not_published_as_one(
     workspace: Workspace, change: Callable[[Workspace, Ledger], None], expected: list[str]
 ) -> None:
-    plan_export(workspace, OPTIONS)
+    plan_export(workspace, YTVIS, OPTIONS)
     with Ledger(workspace.ledger) as ledger:
         change(workspace, ledger)
     with pytest.raises(ProblemsError) as caught:
-        plan_export(workspace, OPTIONS)
+        plan_export(workspace, YTVIS, OPTIONS)
     for words in expected:
         assert words in str(caught.value)
     named = {problem.where for problem in caught.value.problems}
@@ -138,7 +139,9 @@ def test_parts_of_two_makes_are_not_published_as_one(
 def test_embeddings_do_not_matter_where_they_are_left_out(workspace: Workspace) -> None:
     with Ledger(workspace.ledger) as ledger:
         embedding_failed(workspace, ledger)
-    assert len(plan_export(workspace, ExportOptions(split="50/50", features=False)).inputs.clips) == 6
+    assert (
+        len(plan_export(workspace, YTVIS.with_options(features=False), ExportOptions(split="50/50")).inputs.clips) == 6
+    )
 
 
 def test_a_recipe_that_was_edited_and_not_carried_out_is_not_certified(
@@ -167,7 +170,7 @@ def test_truth_of_which_nobody_knows_the_stills_is_not_published(workspace: Work
     del content["clips"][ONE]
     write_json(record, content)
     with pytest.raises(ProblemsError, match="clip clip2: truth: it is not known for which stills it was made"):
-        plan_export(workspace, OPTIONS)
+        plan_export(workspace, YTVIS, OPTIONS)
 
 
 def test_a_clip_whose_source_was_lost_leaves_the_manifest_with_it(workspace: Workspace) -> None:
@@ -176,7 +179,7 @@ def test_a_clip_whose_source_was_lost_leaves_the_manifest_with_it(workspace: Wor
         write_manifests(workspace, ledger)
     assert "v2" not in {video.video_id for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
     assert ONE not in {clip.clip_id for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
-    assert len(plan_export(workspace, OPTIONS).inputs.clips) == 5
+    assert len(plan_export(workspace, YTVIS, OPTIONS).inputs.clips) == 5
 
 
 def test_categories_of_the_list_that_the_set_lacks_are_mentioned(
@@ -216,5 +219,5 @@ def test_adopted_clips_are_asked_too(workspace: Workspace, sound: str, interrupt
         if interrupted:
             ledger.begin_replacing("adopt", "of_a_set")
     with pytest.raises(ProblemsError) as caught:
-        plan_export(workspace, ExportOptions(split="50/50", clips="all", features=False))
+        plan_export(workspace, YTVIS.with_options(features=False), ExportOptions(split="50/50", select="all"))
     assert [words in str(problem) for problem in caught.value.problems] == [True]

@@ -18,7 +18,9 @@ from avis_data.io import remove
 from avis_data.masks.rle import encode
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis
+from avis_data.pipelines.exports.plan import ExportOptions
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.pipelines.exports.ytvis_truth import check_dataset, write_dataset
 from avis_data.records import Category
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace, mask_of
@@ -58,7 +60,7 @@ def in_part(workspace: Workspace, pattern: str, number: int) -> Callable[[], boo
 @pytest.mark.slow
 def test_killed_at_any_moment_it_leaves_nothing_half_and_the_next_run_gives_the_same_bytes(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips(150))
-    export_ytvis(workspace, OPTIONS)
+    export(workspace, YTVIS, OPTIONS)
     target = workspace.exports / "ytvis"
     wanted = tree(target)
     moments = [
@@ -73,7 +75,7 @@ def test_killed_at_any_moment_it_leaves_nothing_half_and_the_next_run_gives_the_
     for index, reached in enumerate(moments):
         replaces = index % 2 == 0
         if replaces:
-            export_ytvis(workspace, OPTIONS)
+            export(workspace, YTVIS, OPTIONS)
         else:
             remove(target)
         process = subprocess.Popen([sys.executable, "-c", EXPORT, str(workspace.root)], stderr=subprocess.DEVNULL)
@@ -84,7 +86,7 @@ def test_killed_at_any_moment_it_leaves_nothing_half_and_the_next_run_gives_the_
         if target.exists():
             assert tree(target) == wanted
     assert killed >= 4
-    export_ytvis(workspace, ExportOptions(split="75/25", seed=1, force=True, workers=2))
+    export(workspace, YTVIS, ExportOptions(split="75/25", seed=1, force=True, workers=2))
     assert tree(target) == wanted
     assert [path.name for path in workspace.exports.iterdir()] == ["ytvis"]
 
@@ -101,7 +103,7 @@ def test_a_torn_still_is_named_and_not_published(tmp_path: Path) -> None:
     sound.write_bytes(data)
     workspace.frame("clip000", 2).unlink()
     with pytest.raises(ProblemsError) as caught:
-        export_ytvis(workspace, OPTIONS)
+        export(workspace, YTVIS, OPTIONS)
     message = str(caught.value)
     assert "clip clip002: torn_input: torn: clips/clip002/frames/00001.jpg" in message
     assert "clip clip004: torn_input: the stills in clips/clip004/frames are not those" in message
@@ -114,7 +116,7 @@ def test_a_torn_still_is_named_and_not_published(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: the system refuses the write in the same way."""
     workspace = make_workspace(tmp_path / "ws", clips(4, num_seconds=10))
-    export_ytvis(workspace, ExportOptions(split="75/25", name="before"))  # makes the ledger, which needs room too
+    export(workspace, YTVIS, ExportOptions(split="75/25", name="before"))  # makes the ledger, which needs room too
     run = subprocess.run(
         [sys.executable, "-c", EXPORT, str(workspace.root), "400000"], capture_output=True, text=True, check=False
     )
@@ -125,48 +127,48 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_same_export_again_is_already_done_and_another_one_needs_force(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips(8))
-    first = export_ytvis(workspace, OPTIONS)
+    first = export(workspace, YTVIS, OPTIONS)
     number = (workspace.exports / "ytvis" / "train.json").stat().st_ino
-    again = export_ytvis(workspace, OPTIONS)
+    again = export(workspace, YTVIS, OPTIONS)
     assert not first.already_done and again.already_done and again.files_sha256 == first.files_sha256
     assert (workspace.exports / "ytvis" / "train.json").stat().st_ino == number
     with pytest.raises(ConfigError, match="made from other data or options") as caught:
-        export_ytvis(workspace, ExportOptions(split="50/50", seed=1))
+        export(workspace, YTVIS, ExportOptions(split="50/50", seed=1))
     assert "--force" in str(caught.value) and "--name" in str(caught.value)
-    replaced = export_ytvis(workspace, ExportOptions(split="50/50", seed=1, force=True))
+    replaced = export(workspace, YTVIS, ExportOptions(split="50/50", seed=1, force=True))
     assert replaced.plan.assignment.counts() == {"train": 4, "val": 4}
 
 
 def test_a_damaged_export_is_not_taken_for_done(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips(4))
-    export_ytvis(workspace, OPTIONS)
+    export(workspace, YTVIS, OPTIONS)
     next((workspace.exports / "ytvis").glob("*/WAVAudios/*.wav")).unlink()
     with pytest.raises(ConfigError, match=r"damaged: .*\.wav is missing"):
-        export_ytvis(workspace, OPTIONS)
+        export(workspace, YTVIS, OPTIONS)
     (workspace.exports / "ytvis" / "certificate.json").unlink()
     with pytest.raises(ConfigError, match="no finished export"):
-        export_ytvis(workspace, OPTIONS)
+        export(workspace, YTVIS, OPTIONS)
 
 
 def test_leftovers_of_a_killed_run_are_removed_and_other_folders_are_not(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips(4))
     (workspace.exports / ".part-dead" / "train").mkdir(parents=True)
     (workspace.exports / "mine").mkdir()
-    export_ytvis(workspace, OPTIONS)
+    export(workspace, YTVIS, OPTIONS)
     assert sorted(path.name for path in workspace.exports.iterdir()) == ["mine", "ytvis"]
 
 
 def test_it_waits_for_no_other_command(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips(4))
     with open_for_work(workspace, "extract"), pytest.raises(BusyError, match="`extract`"):
-        export_ytvis(workspace, OPTIONS)
+        export(workspace, YTVIS, OPTIONS)
 
 
 def test_a_place_that_cannot_be_written_is_told_plainly(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "ws", clips(4))
     workspace.exports.write_text("a file where the folder should be")
     with pytest.raises(DataError, match="exports: File exists; nothing was published"):
-        export_ytvis(workspace, OPTIONS)
+        export(workspace, YTVIS, OPTIONS)
 
 
 def test_a_pixel_that_differs_when_read_back_keeps_the_export_back(tmp_path: Path) -> None:

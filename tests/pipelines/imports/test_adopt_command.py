@@ -12,7 +12,9 @@ import soundfile
 
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis
 from avis_data.masks.rle import decode
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis
+from avis_data.pipelines.exports.plan import ExportOptions
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.shell import avis_data, start, tree_hashes
 from support.ytvis_world import write_split
@@ -36,7 +38,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(8)
     ]
     workspace = make_workspace(tmp_path_factory.mktemp("first") / "dataset", clips)
-    export_ytvis(workspace, ExportOptions(clips="all"))
+    export(workspace, YTVIS, ExportOptions(select="all"))
     return workspace.exports / "ytvis"
 
 

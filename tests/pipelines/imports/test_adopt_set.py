@@ -18,7 +18,9 @@ from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.runner import StageReport
 from avis_data.pipelines.engine.worker import Failure, Job
-from avis_data.pipelines.exports.ytvis import ExportOptions, export_ytvis, plan_export
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
+from avis_data.pipelines.exports.publish import export
+from avis_data.pipelines.exports.ytvis import YTVIS
 from avis_data.pipelines.imports.existing_set import import_set, plan_set, read_set
 from avis_data.pipelines.kept_video_list import ListOptions, read_wanted
 from avis_data.pipelines.manifests import write_manifests
@@ -197,7 +199,7 @@ def test_the_certificate_names_unknown_rights_and_unknown_instants(workspace: Wo
     write_split(tmp_path, "val", ["beta"], seed=1)
     for split in ("train", "val"):
         set_entered(workspace, tmp_path, split)
-    export_ytvis(workspace, ExportOptions(features=False))
+    export(workspace, YTVIS.with_options(features=False), ExportOptions())
     said = json.loads((workspace.exports / "ytvis" / "certificate.json").read_text())
     assert said["rights"]["sources_without_license"] == ["beta"] and list(said["rights"]["licenses"]) == ["CC-BY-4.0"]
     assert said["frame_at"] == {"unknown": 2} and [clip["url"] for clip in said["clips"]] == [None, None]
@@ -215,10 +217,10 @@ def test_copies_under_two_names_are_one_source(workspace: Workspace, tmp_path: P
     for split in ("train", "val"):
         set_entered(workspace, tmp_path, split)
     with pytest.raises(ProblemsError, match="alpha"):  # the set's own division has one source on both sides
-        plan_export(workspace, ExportOptions(features=False))
+        plan_export(workspace, YTVIS.with_options(features=False), ExportOptions())
     groups = {
         item.clip.clip_id: item.group
-        for item in plan_export(workspace, ExportOptions(features=False, split="2/1")).inputs.clips
+        for item in plan_export(workspace, YTVIS.with_options(features=False), ExportOptions(split="2/1")).inputs.clips
     }
     assert groups == {"alpha": "alpha", "copy": "alpha", "beta": "beta"}
 
@@ -253,10 +255,10 @@ def test_a_changed_clip_is_not_exported_and_verify_makes_it_again(workspace: Wor
     right = still.read_bytes()
     still.write_bytes(right[:-1])
     with pytest.raises(ProblemsError, match="import --format ytvis TRUTH --media DIR --verify"):
-        export_ytvis(workspace, ExportOptions(features=False))
+        export(workspace, YTVIS.with_options(features=False), ExportOptions())
     adopted, _ = enter_set(workspace, tmp_path, "train", verify=True)
     assert adopted.done == 1 and still.read_bytes() == right
-    export_ytvis(workspace, ExportOptions(features=False))
+    export(workspace, YTVIS.with_options(features=False), ExportOptions())
 
 
 def test_a_plan_touches_nothing_and_says_what_would_be_wrong(workspace: Workspace, tmp_path: Path) -> None:

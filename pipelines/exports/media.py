@@ -1,0 +1,159 @@
+"""The stills and the sound of clips, compared with what was extracted, and as files of an export."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import wave
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from PIL import Image
+
+from avis_data.errors import ItemError, Reason
+from avis_data.io import sha256_file, sha256_tree
+from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.paths import Workspace
+from avis_data.pipelines.exports.inputs import ExportClip
+from avis_data.pipelines.exports.spec import Hashes
+
+__all__ = ["check_stills", "link_stills", "mono_samples", "same_wav", "size_of_stills", "write_wav"]
+
+_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
+"""Another file system, one without hard links, or a file that has too many: then the still is copied."""
+
+
+def check_stills(workspace: Workspace, item: ExportClip) -> None:
+    """Compare the stills of a clip with what was extracted.
+
+    Raises:
+        ItemError: source_missing or torn_input.
+    """
+    for number in range(item.clip.num_frames):
+        _still(workspace, item, number)
+    if sha256_tree(workspace.clip_dir(item.clip.clip_id) / "frames") != item.clip.frames_sha256:
+        raise _changed_stills(workspace, item)
+
+
+def mono_samples(workspace: Workspace, item: ExportClip) -> NDArray[np.int16]:
+    """int16 (T * 16000,): the sound that the embeddings were made from.
+
+    Raises:
+        ItemError: if `audio.wav` is missing, is not what was extracted, or has another length or form.
+    """
+    clip = item.clip
+    path = workspace.clip_dir(clip.clip_id) / "audio.wav"
+    if not path.is_file():
+        raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
+    if sha256_file(path) != clip.audio_sha256:
+        message = f"{workspace.relative(path)} is not what was extracted"
+        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
+    try:
+        with wave.open(str(path), "rb") as file:
+            form = (file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes())
+            samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
+    except (wave.Error, EOFError) as error:
+        raise ItemError(f"{workspace.relative(path)}: no PCM WAV ({error})", reason=Reason.TORN_INPUT) from None
+    wanted = (1, 2, SAMPLE_RATE_HZ, clip.num_seconds * SAMPLE_RATE_HZ)
+    if form != wanted or len(samples) != wanted[3]:
+        message = f"{workspace.relative(path)}: channels, bytes, Hz, samples are {form}, must be {wanted}"
+        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
+    return samples
+
+
+def link_stills(workspace: Workspace, item: ExportClip, folder: Path, names: Mapping[int, str]) -> Hashes:
+    """Link the stills of a clip into an export, or copy them, and compare them with what was extracted.
+
+    Args:
+        workspace: where they are.
+        item: the clip.
+        folder: of the export.
+        names: for the number of every still, its path relative to `folder`, whose folder exists.
+
+    Raises:
+        ItemError: source_missing or torn_input.
+    """
+    hashes: Hashes = {}
+    tree = hashlib.sha256()
+    for number, name in sorted(names.items()):
+        source = _still(workspace, item, number)
+        _link_or_copy(source, folder / name)
+        hashes[name] = sha256_file(folder / name)
+        tree.update(f"{hashes[name]}  {source.name}\n".encode())
+    if tree.hexdigest() != item.clip.frames_sha256:
+        raise _changed_stills(workspace, item)
+    return hashes
+
+
+def size_of_stills(workspace: Workspace, item: ExportClip) -> int:
+    """Bytes of those that there are."""
+    stills = (workspace.frame(item.clip.clip_id, number) for number in range(item.clip.num_frames))
+    return sum(still.stat().st_size for still in stills if still.is_file())
+
+
+def write_wav(path: Path, samples_N: NDArray[np.int16], *, channels: int) -> None:
+    """Write 16 kHz, 16-bit PCM, all channels the same."""
+    with path.open("wb") as out, wave.open(out, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(np.repeat(samples_N, channels).astype("<i2", copy=False).tobytes())
+
+
+def same_wav(path: Path, samples_N: NDArray[np.int16], *, channels: int) -> bool:
+    """Whether a file is what `write_wav` writes of these samples."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            form = (file.channels, file.subtype, file.samplerate)
+            found_NC = file.read(dtype="int16", always_2d=True)
+    except (OSError, soundfile.SoundFileError):
+        return False
+    as_meant = form == (channels, "PCM_16", SAMPLE_RATE_HZ) and found_NC.shape == (len(samples_N), channels)
+    return as_meant and bool((found_NC == samples_N[:, None]).all())
+
+
+def _still(workspace: Workspace, item: ExportClip, number: int) -> Path:
+    path = workspace.frame(item.clip.clip_id, number)
+    if not path.is_file():
+        raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
+    return path
+
+
+def _changed_stills(workspace: Workspace, item: ExportClip) -> ItemError:
+    return ItemError(f"{_which_is_torn(workspace, item)}; {_advice(item)}", reason=Reason.TORN_INPUT)
+
+
+def _advice(item: ExportClip) -> str:
+    """What makes a damaged clip again."""
+    adopted = item.video.media is None
+    return "avis-data import --format ytvis TRUTH --media DIR --verify" if adopted else "avis-data extract --verify"
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        shutil.copyfile(source, target)
+
+
+def _which_is_torn(workspace: Workspace, item: ExportClip) -> str:
+    """The tree's hash says that some still is wrong; name those that do not even decode."""
+    torn = []
+    for number in range(item.clip.num_frames):
+        path = workspace.frame(item.clip.clip_id, number)
+        try:
+            with Image.open(path) as picture:
+                picture.load()
+        except (OSError, SyntaxError):  # what PIL raises for a broken file
+            torn.append(workspace.relative(path))
+    if torn:
+        return f"torn: {', '.join(torn[:5])}" + (f" and {len(torn) - 5} more" if len(torn) > 5 else "")
+    folder = workspace.relative(workspace.clip_dir(item.clip.clip_id) / "frames")
+    return f"the stills in {folder} are not those that were extracted"

@@ -1,0 +1,234 @@
+"""What an export will hold: gathered, checked and divided before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from avis_data import __version__
+from avis_data.errors import ConfigError, DataError
+from avis_data.io import canonical_json, sha256_text
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace, checked_id
+from avis_data.pipelines.exports import FORMATS
+from avis_data.pipelines.exports.division import Division, divide
+from avis_data.pipelines.exports.inputs import ExportInputs, Piece, Selection, gather
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec
+from avis_data.recipe import Truth, load_recipe
+from avis_data.splits import Assignment, balance_report
+
+__all__ = ["ExportOptions", "ExportPlan", "count_pieces", "plan_export", "planned"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What can be asked of an export in any format."""
+
+    name: str | None = None
+    """Folder below `exports/`; None: the name of the format."""
+    split: str | None = None
+    """`616/105/205` or `75/25`; None: that of the list or of the imported sets, else the recipe's default."""
+    split_file: Path | None = None
+    """A written division, in place of `split`."""
+    seed: int = 0
+    """Of the division; nothing else is left to chance."""
+    select: Selection = "accepted"
+    """Clips with accepted truth; or the others too, without annotations."""
+    include: Literal["draft"] | None = None
+    """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
+    objects: Truth | None = None
+    """Whether masks are of what sounds, or of all that is seen; None: as the recipe says, where the format can."""
+    workers: int = 4
+    """Threads; the result does not depend on it."""
+    force: bool = False
+    """Replace an export of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportPlan:
+    """All that an export will hold, before anything is written."""
+
+    spec: ExportSpec
+    options: ExportOptions
+    inputs: ExportInputs
+    """Clips of which at least one piece is written."""
+    unfit: tuple[str, ...]
+    """Clips of which none is."""
+    assignment: Assignment
+    splits: Mapping[str, Sequence[Piece]]
+    key: str
+    """Hash of all that the files depend on: equal keys, equal bytes."""
+    size: ExportSize
+    pieces_of: Mapping[str, Sequence[Piece]] = field(repr=False)
+    """By clip, in the order of the clips."""
+
+    @property
+    def name(self) -> str:
+        """Folder below `exports/`."""
+        return _name(self.spec, self.options)
+
+    @property
+    def selection(self) -> str:
+        """Which clips were asked for, as the certificate says it."""
+        return f"{self.options.select}, draft" if self.options.include else self.options.select
+
+    def counts(self) -> dict[str, dict[str, float]]:
+        """Per split and in total: what the format counts."""
+        every = [piece for pieces in self.splits.values() for piece in pieces]
+        return {
+            name: count_pieces(pieces, self.spec.columns) for name, pieces in [*self.splits.items(), ("total", every)]
+        }
+
+    def as_dict(self) -> dict[str, object]:
+        """For `--json`."""
+        balance = balance_report(self.assignment)
+        return {
+            "key": self.key,
+            "counts": self.counts(),
+            "split": {"request": self.assignment.request, "seed": self.assignment.seed},
+            "max_deviation_clips": round(balance.max_deviation_clips, 6),
+            "mean_deviation": round(balance.mean_deviation, 6),
+            "bytes_linked": self.size.linked,
+            "bytes_written": self.size.written,
+            "clips_without_truth": len(self.inputs.without_truth),
+            "clips_unfit": len(self.unfit),
+            "clips_dropped": len(self.inputs.dropped),
+            "unknown_categories": self.inputs.unknown_categories(),
+        }
+
+
+def plan_export(workspace: Workspace, spec: ExportSpec, options: ExportOptions) -> ExportPlan:
+    """Gather, check and divide; touches nothing.
+
+    Raises:
+        AvisError: for everything that keeps the export from being made, apart from damaged stills and sound,
+            which only reading them shows.
+    """
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        return planned(workspace, ledger, spec, options)
+
+
+def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: ExportOptions) -> ExportPlan:
+    """As `plan_export`, with a ledger that is open."""
+    checked_id(_name(spec, options))
+    _check_fits(workspace, spec, options)
+    inputs = gather(
+        workspace,
+        ledger,
+        selection=options.select,
+        with_features=spec.format.needs_features,
+        include_draft=options.include == "draft",
+        truth=options.objects if len(spec.objects) > 1 else spec.objects[0],
+    )
+    pieces_of = {item.clip.clip_id: list(spec.format.pieces(item)) for item in inputs.clips}
+    pieces = {piece.name: piece for of_clip in pieces_of.values() for piece in of_clip}
+    if not pieces:
+        raise DataError(f"none of {len(inputs.clips)} clip(s) is fit for {spec.name}: they are {spec.unfit}")
+    unfit = tuple(clip_id for clip_id, of_clip in pieces_of.items() if not of_clip)
+    assignment = divide(
+        [piece.for_split() for piece in pieces.values()],
+        {name: piece.item.clip for name, piece in pieces.items()},
+        inputs.recipe,
+        Division(split=options.split, split_file=options.split_file, seed=options.seed),
+        left_out=frozenset(unfit),
+    )
+    used = replace(inputs, clips=tuple(item for item in inputs.clips if pieces_of[item.clip.clip_id]))
+    return ExportPlan(
+        spec=spec,
+        options=options,
+        inputs=used,
+        unfit=unfit,
+        assignment=assignment,
+        splits={name: [pieces[unit] for unit in assignment.clip_ids(name)] for name in assignment.names},
+        key=_key(used, assignment, _chosen(spec, options, used, pieces)),
+        size=spec.format.size(workspace, list(pieces.values())),
+        pieces_of={clip_id: of_clip for clip_id, of_clip in pieces_of.items() if of_clip},
+    )
+
+
+def count_pieces(pieces: Sequence[Piece], columns: Sequence[str]) -> dict[str, float]:
+    """What a split holds.
+
+    Args:
+        pieces: of the split.
+        columns: of clips, sources (groups), seconds, tracks, masks, silent_seconds, single_seconds, multi_seconds. At
+            other rates than one still per second there are `frames` too, and the last three are so many of these as
+            make that time.
+    """
+    profiles = [piece.profile() for piece in pieces]
+    silent, single, multi = (sum(column) for column in zip(*profiles, strict=True)) if profiles else (0, 0, 0)
+    rates = {piece.item.clip.fps for piece in pieces} - {1}
+    fps = max(rates, default=1)
+    counts = {
+        "clips": len(pieces),
+        "sources": len({piece.item.group for piece in pieces}),
+        "seconds": sum(piece.seconds for piece in pieces),
+        "tracks": sum(len(piece.tracks) for piece in pieces),
+        "masks": sum(track.masks[t] is not None for piece in pieces for track in piece.tracks for t in piece.frames),
+        "silent_seconds": round(silent / fps, 3) if rates else silent,
+        "single_seconds": round(single / fps, 3) if rates else single,
+        "multi_seconds": round(multi / fps, 3) if rates else multi,
+    }
+    frames = {"frames": sum(len(piece.frames) for piece in pieces)} if rates else {}
+    return {name: counts[name] for name in counts if name in columns} | frames
+
+
+def _name(spec: ExportSpec, options: ExportOptions) -> str:
+    return spec.name if options.name is None else options.name
+
+
+def _check_fits(workspace: Workspace, spec: ExportSpec, options: ExportOptions) -> None:
+    """Raise ConfigError for what this format cannot hold; the message names those that can."""
+    fps = load_recipe(workspace).extract.fps
+    if options.select == "all" and not spec.takes_unlabelled:
+        raise ConfigError(f"--select all goes with --format {_those(lambda other: other.takes_unlabelled)}")
+    if options.objects is not None and options.objects not in spec.objects:
+        able = _those(lambda other: options.objects in other.objects)
+        raise ConfigError(f"--objects {options.objects} goes with --format {able}")
+    if spec.only_fps is not None and fps != spec.only_fps:
+        rate = "one still and one label" if spec.only_fps == 1 else f"{spec.only_fps:g} stills and labels"
+        raise ConfigError(
+            f"{spec.name} has {rate} a second, this dataset {fps:g} (extract.fps in recipe.yaml)",
+            hint=f"avis-data export --format {_those(lambda other: other.only_fps in (None, fps))}",
+        )
+
+
+def _those(able: Callable[[ExportSpec], bool]) -> str:
+    return " or ".join(spec.name for spec in FORMATS if able(spec))
+
+
+def _chosen(
+    spec: ExportSpec, options: ExportOptions, inputs: ExportInputs, pieces: Mapping[str, Piece]
+) -> list[object]:
+    """The choices that change the files: those between which the format lets one choose."""
+    chosen: list[object] = [spec.layout, spec.name]
+    chosen += [options.select] if spec.takes_unlabelled else []
+    chosen += [options.include]
+    chosen += [inputs.truth] if len(spec.objects) > 1 else []
+    chosen += spec.values()
+    whole = all(piece.name == piece.item.clip.clip_id for piece in pieces.values())
+    return chosen if whole else [*chosen, sorted(pieces)]
+
+
+def _key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[object]) -> str:
+    """Hash of all that an export depends on: what is exported, its division, and the choices that change files."""
+    clips = [
+        [
+            item.clip.model_dump(mode="json"),
+            [item.video.sha256, item.video.url, item.license, item.group, item.has_truth, item.features_sha256],
+            [
+                [
+                    track.track.model_dump(mode="json"),
+                    [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
+                    track.sounding,
+                ]
+                for track in item.tracks
+            ],
+        ]
+        for item in inputs.clips
+    ]
+    division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
+    categories = inputs.categories.model_dump(mode="json")
+    return sha256_text(canonical_json([__version__, inputs.recipe_text, categories, chosen, division, clips]))
