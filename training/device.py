@@ -1,4 +1,4 @@
-"""The device that a model runs on, and what is said when its memory ends."""
+"""The device that a model runs on, how much memory it needs, and what is said when that ends."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from avis_data.errors import ConfigError, ToolError
+from avis_data.platforms import peak_memory_mb
 from avis_data.training.data.clips import ClipSource
 
-__all__ = ["choose_device", "evaluating", "telling_memory"]
+__all__ = ["choose_device", "evaluating", "most_memory_mb", "telling_memory"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -62,3 +63,8 @@ def telling_memory(clip: ClipSource, hint: str) -> Iterator[None]:
         raise ToolError(
             f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})", hint=hint
         ) from None
+
+
+def most_memory_mb(device: torch.device) -> float:
+    """The most memory that was needed so far, MB: of the GPU, else of this process."""
+    return torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else peak_memory_mb()

@@ -1,4 +1,8 @@
-"""Model weight files: which are known, which this user has, and whether they are what they should be."""
+"""Files of model weights: how they are read safely (`files`), which are known (`known`), which a user has (`registry`).
+
+Every file of weights is read and hashed here, and never downloaded. What the tensors mean stands with the models
+(`avis_data.training.models`), how a model is made of them in `avis_data.training.checkpoints`.
+"""
 
 from avis_data.weights.registry import (
     RegisteredWeights,

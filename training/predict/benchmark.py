@@ -15,11 +15,10 @@ import torch
 from torch import nn
 
 from avis_data.errors import ConfigError, ToolError
-from avis_data.platforms import peak_memory_mb
 from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.clips import TensorClip
-from avis_data.training.device import choose_device
+from avis_data.training.device import choose_device, most_memory_mb
 from avis_data.training.models.spec import MaskModel, TrackModel
 from avis_data.training.registry import MODELS, new_model
 from avis_data.training.task import task_of
@@ -105,7 +104,7 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
         fps=fps,
         stream_fps=request.stream_fps,
         latency_s=latency_s(request.stream_fps, fps, clip_frames=None if online else request.num_frames),
-        peak_memory_mb=_peak_memory(device),
+        peak_memory_mb=most_memory_mb(device),
     )
 
 
@@ -157,9 +156,3 @@ def _seconds(model: nn.Module, config: RunConfig, clip: TensorClip, device: torc
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _peak_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return peak_memory_mb()

@@ -7,15 +7,15 @@ import math
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from avis_data.metrics.text_tables import headline_text
-from avis_data.platforms import peak_memory_mb
+from avis_data.training.device import most_memory_mb
 from avis_data.training.run.distributed import Processes
 from avis_data.training.run.run_folder import RunFolder
 from avis_data.training.task import Figures
@@ -47,6 +47,22 @@ class StepRecord:
     """Seconds of these that were spent waiting for decoded frames."""
     stop_requested: bool
     """Whether this is the last iteration for now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of the log: means over the iterations since the last one, and over the processes."""
+
+    iteration: int
+    loss: float
+    losses: dict[str, float]
+    gradient_norm: float | None
+    """None where it is no number."""
+    rate: float
+    seconds_per_iteration: float
+    data_wait_share: float
+    memory_mb: float
+    """The most that was needed so far."""
 
 
 class TrainingLog:
@@ -108,39 +124,40 @@ class TrainingLog:
         seconds = sum(record.seconds for record in self._pending)
         waited_s = sum(record.waited_s for record in self._pending)
         last = self._pending[-1]
-        entry: dict[str, Any] = {
-            "iteration": last.iteration,
-            "loss": sum(means[:-1]),
-            "losses": dict(zip(names, means, strict=False)),
-            "gradient_norm": means[-1] if math.isfinite(means[-1]) else None,
-            "rate": last.rate,
-            "seconds_per_iteration": seconds / len(self._pending),
-            "data_wait_share": waited_s / seconds if seconds else 0.0,
-            "memory_mb": _memory_mb(self._device),
-        }
+        line = _Line(
+            iteration=last.iteration,
+            loss=sum(means[:-1]),
+            losses=dict(zip(names, means, strict=False)),
+            gradient_norm=means[-1] if math.isfinite(means[-1]) else None,
+            rate=last.rate,
+            seconds_per_iteration=seconds / len(self._pending),
+            data_wait_share=waited_s / seconds if seconds else 0.0,
+            memory_mb=most_memory_mb(self._device),
+        )
         self._pending = []
         if self._shown:
-            self._folder.append_log(entry)
-            self._show(entry)
+            self._folder.append_log(asdict(line))
+            self._show(line)
 
-    def _show(self, entry: dict[str, Any]) -> None:
-        for name in ("loss", "gradient_norm", "rate", "seconds_per_iteration", "data_wait_share", "memory_mb"):
-            self._plot(f"training/{name}", entry[name], entry["iteration"])
-        for name, value in entry["losses"].items():
-            self._plot(f"losses/{name}", value, entry["iteration"])
+    def _show(self, line: _Line) -> None:
+        for name, value in asdict(line).items():
+            if name not in ("iteration", "losses"):
+                self._plot(f"training/{name}", value, line.iteration)
+        for name, value in line.losses.items():
+            self._plot(f"losses/{name}", value, line.iteration)
         parts = {
-            "loss": f"{entry['loss']:.2f}",
-            "s/it": f"{entry['seconds_per_iteration']:.2f}",
-            "data": f"{100 * entry['data_wait_share']:.0f}%",
-            "mem": f"{entry['memory_mb']:.0f}M",
-            **{kind: f"{value:.2f}" for kind, value in _by_kind(entry["losses"]).items()},
+            "loss": f"{line.loss:.2f}",
+            "s/it": f"{line.seconds_per_iteration:.2f}",
+            "data": f"{100 * line.data_wait_share:.0f}%",
+            "mem": f"{line.memory_mb:.0f}M",
+            **{kind: f"{value:.2f}" for kind, value in _by_kind(line.losses).items()},
         }
         self._bar.set_postfix(parts, refresh=False)
         now = time.monotonic()
-        if self._bar.disable and (now - self._said_at >= _LINE_EVERY_S or entry["iteration"] == self._total):
+        if self._bar.disable and (now - self._said_at >= _LINE_EVERY_S or line.iteration == self._total):
             self._said_at = now
             shown = ", ".join(f"{name} {value}" for name, value in parts.items())
-            self._say(f"iteration {entry['iteration']} of {self._total}: {shown}")
+            self._say(f"iteration {line.iteration} of {self._total}: {shown}")
 
     def _plot(self, name: str, value: float | None, iteration: int) -> None:
         if self._board is not None and value is not None:
@@ -167,10 +184,3 @@ def _board(folder: RunFolder) -> SummaryWriter | None:
         logger.warning("no TensorBoard log: pip install 'avis-data[train]'; log.jsonl holds the same")
         return None
     return SummaryWriter(str(folder.root / "tensorboard"))
-
-
-def _memory_mb(device: torch.device) -> float:
-    """Peak memory so far: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return peak_memory_mb()

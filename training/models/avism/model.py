@@ -5,6 +5,7 @@
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
+    mask2former_names.py      names of the parts that begin as Mask2Former's
 
 Source: "Audio-Visual Instance Segmentation" (CVPR 2025, arXiv 2310.18709); its code where the two differ.
 
