@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.annotation.propagation.carrier import Carried
-from avis_data.annotation.propagation.registration import Box, box_around, grid, place_in, sampled, smooth_map
+from avis_data.annotation.propagation.registration import Box, Pixel, box_around, grid, place_in, sampled, smooth_map
 from avis_data.annotation.propagation.visibility import Claim, colour_model, seen_of
 
 __all__ = ["OpticalFlow"]
@@ -89,7 +89,7 @@ class OpticalFlow:
 
 class _FlowRun:
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._objects: dict[str, _Object] = {}
         self._now: _Picture | None = None
         self._size_hw = (0, 0)
@@ -100,7 +100,7 @@ class _FlowRun:
         self._size_hw = (picture_HW3.shape[0], picture_HW3.shape[1])
         if before is None or not self._objects:
             return {}
-        flow_HW2 = self._flow.calc(self._now.grey, before.grey, None)
+        flow_HW2 = self._moved(self._now.grey, before.grey)
         claims = {}
         for identity, thing in list(self._objects.items()):
             is_lost = thing.hopeless_steps > _PATIENCE
@@ -123,7 +123,9 @@ class _FlowRun:
         assert now is not None, "a mask is put into a picture"
         height, width = now.size_hw
         small = {
-            name: cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+            name: np.asarray(
+                cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32
+            )
             for name, mask in masks.items()
         }
         for identity, drawn_HW in small.items():
@@ -144,6 +146,11 @@ class _FlowRun:
     def cut(self) -> None:
         """Nothing can be followed over a cut."""
         self._objects.clear()
+
+    def _moved(self, here_hw: NDArray[np.uint8], there_hw: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where each pixel of one grey picture is in another, relative to its own place: float32 (h, w, 2)."""
+        found = self._flow.calc(here_hw, there_hw, None)  # type: ignore[call-overload]  # None, no first guess, is right
+        return np.asarray(found, dtype=np.float32)
 
     def _follow(self, thing: _Object, flow_HW2: NDArray[np.float32], *, rounds: int) -> bool:
         """Move an object's box and map on to the present picture; False if it has gone."""
@@ -176,7 +183,7 @@ class _FlowRun:
         there = sampled(reference.grey, thing.map_hw2)
         measured = thing.map_hw2
         if min(here.shape) >= _SMALLEST_PX:
-            flow = self._flow.calc(here, there, None)
+            flow = self._moved(here, there)
             measured = sampled(thing.map_hw2, np.stack(grid((0, 0, box[2] - box[0], box[3] - box[1])), axis=-1) + flow)
         distance = _distance(reference, measured, _cut(now.lab, box), 1.0)
         inside = sampled(thing.drawn_HW, measured, outside=0.0) > 0.9
@@ -189,12 +196,13 @@ class _FlowRun:
     def _whole(self, thing: _Object) -> NDArray[np.bool_]:
         """The mask at the size of the picture."""
         assert self._now is not None
-        seen = np.zeros(self._now.size_hw, dtype=np.float32)
+        seen: NDArray[np.float32] = np.zeros(self._now.size_hw, dtype=np.float32)
         x0, y0, x1, y1 = thing.box
         seen[y0:y1, x0:x1] = thing.seen_hw
         height, width = self._size_hw
         if seen.shape != (height, width):
-            seen = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)
+            larger = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)
+            seen = np.asarray(larger, dtype=np.float32)
         return seen > 0.5
 
 
@@ -203,12 +211,12 @@ def _reduced(picture_HW3: NDArray[np.uint8]) -> _Picture:
     rgb = picture_HW3
     if scale < 1:
         size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
-    return _Picture(rgb=rgb, lab=lab, grey=cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+    return _Picture(rgb=rgb, lab=lab, grey=np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
 
 
-def _cut(array: NDArray, box: Box) -> NDArray:
+def _cut(array: NDArray[Pixel], box: Box) -> NDArray[Pixel]:
     return array[box[1] : box[3], box[0] : box[2]]
 
 
@@ -224,7 +232,7 @@ def _distance(
 ) -> NDArray[np.float32]:
     """How far each pixel's colour is from that of its place in the reference, in Lab."""
     difference = cv2.GaussianBlur(sampled(reference.lab, map_hw2) - lab_hw3, (0, 0), blur_px)
-    return np.linalg.norm(difference, axis=-1).astype(np.float32)
+    return np.asarray(np.linalg.norm(difference, axis=-1), dtype=np.float32)
 
 
 def _claim(thing: _Object, now: _Picture) -> Claim:

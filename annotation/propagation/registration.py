@@ -9,11 +9,13 @@ Shapes: H, W pixels of a picture, h, w pixels of a box in it; 2 = x, y.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "box_around", "grid", "place_in", "sampled", "smooth_map"]
+__all__ = ["Box", "Pixel", "box_around", "grid", "place_in", "sampled", "smooth_map"]
 
 _STEPS_OF_FIT = 4
 _FAR_OFF_PX = 2.0
@@ -28,6 +30,7 @@ _FEWEST = 16
 Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, the last two exclusive."""
 _Field = NDArray[np.float32]
+Pixel = TypeVar("Pixel", np.float32, np.uint8)
 
 
 def grid(box: Box) -> tuple[_Field, _Field]:
@@ -49,12 +52,13 @@ def box_around(
     return max(0, x0), max(0, y0), min(size_hw[1], x1), min(size_hw[0], y1)
 
 
-def sampled(array: NDArray[np.generic], map_hw2: _Field, *, outside: float | None = None) -> _Field:
+def sampled(array: NDArray[Pixel], map_hw2: _Field, *, outside: float | None = None) -> NDArray[Pixel]:
     """The values of a picture at the places of a map; beyond its border `outside`, or the nearest value."""
     mode = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
-    return cv2.remap(
+    found = cv2.remap(
         array, map_hw2[..., 0], map_hw2[..., 1], cv2.INTER_LINEAR, borderMode=mode, borderValue=outside or 0.0
     )
+    return np.asarray(found, dtype=array.dtype)
 
 
 def place_in(box: Box, map_hw2: _Field) -> _Field:
@@ -83,7 +87,7 @@ def smooth_map(measured_hw2: _Field, weights_hw: _Field, box: Box, target: Box |
     trust = weights_hw / (1 + (np.linalg.norm(rest, axis=-1) / (2 * _FAR_OFF_PX)) ** 2)
     spread = max(1.0, _STIFFNESS * float(np.sqrt(len(ys))))
     below = cv2.GaussianBlur(trust, (0, 0), spread) + _PULL
-    smooth = cv2.GaussianBlur(rest * trust[..., None], (0, 0), spread) / below[..., None]
+    smooth = np.asarray(cv2.GaussianBlur(rest * trust[..., None], (0, 0), spread) / below[..., None], dtype=np.float32)
     if target is None or target == box:
         return _of_affine(affine, box) + smooth
     return _of_affine(affine, target) + _moved(smooth, box, target)
@@ -93,11 +97,12 @@ def _affine(
     points: NDArray[np.float64], places: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(3, 2), by least squares in which outliers count less from round to round."""
-    trust, found = weights, np.zeros((3, 2))
+    trust = weights
+    found: NDArray[np.float64] = np.zeros((3, 2))
     ridge = 1e-6 * np.eye(3)
     for _ in range(_STEPS_OF_FIT):
         weighted = points.T * trust
-        found = np.linalg.solve(weighted @ points + ridge, weighted @ places)
+        found = np.asarray(np.linalg.solve(weighted @ points + ridge, weighted @ places), dtype=np.float64)
         error = np.linalg.norm(points @ found - places, axis=1)
         trust = weights / (1 + (error / _FAR_OFF_PX) ** 2)
     return found

@@ -151,9 +151,10 @@ def load_sam2_video(path: Path, *, weights_sha256: str, device: torch.device) ->
     if not path.is_dir():
         raise DataError(f"{path}: SAM 2 is read from a folder in Hugging Face's format", hint=hint)
     try:
-        model, report = Sam2VideoModel.from_pretrained(
+        loaded: Any = Sam2VideoModel.from_pretrained(
             path, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
+        model, report = loaded  # with the loading info it is a pair, which the types do not know
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         message = f"{path}: no folder of SAM 2 ({str(error).splitlines()[0][:200]})"
         raise DataError(message, hint=hint) from None

@@ -92,7 +92,7 @@ def _density(rgb_hw3: NDArray[np.uint8], where_hw: NDArray[np.uint8]) -> NDArray
         lines = cv2.GaussianBlur(lines, (5, 1), 0.8, borderType=cv2.BORDER_REPLICATE)
         counts = np.moveaxis(lines.reshape(_BINS, _BINS, _BINS), 2, axis)
     total = max(float(counts.sum()), 1.0)
-    return np.log((counts / total * _BINS**3 + 0.05) / 1.05).astype(np.float32)
+    return np.asarray(np.log((counts / total * _BINS**3 + 0.05) / 1.05), dtype=np.float32)
 
 
 def _looked_up(model: NDArray[np.float32], rgb_hw3: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -105,7 +105,7 @@ def _likelihood(claim: Claim, colours: NDArray[np.float32], rgb_hw3: NDArray[np.
     # A Gaussian in three dimensions, relative to the uniform density over the cube of all colours.
     peak = 256.0**3 / (2 * np.pi * _NOISE**2) ** 1.5
     placed = _PLACED * peak * np.exp(-0.5 * (claim.distance_hw / _NOISE) ** 2) * claim.amodal_hw
-    return np.log(placed + _COLOURED * np.exp(_looked_up(colours, rgb_hw3))).astype(np.float32)
+    return np.asarray(np.log(placed + _COLOURED * np.exp(_looked_up(colours, rgb_hw3))), dtype=np.float32)
 
 
 def _rivalry(rival: Claim, rgb_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -134,12 +134,17 @@ def _prior(amodal_hw: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _edge_aware(values_hw: NDArray[np.float32], rgb_hw3: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Smoothed, but not over edges of the picture: a guided filter (He, Sun, Tang, ECCV 2010) with a grey guide."""
-    guide = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    guide: NDArray[np.float32] = cv2.cvtColor(rgb_hw3, cv2.COLOR_RGB2GRAY).astype(np.float32)
     side = (2 * _EDGE_RADIUS_PX + 1,) * 2
     mean_guide, mean_value = cv2.blur(guide, side), cv2.blur(values_hw, side)
     variance = cv2.blur(guide * guide, side) - mean_guide**2
-    slope = (cv2.blur(guide * values_hw, side) - mean_guide * mean_value) / (variance + _EDGE_NOISE)
-    return cv2.blur(slope, side) * guide + cv2.blur(mean_value - slope * mean_guide, side)
+    slope: NDArray[np.float32] = np.asarray(
+        (cv2.blur(guide * values_hw, side) - mean_guide * mean_value) / (variance + _EDGE_NOISE), dtype=np.float32
+    )
+    smooth = cv2.blur(slope, side) * guide + cv2.blur(
+        np.asarray(mean_value - slope * mean_guide, dtype=np.float32), side
+    )
+    return np.asarray(smooth, dtype=np.float32)
 
 
 def _without_shreds(seen_hw: NDArray[np.bool_], amodal_hw: NDArray[np.float32]) -> NDArray[np.float32]:
