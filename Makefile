@@ -14,6 +14,7 @@ test: $(VENV)/.label-studio
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed
+	@test -d avis_data/training/ || { echo "avis_data/training is no link: git was not allowed to make links (see CONTRIBUTING.md)"; exit 1; }
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
