@@ -105,7 +105,7 @@ def pull_rounds(
     *,
     names: Sequence[str] = (),
     force: bool = False,
-    on_task: Callable[[str], None] | None = None,
+    on_task: Callable[[str], object] | None = None,
 ) -> PullReport:
     """Pull rounds, one task at a time; people may go on working meanwhile.
 
@@ -145,7 +145,7 @@ class _Puller:
         report: PullReport,
         *,
         force: bool,
-        on_task: Callable[[str], None] | None,
+        on_task: Callable[[str], object] | None,
     ) -> None:
         self._labels, self._client, self._report, self._force = labels, client, report, force
         self._on_task = on_task or (lambda _: None)

@@ -50,7 +50,7 @@ def push_round(
     annotator: str | None,
     clips: Iterable[ClipTask],
     complete: Callable[[ClipTask], ClipTask] | None = None,
-    on_clip: Callable[[str], None] | None = None,
+    on_clip: Callable[[str], object] | None = None,
 ) -> PushReport:
     """Make or complete the project of one person in a round.
 
@@ -115,7 +115,7 @@ def _held(client: LabelStudio, project_id: int, report: PushReport) -> tuple[set
 
 
 def _missing(
-    clips: Iterable[ClipTask], there: set[str], report: PushReport, on_clip: Callable[[str], None] | None
+    clips: Iterable[ClipTask], there: set[str], report: PushReport, on_clip: Callable[[str], object] | None
 ) -> Iterator[ClipTask]:
     seen = set(there)
     for start in clips:

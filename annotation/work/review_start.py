@@ -47,7 +47,7 @@ def start_review(
     settings: ServerSettings,
     *,
     reviewers: Sequence[str] = (),
-    on_clip: Callable[[str], None] | None = None,
+    on_clip: Callable[[str], object] | None = None,
 ) -> StartReport:
     """Plan the next tasks, note them, and make what the server lacks of them and of those planned before.
 
@@ -85,7 +85,7 @@ def _push(
     client: LabelStudio,
     settings: ServerSettings,
     name: str,
-    on_clip: Callable[[str], None] | None,
+    on_clip: Callable[[str], object] | None,
 ) -> Iterator[PushReport]:
     """Everybody's tasks of a round."""
     by_person: dict[str | None, list[Assignment]] = {}
