@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from avis_data.errors import DataError
 from avis_data.masks.polygons import check_polygon, is_polygon_kept
+
+if TYPE_CHECKING:
+    from pycocotools import _EncodedRLE  # of its type stubs
 
 __all__ = [
     "MAX_PIXELS",
@@ -76,7 +79,7 @@ def encode(mask_HW: np.ndarray) -> Rle:
         raise ValueError(f"a mask has the shape (H, W), this array has {mask_HW.shape}")
     coded = coco_mask.encode(np.asfortranarray(mask_HW != 0, dtype=np.uint8))
     height, width = mask_HW.shape
-    return Rle(height, width, coded["counts"].decode("ascii"))
+    return _made(coded, height, width)
 
 
 def decode(rle: Rle) -> np.ndarray:
@@ -187,7 +190,7 @@ def rle_from_runs(runs: Sequence[int] | np.ndarray, *, height: int, width: int) 
     _check_runs(array, height, width)
     array = _without_empty_runs(array)
     coded = coco_mask.frPyObjects({"size": [height, width], "counts": array.tolist()}, height, width)
-    return Rle(height, width, coded["counts"].decode("ascii"))
+    return _made(coded, height, width)
 
 
 def rle_from_segmentation(
@@ -232,7 +235,7 @@ def rle_from_segmentation(
     )
 
 
-def coco_dict(rle: Rle) -> dict[str, Any]:
+def coco_dict(rle: Rle) -> _EncodedRLE:
     """The mask as pycocotools takes it: `{"size": [h, w], "counts": bytes}`.
 
     Example:
@@ -271,7 +274,7 @@ def _rle_from_dict(segmentation: dict[str, Any], height: int, width: int) -> Rle
 
 
 def _rle_from_polygons(polygons: list[list[Any]], height: int, width: int, dropped: list[str] | None) -> Rle | None:
-    kept = []
+    kept: list[list[Any]] = []  # floats are taken too, whatever the stubs of pycocotools say
     for index, polygon in enumerate(polygons):
         if is_polygon_kept(polygon):
             kept.append(check_polygon(polygon, height=height, width=width))
@@ -280,14 +283,20 @@ def _rle_from_polygons(polygons: list[list[Any]], height: int, width: int, dropp
     if not kept:
         return None
     coded = coco_mask.merge(coco_mask.frPyObjects(kept, height, width))
-    return Rle(height, width, coded["counts"].decode("ascii"))
+    return _made(coded, height, width)
 
 
 def _union(parts: Sequence[Rle]) -> Rle:
     if len(parts) == 1:
         return parts[0]
     merged = coco_mask.merge([coco_dict(part) for part in parts])
-    return Rle(parts[0].height, parts[0].width, merged["counts"].decode("ascii"))
+    return _made(merged, parts[0].height, parts[0].width)
+
+
+def _made(coded: _EncodedRLE, height: int, width: int) -> Rle:
+    """The mask that pycocotools gave; it writes counts as bytes and takes text as well."""
+    counts = coded["counts"]
+    return Rle(height, width, counts.decode("ascii") if isinstance(counts, bytes) else counts)
 
 
 def _whole_numbers(runs: Sequence[int] | np.ndarray) -> np.ndarray:

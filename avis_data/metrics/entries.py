@@ -94,7 +94,8 @@ def _read_polygons(
     for index, entry in items:
         rles = list(itertools.islice(coded, len(entry)))
         merged = rles[0] if len(rles) == 1 else coco_mask.merge(rles)
-        entries.counts[index] = merged["counts"].decode("ascii")
+        counts = merged["counts"]
+        entries.counts[index] = counts.decode("ascii") if isinstance(counts, bytes) else counts
         entries.present[index] = True
 
 
