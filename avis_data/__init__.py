@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from avis_data.door.clips import Clip
     from avis_data.door.drawing import draw_sheet, draw_still, draw_video
     from avis_data.door.example import make_example
+    from avis_data.door.exports import export, export_formats
     from avis_data.door.figures import compare, count, evaluate, validate
     from avis_data.door.files import read_ytvis, write_ytvis
     from avis_data.door.models import load_model, train
@@ -32,6 +33,7 @@ _MODULES = {
     "door.clips": ("Clip",),
     "door.drawing": ("draw_sheet", "draw_still", "draw_video"),
     "door.example": ("make_example",),
+    "door.exports": ("export", "export_formats"),
     "door.figures": ("compare", "count", "evaluate", "validate"),
     "door.files": ("read_ytvis", "write_ytvis"),
     "door.models": ("load_model", "train"),
@@ -67,6 +69,8 @@ __all__ = [
     "draw_video",
     "encode",
     "evaluate",
+    "export",
+    "export_formats",
     "load_model",
     "make_example",
     "open",

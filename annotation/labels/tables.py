@@ -23,10 +23,11 @@ from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import area, box
 from avis_data.masks.table import read_masks, replace_clips
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, LabelledTruth
 from avis_data.records import MaskRow, State, Track, is_safe_id
 
-__all__ = ["TablesReport", "changed_clips", "confirm_media", "update_tables"]
+__all__ = ["TablesReport", "bring_up_to_date", "changed_clips", "confirm_media", "update_tables"]
 
 _OURS = (ACCEPTED, DRAFT)
 
@@ -73,6 +74,18 @@ def update_tables(labels: WorkspaceLabels, ledger: Ledger) -> TablesReport:
     return TablesReport(
         accepted=states["accepted"], draft=states["draft"], dropped=states["dropped"], changed=tuple(changed)
     )
+
+
+def bring_up_to_date(workspace: Workspace, *, command: str) -> None:
+    """Bring the tables up to what the rounds say, where anything changed; takes the workspace's lock only then.
+
+    Raises:
+        BusyError: if another command is at work in the workspace.
+        DataError: if a file of a round or a table is damaged.
+    """
+    if changed_clips(WorkspaceLabels(workspace)):
+        with open_for_work(workspace, command) as ledger:
+            update_tables(WorkspaceLabels(workspace), ledger)  # read anew: others may have written meanwhile
 
 
 def changed_clips(labels: WorkspaceLabels) -> list[str]:

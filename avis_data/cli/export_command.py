@@ -185,16 +185,13 @@ def _with_own_options(spec: ExportSpec, given: dict[str, object]) -> ExportSpec:
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:
     """Bring the tables up to what people said; a dry run only tells that they are not."""
-    from avis_data.annotation.labels.tables import changed_clips, update_tables
+    from avis_data.annotation.labels.tables import bring_up_to_date, changed_clips
     from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
-    from avis_data.pipelines.engine.lock import open_for_work
 
-    changed = changed_clips(WorkspaceLabels(workspace))
-    if changed and dry_run:
+    if not dry_run:
+        bring_up_to_date(workspace, command="avis-data export")
+    elif changed := changed_clips(WorkspaceLabels(workspace)):
         click.echo(f"the labels of {len(changed)} clip(s) changed since; this is the export without that", err=True)
-    elif changed:
-        with open_for_work(workspace, "avis-data export") as ledger:
-            update_tables(WorkspaceLabels(workspace), ledger)  # read anew: others may have written meanwhile
 
 
 def _show(plan: ExportPlan, result: dict[str, object], headline: str, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avis_data.door.exports import export
 from avis_data.door.stages import run_stage
 from avis_data.errors import DataError
 from avis_data.paths import Workspace
@@ -46,9 +47,6 @@ def make_example(
         ClipSet('small/exports/ytvis', 3 clips: train 1, val 1, test 1)
     """
     from avis_data.pipelines.engine.lock import open_for_work
-    from avis_data.pipelines.exports import FORMATS
-    from avis_data.pipelines.exports.plan import ExportOptions
-    from avis_data.pipelines.exports.publish import export
     from avis_data.pipelines.imports.truth import import_ytvis
     from avis_data.synth.scene import WorldOptions
     from avis_data.synth.world import make_world
@@ -65,5 +63,4 @@ def make_example(
             raise DataError(f"{workspace.root}: the stage {report.stage} failed: {report.stopped or report.failed}")
     with open_for_work(workspace, "avis.make_example") as ledger:
         import_ytvis(workspace, world / "truth.json", ledger=ledger)
-    export(workspace, FORMATS["ytvis"], ExportOptions(split=split, seed=seed))
-    return workspace.exports / "ytvis"
+    return export(workspace.root, split=split, seed=seed)

@@ -196,7 +196,9 @@ def _root(data: ClipSet | str | Path) -> Path:
             raise DataError(f"{path}: no such file or folder")
         return path
     if data.kind == "workspace":
-        raise ConfigError(f"{data.root}: is a workspace; models are trained on an export", hint="avis-data export")
+        raise ConfigError(
+            f"{data.root}: is a workspace; models are trained on an export", hint=f"avis.export({str(data.root)!r})"
+        )
     if data.is_part:
         raise ConfigError(
             f"{data.root}: a model is trained on a whole dataset, this is a part of one",

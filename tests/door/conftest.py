@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ def example(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture
 def beside_example(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with the example beside, as `example`."""
-    (tmp_path / "example").symlink_to(example)
+    """A folder to work in, with a copy of the example in it, which commands may change."""
+    shutil.copytree(example, tmp_path / "example")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
