@@ -17,7 +17,7 @@ _ROUNDING = 1e-9
 
 
 def heard_seconds(intervals: Iterable[Interval], num_seconds: int, *, share: float = HEARD_SHARE) -> list[bool]:
-    """For each second t whether [t, t+1) is covered by the intervals to at least `share`; they may overlap."""
+    """Whether the intervals cover at least `share` of each second [t, t+1); they may overlap."""
     covered = [0.0] * num_seconds
     for interval in merged(intervals):
         last = min(num_seconds, int(interval.end_s) + 1)

@@ -68,7 +68,7 @@ class ServerTask(_Answer):
 
     @property
     def clip_id(self) -> str:
-        """As the task's data say; of no clip of ours, perhaps."""
+        """The clip id that the task's data name; perhaps that of no clip of ours."""
         return str(self.data.get("clip_id"))
 
     @property
@@ -116,7 +116,7 @@ class ServerAnnotation(_Answer):
 
     @classmethod
     def of(cls, entry: object) -> ServerAnnotation:
-        """From an entry as received. Raises DataError if it is of another form."""
+        """Read an entry as received. Raises DataError if it is of another form."""
         stable = {name: value for name, value in fields_of(entry).items() if name not in _VOLATILE}
         return parsed(cls, {**stable, "text": canonical_json(stable)})
 

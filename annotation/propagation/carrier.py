@@ -56,7 +56,7 @@ class Carrier(Protocol):
 
     @property
     def weights_sha256(self) -> str | None:
-        """Of the weights; None for an engine without."""
+        """Hash of the weights; None for an engine without."""
 
     def start(self) -> Run:
         """Begin a way through a clip."""

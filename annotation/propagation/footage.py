@@ -44,11 +44,11 @@ class OnClock(Protocol):
 
     @property
     def width(self) -> int:
-        """Of the stills, in pixels."""
+        """Width of the stills, in pixels."""
 
     @property
     def height(self) -> int:
-        """Of the stills, in pixels."""
+        """Height of the stills, in pixels."""
 
 
 class Footage:
@@ -71,7 +71,7 @@ class Footage:
 
     @classmethod
     def of_clip(cls, workspace: Workspace, clip: Clip, video: Video | None, *, fps: int) -> Footage:
-        """That of a clip of the manifest; without its source, or if the file has gone, there are the stills only."""
+        """The footage of a clip of the manifest; without its source, or if the file has gone, only the stills."""
         there = video is not None and video.media is not None and (workspace.root / video.path).is_file()
         source, media = (workspace.root / video.path, video.media) if video is not None and there else (None, None)
         return cls(workspace.clip_dir(clip.clip_id) / "frames", clip, source, media, fps=fps)
@@ -82,7 +82,7 @@ class Footage:
         return self._between
 
     def shots(self, first: int, last: int, *, backward: bool = False) -> Iterator[Shot]:
-        """From one still to another, both included, in the order of time or against it.
+        """The pictures from one still to another, both included, in the order of time or against it.
 
         Raises:
             ItemError: if the source cannot be decoded, or a still cannot be read.

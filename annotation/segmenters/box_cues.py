@@ -145,7 +145,7 @@ def _cues(look: _Look, probability: _Map, kinds: NDArray[np.uint8], rounds: int)
 
 
 def _nearby(look: _Look, probability: _Map, reach: float) -> _Map:
-    """By how much a pixel's colour is commoner in the object than beside it, near the pixel, as a logarithm.
+    """How much commoner a pixel's colour is in the object than beside it, near the pixel, as a logarithm.
 
     Args:
         reach: the standard deviation of what is near, as a part of the box's sides.

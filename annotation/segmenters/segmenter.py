@@ -52,7 +52,7 @@ class Segmenter(Protocol):
 
     @property
     def weights_sha256(self) -> str | None:
-        """Of the weights; None for an engine without."""
+        """Hash of the weights; None for an engine without."""
 
     @property
     def embeds(self) -> bool:

@@ -199,7 +199,7 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _secrets(workspace: Workspace, options: ServeOptions) -> tuple[Secrets, bool]:
-    """Those that are there, else new ones; and whether there is a new password to be told.
+    """The secrets that are there, else new ones; and whether there is a new password to be told.
 
     The token for a server that exists stands beside the account of our own, which is never forgotten, and a token that
     the server does not take is not kept.

@@ -72,7 +72,7 @@ def _clip(workspace: Workspace, record: ClipRecord, categories: Mapping[int, str
 
 
 def _rounds(workspace: Workspace) -> dict[str, str]:
-    """For every clip with truth, the round of the tables that holds it: accepted, else imported, else a draft."""
+    """The round of the tables that holds the truth of each clip: accepted, else imported, else a draft."""
     from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, labelled_truth
     from avis_data.pipelines.imports.truth import ROUND, imported_clips
 

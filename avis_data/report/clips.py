@@ -52,7 +52,7 @@ class DatasetClips:
         return sum(len(dataset.videos) for dataset in self.splits.values())
 
     def choose(self, limit: int) -> list[ClipView]:
-        """At most `limit` clips: one from each split in turn, spread evenly over the split, in the order of the files.
+        """Choose at most `limit` clips: one from each split in turn, spread evenly, in the order of the files.
 
         Raises:
             DataError: if a still is missing.
@@ -80,7 +80,7 @@ def open_dataset(path: Path) -> DatasetClips:
 
 
 def _spread(count: int, limit: int) -> Sequence[int]:
-    """At most `limit` of `range(count)`, evenly apart, ordered so that every beginning of it is spread too."""
+    """Choose at most `limit` of `range(count)`, evenly apart, ordered so that every beginning of it is spread too."""
     taken = min(count, limit)
     return [number * count // taken for number in _halving(taken)]
 

@@ -140,7 +140,7 @@ def _take_pool(plan: list[Counter[int]], count: int) -> list[int]:
 
 
 def _search(pool: Sequence[int], need: Sequence[int], caps: Sequence[int], main_need: int) -> list[int | None]:
-    """For each group of the pool: the index in `need` of its split, or None for the main split.
+    """The index in `need` of the split of each group of the pool; None for the main split.
 
     `first[a, b]` is the number of the group with which the sums a and b became reachable (subset sum in two
     dimensions), which is all that is needed to walk back.

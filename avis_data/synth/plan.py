@@ -88,7 +88,7 @@ def _draw_cast(rng: np.random.Generator, scenario: str) -> _Cast:
 
 
 def _draw_heard(rng: np.random.Generator, scenario: str, cast: _Cast, num_seconds: int) -> list[list[bool]]:
-    """For each source (the off-screen one last) and second, whether it is to be heard."""
+    """Whether each source (the off-screen one last) is to be heard in each second."""
     middle = num_seconds // 2
     rows = [_runs(rng, num_seconds, share=0.6) for _ in range(cast.sources)]
     if cast.off_screen:

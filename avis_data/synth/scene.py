@@ -150,12 +150,12 @@ def share_of_second(sounds: tuple[Interval, ...], second: int) -> float:
 
 
 def heard_seconds(thing: Thing, num_seconds: int) -> list[bool]:
-    """For each second, whether the thing sounds in at least half of it."""
+    """Whether the thing sounds in at least half of each second."""
     return [share_of_second(thing.sounds, second) >= 0.5 for second in range(num_seconds)]
 
 
 def heard_stills(thing: Thing, options: WorldOptions) -> list[bool]:
-    """For each labelled still, whether the thing sounds in at least half of its period."""
+    """Whether the thing sounds in at least half of the period of each labelled still."""
     period_s = 1 / options.label_fps
     begins = (number * period_s for number in range(options.num_stills))
     return [_covered_s(thing.sounds, begin, begin + period_s) >= period_s / 2 for begin in begins]

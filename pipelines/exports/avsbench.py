@@ -59,7 +59,7 @@ class AvsbenchFormat:
             start += NUM_FRAMES if fit else 1
 
     def size(self, workspace: Workspace, pieces: Sequence[Piece]) -> ExportSize:
-        """Of pictures that do not compress, so more than it takes."""
+        """The size of pictures that do not compress, so more than it takes."""
         from avis_data.media.sound import SAMPLE_RATE_HZ
 
         return ExportSize(written=len(pieces) * NUM_FRAMES * (4 * SIDE_PX * SIDE_PX + 2 * SAMPLE_RATE_HZ))

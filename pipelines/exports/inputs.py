@@ -55,7 +55,7 @@ class ExportClip:
     labels: LabelledTruth | None
     """Whose labels its truth is; None where it is from a file, or there is none."""
     features_sha256: str | None
-    """Of the float32 values of its embeddings; None where features are left out."""
+    """Hash of the float32 values of its embeddings; None where features are left out."""
 
     @property
     def license(self) -> str | None:
@@ -97,14 +97,14 @@ class Piece:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """Of its masks, sorted; where nobody has said what sounds in the clip, those that the list says."""
+        """The categories of its masks, sorted; where nobody has said what sounds, those that the list says."""
         if not self.item.has_truth:
             return tuple(sorted(set(self.item.clip.categories)))
         return tuple(sorted({track.track.category for track in self.tracks}))
 
     @property
     def tracks(self) -> tuple[ExportTrack, ...]:
-        """Those with a mask in it."""
+        """The tracks with a mask in it."""
         return tuple(track for track in self.item.tracks if any(track.masks[t] is not None for t in self.frames))
 
     def profile(self) -> tuple[int, int, int]:
@@ -134,7 +134,7 @@ class ExportInputs:
     categories: CategorySet
     recipe: Recipe
     recipe_text: str
-    """As it stands in the file."""
+    """The text of the recipe's file."""
     truth: Truth
     """Which masks the tracks have."""
     without_truth: tuple[str, ...]

@@ -33,7 +33,7 @@ class ExportOptions:
     split_file: Path | None = None
     """A written division, in place of `split`."""
     seed: int = 0
-    """Of the division; nothing else is left to chance."""
+    """Seed of the division; nothing else is left to chance."""
     select: Selection = "accepted"
     """Clips with accepted truth; or the others too, without annotations."""
     include: Literal["draft"] | None = None
@@ -82,7 +82,7 @@ class ExportPlan:
         }
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         balance = balance_report(self.assignment)
         return {
             "key": self.key,
@@ -111,7 +111,7 @@ def plan_export(workspace: Workspace, spec: ExportSpec, options: ExportOptions) 
 
 
 def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: ExportOptions) -> ExportPlan:
-    """As `plan_export`, with a ledger that is open."""
+    """Plan an export as `plan_export` does, with a ledger that is open."""
     checked_id(_name(spec, options))
     _check_fits(workspace, spec, options)
     inputs = gather(

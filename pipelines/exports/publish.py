@@ -38,10 +38,10 @@ class ExportReport:
     """True where an export of the same key was there: nothing was written."""
     num_files: int
     files_sha256: str
-    """Of `files.sha256`, so of every file."""
+    """Hash of `files.sha256`, so of every file."""
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """What `--json` prints."""
         return {
             "path": self.path,
             "already_done": self.already_done,

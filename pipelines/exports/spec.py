@@ -147,7 +147,7 @@ class ExportSpec:
         return replace(self, format=replace(self.format, **given))
 
     def values(self) -> list[object]:
-        """Of its own options, in the order of their fields."""
+        """The values of its own options, in the order of their fields."""
         return [getattr(self.format, name) for name in self.options()]
 
 

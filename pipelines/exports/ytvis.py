@@ -46,7 +46,7 @@ class YtvisFormat:
         yield item.whole()
 
     def size(self, workspace: Workspace, pieces: Sequence[Piece]) -> ExportSize:
-        """Of stills, sound and features; the truth files are small beside them."""
+        """The size of stills, sound and features; the truth files are small beside them."""
         from avis_data.media.sound import SAMPLE_RATE_HZ
         from avis_data.pipelines.exports.media import size_of_stills
 

@@ -1,4 +1,4 @@
-"""There is one way to do what many modules do: to log."""
+"""There is one way to do what many modules do: to log, to know the rate of a clip's sound."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def test_modules_log_by_one_name() -> None:
     set_up = found.pop(Path("avis_data/log.py"))
     assert len(set_up) == 1 and len(found) > 10
     assert {line for lines in found.values() for line in lines} == {"logger = logging.getLogger(__name__)"}
+
+
+def test_the_rate_of_a_clips_sound_stands_in_one_place() -> None:
+    found = lines_with(r"^.*= 16_?000$")
+    assert {path: lines for path, lines in found.items() if path.name != "records.py"} == {
+        Path("avis_data/media/sound.py"): ["SAMPLE_RATE_HZ = 16000"]
+    }
+    assert "sample_rate_hz: Literal[16000]" in found[Path("avis_data/records.py")][0], "a type must say the number"

@@ -77,7 +77,7 @@ def official_files(tensors: Mapping[str, Tensor]) -> OfficialFiles | None:
 
 
 def official_titles() -> str:
-    """Of which models published checkpoints are known: `AVISM, VITA, AVS-BG or AVSBench`."""
+    """The models whose published checkpoints are known: `AVISM, VITA, AVS-BG or AVSBench`."""
     *most, last = [title for spec in MODELS if spec.official is not None for title in spec.official.titles]
     return f"{', '.join(most)} or {last}"
 

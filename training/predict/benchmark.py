@@ -109,7 +109,7 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
 
 
 def latency_s(stream_fps: float, model_fps: float, *, clip_frames: int | None = None) -> float:
-    """From the instant of a frame to its masks, seconds: it has to come, and to be predicted.
+    """Seconds from the instant of a frame to its masks: it has to come, and to be predicted.
 
     Args:
         clip_frames: of a model that predicts whole clips, how many frames have to come and to be predicted first; None:

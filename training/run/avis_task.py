@@ -47,7 +47,7 @@ class TrackSummary:
         return f"{self.out}: {self.tracks} tracks in {self.clips} clips, {self.silent_clips} without any"
 
     def as_dict(self) -> dict[str, object]:
-        """As plain values."""
+        """The same as plain values."""
         return asdict(self)
 
 
@@ -155,11 +155,11 @@ class AvisTask:
         )
 
     def network_size(self, config: RunConfig, size_hw: tuple[int, int]) -> tuple[int, int]:
-        """As at prediction."""
+        """The size of frames at prediction."""
         return resized(size_hw, short=_options(config).test_short, long=_options(config).test_long)
 
     def sound_shape(self, config: RunConfig) -> tuple[int, ...]:
-        """Of the kind of audio in the config."""
+        """The shape of the kind of audio in the config."""
         return AudioFeatures(_options(config).audio).shape
 
     def reads(self, predictions: Path) -> bool:

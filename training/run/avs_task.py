@@ -107,7 +107,7 @@ class MaskSummary:
         return f"{self.out}: {self.frames} masks of {self.clips} clips, {self.empty_frames} empty"
 
     def as_dict(self) -> dict[str, object]:
-        """As plain values."""
+        """The same as plain values."""
         return asdict(self)
 
 
@@ -236,7 +236,7 @@ class AvsTask:
         return _options(config).side, _options(config).side
 
     def sound_shape(self, config: RunConfig) -> tuple[int, ...]:
-        """As the model has it."""
+        """The shape of the sound that the model has."""
         return (audio_width(config.model) or VECTOR_WIDTH,)
 
     def reads(self, predictions: Path) -> bool:

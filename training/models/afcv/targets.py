@@ -194,7 +194,7 @@ def _one_pair(pair: TrainingClip, grid: CellGrid, padded_size: tuple[int, int]) 
 
 
 def _partners(frame_R: Tensor, place_R: Tensor, chance_R: Tensor) -> Tensor:
-    """For each positive cell of a pair, one of the same object in the other frame, all equally likely; -1: none."""
+    """A cell of the same object in the other frame for each positive cell, all equally likely; -1: none."""
     meets_RR = (place_R[:, None] == place_R[None]) & (frame_R[:, None] != frame_R[None])
     count_R = meets_RR.sum(1)
     if not len(place_R):

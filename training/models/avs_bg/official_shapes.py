@@ -19,7 +19,7 @@ _AVSS_FRAMES = 5
 
 
 def avs_config_of(tensors: Mapping[str, Tensor]) -> tuple[str, AvsBgConfig]:
-    """Of a checkpoint under our names (`from_official_avs`): the shipped config of its recipe, and its architecture.
+    """The shipped config and the architecture of a checkpoint under our names (`from_official_avs`).
 
     Whether it was trained on S4 or MS3 no tensor tells, and no prediction depends on it.
 

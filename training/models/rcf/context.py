@@ -95,7 +95,7 @@ class AudioTokens(nn.Module):
         self.project = Mlp(2 * hidden, hidden, out_channels, 2)
 
     def forward(self, audio_BRA: Tensor, valid_BR: Tensor) -> Tokens:
-        """As many tokens, without positions (the recurrent network knows the order).
+        """Give as many tokens, without positions (the recurrent network knows the order).
 
         Args:
             audio_BRA: the oldest reference first, the target last.
