@@ -25,7 +25,7 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 schemas: $(VENV)/.installed
-	$(BIN)/python -m avis_data.schema_files
+	$(BIN)/python -m avis_data.schemas.generate
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks

@@ -11,14 +11,14 @@ import pytest
 from avis_data.categories import category_set, category_set_names
 from avis_data.errors import ConfigError
 from avis_data.records import Track
-from avis_data.schema_files import schema_files, write_schema_files
+from avis_data.schemas.generate import schema_files, write_schema_files
 from support.places import ROOT
 
 SCHEMAS = ROOT / "schemas"
 
 
 def test_generated_files_are_up_to_date() -> None:
-    advice = "run `python -m avis_data.schema_files` and commit the result"
+    advice = "run `python -m avis_data.schemas.generate` and commit the result"
     for path, text in schema_files().items():
         assert (SCHEMAS / path).read_text(encoding="utf-8") == text, f"schemas/{path} has drifted: {advice}"
     on_disk = {

@@ -1,6 +1,6 @@
 """Writes `schemas/`: JSON Schemas of the records, and the columns of the Parquet tables, from the code that uses them.
 
-`python -m avis_data.schema_files` rewrites them; a test fails where they differ.
+`python -m avis_data.schemas.generate` rewrites them; a test fails where they differ.
 """
 
 from __future__ import annotations
