@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,12 +193,12 @@ class Ledger:
         size_bytes = sum(output.size_bytes for output in done.outputs)
         outputs = json.dumps([list(output) for output in done.outputs])
         with self._transaction():
-            self._write_item(stage, done, "done", None, None, json.dumps(done.facts), outputs, size_bytes)
+            self._write_item(stage, done, ("done", None, None, json.dumps(done.facts), outputs, size_bytes))
 
     def commit_failed(self, stage: str, failed: Failed) -> None:
         """Record one failed item; outputs of an earlier success stay on disk but no longer count."""
         with self._transaction():
-            self._write_item(stage, failed, "failed", failed.reason.value, failed.message, None, "[]", 0)
+            self._write_item(stage, failed, ("failed", failed.reason.value, failed.message, None, "[]", 0))
 
     def begin_replacing(self, stage: str, item_id: str) -> None:
         """Say that finished outputs are about to be replaced: a kill half-way then leaves no item that looks done."""
@@ -334,17 +335,9 @@ class Ledger:
         row = self._db.execute("SELECT command, pid, started_at FROM runs ORDER BY run_id DESC LIMIT 1").fetchone()
         return RunInfo(command=row[0], pid=row[1], started_at=row[2]) if row else None
 
-    def _write_item(
-        self,
-        stage: str,
-        result: Done | Failed,
-        state: str,
-        reason: str | None,
-        message: str | None,
-        facts: str | None,
-        outputs: str,
-        size_bytes: int,
-    ) -> None:
+    def _write_item(self, stage: str, result: Done | Failed, ended: Sequence[str | int | None]) -> None:
+        """`ended`: state, reason, message, facts, outputs, size of the outputs."""
+        state, reason, message, facts, outputs, size_bytes = ended
         self._db.execute(
             "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
             " ON CONFLICT (stage, item_id) DO UPDATE SET"
@@ -360,25 +353,18 @@ class Ledger:
             ),
         )
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db)
-
-
-class _Transaction:
-    """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` on any error."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` on any error."""
         try:
-            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.OperationalError as failure:
-            error = failure
-        if isinstance(error, sqlite3.OperationalError):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
             hint = "make room on the disk (or mend its permissions), then run the same command again"
             raise ToolError(f"the ledger cannot be written: {error}", hint=hint) from None
 

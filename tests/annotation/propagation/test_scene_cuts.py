@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avis_data.annotation.propagation.cuts import is_cut, look_of
+from avis_data.annotation.propagation.carry import is_cut, look_of
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
 from avis_data.media.pictures import stream_pictures
 from avis_data.media.probe import probe
