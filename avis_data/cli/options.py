@@ -181,7 +181,11 @@ data_option = partial(
     help="A dataset (an export), in the layout of AVISeg or of AVSBench.",
 )
 engine_option = partial(
-    click.option, "--engine", show_default=True, metavar="NAME", help="What makes the masks; see above."
+    click.option,
+    "--engine",
+    show_default=True,
+    metavar="NAME",
+    help="What makes the masks; the text above names the engines.",
 )
 format_option = partial(click.option, "--format", "format_name", metavar="NAME", help="The format of the dataset.")
 fps_option = partial(

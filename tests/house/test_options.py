@@ -11,6 +11,7 @@ import click
 import pytest
 
 from avis_data.cli.main import cli
+from support.places import ROOT
 
 DIFFERENT_ON_PURPOSE = {
     "--round": "push offers only the draft round, as later ones are given out by `review start`; pull takes several",
@@ -143,3 +144,22 @@ def _parse(words: list[str]) -> None:
         assert command is not None and name is not None
         context = command.make_context(name, list(rest), parent=context)
         group = command
+
+
+def shared_options() -> list[str]:
+    """The rows of docs/options.md: names, help and commands of every option that several commands have."""
+    rows = []
+    for name, found in sorted(meanings().items()):
+        (meaning, *_), users = found, [user for each in found.values() for user in each]
+        if name.startswith("--") and len(users) > 1:
+            value = "" if meaning.is_flag or not meaning.metavar else f" {meaning.metavar}".replace("|", "\\|")
+            also = "".join(f", `{other}`" for other in meaning.names if other != name)
+            names = ", ".join(user for user in COMMANDS if user in users)
+            rows.append(f"| `{name}{value}`{also} | {meaning.help} | {names} |")
+    return rows
+
+
+def test_the_page_of_options_is_what_the_commands_have() -> None:
+    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `--")]
+    assert rows == shared_options(), "docs/options.md should have:\n" + "\n".join(shared_options())
