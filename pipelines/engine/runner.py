@@ -52,7 +52,7 @@ class Policy:
 class StageReport:
     """How a stage went."""
 
-    plan: Plan
+    plan: Plan = field(repr=False)
     done_ids: list[str] = field(default_factory=list)
     failed: Counter[Reason] = field(default_factory=Counter)
     stopped: str | None = None
