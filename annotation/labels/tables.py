@@ -24,7 +24,7 @@ from avis_data.masks.rle import area, box
 from avis_data.masks.table import read_masks, replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
-from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, LabelledTruth
+from avis_data.pipelines.truth_records import ACCEPTED, DRAFT, LabelledTruth
 from avis_data.records import MaskRow, State, Track, is_safe_id
 
 __all__ = ["TablesReport", "bring_up_to_date", "changed_clips", "confirm_media", "update_tables"]

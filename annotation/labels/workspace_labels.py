@@ -34,7 +34,7 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
-from avis_data.pipelines.imports.labelled_truth import LabelledTruth, labelled_truth, write_labelled_truth
+from avis_data.pipelines.truth_records import LabelledTruth, labelled_truth, write_labelled_truth
 from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import Clip
 

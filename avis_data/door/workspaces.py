@@ -73,12 +73,11 @@ def _clip(workspace: Workspace, record: ClipRecord, categories: Mapping[int, str
 
 def _rounds(workspace: Workspace) -> dict[str, str]:
     """The round of the tables that holds the truth of each clip: accepted, else imported, else a draft."""
-    from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, labelled_truth
-    from avis_data.pipelines.imports.truth import ROUND, imported_clips
+    from avis_data.pipelines.truth_records import ACCEPTED, DRAFT, IMPORTED, imported_clips, labelled_truth
 
     labels = labelled_truth(workspace)
     found = {clip_id: DRAFT for clip_id, entry in labels.items() if entry.state == "draft"}
-    found |= dict.fromkeys(imported_clips(workspace), ROUND)
+    found |= dict.fromkeys(imported_clips(workspace), IMPORTED)
     return found | {clip_id: ACCEPTED for clip_id, entry in labels.items() if entry.state == "accepted"}
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from avis_data.errors import Problem
 from avis_data.features.store import bucket
 from avis_data.ledger import Ledger
-from avis_data.pipelines.imports.labelled_truth import LabelledTruth
-from avis_data.pipelines.imports.truth import ImportedClip
 from avis_data.pipelines.stages import STAGES
+from avis_data.pipelines.truth_records import ImportedClip, LabelledTruth
 from avis_data.recipe import Recipe
 from avis_data.records import Clip, SoundState, Track
 

@@ -17,8 +17,15 @@ from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.input_checks import check_features, check_media, check_truth
-from avis_data.pipelines.imports.labelled_truth import ACCEPTED, DRAFT, LabelledTruth, labelled_truth
-from avis_data.pipelines.imports.truth import ROUND, ImportedClip, imported_clips
+from avis_data.pipelines.truth_records import (
+    ACCEPTED,
+    DRAFT,
+    IMPORTED,
+    ImportedClip,
+    LabelledTruth,
+    imported_clips,
+    labelled_truth,
+)
 from avis_data.recipe import Recipe, Truth, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
@@ -261,7 +268,7 @@ def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | Labelled
     found: dict[str, list[Track]] = defaultdict(list)
     for track in read_manifest(workspace.manifest / "tracks.jsonl", Track):
         labels = _labels_of(truth.get(track.clip_id))
-        if track.round == (rounds[labels.state] if labels else ROUND):
+        if track.round == (rounds[labels.state] if labels else IMPORTED):
             found[track.clip_id].append(track)
     return {clip_id: sorted(tracks, key=lambda track: track.track_id) for clip_id, tracks in found.items()}
 

@@ -15,28 +15,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from avis_data.categories import category_set
-from avis_data.config import validated
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
-from avis_data.io import atomic_path, read_json, sha256_file, write_json
+from avis_data.io import atomic_path, read_json, sha256_file
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import Rle, area, box
 from avis_data.masks.table import replace_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.stages.adopt import clip_id_of
+from avis_data.pipelines.truth_records import IMPORTED, ImportedClip, write_imported
 from avis_data.recipe import Recipe, Truth, load_recipe
-from avis_data.records import Clip, MaskRow, Record, State, Track
+from avis_data.records import Clip, MaskRow, State, Track
 
-__all__ = ["ROUND", "ImportReport", "ImportedClip", "Prepared", "check_annotated", "import_ytvis", "imported_clips"]
+__all__ = ["ImportReport", "Prepared", "check_annotated", "import_ytvis"]
 
-ROUND = "import"
-"""The round of all that comes from a file."""
-
-_RECORD = "import.json"
 _TRUTH = "truth.json"
 
 
@@ -65,24 +61,6 @@ class ImportReport:
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         return {**self.__dict__, "problems": [problem.as_dict() for problem in self.problems]}
-
-
-class ImportedClip(Record):
-    """The stills and the sound that a clip had when its truth was imported; kept for each clip in `import.json`."""
-
-    frames_sha256: str
-    audio_sha256: str
-    num_tracks: int
-    """Tracks of its truth, those included that never sound."""
-
-
-class _ImportRecord(Record):
-    """`import.json`: the file that was received, and the clips whose truth is from it now."""
-
-    format: Literal["ytvis"]
-    file: str
-    sha256: str
-    clips: dict[str, ImportedClip]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,21 +130,9 @@ def import_ytvis(
     )
     if ledger is not None:
         _store(workspace, truth, sha256, rows, tracks)
-        _write_records(workspace, truth, sha256, _imported(clips, rows, tracks))
+        write_imported(workspace, truth.name, sha256, _imported(clips, rows, tracks))
         ledger.commit_done("import", _entry(workspace, report))
     return report
-
-
-def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
-    """All clips that have truth from a file, those in which nothing sounds (no track, no row) among them.
-
-    Raises:
-        DataError: if a record of an import cannot be read.
-    """
-    found: dict[str, ImportedClip] = {}
-    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
-        found |= _read_record(path).clips
-    return found
 
 
 def check_annotated(parsed: ParsedYtvis, truth: Path) -> None:
@@ -257,7 +223,7 @@ def _records(dataset: YtvisDataset, origin: str, truth: Truth) -> tuple[dict[str
             category=categories[found.category_id],
             num_sounding=sum(state is State.SOUNDING for _, _, state in seen),
             origin=origin,
-            round=ROUND,
+            round=IMPORTED,
         )
         tracks.append(track)
         rows[track.clip_id] += [_row(track, number, mask, state) for number, mask, state in seen]
@@ -333,26 +299,3 @@ def _imported(clips: Mapping[str, Clip], clip_ids: Iterable[str], tracks: Iterab
         )
         for clip_id in clip_ids
     }
-
-
-def _read_record(path: Path) -> _ImportRecord:
-    try:
-        return validated(_ImportRecord, read_json(path), where=str(path))
-    except ProblemsError as error:
-        raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None
-
-
-def _write_records(workspace: Workspace, truth: Path, sha256: str, new: Mapping[str, ImportedClip]) -> None:
-    """Say of this file which clips have their truth from it, and of the others that these have it no more."""
-    own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
-    before: dict[str, ImportedClip] = {}
-    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
-        record = _read_record(path)
-        if path == own:
-            before = record.clips
-        elif record.clips.keys() & new.keys():
-            kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in new}
-            write_json(path, record.model_copy(update={"clips": kept}).model_dump())
-    clips = dict(sorted({**before, **new}.items()))
-    if clips != before or not own.exists():
-        write_json(own, _ImportRecord(format="ytvis", file=truth.name, sha256=sha256, clips=clips).model_dump())

@@ -19,7 +19,7 @@ MUST_NOT_IMPORT = [
     ("avis_data/quality", ["report", "metrics"]),
     ("pipelines/engine", ["pipelines.stages", "pipelines.download", "pipelines.imports", "pipelines.exports"]),
     ("pipelines/stages", ["pipelines.imports", "pipelines.exports"]),
-    ("pipelines/exports", ["pipelines.download", "annotation", "training"]),
+    ("pipelines/exports", ["pipelines.download", "pipelines.imports", "annotation", "training"]),
     ("pipelines/imports", ["pipelines.download", "pipelines.exports"]),
     ("avis_data/formats", ["metrics", "quality", "report", "pipelines"]),
     ("avis_data/masks", ["formats", "metrics", "quality", "report", "pipelines"]),

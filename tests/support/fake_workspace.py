@@ -24,11 +24,11 @@ from avis_data.masks.rle import area, box, encode
 from avis_data.masks.table import write_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import Item, item_key, params_key
-from avis_data.pipelines.imports.labelled_truth import LabelledTruth, write_labelled_truth
 from avis_data.pipelines.kept_video_list import CLIP_ROW
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedStage, PackStage, embed_items, pack_items
 from avis_data.pipelines.stages.extract import ExtractStage, extract_items
+from avis_data.pipelines.truth_records import LabelledTruth, write_labelled_truth
 from avis_data.recipe import load_recipe, shipped_recipe
 from avis_data.records import Clip, MaskRow, Record, SoundState, Span, State, Track, Video, VideoStream
 from avis_data.video_list import ClipRow

@@ -18,7 +18,7 @@ from avis_data.pipelines.exports.plan import ExportOptions, plan_export
 from avis_data.pipelines.exports.publish import export
 from avis_data.pipelines.exports.writing import ExportJob
 from avis_data.pipelines.exports.ytvis import YTVIS
-from avis_data.pipelines.imports.labelled_truth import LabelledTruth, write_labelled_truth
+from avis_data.pipelines.truth_records import LabelledTruth, write_labelled_truth
 from avis_data.records import Clip, Track
 from support.fake_workspace import FakeClip, FakeTrack, embeddings_of, make_workspace
 

@@ -16,7 +16,8 @@ from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.imports.existing_set import read_set
-from avis_data.pipelines.imports.truth import import_ytvis, imported_clips
+from avis_data.pipelines.imports.truth import import_ytvis
+from avis_data.pipelines.truth_records import imported_clips
 from avis_data.recipe import create_workspace
 from avis_data.records import Clip, SoundState, Track
 from support.ytvis_world import HEIGHT, SECONDS, WIDTH, truth, write_split

@@ -1,0 +1,141 @@
+"""Whose truth each clip of a workspace has now: from a file that was imported, or from the labels of people.
+
+The masks table and `manifest/tracks.jsonl` hold the tracks. The records here say whose they are, also of clips in which
+nothing sounds, and which clips were dropped: `annotations/import-*/import.json` for each file, written by imports, and
+`annotations/current.json`, written from the rounds of annotation. Exports read both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from avis_data.config import validated
+from avis_data.errors import DataError, ProblemsError
+from avis_data.io import read_json, write_json, write_text
+from avis_data.paths import Workspace
+from avis_data.records import Record, SafeId
+
+__all__ = [
+    "ACCEPTED",
+    "DRAFT",
+    "IMPORTED",
+    "ImportedClip",
+    "LabelledTruth",
+    "imported_clips",
+    "labelled_truth",
+    "write_imported",
+    "write_labelled_truth",
+]
+
+IMPORTED = "import"
+"""The round, in the tables, of all that comes from a file."""
+ACCEPTED = "accepted"
+"""The round, in the tables, of labels that a reviewer accepted."""
+DRAFT = "draft"
+"""The round, in the tables, of labels that nobody accepted yet, from whatever round of work they are."""
+
+_RECORD = "import.json"
+
+
+class LabelledTruth(Record):
+    """What people say of one clip now; kept for each clip in `current.json`."""
+
+    state: Literal["accepted", "draft", "dropped"] = Field(description="dropped: by a reviewer; never exported.")
+    round: str = Field(description="The round of work that the labels are from, as `review-2`.")
+    labelled_by: tuple[str, ...]
+    reviewed_by: tuple[str, ...]
+    labels_sha256: str = Field(description="Of the record in that round that the rows were made from.")
+    num_tracks: int = Field(ge=0, description="Those included that never sound.")
+    frames_sha256: str = Field(description="Of the stills when the labels were first read; the sound likewise.")
+    audio_sha256: str
+
+
+class _Current(Record):
+    """`current.json`."""
+
+    clips: dict[SafeId, LabelledTruth]
+
+
+class ImportedClip(Record):
+    """The stills and the sound that a clip had when its truth was imported; kept for each clip in `import.json`."""
+
+    frames_sha256: str
+    audio_sha256: str
+    num_tracks: int
+    """Tracks of its truth, those included that never sound."""
+
+
+class _ImportRecord(Record):
+    """`import.json`: the file that was received, and the clips whose truth is from it now."""
+
+    format: Literal["ytvis"]
+    file: str
+    sha256: str
+    clips: dict[str, ImportedClip]
+
+
+def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
+    """All clips that have truth from a file, those in which nothing sounds (no track, no row) among them.
+
+    Raises:
+        DataError: if a record of an import cannot be read.
+    """
+    found: dict[str, ImportedClip] = {}
+    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        found |= _read_record(path).clips
+    return found
+
+
+def write_imported(workspace: Workspace, file: str, sha256: str, new: Mapping[str, ImportedClip]) -> None:
+    """Say of a file which clips have their truth from it, and of the others that these have it no more.
+
+    Args:
+        file: its name.
+        sha256: of the file.
+        new: the clips, and what they were when its truth was imported.
+    """
+    own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
+    before: dict[str, ImportedClip] = {}
+    for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
+        record = _read_record(path)
+        if path == own:
+            before = record.clips
+        elif record.clips.keys() & new.keys():
+            kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in new}
+            write_json(path, record.model_copy(update={"clips": kept}).model_dump())
+    clips = dict(sorted({**before, **new}.items()))
+    if clips != before or not own.exists():
+        write_json(own, _ImportRecord(format="ytvis", file=file, sha256=sha256, clips=clips).model_dump())
+
+
+def labelled_truth(workspace: Workspace) -> dict[str, LabelledTruth]:
+    """All clips that have labels of people, or were dropped by them.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    path = workspace.annotations / "current.json"
+    if not path.exists():
+        return {}
+    try:
+        return validated(_Current, read_json(path), where=str(path)).clips
+    except ProblemsError as error:
+        hint = f"remove {path}: the next export makes it again from the rounds"
+        raise DataError(error.args[0], hint=hint) from None
+
+
+def write_labelled_truth(workspace: Workspace, clips: Mapping[str, LabelledTruth]) -> None:
+    """Keep all entries, sorted."""
+    text = _Current(clips=dict(sorted(clips.items()))).model_dump_json(indent=1)
+    write_text(workspace.annotations / "current.json", text + "\n")
+
+
+def _read_record(path: Path) -> _ImportRecord:
+    try:
+        return validated(_ImportRecord, read_json(path), where=str(path))
+    except ProblemsError as error:
+        raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None
