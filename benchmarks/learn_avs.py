@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avis_data.formats.avsbench_clips import open_layout
 from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import load_config
-from avis_data.training.data.avsbench_layout import open_layout
 from avis_data.training.device import choose_device
 from avis_data.training.run.avs_task import AvsTask
 from avis_data.training.run.distributed import Processes

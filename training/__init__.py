@@ -22,8 +22,7 @@ The rooms, each of which knows only those above it:
   Their sound: `audio_features.py` lists the kinds and reads those that were computed before; `audio_windows.py`
   computes VGGish before each frame; `audio_summary.py` needs no weights; `audio_slices.py` makes pictures of the
   sound. `audio_sound.py` reads WAV files, `frame_times.py` says when a frame is.
-  AVSBench datasets: `avsbench_layout.py` finds the files (S4, MS3, AVSS), `avsbench.py` opens a split,
-  `avsbench_sound.py` reads the sound.
+  AVSBench datasets: `avsbench.py` opens a split of S4, MS3 or AVSS, `avsbench_sound.py` reads the sound.
 
 **models/** holds the networks. `spec.py` says what a model must offer. Each model has a folder: `model.py` with the
   whole of it, its losses and targets, the names in published checkpoints, and `spec.py`, which is its entry in the

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +12,14 @@ from numpy.typing import NDArray
 from avis_data.door.clip_sets import ClipSet, Part
 from avis_data.door.clips import Clip
 from avis_data.door.tracks import Track
+from avis_data.formats.avsbench import LayoutName
+from avis_data.formats.avsbench_clips import AvsFiles, open_layout
+from avis_data.formats.avsbench_masks import label_of
 from avis_data.masks.rle import Rle, encode
 from avis_data.media.stills import open_still
 from avis_data.quality import SPLITS
 
-if TYPE_CHECKING:
-    from avis_data.training.data.avsbench_layout import AvsFiles, LayoutName
-
-__all__ = ["is_avsbench", "open_avsbench"]
-
-_TABLES = ("s4_meta_data.csv", "ms3_meta_data.csv", "metadata.csv")
-
-
-def is_avsbench(root: Path) -> bool:
-    """Whether a folder, or its `Single-source` or `Multi-sources`, has a table of such a set."""
-    folders = (root, root / "Single-source", root / "Multi-sources")
-    return any((folder / table).is_file() for folder in folders for table in _TABLES)
+__all__ = ["open_avsbench"]
 
 
 def open_avsbench(root: Path) -> ClipSet:
@@ -40,8 +31,6 @@ def open_avsbench(root: Path) -> ClipSet:
     Raises:
         DataError: if there are several sets in the folder, or its table cannot be read.
     """
-    from avis_data.training.data.avsbench_layout import open_layout
-
     layout = open_layout(root)
     found = {split: tuple(layout.clips(split)) for split in SPLITS}
     parts: dict[str | None, Part] = {
@@ -93,8 +82,6 @@ class _ReadMasks:
         return tuple(self._track(value, labels) for value in sorted(values))
 
     def _label(self, path: Path) -> NDArray[np.uint8]:
-        from avis_data.training.data.avsbench import label_of
-
         return label_of(path, self.layout, max(self.categories) + 1)
 
     def _track(self, value: int, labels: list[NDArray[np.uint8] | None]) -> Track:

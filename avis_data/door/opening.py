@@ -14,6 +14,8 @@ from avis_data.door.clip_sets import ClipSet, Part
 from avis_data.door.clips import Clip
 from avis_data.door.tracks import Track
 from avis_data.errors import DataError
+from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path
+from avis_data.formats.avsbench_clips import is_avsbench
 from avis_data.formats.ytvis import YtvisTrack, YtvisVideo, read_ytvis
 
 __all__ = ["open"]
@@ -67,9 +69,9 @@ def open(path: str | Path) -> ClipSet:
     if files:
         check_export(place)
         return _dataset(place, files)
-    from avis_data.door.avsbench_sets import is_avsbench, open_avsbench
-
     if is_avsbench(place):
+        from avis_data.door.avsbench_sets import open_avsbench
+
         return open_avsbench(place)
     raise DataError(f"{place}: holds no clips; {what_is(place)}", hint=_WHAT_THERE_IS)
 
@@ -99,15 +101,16 @@ class _ReadSplit:
     def _clip(self, video: YtvisVideo, tracks: tuple[YtvisTrack, ...] | None, names: Mapping[int, str]) -> Clip:
         # Names cannot lead out of the folder: the reader of truth files refuses those that could.
         folder = self.file.with_suffix("")
-        sound = folder / (video.audio_file or f"WAVAudios/{video.name}.wav")
-        features = folder / "FEATAudios" / f"{video.name}.npy"
+        place = (folder.parent, folder.name, video.name)
+        sound = folder / video.audio_file if video.audio_file else sound_path(*place)
+        features = features_path(*place)
         size_hw = (video.height, video.width)
         return Clip(
             clip_id=video.name,
             split=self.split,
             size_hw=size_hw,
             fps=video.fps,
-            still_paths=tuple(folder / "JPEGImages" / name for name in video.file_names),
+            still_paths=tuple(folder / STILLS / name for name in video.file_names),
             sound_path=sound if sound.is_file() else None,
             categories=names,
             truth_path=self.file,

@@ -5,6 +5,7 @@
 <split>/JPEGImages/<video>/<number>.jpg   stills
 <split>/WAVAudios/<video>.wav             sound
 <split>/FEATAudios/<video>.npy            embeddings, float32 (T, 128)
+<split>/FEATWindows/<video>.npy           of training here: VGGish before each frame, float32 (T, 4096)
 ```
 """
 
@@ -12,9 +13,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["FEATURES", "SOUNDS", "STILLS", "features_path", "frame_name", "frames_dir", "sound_path", "truth_path"]
+__all__ = [
+    "FEATURES",
+    "SOUNDS",
+    "STILLS",
+    "WINDOWS",
+    "features_path",
+    "frame_name",
+    "frames_dir",
+    "sound_path",
+    "truth_path",
+]
 
-STILLS, SOUNDS, FEATURES = "JPEGImages", "WAVAudios", "FEATAudios"
+STILLS, SOUNDS, FEATURES, WINDOWS = "JPEGImages", "WAVAudios", "FEATAudios", "FEATWindows"
 
 
 def truth_path(root: Path, split: str) -> Path:

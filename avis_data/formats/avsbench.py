@@ -1,4 +1,4 @@
-"""AVSBench's folders for S4 (one source) and MS3 (several sources): where the files of a clip are, and its tables.
+"""The folders of AVSBench, for S4 (one source), MS3 (several sources) and AVSS (classes): files of a clip, and tables.
 
 ```
 Single-source/s4_meta_data.csv                       name,start,category,split
@@ -9,9 +9,16 @@ Multi-sources/ms3_meta_data.csv                      video_id,split
 Multi-sources/ms3_data/visual_frames/{name}/{name}.mp4_{k}.png
                        gt_masks/{split}/{name}/{name}_{k}.png
                        audio_wav/{split}/{name}.wav
+metadata.csv                                         uid, label, split, and more; label: v1s, v1m, v2
+label2idx.json                                       class -> its number
+{label}/{uid}/frames/{k}.jpg                         k = 0 ... 4 (v1s, v1m) or 9 (v2)
+              labels_rgb/{k}.png                     v1s, train: k = 0 only
+              audio.wav
 ```
 
-Source: specs of AVS-BG, §2.1 and §2.2: what the published loaders read.
+S4 and MS3 have `audio_log_mel/....npy` (published: `.pkl`) in place of or beside `audio_wav/....wav`.
+
+Source: specs of AVS-BG, §2: what the published loaders read.
 """
 
 from __future__ import annotations
@@ -24,12 +31,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "AVSS_CLASSES",
+    "AVSS_FRAMES",
+    "AVSS_TABLE",
+    "FOLDERS",
+    "LAYOUTS",
     "NUM_FRAMES",
     "SIDE_PX",
     "AvsbenchClip",
     "AvsbenchName",
     "AvsbenchPaths",
     "AvsbenchSound",
+    "LayoutName",
+    "avss_paths",
     "clip_paths",
     "folder_of",
     "table",
@@ -38,6 +52,7 @@ __all__ = [
 ]
 
 AvsbenchName = Literal["avsbench-s4", "avsbench-ms3"]
+LayoutName = Literal["s4", "ms3", "avss"]
 AvsbenchSound = Literal["wav", "logmel"]
 """`wav`: 16 kHz, mono. `logmel`: the examples that VGGish takes, as `.npy`; the published sets have a pickle in its
 place, which runs code when it is read."""
@@ -50,6 +65,18 @@ _ROOTS: dict[AvsbenchName, tuple[str, str]] = {
     "avsbench-s4": ("Single-source", "s4"),
     "avsbench-ms3": ("Multi-sources", "ms3"),
 }
+FOLDERS = tuple(folder for folder, _ in _ROOTS.values())
+"""Folders of a download or an export, each of which holds one dataset."""
+LAYOUTS = (
+    "an AVSBench folder has s4_meta_data.csv and s4_data, ms3_meta_data.csv and ms3_data, or (AVSS) metadata.csv and "
+    "label2idx.json"
+)
+"""What to look for, in words."""
+
+AVSS_TABLE, AVSS_CLASSES = "metadata.csv", "label2idx.json"
+AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
+"""Parts of AVSS, as the table calls them (S4, MS3 and the longer clips), and how many frames a clip of each has."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -98,6 +125,30 @@ def clip_paths(dataset: AvsbenchName, clip: AvsbenchClip, sound: AvsbenchSound) 
     labelled = 1 if dataset == "avsbench-s4" and clip.split == "train" else NUM_FRAMES
     masks = (f"{data}/gt_masks/{place}/{clip.name}_{number}.png" if number <= labelled else None for number in numbers)
     return AvsbenchPaths(frames=frames, masks=tuple(masks), sound=f"{data}/{heard[0]}/{place}.{heard[1]}")
+
+
+def avss_paths(part: str, name: str, split: str) -> AvsbenchPaths:
+    """Where the files of a clip of AVSS are.
+
+    Args:
+        part: one of `AVSS_FRAMES`.
+        name: the clip's `uid`.
+        split: `train`, `val` or `test`.
+
+    Example:
+        >>> paths = avss_paths("v1s", "dog1", "train")
+        >>> paths.frames[0], paths.sound
+        ('v1s/dog1/frames/0.jpg', 'v1s/dog1/audio.wav')
+        >>> paths.masks
+        ('v1s/dog1/labels_rgb/0.png', None, None, None, None)
+    """
+    folder, frames = f"{part}/{name}", AVSS_FRAMES[part]
+    labelled = 1 if part == "v1s" and split == "train" else frames
+    return AvsbenchPaths(
+        frames=tuple(f"{folder}/frames/{number}.jpg" for number in range(frames)),
+        masks=tuple(f"{folder}/labels_rgb/{number}.png" if number < labelled else None for number in range(frames)),
+        sound=f"{folder}/audio.wav",
+    )
 
 
 def folder_of(category: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from avis_data.errors import DataError
 from avis_data.format_numbers import check_export, what_is
+from avis_data.formats.aviseg_folders import STILLS
 from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
@@ -102,7 +103,7 @@ def _check_split(file: Path, report: ValidationReport, *, deep: bool, alone: boo
     parsed = parse_ytvis(raw)
     check_truth(raw, parsed, file=file.name, findings=report.findings)
     folder = file.with_suffix("")
-    with_media = (folder / "JPEGImages").is_dir() if alone else True
+    with_media = (folder / STILLS).is_dir() if alone else True
     sizes = {}
     if with_media:
         sizes = check_media(folder, parsed.dataset.videos, findings=report.findings, deep=deep)

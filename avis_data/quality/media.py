@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 from PIL import Image, UnidentifiedImageError
 
+from avis_data.formats.aviseg_folders import FEATURES, SOUNDS, STILLS
 from avis_data.formats.ytvis import YtvisVideo
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.quality.findings import Findings, Severity
@@ -16,7 +17,6 @@ from avis_data.quality.findings import Findings, Severity
 __all__ = ["FrameSizes", "check_media"]
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
-_FRAMES, _SOUNDS, _FEATURES = "JPEGImages", "WAVAudios", "FEATAudios"
 
 FrameSizes = tuple[int, ...]
 """Bytes of each frame of a video: two videos with the same are the same, for all practical purposes."""
@@ -49,24 +49,24 @@ def check_media(
         For each video the sizes of its frames in bytes.
     """
     split = _Split(folder, findings)
-    for name, severity in ((_FRAMES, _ERROR), (_SOUNDS, _ERROR), (_FEATURES, _WARNING)):
+    for name, severity in ((STILLS, _ERROR), (SOUNDS, _ERROR), (FEATURES, _WARNING)):
         if not (folder / name).is_dir():
             split.add(severity, "folder-missing", name, "no such folder")
     sizes = {video.name: _check_frames(split, video, deep=deep) for video in videos}
     for video in videos:
-        if (folder / _SOUNDS).is_dir():
+        if (folder / SOUNDS).is_dir():
             _check_sound(split, video, deep=deep)
-        if (folder / _FEATURES).is_dir():
+        if (folder / FEATURES).is_dir():
             _check_features(split, video)
     _check_strangers(split, {video.name for video in videos})
     return sizes
 
 
 def _check_frames(split: _Split, video: YtvisVideo, *, deep: bool) -> FrameSizes:
-    path = split.folder / _FRAMES
+    path = split.folder / STILLS
     if not path.is_dir():
         return ()
-    label = f"{_FRAMES}/{video.name}"
+    label = f"{STILLS}/{video.name}"
     try:
         found = {entry.name: entry.stat().st_size for entry in os.scandir(path / video.name)}
     except OSError:
@@ -98,7 +98,7 @@ def _check_image(split: _Split, label: str, path: Path, video: YtvisVideo, *, de
 
 
 def _check_sound(split: _Split, video: YtvisVideo, *, deep: bool) -> None:
-    label = f"{_SOUNDS}/{video.name}.wav"
+    label = f"{SOUNDS}/{video.name}.wav"
     path = split.folder / label
     try:
         header = soundfile.info(str(path))
@@ -140,7 +140,7 @@ def _decode(path: Path) -> None:
 
 
 def _check_features(split: _Split, video: YtvisVideo) -> None:
-    label = f"{_FEATURES}/{video.name}.npy"
+    label = f"{FEATURES}/{video.name}.npy"
     path = split.folder / label
     try:
         features_TD = np.load(path, allow_pickle=False, mmap_mode="r")
@@ -166,7 +166,7 @@ def _check_features(split: _Split, video: YtvisVideo) -> None:
 
 
 def _check_strangers(split: _Split, names: set[str]) -> None:
-    for folder, suffix in ((_FRAMES, ""), (_SOUNDS, ".wav"), (_FEATURES, ".npy")):
+    for folder, suffix in ((STILLS, ""), (SOUNDS, ".wav"), (FEATURES, ".npy")):
         path = split.folder / folder
         if not path.is_dir():
             continue

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avis_data.errors import DataError
+from avis_data.formats.aviseg_folders import STILLS, sound_path
 from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle
 from avis_data.quality import truth_files
@@ -98,11 +99,11 @@ def _clip_view(root: Path, split: str, dataset: YtvisDataset, place: int) -> Cli
     video = dataset.videos[place]
     folder = root / split
     # Names cannot lead out of the folder: the reader of truth files refuses those that could.
-    stills = tuple(folder / "JPEGImages" / name for name in video.file_names)
+    stills = tuple(folder / STILLS / name for name in video.file_names)
     for still in stills:
         if not still.is_file():
             raise DataError(f"{still}: this still is missing", hint=f"avis-data validate {root}")
-    sound = folder / "WAVAudios" / f"{video.name}.wav"
+    sound = sound_path(root, split, video.name)
     return ClipView(
         name=video.name,
         split=split,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.formats.aviseg_folders import SOUNDS, STILLS
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisVideo, parse_ytvis
 from avis_data.io import read_json, sha256_text
 from avis_data.ledger import Ledger
@@ -21,8 +22,6 @@ from avis_data.pipelines.engine.stage import Input, Item, item_key, stage_key
 from avis_data.pipelines.imports.truth import ImportReport, Prepared, check_annotated, import_ytvis
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import (
-    SOUNDS,
-    STILLS,
     AdoptedVideo,
     AdoptOptions,
     AdoptRequest,

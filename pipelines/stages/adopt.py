@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
+from avis_data.formats.aviseg_folders import SOUNDS, STILLS
 from avis_data.io import sha256_file, sha256_text, write_json
 from avis_data.ledger import Ledger
 from avis_data.media.clock import seconds_of_sound
@@ -29,9 +30,7 @@ from avis_data.recipe import Recipe
 from avis_data.records import Fps, Record, SafeId, Sha256, SoundState, SplitName, StillTime, Times, is_safe_id
 
 __all__ = [
-    "SOUNDS",
     "SPEC",
-    "STILLS",
     "AdoptFacts",
     "AdoptOptions",
     "AdoptRequest",
@@ -39,9 +38,6 @@ __all__ = [
     "AdoptedVideo",
     "clip_id_of",
 ]
-
-STILLS = "JPEGImages"
-SOUNDS = "WAVAudios"
 
 _REFUSED = (SoundState.NONE, SoundState.SHORT)
 """Sound that a recipe with `missing_sound: fail` does not take."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.formats.aviseg_folders import FEATURES, WINDOWS
 from avis_data.training.data.audio_slices import SpectrogramSlices
 from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
 from avis_data.training.data.frame_times import FrameTimes
@@ -90,12 +91,12 @@ class AudioReader(Protocol):
 
 _READERS: dict[AudioKind, AudioReader] = {
     "vggish": NpyRows(
-        folder="FEATAudios",
+        folder=FEATURES,
         width=128,
         hint="avis-data embed, then avis-data export; without VGGish weights: --set data.audio=logmel",
     ),
     "vggish-window": NpyRows(
-        folder="FEATWindows",
+        folder=WINDOWS,
         width=4096,
         hint="avis-data embed --windows DATASET; without VGGish weights: --set data.audio=logmel-window "
         "--set model.audio_channels=128",

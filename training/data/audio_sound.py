@@ -14,6 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.formats.aviseg_folders import sound_path
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.frame_times import FrameTimes
 
@@ -31,7 +32,7 @@ class SoundFile:
 
     def path(self, folder: Path, clip_id: str) -> Path:
         """The file of a clip in the folder of its split."""
-        return folder / "WAVAudios" / f"{clip_id}.wav"
+        return sound_path(folder.parent, folder.name, clip_id)
 
     def problem(self, path: Path, times: FrameTimes) -> str | None:
         """What is wrong with a file: no sound file, or two seconds shorter than its frames."""

@@ -14,6 +14,7 @@ import numpy as np
 from avis_data.errors import DataError
 from avis_data.features.logmel import causal_examples
 from avis_data.features.vggish import Vggish, embed_examples, load_vggish, untrained_vggish
+from avis_data.formats.aviseg_folders import WINDOWS
 from avis_data.formats.ytvis import YtvisVideo, read_ytvis
 from avis_data.io import atomic_path, read_json, write_json
 from avis_data.training.data.audio_features import AudioFeatures
@@ -55,7 +56,7 @@ def write_windows(
     path, sha256 = weights
     network: Vggish | None = None
     written = 0
-    note = root / "FEATWindows.json"
+    note = root / f"{WINDOWS}.json"
     same = note.is_file() and read_json(note) == {"vggish_sha256": sha256}
     if not same:
         write_json(note, {"vggish_sha256": None})  # until all are there, none of them is known to be of any weights

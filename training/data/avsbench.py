@@ -5,31 +5,26 @@ Shapes: T frames, H, W pixels at network size, h, w pixels of the files, A = 128
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.formats.avsbench import LayoutName
+from avis_data.formats.avsbench_clips import AvsFiles, open_layout
 from avis_data.media.stills import open_still
-from avis_data.metrics.avs_files import classes_of_colours
-from avis_data.training.data.avsbench_layout import AvsFiles, LayoutName, open_layout
 from avis_data.training.data.avsbench_sound import AvsAudioKind, AvsHearing
 
-__all__ = ["AvsClipSource", "AvsDataConfig", "AvsSplit", "label_of", "open_avs_split", "read_frame", "square_label"]
-
-logger = logging.getLogger(__name__)
-_COLOURED = {"avss"}
+__all__ = ["AvsClipSource", "AvsDataConfig", "AvsSplit", "open_avs_split", "read_frame", "square_label"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,27 +92,6 @@ def open_avs_split(root: Path, split: str, data: AvsDataConfig, *, num_classes: 
     )
 
 
-def label_of(path: Path, layout: LayoutName, num_classes: int) -> NDArray[np.uint8]:
-    """A mask as it is stored: 1 where something sounds, or (AVSS) the class of each pixel; uint8 (h, w).
-
-    Raises:
-        DataError: if the file is no picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            if layout in _COLOURED:
-                colours = np.asarray(picture.convert("RGB"))
-                classes: NDArray[np.uint8] = classes_of_colours(colours[None], num_classes)[0].astype(np.uint8)
-                return classes
-            grey = np.asarray(picture.convert("L") if picture.mode != "P" else picture)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise DataError(f"{path}: no picture ({error})") from None
-    if not set(np.unique(grey).tolist()) <= {0, 1, 255}:
-        _warn_grey(path.parent)
-    inside: NDArray[np.uint8] = (grey > 0).astype(np.uint8)
-    return inside
-
-
 def read_frame(path: Path, side: int, *, crop: bool) -> NDArray[np.uint8]:
     """A frame as a square of that side, uint8 (H, W, 3). Raises DataError if the file is no picture.
 
@@ -179,7 +153,7 @@ def _square(picture: Image.Image, side: int, *, crop: bool, resample: Image.Resa
 
 
 def _check_classes(table: Path, layout: LayoutName, categories: dict[int, str], num_classes: int) -> None:
-    wanted = 1 if layout not in _COLOURED else max(categories) + 1
+    wanted = 1 if layout != "avss" else max(categories) + 1
     if num_classes != wanted:
         raise DataError(
             f"{table}: masks of {wanted} class(es), the model makes {num_classes}",
@@ -203,11 +177,6 @@ def _check_files(table: Path, clips: Iterable[AvsFiles]) -> None:
         raise ProblemsError(f"{table}: {len(problems)} file(s) are missing", problems)
 
 
-@cache
-def _warn_grey(folder: Path) -> None:
-    logger.warning("masks hold values other than 0 and 255 (or 1), all above 0 taken as sounding folder=%s", folder)
-
-
 def _heard(
     table: Path, layout: LayoutName, clips: tuple[AvsFiles, ...], data: AvsDataConfig
 ) -> dict[str, NDArray[np.float32]]:
@@ -216,7 +185,7 @@ def _heard(
     for clip in clips:
         frames = len(clip.frames)
         try:
-            found[clip.clip_id] = hearing.vectors(clip.sounds, frames, repeat_last=layout not in _COLOURED)
+            found[clip.clip_id] = hearing.vectors(clip.sounds, frames, repeat_last=layout != "avss")
         except DataError as error:
             problems.append(Problem(f"clip {clip.clip_id}", "sound", str(error).replace("\n  hint: ", "; ")))
     if problems:

@@ -1,7 +1,6 @@
 """A split in the AVISeg layout, ours or foreign, as training and prediction read it. Everything wrong is told at once.
 
-Layout: `<split>.json`, `<split>/JPEGImages/<clip>/<n>.jpg`, `<split>/WAVAudios/<clip>.wav`,
-`<split>/FEATAudios/<clip>.npy` (see docs/export.md).
+The layout is that of `avis_data.formats.aviseg_folders` (see docs/export.md).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from PIL import Image
 
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.format_numbers import check_export, what_is
+from avis_data.formats.aviseg_folders import STILLS, truth_path
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle, area
 from avis_data.media.stills import open_still
@@ -122,18 +122,18 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
         DataError: if the folder has not the layout, or is an export of another format.
         ProblemsError: with every missing still, every audio file that cannot be used, every category id outside.
     """
-    truth, folder = root / f"{split}.json", root / split
+    truth, folder = truth_path(root, split), root / split
     if not truth.is_file():
         raise DataError(f"{root}: there is no {split}.json; {what_is(root)}", hint=_LAYOUT)
     check_export(root)
-    if not (folder / "JPEGImages").is_dir():
-        raise DataError(f"{folder}: there is no folder JPEGImages", hint=_LAYOUT)
+    if not (folder / STILLS).is_dir():
+        raise DataError(f"{folder}: there is no folder {STILLS}", hint=_LAYOUT)
     dataset = read_ytvis(truth)
     if not dataset.videos:
         raise DataError(f"{truth}: has no videos", hint=_LAYOUT)
     if num_classes is not None:
         _check_categories(truth, dataset, num_classes)
-    _check_stills(truth, folder / "JPEGImages", dataset)
+    _check_stills(truth, folder / STILLS, dataset)
     if audio is not None:
         _check_audio(folder, dataset, audio)
     tracks: dict[int, list[YtvisTrack]] = defaultdict(list)
@@ -165,7 +165,7 @@ def _clip(
     return DatasetClip(
         clip_id=video.name,
         video_id=video.video_id,
-        folder=folder / "JPEGImages",
+        folder=folder / STILLS,
         file_names=video.file_names,
         size_hw=(video.height, video.width),
         times=frame_times(video),

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.formats.avsbench_masks import voc_colours
 from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, encode, rle_from_segmentation
-from avis_data.metrics.avs_files import voc_colours
 from avis_data.metrics.reading import read_evaluation
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.split import DatasetClip, SplitData

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avis_data.errors import DataError
+from avis_data.formats.aviseg_folders import sound_path
 from avis_data.masks.rle import Rle, area
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.report.render import write_views
@@ -81,5 +82,5 @@ def _view(
 
 def _sound_of(split: SplitData, clip: DatasetClip) -> Path | None:
     """The WAV file of a clip; None where there is none."""
-    path = split.truth.parent / split.name / "WAVAudios" / f"{clip.clip_id}.wav"
+    path = sound_path(split.truth.parent, split.name, clip.clip_id)
     return path if path.is_file() else None

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from avis_data.errors import DataError
+from avis_data.formats.avsbench_clips import AvsFiles, open_layout
+from avis_data.formats.avsbench_masks import classes_of_colours
 from avis_data.masks.rle import Rle, encode
 from avis_data.media.stills import open_still
-from avis_data.metrics.avs_files import classes_of_colours
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.report.render import write_views
-from avis_data.training.data.avsbench_layout import AvsFiles, open_layout
 
 __all__ = ["masks_view", "visualize_masks"]
 

@@ -18,6 +18,8 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from avis_data.errors import AvisError, ConfigError, DataError
+from avis_data.formats.avsbench_clips import AvsFiles
+from avis_data.formats.avsbench_masks import label_of
 from avis_data.io import atomic_dir, atomic_path
 from avis_data.metrics.avs import AvsClip, AvsFrames, measure_avs, summarise_avs
 from avis_data.metrics.avss import AvssClip, AvssSums, measure_avss, summarise_avss
@@ -28,12 +30,10 @@ from avis_data.training.data.avsbench import (
     AvsClipSource,
     AvsDataConfig,
     AvsSplit,
-    label_of,
     open_avs_split,
     read_frame,
     square_label,
 )
-from avis_data.training.data.avsbench_layout import AvsFiles
 from avis_data.training.data.avsbench_sound import VECTOR_WIDTH
 from avis_data.training.data.clips import AvsTrainingClip
 from avis_data.training.data.sampling import ClipOrder

@@ -14,13 +14,13 @@ from PIL import Image
 
 from avis_data.errors import ConfigError, DataError, ItemError, ProblemsError
 from avis_data.features.logmel import log_mel
+from avis_data.formats.avsbench_clips import open_layout
 from avis_data.metrics.avs_files import load_avs_clip, pair_clips
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.avsbench import MS3, S4
 from avis_data.pipelines.exports.plan import ExportOptions, plan_export
 from avis_data.pipelines.exports.publish import export
 from avis_data.pipelines.exports.writing import ExportJob, check_clip
-from avis_data.training.data.avsbench_layout import open_layout
 from support.fake_workspace import WIDTH_HEIGHT, FakeClip, FakeTrack, make_workspace, mask_of
 from support.shell import avis_data
 

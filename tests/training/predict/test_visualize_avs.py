@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from avis_data.formats.avsbench_clips import open_layout
 from avis_data.masks.rle import decode
-from avis_data.training.data.avsbench_layout import open_layout
 from avis_data.training.predict.results import mask_picture
 from avis_data.training.predict.visualize_avs import masks_view
 from support.avsbench_world import SIDE, scene, write_avss, write_ms3

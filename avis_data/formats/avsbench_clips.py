@@ -1,7 +1,4 @@
-"""The three folder layouts of AVSBench: where the files of a clip are, and which frames must have masks.
-
-Source: specs/avs_bg.md, section 2: what the published loaders of S4, MS3 and AVSS read.
-"""
+"""The clips of an AVSBench dataset (S4, MS3, AVSS) in a folder, as its table lists them."""
 
 from __future__ import annotations
 
@@ -9,23 +6,29 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
 
 from avis_data.errors import DataError
 from avis_data.format_numbers import check_export, what_is
-from avis_data.formats.avsbench import NUM_FRAMES, AvsbenchClip, AvsbenchName, clip_paths, folder_of
-
-__all__ = ["AvsFiles", "AvsLayout", "LayoutName", "open_layout"]
-
-LayoutName = Literal["s4", "ms3", "avss"]
-
-_AVSS_SLOTS = 10
-_AVSS_FRAMES = {"v1s": 5, "v1m": 5, "v2": 10}
-_HINT = (
-    "an AVSBench folder has s4_meta_data.csv and s4_data, ms3_meta_data.csv and ms3_data, or (AVSS) metadata.csv and "
-    "label2idx.json; of a workspace: avis-data export --format avsbench-s4 or avsbench-ms3"
+from avis_data.formats.avsbench import (
+    AVSS_CLASSES,
+    AVSS_FRAMES,
+    AVSS_TABLE,
+    FOLDERS,
+    LAYOUTS,
+    NUM_FRAMES,
+    AvsbenchClip,
+    AvsbenchName,
+    LayoutName,
+    avss_paths,
+    clip_paths,
+    folder_of,
+    table_path,
 )
+
+__all__ = ["AvsFiles", "AvsLayout", "is_avsbench", "open_layout"]
+
+_HINT = f"{LAYOUTS}; of a workspace: avis-data export --format avsbench-s4 or avsbench-ms3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +63,38 @@ class AvsLayout:
     """The clips of a split."""
 
 
+def is_avsbench(root: Path) -> bool:
+    """Whether a folder, or its `Single-source` or `Multi-sources`, has a table of such a dataset.
+
+    Example:
+        >>> is_avsbench(Path("example/exports/ytvis"))
+        False
+    """
+    return any(
+        table.is_file()
+        for folder in _folders(root)
+        for table in (_object_table(folder, "avsbench-s4"), _object_table(folder, "avsbench-ms3"), folder / AVSS_TABLE)
+    )
+
+
 def open_layout(root: Path) -> AvsLayout:
     """The dataset in a folder, or in its `Single-source` or `Multi-sources`.
+
+    Example:
+        >>> from avis_data.formats.avsbench import table
+        >>> from avis_data.io import write_text
+        >>> path, text = table("avsbench-ms3", [AvsbenchClip(name="dog1", start_s=0.0, category="", split="val")])
+        >>> write_text(Path("AVSBench") / path, text)
+        >>> layout = open_layout(Path("AVSBench"))
+        >>> layout.name, layout.categories
+        ('ms3', {1: 'sounding'})
+        >>> [clip.masks[0].as_posix() for clip in layout.clips("val")]
+        ['AVSBench/Multi-sources/ms3_data/gt_masks/val/dog1/dog1_1.png']
 
     Raises:
         DataError: if there is none, there are two, or its table cannot be read.
     """
-    folders = [root, root / "Single-source", root / "Multi-sources"]
-    found = [opened for folder in folders for opened in _opened(folder)]
+    found = [opened for folder in _folders(root) for opened in _opened(folder)]
     if not found:
         raise DataError(f"{root}: is no AVSBench dataset; {what_is(root)}", hint=_HINT)
     if len(found) > 1:
@@ -76,6 +103,10 @@ def open_layout(root: Path) -> AvsLayout:
     for folder in (root, root.parent):  # one of the two folders of an export, or all of it
         check_export(folder)
     return found[0]
+
+
+def _folders(root: Path) -> list[Path]:
+    return [root, *(root / name for name in FOLDERS)]
 
 
 def _opened(root: Path) -> Iterator[AvsLayout]:
@@ -87,7 +118,7 @@ def _opened(root: Path) -> Iterator[AvsLayout]:
 def _object(root: Path, dataset: AvsbenchName) -> AvsLayout | None:
     """S4 or MS3, which differ in the columns of their table and in their folders."""
     name: LayoutName = "s4" if dataset == "avsbench-s4" else "ms3"
-    table = root / f"{name}_meta_data.csv"
+    table = _object_table(root, dataset)
     if not table.is_file():
         return None
     named = ("category", "split") if name == "s4" else ()
@@ -100,6 +131,10 @@ def _object(root: Path, dataset: AvsbenchName) -> AvsLayout | None:
                 yield _object_files(root, dataset, clip)
 
     return AvsLayout(name=name, table=table, categories={1: "sounding"}, clips=clips)
+
+
+def _object_table(root: Path, dataset: AvsbenchName) -> Path:
+    return _below(root, table_path(dataset))
 
 
 def _object_files(root: Path, dataset: AvsbenchName, clip: AvsbenchClip) -> AvsFiles:
@@ -122,7 +157,7 @@ def _below(root: Path, path: str) -> Path:
 
 
 def _avss(root: Path) -> AvsLayout | None:
-    table, names = root / "metadata.csv", root / "label2idx.json"
+    table, names = root / AVSS_TABLE, root / AVSS_CLASSES
     if not (table.is_file() and names.is_file()):
         return None
 
@@ -130,22 +165,27 @@ def _avss(root: Path) -> AvsLayout | None:
         for row in _rows(table, ("uid", "label", "split")):
             if row["split"] != split:
                 continue
-            if row["label"] not in _AVSS_FRAMES:
-                raise DataError(f"{table}: clip {row['uid']}: label {row['label']!r} is none of v1s, v1m, v2")
-            folder, frames = root / row["label"] / _checked(table, row["uid"]), _AVSS_FRAMES[row["label"]]
-            first_only = row["label"] == "v1s" and split == "train"
-            labels = tuple(folder / "labels_rgb" / f"{number}.png" for number in range(frames))
-            yield AvsFiles(
-                clip_id=f"{row['label']}/{row['uid']}",
-                frames=tuple(folder / "frames" / f"{number}.jpg" for number in range(frames)),
-                masks=(labels[0], *(None,) * (frames - 1)) if first_only else labels,
-                slots=_AVSS_SLOTS,
-                sounds=(folder / "audio.wav",),
-                result=f"{row['label']}/{row['uid']}/labels_rgb",
-                result_names=tuple(label.name for label in labels),
-            )
+            if row["label"] not in AVSS_FRAMES:
+                raise DataError(
+                    f"{table}: clip {row['uid']}: label {row['label']!r} is none of {', '.join(AVSS_FRAMES)}"
+                )
+            yield _avss_files(root, row["label"], _checked(table, row["uid"]), split)
 
     return AvsLayout(name="avss", table=table, categories=_class_names(names), clips=clips)
+
+
+def _avss_files(root: Path, part: str, name: str, split: str) -> AvsFiles:
+    paths = avss_paths(part, name, split)
+    first = next(path for path in paths.masks if path is not None)
+    return AvsFiles(
+        clip_id=f"{part}/{name}",
+        frames=tuple(root / path for path in paths.frames),
+        masks=tuple(None if path is None else root / path for path in paths.masks),
+        slots=max(AVSS_FRAMES.values()),
+        sounds=(root / paths.sound,),
+        result=PurePosixPath(first).parent.as_posix(),
+        result_names=tuple(f"{PurePosixPath(path).stem}.png" for path in paths.frames),
+    )
 
 
 def _checked(table: Path, name: str) -> str:
