@@ -17,6 +17,7 @@ from avis_data.config import apply_settings, validated
 from avis_data.errors import ConfigError, Problem, ProblemsError
 from avis_data.training.data.loading import DataConfig, DataOptions
 from avis_data.training.models.spec import ModelConfig, PredictOptions
+from avis_data.training.ranges import Count, CountOrZero, NotNegative, Positive, Share
 from avis_data.training.registry import MODELS
 from avis_data.training.task import TASKS, task_of
 
@@ -33,12 +34,8 @@ __all__ = [
     "shipped_configs",
 ]
 
-_Count = Annotated[int, Field(ge=1)]
 _KIND = re.compile(r"(.+)\.([A-Z]\w*Spec)\.(.+)")
 """A field of one kind of a value that may be of several, as pydantic calls it."""
-_CountOrZero = Annotated[int, Field(ge=0)]
-_Positive = Annotated[float, Field(gt=0)]
-_NotNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +44,13 @@ class OptimiserConfig:
 
     kind: Literal["adamw", "adam", "sgd"] = "adamw"
     """`sgd` has a momentum of 0.9."""
-    rate: _Positive = 1e-4
+    rate: Positive = 1e-4
     """Learning rate."""
-    backbone_factor: _NotNegative = 0.1
+    backbone_factor: NotNegative = 0.1
     """Factor on the rate of the backbone."""
-    weight_decay: _NotNegative = 0.05
+    weight_decay: NotNegative = 0.05
     """None for norm layers, embeddings and Swin's relative-position tables; biases are decayed."""
-    clip_norm: _Positive | None = 0.01
+    clip_norm: Positive | None = 0.01
     """Largest norm of all gradients together; null: not limited."""
 
 
@@ -63,17 +60,17 @@ class ScheduleConfig:
 
     kind: Literal["step", "poly", "constant"] = "step"
     """`step`: times `factor` at each milestone. `poly`: times (1 - iteration / iterations) ^ `power`."""
-    milestones: tuple[Annotated[int, Field(ge=1)], ...] = (32_000,)
+    milestones: tuple[Count, ...] = (32_000,)
     """Iterations at which the rate drops (`step`)."""
     milestone_shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
     """The same as shares of all iterations, instead of `milestones`; for runs whose length depends on the data."""
-    factor: _Positive = 0.1
+    factor: Positive = 0.1
     """Factor of each drop (`step`)."""
-    power: _Positive = 0.9
+    power: Positive = 0.9
     """Exponent (`poly`)."""
-    warmup: Annotated[int, Field(ge=0)] = 0
+    warmup: CountOrZero = 0
     """Iterations over which the rate rises in a straight line."""
-    warmup_start: Annotated[float, Field(ge=0, le=1)] = 0.001
+    warmup_start: Share = 0.001
     """Share of the rate that it rises from."""
 
 
@@ -81,20 +78,20 @@ class ScheduleConfig:
 class LoopConfig:
     """How long the loop runs, and how."""
 
-    iterations: _Count = 48_000
+    iterations: Count = 48_000
     """Changes of the weights."""
-    rounds: Annotated[float, Field(gt=0)] | None = None
+    rounds: Positive | None = None
     """If given, it counts and not `iterations`: so many times over all training samples. A run's own config then says
     how many iterations that were."""
-    accumulate: _Count = 1
+    accumulate: Count = 1
     """Passes whose gradients are averaged for one change: `data.batch` is divided among them, to need less memory."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16`: forward and backward under autocast; weights stay float32."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: CountOrZero = 0
     """Seed of weights, samples and points."""
-    log_every: _Count = 20
+    log_every: Count = 20
     """Iterations between lines of the log."""
-    checkpoint_every: _Count = 1000
+    checkpoint_every: Count = 1000
     """Iterations between checkpoints; the last one is kept."""
 
 
@@ -102,17 +99,17 @@ class LoopConfig:
 class ValidationConfig:
     """How the model is measured while it learns."""
 
-    every: _CountOrZero = 4000
+    every: CountOrZero = 4000
     """Iterations between validations, and one at the end; 0: never."""
     split: Literal["val", "test"] = "val"
     """The split that is measured; `test` repeats what some published runs did, and is said with the result."""
     metric: str = "mAP"
     """Strict figure by which the best weights are kept: a headline of `metrics.table`, of tracks or of masks."""
-    clips: _Count | None = None
+    clips: Count | None = None
     """Only so many clips, the first ones; null: all."""
-    draw_every: _CountOrZero = 4000
+    draw_every: CountOrZero = 4000
     """Iterations between drawings of predictions; 0: never."""
-    draw_clips: _Count = 2
+    draw_clips: Count = 2
     """Clips that are drawn, the first ones."""
 
 

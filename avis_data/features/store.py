@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.features.finite import check_finite
 from avis_data.io import atomic_path
 
 __all__ = ["BUCKETS", "EMBEDDING_SCHEMA", "bucket", "part_name", "read_embeddings", "write_part"]
@@ -107,8 +108,8 @@ def read_embeddings(folder: Path, clip_ids: Iterable[str] | None = None) -> Iter
         a part, whatever the order asked for (so that each part is read once).
 
     Raises:
-        DataError: if a part is missing, unreadable or of another layout, a clip is not in it, or its stills are not
-            0 .. T-1.
+        DataError: if a part is missing, unreadable or of another layout, a clip is not in it, its stills are not
+            0 .. T-1, or a number is NaN or infinite.
     """
     if clip_ids is None:
         for path in sorted(folder.glob("part-*.parquet")):
@@ -196,6 +197,7 @@ def _clips_of(table: pa.Table, path: Path, wanted: set[str] | None) -> Iterator[
             continue
         if not np.array_equal(frame_N[first:last], np.arange(last - first)):
             raise DataError(f"{path}: the stills of {clip_id} are not 0 to {last - first - 1}, each once", hint=_ADVICE)
+        check_finite(embedding_ND[first:last], path, what=f"embeddings of {clip_id}", hint=_ADVICE)
         yield clip_id, embedding_ND[first:last]
 
 

@@ -57,7 +57,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             one level of `{"model": ...}` or `{"state_dict": ...}` is looked through.
 
     Raises:
-        DataError: if the file is missing or torn, holds code (nothing of it is run), or holds no named tensors.
+        DataError: if the file is missing or torn, holds code (nothing of it is run), no named tensors, or NaN.
     """
     content: object = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
     for key in _NESTED:
@@ -68,6 +68,9 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     tensors = _named_tensors(content)
     if not tensors:
         raise DataError(f"{path}: holds no named tensors", hint="it must be what `model.state_dict()` gives")
+    bad = [name for name, tensor in tensors.items() if tensor.is_floating_point() and bool(tensor.isnan().any())]
+    if bad:
+        raise DataError(f"{path}: {len(bad)} tensor(s) hold NaN, the first is {bad[0]}", hint="its training went wrong")
     return tensors
 
 

@@ -270,9 +270,9 @@ def _read_array(clip_id: str, path: Path) -> NDArray[np.float32]:
         embeddings_TD: NDArray[np.float32] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ItemError(f"embeddings of {clip_id}: cannot be read ({error})", reason=_TORN) from None
-    if embeddings_TD.dtype != np.float32 or embeddings_TD.ndim != 2 or embeddings_TD.shape[1] != 128:
-        found = f"{embeddings_TD.dtype} {embeddings_TD.shape}"
-        raise ItemError(f"embeddings of {clip_id}: {found}, not float32 (T, 128)", reason=_TORN)
+    fits = embeddings_TD.dtype == np.float32 and embeddings_TD.ndim == 2 and embeddings_TD.shape[1] == 128
+    if not fits or not np.isfinite(embeddings_TD).all():
+        raise ItemError(f"embeddings of {clip_id}: not finite float32 (T, 128)", reason=_TORN)
     return embeddings_TD
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.features.finite import check_finite
 from avis_data.formats.aviseg_folders import FEATURES, WINDOWS
 from avis_data.training.data.audio_slices import SpectrogramSlices
 from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
@@ -57,11 +58,12 @@ class NpyRows:
         return None if len(features) == len(times) else f"has {len(features)} rows, the clip has {len(times)} frames"
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
-        """The rows of some frames, float32 (n, width). Raises DataError if the file does not hold them."""
+        """The rows of some frames, float32 (n, width). Raises DataError if the file does not hold them whole."""
         try:
             rows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)[list(frames)]
         except (OSError, ValueError, IndexError) as error:
             raise DataError(f"{path}: cannot be read as features of {len(times)} frames ({error})") from None
+        check_finite(rows, path, what="features", hint=self.hint)
         return np.array(rows, dtype=np.float32)
 
 

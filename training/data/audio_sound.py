@@ -14,6 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.features.finite import check_finite
 from avis_data.formats.aviseg_folders import sound_path
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.frame_times import FrameTimes
@@ -44,11 +45,12 @@ class SoundFile:
 
 
 def read_sound(path: Path) -> NDArray[np.float32]:
-    """All samples, float32 (N,), in [-1, 1). Raises DataError if the file cannot be read."""
+    """All samples, float32 (N,), in [-1, 1). Raises DataError if it cannot be read, or a sample is no number."""
     try:
         samples_NC, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise DataError(f"{path}: cannot be read as sound ({error})") from None
+    check_finite(samples_NC, path, what="samples")
     return mono_16k(samples_NC, rate)
 
 

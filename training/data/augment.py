@@ -6,36 +6,33 @@ Source: specification of AVISM, section 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+
+from avis_data.training.ranges import Count, Share
 
 __all__ = ["AugmentConfig", "FrameChange", "change_mask", "change_picture", "draw_changes", "resized"]
-
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Size = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """How training frames are changed. Colours stay."""
 
-    crop_probability: _Share = 0.5
+    crop_probability: Share = 0.5
     """Probability of resizing to a short side of `crop_short` and cutting a window out."""
-    crop_short: tuple[_Size, ...] = (400, 500, 600)
+    crop_short: tuple[Count, ...] = (400, 500, 600)
     """Short sides before a crop, one of them."""
-    crop_long: _Size = 1333
+    crop_long: Count = 1333
     """No side is longer before a crop."""
-    crop_size: tuple[_Size, _Size] = (384, 600)
+    crop_size: tuple[Count, Count] = (384, 600)
     """Least and largest height and width of the window, each drawn by itself."""
-    short: tuple[_Size, ...] = (288, 320, 352, 384, 416, 448, 480, 512)
+    short: tuple[Count, ...] = (288, 320, 352, 384, 416, 448, 480, 512)
     """Short sides at the end, one of them."""
-    long: _Size = 768
+    long: Count = 768
     """No side is longer at the end."""
-    flip_probability: _Share = 0.5
+    flip_probability: Share = 0.5
     """Probability of mirroring left and right."""
 
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.features.finite import check_finite
 from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS, log_mel
 from avis_data.features.vggish import Vggish, embed_examples, load_vggish
 from avis_data.training.data.audio_sound import read_sound
@@ -110,7 +111,9 @@ def _examples_of(path: Path) -> NDArray[np.float32]:
     if not fits or values.dtype.kind != "f":
         wanted = f"(n, {EXAMPLE_FRAMES}, {NUM_BANDS})"
         raise DataError(f"{path}: holds {values.dtype} {values.shape}, must be float {wanted}")
-    return values.astype(np.float32)
+    examples_NFM: NDArray[np.float32] = values.astype(np.float32)
+    check_finite(examples_NFM, path, what="log-mel values")
+    return examples_NFM
 
 
 class _TensorUnpickler(pickle.Unpickler):

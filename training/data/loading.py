@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch.utils.data import DataLoader, Dataset
 
 from avis_data.errors import AvisError, DataError, ToolError
@@ -19,10 +18,9 @@ from avis_data.training.data.augment import AugmentConfig, FrameChange, change_m
 from avis_data.training.data.clips import Sample, TrainingBatch, TrainingClip
 from avis_data.training.data.sampling import ClipOrder, SampleNumbers, Sampling
 from avis_data.training.data.split import DatasetClip, DatasetTrack, SplitData
+from avis_data.training.ranges import Count, CountOrZero
 
 __all__ = ["DataConfig", "DataOptions", "Samples", "TrainingSamples", "batches"]
-
-_Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +33,19 @@ class DataConfig:
     frame shows. `slices`: even parts of the log-mel spectrogram."""
     audio_optional: bool = False
     """Whether clips may have no sound; for models that can do without."""
-    frames: _Count | None = 5
+    frames: Count | None = 5
     """Frames of a training clip; null: as many as the model says, for those that take one number only."""
-    reach: _Count = 20
+    reach: Count = 20
     """They lie at most that far from each other, or from a reference frame."""
-    batch: _Count = 2
+    batch: Count = 2
     """Clips of an iteration, over all processes and accumulated passes."""
-    workers: Annotated[int, Field(ge=0)] = 4
+    workers: CountOrZero = 4
     """Processes that decode frames, for each training process; 0: none, the training waits."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Changes of training frames."""
-    test_short: _Count = 360
+    test_short: Count = 360
     """Short side of frames at validation and prediction."""
-    test_long: _Count = 1333
+    test_long: Count = 1333
     """No side is longer then."""
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PvtV2Backbone, PvtV2Config, ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
+
+from avis_data.training.ranges import Count
 
 __all__ = ["Backbone", "BackboneSpec", "FrozenBatchNorm", "PvtSpec", "ResNetSpec", "SwinSpec", "build_backbone"]
 
@@ -27,11 +29,11 @@ class ResNetSpec:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    depths: tuple[int, int, int, int] = (3, 4, 6, 3)
+    depths: tuple[Count, Count, Count, Count] = (3, 4, 6, 3)
     """Blocks per stage; (3, 4, 23, 3) is R-101."""
-    stem_channels: int = 64
+    stem_channels: Count = 64
     """Channels of the first convolution."""
-    channels: tuple[int, int, int, int] = (256, 512, 1024, 2048)
+    channels: tuple[Count, Count, Count, Count] = (256, 512, 1024, 2048)
     """Channels of the four maps; a bottleneck has a quarter of them."""
     block: Literal["bottleneck", "basic"] = "bottleneck"
     """`basic`: two 3x3 convolutions; (2, 2, 2, 2) of them with (64, 128, 256, 512) channels are R-18."""
@@ -45,15 +47,15 @@ class SwinSpec:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    embed_channels: int = 192
+    embed_channels: Count = 192
     """Channels of the first map; each later one has twice as many."""
-    depths: tuple[int, int, int, int] = (2, 2, 18, 2)
+    depths: tuple[Count, Count, Count, Count] = (2, 2, 18, 2)
     """Blocks per stage."""
-    heads: tuple[int, int, int, int] = (6, 12, 24, 48)
+    heads: tuple[Count, Count, Count, Count] = (6, 12, 24, 48)
     """Attention heads per stage."""
-    window: int = 12
+    window: Count = 12
     """Side of an attention window, in cells."""
-    drop_path: float = 0.3
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """Largest share of blocks skipped in training (stochastic depth); rises from 0 in the first block."""
 
 
@@ -63,15 +65,15 @@ class PvtSpec:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    channels: tuple[int, int, int, int] = (64, 128, 320, 512)
+    channels: tuple[Count, Count, Count, Count] = (64, 128, 320, 512)
     """Channels of the four maps."""
-    depths: tuple[int, int, int, int] = (3, 6, 40, 3)
+    depths: tuple[Count, Count, Count, Count] = (3, 6, 40, 3)
     """Blocks per stage."""
-    heads: tuple[int, int, int, int] = (1, 2, 5, 8)
+    heads: tuple[Count, Count, Count, Count] = (1, 2, 5, 8)
     """Attention heads per stage."""
-    reductions: tuple[int, int, int, int] = (8, 4, 2, 1)
+    reductions: tuple[Count, Count, Count, Count] = (8, 4, 2, 1)
     """How much smaller, per side, the map is that a stage attends to."""
-    drop_path: float = 0.1
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Largest share of blocks skipped in training (stochastic depth); rises from 0 in the first block."""
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from avis_data.training.models.points import at_least_float32, sample_points
 from avis_data.training.models.targets import ClipTarget
+from avis_data.training.ranges import NotNegative
 
 __all__ = ["CostWeights", "Matches", "dice_costs", "match_cost", "matched"]
 
@@ -29,11 +30,11 @@ class CostWeights:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    class_weight: float = 2.0
+    class_weight: NotNegative = 2.0
     """Minus the probability of the target's class."""
-    mask_weight: float = 5.0
+    mask_weight: NotNegative = 5.0
     """Binary cross-entropy, mean over the points."""
-    dice_weight: float = 5.0
+    dice_weight: NotNegative = 5.0
     """Dice loss over the points."""
 
 

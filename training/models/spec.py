@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 
 from avis_data.training.data.audio_features import AudioKind
@@ -20,6 +19,7 @@ from avis_data.training.data.loading import DataConfig
 from avis_data.training.data.sampling import AroundAFrame, Sampling
 from avis_data.training.data.split import SplitData
 from avis_data.training.models.renaming import Renamed
+from avis_data.training.ranges import Count, CountOrZero, Share
 
 __all__ = ["MaskModel", "ModelConfig", "ModelSpec", "OfficialFiles", "PredictOptions", "TrackModel", "audio_width"]
 
@@ -28,16 +28,16 @@ __all__ = ["MaskModel", "ModelConfig", "ModelSpec", "OfficialFiles", "PredictOpt
 class PredictOptions:
     """How tracks are made. `frames_per_pass` and `kept_frames` change no result."""
 
-    top_k: int = 100
+    top_k: Count = 100
     """(query, class) pairs that are looked at, those of the highest class probability."""
-    score_threshold: float = 0.3
+    score_threshold: Share = 0.3
     """A track needs a higher score, class probability times mask score."""
-    frame_gate: Annotated[float, Field(ge=0, le=1)] | None = None
+    frame_gate: Share | None = None
     """Ours, for AVISM: a track is silent in frames whose own queries give its class no higher probability. null: as
     published, where a track sounds in every frame in which its object is seen."""
-    frames_per_pass: int = 18
+    frames_per_pass: Count = 18
     """Frames that go through the network together."""
-    kept_frames: int = 36
+    kept_frames: CountOrZero = 36
     """Clips of up to that many frames keep their per-pixel embeddings; for longer ones they are computed again."""
 
 

@@ -8,11 +8,9 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from avis_data.training.models.backbones import ResNetSpec
+from avis_data.training.ranges import Count, NotNegative, Positive, Share
 
 __all__ = ["AfcvConfig", "AfcvLossConfig", "DetectionOptions"]
-
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,17 +19,17 @@ class DetectionOptions:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    least_score: _Share = 0.05
+    least_score: Share = 0.05
     """Class probability times centre-ness must be higher; the score of a detection is the square root of that."""
-    per_level: _Count = 1000
+    per_level: Count = 1000
     """So many (cell, class) pairs of a level are looked at, the best ones."""
-    overlap: _Share = 0.6
+    overlap: Share = 0.6
     """The worse of two boxes of one class with a higher IoU is dropped."""
-    per_frame: _Count = 100
+    per_frame: Count = 100
     """Detections that are kept."""
-    link: float = 0.4
+    link: NotNegative = 0.4
     """Least similarity (cosine of embeddings plus IoU of boxes) by which a detection goes on with a track."""
-    remembered_tracks: _Count = 10_000
+    remembered_tracks: Count = 10_000
     """Tracks of a clip that detections can go on with; beyond that, the one that was not seen for longest is forgotten.
     The published tracker forgets none, and so needs more memory the longer a stream is."""
 
@@ -42,9 +40,9 @@ class AfcvConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    num_classes: _Count = 40
+    num_classes: Count = 40
     """Classes."""
-    num_identities: _Count | None = None
+    num_identities: Count | None = None
     """Tracks of the training set, each a class of the embedding loss; null: as many as the training set has."""
     backbone: ResNetSpec = field(default_factory=ResNetSpec)
     """The image backbone."""
@@ -52,11 +50,11 @@ class AfcvConfig:
     """So many parts of it stay as they are: 1 is the stem, 2 its first stage too."""
     pyramid_gradient: Annotated[float, Field(gt=0, le=1)] = 0.1
     """What reaches pyramid and backbone of the gradient; the published model has no other backbone rate."""
-    channels: _Count = 256
+    channels: Count = 256
     """Width of pyramid, heads and embeddings; a multiple of 32 (group norm), at least 64."""
-    tower_layers: _Count = 4
+    tower_layers: Count = 4
     """Convolutions before the outputs of each head."""
-    mask_channels: _Count = 128
+    mask_channels: Count = 128
     """Width of the mask branch."""
     audio: bool = True
     """Whether each frame's slice of sound is mixed into its maps."""
@@ -68,7 +66,7 @@ class AfcvConfig:
     """Network of the log-mel slices; freeze its batch norms if it starts from trained weights."""
     audio_mean: float | None = None
     """Mean of the log-mel values; null: measured on the training set."""
-    audio_deviation: Annotated[float, Field(gt=0)] | None = None
+    audio_deviation: Positive | None = None
     """Their standard deviation; null: measured on the training set."""
     empty_frames: bool = False
     """Whether frames without any mask are trained on; the published training left them out."""
@@ -89,5 +87,5 @@ class AfcvLossConfig:
 
     crossover: bool = True
     """Whether the mask filters of one frame must also cut out their object in the other."""
-    masks: _Count = 500
+    masks: Count = 500
     """Positive cells of a process and frame whose masks are compared, at most; a random choice of them."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from avis_data.training.models.backbones import BackboneSpec, ResNetSpec
 from avis_data.training.models.matcher import CostWeights
 from avis_data.training.models.targets import LateOnsetLabel
+from avis_data.training.ranges import Count, CountOrZero, NotNegative, Share
 
 __all__ = ["AvismConfig", "AvismLossConfig"]
 
@@ -19,39 +21,39 @@ class AvismConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    num_classes: int = 26
+    num_classes: Count = 26
     """Classes without "no object"."""
     backbone: BackboneSpec = field(default_factory=ResNetSpec)
     """The image backbone."""
-    channels: int = 256
+    channels: Count = 256
     """Width of everything after the backbone; a multiple of 32 (group norm) and of `heads`."""
-    heads: int = 8
+    heads: Count = 8
     """Attention heads, everywhere."""
-    audio_channels: int = 128
+    audio_channels: Count = 128
     """Width of the audio vector of a frame; 128 for VGGish."""
     frame_fusion: bool = True
     """Audio in the frame decoder (FL-AVFM)."""
     video_fusion: bool = True
     """Audio in the tracker (VL-AVFM). Both off: VITA."""
-    pixel_layers: int = 6
+    pixel_layers: Count = 6
     """Deformable encoder layers of the pixel decoder."""
-    pixel_feedforward: int = 1024
+    pixel_feedforward: Count = 1024
     """Their feed-forward width."""
-    frame_queries: int = 100
+    frame_queries: Count = 100
     """Queries per frame; the published Swin-L models have 200."""
-    frame_layers: int = 9
+    frame_layers: Count = 9
     """Layers of the frame decoder."""
-    video_queries: int = 100
+    video_queries: Count = 100
     """Queries per clip."""
-    encoder_layers: int = 6
+    encoder_layers: Count = 6
     """Layers of the object encoder, and of the video-level fusion."""
-    decoder_layers: int = 3
+    decoder_layers: Count = 3
     """Layers of the object decoder."""
-    window: int = 6
-    """Frames that attend to each other in the tracker (W)."""
-    feedforward: int = 2048
+    window: CountOrZero = 6
+    """Frames that attend to each other in the tracker (W); 0: all of the clip, whose length memory then grows with."""
+    feedforward: Count = 2048
     """Feed-forward width of the frame decoder and the tracker."""
-    tracked_layers: int = 3
+    tracked_layers: Count = 3
     """So many last layers (L) give their frame queries to the tracker in training; at test the last one does."""
     checkpointing: bool = False
     """Recompute backbone and pixel decoder in the backward pass: less memory for long clips, more time."""
@@ -70,21 +72,21 @@ class AvismLossConfig:
 
     cost: CostWeights = field(default_factory=CostWeights)
     """The parts of the matching cost."""
-    class_weight: float = 2.0
+    class_weight: NotNegative = 2.0
     """Weight of the class losses."""
-    mask_weight: float = 5.0
+    mask_weight: NotNegative = 5.0
     """Weight of the mask losses (binary cross-entropy)."""
-    dice_weight: float = 5.0
+    dice_weight: NotNegative = 5.0
     """Weight of the dice losses."""
-    sim_weight: float = 0.5
+    sim_weight: NotNegative = 0.5
     """Weight of the similarity loss: 0.5 as in the paper; 1.0 is what the published training did."""
-    no_object_weight: float = 0.1
+    no_object_weight: NotNegative = 0.1
     """How much a query without a target counts in the class losses."""
-    points: int = 12_544
+    points: Count = 12_544
     """Points per mask, in matching and in the mask losses (112 x 112)."""
-    oversampling: float = 3.0
+    oversampling: Annotated[float, Field(ge=1)] = 3.0
     """Candidates per point, of which the most uncertain are kept."""
-    uncertain_share: float = 0.75
+    uncertain_share: Share = 0.75
     """Share of the points that are chosen for their uncertainty; the others are uniform."""
     late_onset_label: LateOnsetLabel = "true"
     """`no_object` is the label that the published training gave, by mistake, to tracks silent in the first frame."""

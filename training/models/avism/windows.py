@@ -40,8 +40,8 @@ class WindowLayout:
 
 
 def padded_frames(num_frames: int, window: int) -> int:
-    """The number of frames rounded up to whole windows."""
-    return -(-num_frames // window) * window
+    """The number of frames rounded up to whole windows; without windows (0) it is the number itself."""
+    return -(-num_frames // window) * window if window else num_frames
 
 
 def window_layout(num_frames: int, window: int, *, shifted: bool, device: torch.device | str = "cpu") -> WindowLayout:
@@ -53,14 +53,17 @@ def window_layout(num_frames: int, window: int, *, shifted: bool, device: torch.
 
     Args:
         num_frames: real frames; those after them, up to whole windows, are padding.
+        window: frames of a window; 0: none, every frame sees the whole clip in every layer.
+        shifted: whether the windows of this layer lie half a window further.
 
     Source: Heo et al., VITA (2022), section 3.2; AVISM (CVPR 2025), window attention.
     """
     total = padded_frames(num_frames, window)
     shift = -(-window // 2) if shifted else 0
+    window = window or num_frames
     frames_VW = (torch.arange(total) - shift).remainder(total).view(-1, window)
     visible = (frames_VW < num_frames)[:, None, :].expand(-1, window, -1).clone()
-    if shifted:
+    if shift:
         wrapped_W = torch.arange(window) < shift
         visible[0] &= wrapped_W[:, None] == wrapped_W[None, :]
     visible |= ~visible.any(dim=2, keepdim=True)

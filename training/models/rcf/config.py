@@ -6,16 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict
 
 from avis_data.training.models.backbones import BackboneSpec, ResNetSpec
+from avis_data.training.ranges import Count, CountOrZero, Share
 
 __all__ = ["Fusion", "RcfConfig", "RcfLossConfig", "SlotOptions"]
 
 Fusion = Literal["reference_tokens", "full_encoder", "full_decoder"]
-
-_Count = Annotated[int, Field(ge=1)]
-_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _is_square(count: int) -> int:
@@ -30,9 +28,9 @@ class SlotOptions:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    least_score: _Share = 0.4
+    least_score: Share = 0.4
     """A slot fires if its highest class probability is at least that."""
-    link: _Share = 0.5
+    link: Share = 0.5
     """Masks of successive frames with a higher IoU are one object, in whatever slots they are."""
 
 
@@ -42,11 +40,11 @@ class RcfConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    num_classes: _Count = 40
+    num_classes: Count = 40
     """Classes without "no object"."""
     backbone: BackboneSpec = field(default_factory=lambda: ResNetSpec(depths=(3, 4, 23, 3)))
     """The image backbone."""
-    references: Annotated[int, Field(ge=0)] = 1
+    references: CountOrZero = 1
     """Frames before the target that are its context (delta). Weights are tied to it."""
     fusion: Fusion = "reference_tokens"
     """`reference_tokens`: the context is compressed to a few tokens. `full_encoder`: every reference gives as many as
@@ -58,27 +56,27 @@ class RcfConfig:
     positions: Literal["layers", "input"] = "layers"
     """Where positions are added: to queries and keys of every layer, as is usual, or once to the tokens, which is what
     the paper's formula says."""
-    channels: _Count = 256
+    channels: Count = 256
     """Width of the tokens; a multiple of 4 and of `heads`."""
-    heads: _Count = 8
+    heads: Count = 8
     """Attention heads."""
-    encoder_layers: _Count = 6
+    encoder_layers: Count = 6
     """Layers of the encoder."""
-    decoder_layers: _Count = 6
+    decoder_layers: Count = 6
     """Layers of the decoder."""
-    feedforward: _Count = 2048
+    feedforward: Count = 2048
     """Feed-forward width of both."""
-    dropout: _Share = 0.1
+    dropout: Share = 0.1
     """Dropout in both."""
-    queries: _Count = 10
+    queries: Count = 10
     """Slots (N): no frame can have more objects."""
-    mask_channels: _Count = 256
+    mask_channels: Count = 256
     """Width of the pyramid, of the segmentation map and of the filters; a multiple of 32 (group norm)."""
     audio: bool = False
     """Whether the sound of target and references gives a token each."""
-    audio_channels: _Count = 4096
+    audio_channels: Count = 4096
     """Width of the audio vector of a frame: 4096 for VGGish's last hidden layer, 128 for the other kinds."""
-    audio_hidden: _Count = 512
+    audio_hidden: Count = 512
     """Width of the recurrent layers over the audio vectors, in each direction."""
     order_supervision: bool = False
     """Whether training looks at the frame before the target too, and what is in both has to keep its slot."""
@@ -104,5 +102,5 @@ class RcfLossConfig:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    no_object_weight: _Share = 0.1
+    no_object_weight: Share = 0.1
     """How much a slot without an object counts in the class losses."""
