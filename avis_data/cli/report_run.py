@@ -23,6 +23,7 @@ def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
     if as_json:
         click.echo(json.dumps({"dry_run": True, "stages": [plan.as_dict() for plan in plans]}))
         return ExitCode.OK
+    ahead: list[str] = []
     for plan in plans:
         line = f"{plan.stage:9} {len(plan.todo)} to do, {plan.num_done} done"
         if plan.failed_before:
@@ -36,6 +37,10 @@ def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
             line += f", {len(plan.torn)} with missing or changed files"
         if plan.todo and plan.expected_s is not None and plan.expected_bytes is not None:
             line += f"; about {human_time(plan.expected_s / plan.workers)} and {human_bytes(plan.expected_bytes)}"
+        if ahead:
+            line += f"; more after {' and '.join(ahead)}"
+        if plan.todo:
+            ahead.append(plan.stage)
         click.echo(line)
     return ExitCode.OK
 

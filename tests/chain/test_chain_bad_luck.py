@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -142,7 +143,8 @@ def test_dry_run_touches_nothing(world: Path, tmp_path: Path) -> None:
     ran = avis_data(
         "-C", tmp_path / "d", "run", "--list", world / "videos.csv", "--allow-local", "--untrained", "--dry-run"
     )
-    assert ran.code == 0 and "fetch    6 to do" in ran.out
+    assert ran.code == 0 and re.search(r"^fetch +6 to do", ran.out)
+    assert re.search(r"^extract +0 to do, 0 done; more after fetch$", ran.out, re.MULTILINE), "it waits, it is not done"
     assert list((tmp_path / "d").iterdir()) == []
 
 
