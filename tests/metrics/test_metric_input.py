@@ -54,12 +54,13 @@ BAD_PREDICTIONS: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] =
     "mask as text": (lambda e: e["segmentations"].__setitem__(1, "PPTl0"), ["segmentations[1]", "PPTl0"]),
     "score NaN": (setting("score", float("nan")), ["score", "nan"]),
     "score infinite": (setting("score", float("inf")), ["score", "inf"]),
-    "score missing": (without("score"), ["score", "missing"]),
+    "score missing": (without("score"), ["score", "found nothing"]),
     "score far too large": (setting("score", 10**400), ["score"]),
     "masks missing": (without("segmentations"), ["segmentations", "missing"]),
 }
 BAD_TRUTH: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] = {
-    **{f"{name} missing": (without(name), [name, "missing"]) for name in ("areas", "iscrowd", "height", "id")},
+    "areas missing": (without("areas"), ["areas", "missing"]),
+    **{f"{name} missing": (without(name), [name, "found nothing"]) for name in ("iscrowd", "height", "id")},
     "id used twice": (
         lambda e: e.update(id=GT["annotations"][0]["id"], video_id=GT["annotations"][0]["video_id"]),
         ["id"],
@@ -67,7 +68,7 @@ BAD_TRUTH: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] = {
     "wrong length": (lambda e: e["segmentations"].pop(), ["segmentations", "5 entries"]),
     "unknown video": (setting("video_id", 99), ["video_id", "99"]),
     "unknown class": (setting("category_id", 99), ["category_id", "99"]),
-    "other size than its video": (setting("height", 36), ["height", "36 x 30"]),
+    "other size than its video": (setting("height", 36), ["height", "is 36", "has 18"]),
     "areas as text": (setting("areas", ["much"]), ["areas"]),
     "polygon with text": (lambda e: e["segmentations"].__setitem__(0, [["a"] * 6]), ["segmentations[0]", "'a'"]),
     "polygon far away": (lambda e: e["segmentations"].__setitem__(0, [[1e9] * 6]), ["segmentations[0]", "far"]),
