@@ -239,7 +239,7 @@ def _heard(measured: _Measured, frame: Any | None) -> tuple[Fraction, Fraction]:
 def _sound_track(stream: Any, span: tuple[Fraction, Fraction], origin: Fraction) -> SoundTrack:
     return SoundTrack(
         index=stream.index,
-        language=stream.language,
+        language=None if stream.language == "und" else stream.language,  # undetermined
         is_default=is_default(stream),
         start_s=float(span[0] - origin),
         end_s=float(span[1] - origin),
