@@ -23,8 +23,9 @@ __all__ = [
     "MaskFigure",
     "countings_of",
     "figures_of",
-    "headline_names",
     "headline_score",
+    "headlines_of_masks",
+    "headlines_of_tracks",
     "mask_values",
     "most_telling_first",
     "pools_of",
@@ -127,18 +128,21 @@ def most_telling_first(figures: Sequence[Figure[Any]]) -> list[Figure[Any]]:
     return sorted(figures, key=lambda figure: -metrics.index(figure.counting.name))
 
 
-def headline_names(task: str) -> list[str]:
-    """The figures by which a run may choose its best weights: of tracks (`avis`) or of masks (`avs`)."""
-    if task == "avs":
-        return [figure.name for figure in MASK_FIGURES if figure.rank <= Rank.HEADLINE]
+def headlines_of_tracks() -> list[str]:
+    """The figures by which a run of a model of tracks may choose its best weights."""
     return [figure.called for figure in figures_of(Mode.STRICT, Rank.HEADLINE)]
+
+
+def headlines_of_masks() -> list[str]:
+    """The figures by which a run of a model of masks may choose its best weights."""
+    return [figure.name for figure in MASK_FIGURES if figure.rank <= Rank.HEADLINE]
 
 
 def headline_score(name: str, values: Mapping[str, float | None]) -> float:
     """A headline figure as a score, the higher the better; nothing to measure counts as the worst share.
 
     Args:
-        name: one of `headline_names`.
+        name: one of `headlines_of_tracks` or `headlines_of_masks`.
         values: what a validation found, by the same names.
     """
     value = values[name]

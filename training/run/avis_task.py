@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.metrics.table import headline_names
+from avis_data.metrics.table import headlines_of_tracks
 from avis_data.training.config import RunConfig
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.augment import resized
@@ -126,7 +126,7 @@ class AvisTask:
     @property
     def metrics(self) -> list[str]:
         """The headlines of the table of figures."""
-        return headline_names("avis")
+        return headlines_of_tracks()
 
     def check(self, config: RunConfig, where: str) -> None:
         """Raises ConfigError if the model asks for other clips than the data give."""

@@ -24,7 +24,7 @@ from avis_data.io import atomic_dir, atomic_path
 from avis_data.metrics.avs import AvsClip, AvsFrames, measure_avs, summarise_avs
 from avis_data.metrics.avss import AvssClip, AvssSums, measure_avss, summarise_avss
 from avis_data.metrics.counting import Rank
-from avis_data.metrics.table import headline_names, mask_values
+from avis_data.metrics.table import headlines_of_masks, mask_values
 from avis_data.training.config import RunConfig
 from avis_data.training.data.avsbench import (
     AvsClipSource,
@@ -215,7 +215,7 @@ class AvsTask:
     @property
     def metrics(self) -> list[str]:
         """The headlines of the table of figures."""
-        return headline_names("avs")
+        return headlines_of_masks()
 
     def check(self, config: RunConfig, where: str) -> None:
         """Any model of this task goes with any data of it."""
