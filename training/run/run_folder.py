@@ -108,8 +108,13 @@ class RunFolder:
             raise BusyError(f"{self.root}: another training is writing here; wait for it, or end it") from None
 
     def check_new(self) -> None:
-        """Raises ConfigError if the folder holds a run that can be gone on with."""
-        if self.config.exists() and self.last() is not None:
+        """Raises ConfigError if the folder holds a run that has learnt something.
+
+        A start that failed before the first change of the weights leaves a checkpoint, but nothing to keep: the
+        corrected command may take its place.
+        """
+        last = self.last()
+        if self.config.exists() and last is not None and int(last.name) > 0:
             raise ConfigError(f"{self.root}: holds a run already", hint="go on with --resume, or choose another --out")
 
     def write_config(self, config: RunConfig) -> None:
