@@ -1,9 +1,9 @@
 """Models that say what sounds, and everything that trains, runs and measures them. Start reading here.
 
-What a run is stands in four modules of this folder. `config.py` says what a run can be told; `configs/` holds YAML
-files of values. `registry.py` lists the models and builds the one of a config. `task.py` says what a task is: the one
-place where instance segmentation (`avis`) and masks without identities (`avs`) differ. `device.py` chooses the GPU or
-CPU.
+What a run is stands in five modules of this folder. `config.py` says what a run can be told, with the ranges of
+`ranges.py`; `configs/` holds YAML files of values. `registry.py` lists the models and builds the one of a config.
+`task.py` says what a task is: the one place where instance segmentation (`avis`) and masks without identities (`avs`)
+differ. `device.py` chooses the GPU or CPU.
 
 Each command starts in one module:
 

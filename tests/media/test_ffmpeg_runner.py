@@ -37,7 +37,7 @@ def endless_child(pid: int) -> int | None:
         try:
             if b"lavfi" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return child
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue
     return None
 
@@ -55,7 +55,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> object:
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
