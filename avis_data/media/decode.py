@@ -129,7 +129,9 @@ def _stills(path: Path, media: VideoStream, span: SpanPackets, options: StillOpt
             f"fps=fps={rate(options.fps)}:start_time=0:round={_ROUND[options.frame_at]}:eof_action=pass",
             f"trim=end_frame={options.num_frames}",
             # JPEG files are read as full-range BT.601, whatever the video's matrix was.
-            f"scale=w={width}:h={height}:out_color_matrix=bt601:out_range=pc,setsar=1",
+            f"scale=w={width}:h={height}:out_color_matrix=bt601:out_range=pc",
+            # Only where they were stretched: it adds a header to the JPEG.
+            *(["setsar=1"] if (width, height) != (media.width, media.height) else []),
         ]
     )
     source = source_input(path, span.picture_seek_s, threads=threads)
