@@ -139,7 +139,7 @@ class _WebOnly(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
         return response
 
 
-class _NoFtpUrllibRH(UrllibRH):  # type: ignore[misc]
+class _NoFtpUrllibRH(UrllibRH):  # type: ignore[misc]  # yt-dlp is untyped
     """What yt-dlp uses where `requests` is not installed; by itself it follows redirects to ftp."""
 
     def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
