@@ -23,9 +23,10 @@ from avis_data.cli.options import (
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
+    from avis_data.formats.sets.options import OwnOption
     from avis_data.paths import Workspace
     from avis_data.pipelines.exports.plan import ExportPlan
-    from avis_data.pipelines.exports.spec import ExportOption, ExportSpec
+    from avis_data.pipelines.exports.spec import ExportSpec
 
 __all__ = ["command"]
 
@@ -36,7 +37,7 @@ _OWN = "own_"
 class _OwnOption(click.Option):
     """An option that some formats have."""
 
-    def __init__(self, option: ExportOption, formats: tuple[str, ...]) -> None:
+    def __init__(self, option: OwnOption, formats: tuple[str, ...]) -> None:
         is_flag = option.kind is bool
         usual = None if is_flag or option.usual is None else str(option.usual)
         kind = click.Choice(option.choices) if option.choices else None if is_flag else option.kind
@@ -75,7 +76,7 @@ def _own_options() -> list[_OwnOption]:
     """One for each flag, whichever formats have it: then it means the same in all of them."""
     from avis_data.pipelines.exports import FORMATS
 
-    having: dict[tuple[str, str], list[tuple[str, ExportOption]]] = {}
+    having: dict[tuple[str, str], list[tuple[str, OwnOption]]] = {}
     for spec in FORMATS:
         for option in spec.options().values():
             having.setdefault((option.name, option.flag), []).append((spec.name, option))

@@ -22,7 +22,8 @@ from avis_data.formats.avsbench import (
     clip_paths,
     folder_of,
 )
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Option, Statement
+from avis_data.formats.sets.options import Option
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace

@@ -10,9 +10,9 @@ import dataclasses
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from avis_data.errors import ConfigError
+from avis_data.formats.sets.options import OwnOption, own_options, with_options
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avis_data.pipelines.exports.writing import ExportJob
     from avis_data.recipe import Truth
 
-__all__ = ["ExportFormat", "ExportOption", "ExportSize", "ExportSpec", "Hashes", "Option", "Statement"]
+__all__ = ["ExportFormat", "ExportSize", "ExportSpec", "Hashes", "Statement"]
 
 Hashes = dict[str, str]
 """Path of a file, relative to the folder of the export, and the sha256 of its bytes."""
@@ -37,16 +37,6 @@ class ExportSize:
     """Bytes of stills that are links to the workspace's files where the file system has them."""
     written: int
     """Bytes of all other files, estimated."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """Makes a field of a format one of its own options: `Annotated[bool, Option(help="...")]`."""
-
-    help: str
-    """One phrase for `--help`."""
-    flag: str | None = None
-    """As it is typed; None: `--` and the name of the field."""
 
 
 class ExportFormat(Protocol):
@@ -86,22 +76,6 @@ class ExportFormat(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOption:
-    """One of a format's own options."""
-
-    name: str
-    """Of the field."""
-    flag: str
-    """As it is typed."""
-    help: str
-    usual: object
-    kind: type
-    """`bool`: a flag that turns the usual value round; else the type of its value."""
-    choices: tuple[str, ...] = ()
-    """All values that there are; empty: any of that type."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ExportSpec:
     """One export format."""
 
@@ -124,11 +98,9 @@ class ExportSpec:
     unfit: str = "without anything to write"
     """What is wrong with a clip of which there is no piece, for messages: "3 clip(s) <unfit>"."""
 
-    def options(self) -> dict[str, ExportOption]:
+    def options(self) -> dict[str, OwnOption]:
         """The format's own options, by the names of their fields."""
-        hints = typing.get_type_hints(type(self.format), include_extras=True)
-        found = [_option_of(field.name, hints[field.name], field.default) for field in dataclasses.fields(self.format)]
-        return {option.name: option for option in found if option is not None}
+        return own_options(self.format)
 
     def with_options(self, **given: object) -> ExportSpec:
         """The same format with other values of its own options.
@@ -136,41 +108,8 @@ class ExportSpec:
         Raises:
             ConfigError: if it has no such option, or the option no such value.
         """
-        known = self.options()
-        for name, value in given.items():
-            if name not in known:
-                there = ", ".join(known) or "none"
-                raise ConfigError(f"the export format {self.name!r} has no option {name!r}; it has: {there}")
-            choices = known[name].choices
-            if choices and value not in choices:
-                raise ConfigError(f"{known[name].flag} {value}: {self.name} takes {' or '.join(choices)}")
-        return replace(self, format=replace(self.format, **given))
+        return replace(self, format=with_options(self.format, given, owner=self.name))
 
     def values(self) -> list[object]:
         """The values of its own options, in the order of their fields."""
         return [getattr(self.format, name) for name in self.options()]
-
-
-def _option_of(name: str, hint: object, usual: object) -> ExportOption | None:
-    """What is said of a field with `Option`; None for one that is no option."""
-    kind, *said = typing.get_args(hint) if typing.get_origin(hint) is typing.Annotated else (hint,)
-    declared = next((entry for entry in said if isinstance(entry, Option)), None)
-    if declared is None:
-        return None
-    parts = [part for part in typing.get_args(kind) if part is not type(None)]
-    plain = kind if isinstance(kind, type) else next((part for part in parts if isinstance(part, type)), str)
-    return ExportOption(
-        name=name,
-        flag=declared.flag or f"--{name.replace('_', '-')}",
-        help=declared.help,
-        usual=usual,
-        kind=plain,
-        choices=_choices(kind),
-    )
-
-
-def _choices(hint: object) -> tuple[str, ...]:
-    """The values of a Literal, also of one that may be None."""
-    if typing.get_origin(hint) is Literal:
-        return typing.get_args(hint)
-    return tuple(value for part in typing.get_args(hint) for value in _choices(part))

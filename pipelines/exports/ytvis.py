@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from avis_data.formats.sets.options import Option
 from avis_data.formats.ytvis_records import MaskForm
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Option, Statement
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from avis_data.errors import DataError
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Option, Statement
+from avis_data.formats.sets.options import Option
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace

@@ -1,0 +1,14 @@
+"""The formats of labelled sets, by name."""
+
+from __future__ import annotations
+
+from avis_data.formats.sets.spec import SetSpec
+from avis_data.registry import Registry
+
+__all__ = ["SETS"]
+
+SETS: Registry[SetSpec] = Registry(
+    "format",
+    {},
+    group="avis_data.formats",
+)
