@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.places import SHARED
+from support.places import NO_SHARED, SHARED
 
 if TYPE_CHECKING:
     from support.label_studio import TestServer
@@ -37,10 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real clips and reference cases beside the checkout."""
-    folder = SHARED
-    if not folder.is_dir():
-        pytest.skip("needs the folder of real clips and reference cases (../shared beside the checkout)")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip(NO_SHARED)
+    return SHARED
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Every folder with a case.json is a case; `--cases DIR` gives other folders than those in ../shared."""
+"""Every folder with a case in it is a test; `--cases DIR` gives other folders than those in ../shared."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 import pytest
 
 from support.parity_cases import Case
-from support.places import SHARED
+from support.places import NEEDS_SHARED, SHARED
 
 _DEFAULT = SHARED / "parity"
+
+
+_MARKS = ("case.json", "*.safetensors")
+"""A folder with one of them is a case; one that lacks the others fails, it is not passed over."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case_dir" not in metafunc.fixturenames:
         return
     asked: Path | None = metafunc.config.getoption("--cases")
-    folders = sorted(path.parent for path in (asked or _DEFAULT).glob("**/case.json"))
+    folders = sorted({path.parent for mark in _MARKS for path in (asked or _DEFAULT).rglob(mark)})
     if asked and not folders:
         raise pytest.UsageError(f"--cases {asked}: no folder with a case.json is in it")
-    metafunc.parametrize("case_dir", folders, ids=[folder.name for folder in folders])
+    parameters = [pytest.param(folder, id=folder.name) for folder in folders]
+    metafunc.parametrize("case_dir", parameters or [pytest.param(_DEFAULT, id="none", marks=NEEDS_SHARED)])
 
 
 @pytest.fixture

@@ -22,27 +22,6 @@ from avis_data.training.models.targets import clip_target, frame_targets
 from support.parity_cases import Case, recorded
 
 
-def kind_of(case: Case) -> Callable[[Case], None] | None:
-    """The runner of a case, told by what goes in; None if it is of another model."""
-    from support.parity_avism_full import run_full
-    from support.parity_avism_losses import run_losses
-
-    runners = {
-        "multi_scale.0": run_frame_decoder,
-        "frame_queries": run_tracker,
-        "gt_classes": run_targets,
-        "frame_head.0.pred_logits": run_losses,
-        "pred_mask_embed": run_inference,
-        "inference.frames": run_full,
-    }
-    if "pixel_decoder" in case.about["name"] or {"res2", "res5"} <= set(case.inputs):
-        return run_pixel_decoder
-    if "image" in case.inputs and case.about["name"].startswith("avism"):
-        return run_backbone
-    found = [runner for name, runner in runners.items() if name in case.inputs]
-    return found[0] if found and "AVISM" in case.about["paper"] else None
-
-
 def loaded(case: Case, part: str, build: Callable[[AvismConfig], nn.Module]) -> nn.Module:
     """One of our modules with the official weights of a case, every one of them used."""
     renamed = from_official_avism(case.weights)
@@ -86,10 +65,10 @@ def run_frame_decoder(case: Case) -> None:
     fusion = {} if decoder.fusion is None else {"intermediate.fusion_out": decoder.fusion}
     levels = {f"intermediate.fusion_level.{i}": m for i, m in enumerate(decoder.fusion.scales if fusion else ())}
     seen = recorded(layers | levels | fusion)
-    scales = [case.inputs[f"multi_scale.{index}"] for index in range(3)]
+    scales = [case.inputs[f"multi_scale.{index}"] for index in range(case.numbered("multi_scale"))]
     arguments = (scales, case.inputs["mask_features"], case.inputs.get("audio"))
-    layers_in_training = case.settings["last_layers_for_the_tracker_in_training"]
-    out = decoder(*arguments, keep_layers=layers_in_training, keep_heads=True)
+    in_training = case.outputs.get("frame_queries.train")
+    out = decoder(*arguments, keep_layers=1 if in_training is None else len(in_training), keep_heads=True)
     for name in layers | levels | fusion:
         case.check_if_stored(name, seen[name])
     case.check_if_stored("intermediate.initial_query", seen["intermediate.layer_out.0.args"][0])
@@ -98,9 +77,9 @@ def run_frame_decoder(case: Case) -> None:
         case.check(f"head.{index}.pred_masks", head.masks_NQhw)
     for index in range(len(layers)):
         case.check_if_stored(f"attention_mask.{index}", ~seen[f"intermediate.layer_out.{index}.args"][4])
-    case.check("frame_queries.train", out.queries_LNQC)
+    case.check_if_stored("frame_queries.train", out.queries_LNQC)
     at_test = decoder(*arguments, keep_layers=1, keep_heads=False)
-    case.check("frame_queries.eval", at_test.queries_LNQC)
+    case.check_if_stored("frame_queries.eval", at_test.queries_LNQC)
 
 
 def run_tracker(case: Case) -> None:

@@ -20,18 +20,21 @@ from support.parity_avism import masks_of, true_labels
 from support.parity_avism_losses import StoredPoints, check_assignment
 from support.parity_cases import Case
 
-_LOSS_NAME = re.compile(r"loss_(avism_)?(ce|mask|dice)(?:_(\d+))?")
+_LOSS_NAME = re.compile(r"loss_((?:avism|vita)_)?(ce|mask|dice)(?:_(\d+))?")
 
 
 def run_full(case: Case) -> None:
     renamed = from_official_avism(case.weights)
     assert not renamed.unknown and not renamed.odd_class_weights
     settings = case.settings
-    config = avism_config_of(renamed.tensors, AvismConfig(window=settings["tracker"]["window"]))
+    training = settings["training"]
+    base = AvismConfig(window=settings["tracker"]["window"], tracked_layers=training["layers_of_frame_queries"])
+    config = avism_config_of(renamed.tensors, base)
     loss = AvismLossConfig(
-        points=settings["training"]["points"],
-        sim_weight=settings["training"]["similarity_weight_in_effect"],
+        points=training["points"],
+        sim_weight=training["similarity_weight_in_effect"],
         late_onset_label="no_object",
+        **_shares_of_points(case),
     )
     model = Avism(config, loss)
     model.load_state_dict(renamed.tensors, strict=True)
@@ -43,8 +46,18 @@ def run_full(case: Case) -> None:
     _check_training(case, model.double().train())
 
 
+def _shares_of_points(case: Case) -> dict[str, float]:
+    """How many candidates there are for a point, and the share that is chosen for its uncertainty."""
+    drawn = {
+        what: {t.shape[1] for name, t in case.inputs.items() if re.fullmatch(rf"train\.points\..*\.{what}", name)}
+        for what in ("match", "candidates", "extra")
+    }
+    (points,), (candidates,), (extra,) = drawn.values()
+    return {"oversampling": candidates / points, "uncertain_share": 1 - extra / points}
+
+
 def _check_stages(case: Case, model: Avism) -> None:
-    frames, audio = case.inputs["inference.frames"], case.inputs["inference.audio"]
+    frames, audio = case.inputs["inference.frames"], case.inputs.get("inference.audio")
     features = model.backbone(model.normalise(frames))
     for name, map_ in zip(("res2", "res3", "res4", "res5"), features, strict=True):
         case.check(f"inference.features.{name}", map_)
@@ -56,7 +69,7 @@ def _check_stages(case: Case, model: Avism) -> None:
     case.check("inference.frame.pred_logits", frame.heads[-1].logits_NQK)
     case.check("inference.frame.pred_masks", frame.heads[-1].masks_NQhw)
     case.check("inference.frame_queries", frame.queries_LNQC)
-    out = model.tracker(frame.queries_LNQC[:, None], audio[None])
+    out = model.tracker(frame.queries_LNQC[:, None], None if audio is None else audio[None])
     _check_video(case, "inference", out)
 
 
@@ -73,7 +86,7 @@ def _check_tracks(case: Case, model: Avism) -> None:
     clip = TensorClip(
         clip_id="case",
         frames_T3HW=case.inputs["inference.frames"],
-        audio_TA=case.inputs["inference.audio"],
+        audio_TA=case.inputs.get("inference.audio"),
         size_hw=tuple(settings["output_size"]),
     )
     for kept, per_pass in ((36, settings["frames_per_pass"]), (0, 2)):  # in memory, and in a second streaming pass
@@ -92,10 +105,11 @@ def _check_tracks(case: Case, model: Avism) -> None:
 
 def _check_training(case: Case, model: Avism) -> None:
     classes, ids = case.inputs["train.gt_classes"], case.inputs["train.gt_ids"]
+    audio = case.inputs.get("train.audio")
     clip = TrainingClip(
         clip_id="case",
         frames_T3HW=case.inputs["train.frames"],
-        audio_TA=case.inputs["train.audio"].double(),
+        audio_TA=None if audio is None else audio.double(),
         labels_N=true_labels(classes, ids),
         masks_NTHW=case.inputs["train.gt_masks"].bool().transpose(0, 1),
         track_ids_N=torch.arange(case.inputs["train.gt_masks"].shape[1]),
@@ -107,7 +121,7 @@ def _check_training(case: Case, model: Avism) -> None:
     losses = model(TrainingBatch(clips=(clip,)), points)
     for name in case.outputs:
         if name.startswith("train.weighted_loss."):
-            case.check(name, losses[_our_loss(name.rsplit(".", 1)[1], case)])
+            case.check(name, losses[_our_loss(name.rsplit(".", 1)[1], model.config)])
     total = torch.stack(list(losses.values())).sum()
     case.check("train.total", total)
     total.backward()
@@ -115,8 +129,8 @@ def _check_training(case: Case, model: Avism) -> None:
 
 
 def _check_predictions(case: Case, model: Avism, clip: TrainingClip, points: StoredPoints) -> None:
-    assert clip.audio_TA is not None
-    predictions = model.predictions(clip.frames_T3HW[None], clip.audio_TA[None])
+    audio = None if clip.audio_TA is None else clip.audio_TA[None]
+    predictions = model.predictions(clip.frames_T3HW[None], audio)
     case.check("train.frame.pred_logits", predictions.frame_heads[-1].logits_NQK)
     case.check("train.frame.pred_masks", predictions.frame_heads[-1].masks_NQhw)
     _check_video(case, "train", predictions.tracker)
@@ -132,13 +146,13 @@ def _check_predictions(case: Case, model: Avism, clip: TrainingClip, points: Sto
         check_assignment(case, head, match, "train.")
 
 
-def _our_loss(official: str, case: Case) -> str:
+def _our_loss(official: str, config: AvismConfig) -> str:
     if official == "loss_clip_sim":
         return "similarity"
     match = _LOSS_NAME.fullmatch(official)
     assert match, official
     level = "video" if match[1] else "frame"
-    last = case.settings["tracker"]["decoder_layers"] - 1 if match[1] else case.settings["frame_decoder"]["layers"]
+    last = config.decoder_layers - 1 if match[1] else config.frame_layers
     return f"{level}.{match[3] or last}.{'class' if match[2] == 'ce' else match[2]}"
 
 

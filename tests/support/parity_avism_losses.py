@@ -22,6 +22,7 @@ from avis_data.training.models.avism.losses import (
 )
 from avis_data.training.models.avism.tracker import TrackerOutput, VideoHead
 from avis_data.training.models.losses import means
+from avis_data.training.models.matcher import CostWeights
 from avis_data.training.models.targets import ClipTarget
 from support.parity_cases import Case
 
@@ -40,8 +41,16 @@ class StoredPoints:
 
 def run_losses(case: Case) -> None:
     settings = case.settings
+    weights, cost = settings["weights"], settings["cost"]
     config = AvismLossConfig(
-        points=settings["points"], oversampling=settings["oversample"], uncertain_share=settings["uncertain_share"]
+        cost=CostWeights(class_weight=cost["class"], mask_weight=cost["mask"], dice_weight=cost["dice"]),
+        class_weight=weights["class"],
+        mask_weight=weights["mask"],
+        dice_weight=weights["dice"],
+        no_object_weight=settings["no_object_class_weight"],
+        points=settings["points"],
+        oversampling=settings["oversample"],
+        uncertain_share=settings["uncertain_share"],
     )
     predictions = stored_predictions(case)
     targets = [

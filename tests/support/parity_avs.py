@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,31 +22,11 @@ from avis_data.training.models.avs_bg.losses import (
     seen_vectors,
 )
 from avis_data.training.models.avs_bg.official_names import from_official_avs
-from avis_data.training.models.backbone_weights import official_pvt_tensors
-from avis_data.training.models.backbones import PvtSpec, build_backbone
+from avis_data.training.models.backbone_weights import backbone_of
+from avis_data.training.models.backbones import PvtSpec, ResNetSpec, build_backbone
 from support.parity_cases import Case, recorded
 
 STAGES = range(4)
-
-
-def avs_kind_of(case: Case) -> Callable[[Case], None] | None:
-    """The runner of a case; None if it is of another model."""
-    return {
-        "avs_bg_fusion": run_fusion,
-        "avs_bg_motion": run_motion,
-        "avs_bg_projection_s4": run_projection,
-        "avs_bg_projection_ms3": run_projection,
-        "avs_bg_decoder": run_decoder,
-        "avs_bg_losses": run_losses,
-        "avs_bg_full": run_avs_bg,
-        "avs_bg_backbone_pvt": run_pvt,
-        "tpavi": run_tpavi,
-        "tpavi_avss": run_tpavi,
-        "tpavi_bg_variant": run_tpavi_unit,
-        "tpavi_full": run_baseline,
-        "tpavi_avss_full": run_baseline,
-        "tpavi_losses": run_baseline_losses,
-    }.get(case.about["name"])
 
 
 def load(module: nn.Module, case: Case, *, official: str = "", ours: str = "") -> None:
@@ -67,53 +47,65 @@ def by_time(x_NCX: Tensor, frames: int) -> Tensor:
     return x_NCX.unflatten(0, (-1, frames)).transpose(1, 2)
 
 
+def frames_of(case: Case) -> int:
+    """Frames of a clip."""
+    frames: int = case.settings.get("frames_per_clip") or case.settings["frames"]
+    return frames
+
+
 def clips_of(case: Case) -> ClipFrames:
-    frames = case.settings.get("frames_per_clip") or case.settings["frames"]
-    return ClipFrames((frames,) * case.settings["clips"])
+    return ClipFrames((frames_of(case),) * case.settings["clips"])
 
 
-def run_pvt(case: Case) -> None:
-    s = case.settings
-    spec = PvtSpec(
-        channels=tuple(s["embed_dims"]),
-        depths=tuple(s["depths"]),
-        heads=tuple(s["heads"]),
-        reductions=tuple(s["spatial_reduction"]),
+def labelled(case: Case, masks: Tensor) -> slice:
+    """The frames that have a mask: all (MS3), or the first one of each clip (S4)."""
+    return slice(None, None, 1 if len(masks) == frames_of(case) * case.settings["clips"] else frames_of(case))
+
+
+def run_encoder(case: Case) -> None:
+    """A PVT, whose heads no tensor tells, or a ResNet that learns its batch norms."""
+    renamed = from_official_avs({f"encoder.{name}": tensor for name, tensor in case.local_weights.items()})
+    assert not renamed.unknown
+    spec = backbone_of(
+        {f"backbone.{name.removeprefix('backbone.')}": t for name, t in renamed.tensors.items()}, PvtSpec()
     )
+    if isinstance(spec, ResNetSpec):
+        spec = replace(spec, frozen_norms=False)
+    elif isinstance(spec, PvtSpec):
+        heads, reductions = case.settings["heads"], case.settings["spatial_reduction"]
+        spec = replace(spec, heads=tuple(heads), reductions=tuple(reductions))
     backbone = build_backbone(spec).eval()
-    ours: dict[str, Tensor] = {}
-    for name, tensor in case.local_weights.items():
-        ours |= official_pvt_tensors(name, tensor)
-    backbone.body.load_state_dict(ours, strict=True)
+    own = {name.removeprefix("backbone."): tensor for name, tensor in renamed.tensors.items()}
+    backbone.load_state_dict(own, strict=True)
     for number, map_ in enumerate(backbone(case.inputs["image"]), start=1):
         case.check(f"stage.{number}", map_)
 
 
 def run_fusion(case: Case) -> None:
-    gates = nn.ModuleList(AudioVisualGate(case.settings["channels"]) for _ in range(2))
+    gates = nn.ModuleList(AudioVisualGate(case.settings["channels"]) for _ in range(case.numbered("visual")))
     load(gates, case, official="fusion_modules.", ours="head.fusion.")
-    frames = case.settings["frames_per_clip"]
     for number, gate in enumerate(gates):
         seen = recorded({"conv3": gate.conv3})
         fused, sound = gate(case.inputs[f"visual.{number}"], case.inputs["audio"], clips_of(case))
         case.check(f"gate_logit.{number}", seen["conv3"])
         case.check(f"fused.{number}", fused)
-        case.check(f"audio.{number}", by_time(sound, frames))
+        case.check(f"audio.{number}", by_time(sound, frames_of(case)))
 
 
 def run_motion(case: Case) -> None:
-    gates = nn.ModuleList(MotionGate() for _ in STAGES)
+    gates = nn.ModuleList(MotionGate() for _ in range(case.numbered("fused")))
     load(gates, case, official="corr_atten.", ours="head.motion.")
     for number, gate in enumerate(gates):
         case.check(f"moved.{number}", gate(case.inputs[f"fused.{number}"], clips_of(case)))
 
 
 def run_projection(case: Case) -> None:
-    generator = SoundGenerator(case.settings["channels"], 128)
+    generator = SoundGenerator(case.settings["channels"], case.inputs["audio"].shape[1])
     load(generator, case, ours="head.generator.")
     seen = recorded({"encoder": generator.encoder})
     mask = case.inputs["logits"] if "logits" in case.inputs else case.inputs["masks"].float()
-    generated = generator(case.inputs["moved.3"], mask)
+    (moved,) = (tensor for name, tensor in case.inputs.items() if name.startswith("moved."))
+    generated = generator(moved, mask)
     case.check("masked_features", seen["encoder.args"][0])
     case.check("encoded", seen["encoder"])
     case.check("generated_audio", generated)
@@ -121,7 +113,8 @@ def run_projection(case: Case) -> None:
 
 
 def run_decoder(case: Case) -> None:
-    decoder = MaskDecoder("bn_nearest", case.settings["channels"], tuple(case.settings["head_widths"]), 1)
+    maps = len(case.local_weights["head_up_2.output_conv.4.bias"])
+    decoder = MaskDecoder("bn_nearest", case.settings["channels"], tuple(case.settings["head_widths"]), maps)
     load(decoder, case, official="decoder.", ours="head.decoder.")
     seen = recorded({f"block.{number}": block for number, block in enumerate(decoder.blocks)})
     logits = decoder([case.inputs[f"moved.{number}"] for number in STAGES])
@@ -132,27 +125,31 @@ def run_decoder(case: Case) -> None:
 
 def run_losses(case: Case) -> None:
     truth, logits = case.inputs["masks"][:, 0].float(), case.inputs["logits"]
-    case.check("ms3.mask_loss", mask_entropy_and_iou(logits[:, 0], truth))
-    firsts = slice(None, None, case.settings["frames_per_clip"])
-    case.check("s4.mask_loss", mask_entropy_and_iou(logits[firsts, 0], truth[firsts]))
+    firsts = slice(None, None, frames_of(case))
+    entropy = {"ms3": mask_entropy_and_iou(logits[:, 0], truth)}
+    entropy["s4"] = mask_entropy_and_iou(logits[firsts, 0], truth[firsts])
     for number in range(len(truth)):
         one = slice(number, number + 1)
         case.check(f"mask_loss_of_frame.{number}", mask_entropy_and_iou(logits[one, 0], truth[one]))
-    seen = seen_vectors([case.inputs[f"fused.{number}"] for number in STAGES], logits)
-    heard = [case.inputs["audio"].transpose(1, 2).flatten(0, 1)] * len(STAGES)
-    for number in STAGES:
+    stages = range(case.numbered("fused"))
+    seen = seen_vectors([case.inputs[f"fused.{number}"] for number in stages], logits)
+    heard = [case.inputs["audio"].transpose(1, 2).flatten(0, 1)] * len(seen)
+    for number in stages:
         stage = heard_distance(seen[number : number + 1], heard[:1], scale_to_unit=True)
         case.check(f"kl_stage.{number}", stage.sum())
     distance = heard_distance(seen, heard, scale_to_unit=True).sum()
     case.check("kl", distance)
-    given = case.inputs["consistency"]
-    case.check("ms3.total", mask_entropy_and_iou(logits[:, 0], truth) + 0.5 * distance + given)
-    case.check("s4.total", mask_entropy_and_iou(logits[firsts, 0], truth[firsts]) + given)
+    for task, loss in entropy.items():
+        case.check(f"{task}.mask_loss", loss)
+        weighted = case.settings["kl_weight"][task.upper()] * distance
+        case.check(f"{task}.total", loss + weighted + case.inputs["consistency"])
 
 
 def run_tpavi(case: Case) -> None:
     s = case.settings
-    module = Tpavi(s["channels"], s["audio_dim"], audio_bias=s["audio_bias"], frames=5, pairwise=False)
+    width = case.inputs["audio"].shape[-1]
+    bias = case.has_weight(r"align_channel\.bias")
+    module = Tpavi(s["channels"], width, audio_bias=bias, frames=None, pairwise=False)
     load(module, case, official="tpavi_b1.", ours="head.fusion.0.")
     seen = recorded({"out": module.out, "out_norm": module.out_norm})
     picture = case.inputs["visual"].transpose(1, 2).flatten(0, 1)
@@ -168,7 +165,7 @@ def run_tpavi_unit(case: Case) -> None:
     load(module, case, official="fusion_modules.0.", ours="head.fusion.0.")
     fused, sound = module(case.inputs["visual"], case.inputs["audio"], clips_of(case))
     case.check("fused", fused)
-    case.check("audio", by_time(sound, case.settings["frames_per_clip"]))
+    case.check("audio", by_time(sound, frames_of(case)))
 
 
 def run_baseline(case: Case) -> None:
@@ -178,7 +175,7 @@ def run_baseline(case: Case) -> None:
         neck="dilated",
         channels=s["channels"],
         fusion="tpavi",
-        audio_bias=s["outputs"] == 1,
+        audio_bias=case.has_weight(r"tpavi_b1\.align_channel\.bias"),
         fusion_frames=s["fusion_group"],
         motion=False,
         generation=False,
@@ -200,17 +197,24 @@ def run_baseline(case: Case) -> None:
 
 
 def run_baseline_losses(case: Case) -> None:
-    maps = [case.inputs[f"fused.{number}"] for number in STAGES]
-    heard = [case.inputs[f"audio.{number}"].flatten(0, 1) for number in STAGES]
+    stages = range(case.numbered("fused"))
+    maps = [case.inputs[f"fused.{number}"] for number in stages]
+    heard = [case.inputs[f"audio.{number}"].flatten(0, 1) for number in stages]
     logits, truth = case.inputs["logits"], case.inputs["masks"][:, 0].float()
+    firsts = slice(None, None, frames_of(case))
     entropy = mask_entropy(logits[:, 0], truth)
     seen = seen_vectors(maps, logits)
     distance = heard_distance(seen, heard, scale_to_unit=False).sum()
-    case.check("s4.bce", mask_entropy(logits[:1, 0], truth[:1]))
+    case.check("s4.bce", mask_entropy(logits[firsts, 0], truth[firsts]))
     case.check("ms3.bce", entropy)
     case.check("ms3.kl_as_in_the_training_script", distance)
     case.check("ms3.kl_unit_length", heard_distance(seen, heard, scale_to_unit=True).sum())
     case.check("ms3.total", entropy + case.settings["kl_weight"] * distance)
+    if "class_logits" in case.inputs:
+        _check_class_losses(case, maps, heard)
+
+
+def _check_class_losses(case: Case, maps: list[Tensor], heard: list[Tensor]) -> None:
     counts = case.inputs["label_counts"] > 0
     classes = class_mask_loss(case.inputs["class_logits"][counts], case.inputs["class_labels"][counts])
     seen = seen_vectors(maps, case.inputs["class_logits"])
@@ -221,7 +225,14 @@ def run_baseline_losses(case: Case) -> None:
 
 
 def run_avs_bg(case: Case) -> None:
-    head = AvsHead(AvsBgConfig(), case.settings["encoder_channels"])
+    s, truth = case.settings, case.inputs["masks"].float()
+    config = AvsBgConfig(
+        channels=s["channels"],
+        fusion="tpavi_unit" if case.has_weight(r"fusion_modules\.0\.theta") else "av_corr",
+        motion=case.has_weight(r"corr_atten\."),
+        generation=case.has_weight(r"maksed_visual_to_audio\."),
+    )
+    head = AvsHead(config, s["encoder_channels"])
     load(head, case, ours="head.")
     features = [case.inputs[f"features.{number}"] for number in STAGES]
     with torch.no_grad():
@@ -229,18 +240,26 @@ def run_avs_bg(case: Case) -> None:
     _check_evaluation(case, maps)
     head.train()
     maps = head(features, case.inputs["audio"], clips_of(case))
-    assert head.generator is not None
-    generated = head.generator(maps.moved[3], maps.logits_NKHW)
-    mask = mask_entropy_and_iou(maps.logits_NKHW[:1, 0], case.inputs["masks"][:, 0].float())
-    consistency = generation_loss(generated, case.inputs["audio"])
+    mask = mask_entropy_and_iou(maps.logits_NKHW[labelled(case, truth), 0], truth[:, 0])
     heard = heard_distance(seen_vectors(maps.fused, maps.logits_NKHW), maps.heard, scale_to_unit=True).sum()
+    total = mask + s["kl_weight"] * heard
+    if head.generator is not None:
+        generated = head.generator(maps.moved[3], truth if s["task"] == "MS3" else maps.logits_NKHW)
+        consistency = generation_loss(generated, case.inputs["audio"])
+        case.check("train.consistency", consistency)
+        total = total + s["consistency_weight"] * consistency
     case.check("train.mask_loss", mask)
     case.check("train.kl", heard)
-    case.check("train.consistency", consistency)
-    case.check("train.total", mask + consistency)
-    case.check("train.logits", maps.logits_NKHW[..., ::4, ::4])
-    (mask + consistency).backward()
+    case.check("train.total", total)
+    case.check("train.logits", every_nth(case, maps.logits_NKHW))
+    total.backward()
     _check_gradients(case, head)
+
+
+def every_nth(case: Case, logits_NKHW: Tensor) -> Tensor:
+    """The cells of which a case keeps the logits."""
+    kept = slice(None, None, case.settings["logits_stored_every_nth_position"])
+    return logits_NKHW[..., kept, kept]
 
 
 def _check_evaluation(case: Case, maps: AvsMaps) -> None:
@@ -248,9 +267,9 @@ def _check_evaluation(case: Case, maps: AvsMaps) -> None:
         kept = slice(None, None, step)
         case.check(f"eval.neck.{number}", maps.neck[number][..., kept, kept])
         case.check(f"eval.fused.{number}", maps.fused[number][..., kept, kept])
-        case.check(f"eval.moved.{number}", maps.moved[number][..., kept, kept])
-    case.check("eval.audio", by_time(maps.heard[0], 5))
-    case.check("eval.logits", maps.logits_NKHW[..., ::4, ::4])
+        case.check_if_stored(f"eval.moved.{number}", maps.moved[number][..., kept, kept])
+    case.check("eval.audio", by_time(maps.heard[0], frames_of(case)))
+    case.check("eval.logits", every_nth(case, maps.logits_NKHW))
 
 
 def _check_gradients(case: Case, head: nn.Module) -> None:

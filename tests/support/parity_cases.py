@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +14,27 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """Cases that one runner takes, told by the tensors in them. What a case is called, and of what paper, is free."""
+
+    run: Callable[[Case], None]
+    inputs: tuple[str, ...]
+    """Every one of them goes in."""
+    weights: str | None
+    """How the local name of some official weight begins; None: the case has no weights."""
+    but: str | None = None
+    """How no weight begins."""
+
+    def takes(self, case: Case) -> bool:
+        """Whether a case is of this kind."""
+        if not set(self.inputs) <= set(case.inputs):
+            return False
+        if self.weights is None or not case.has_weights:
+            return (self.weights is None) != case.has_weights
+        return case.has_weight(self.weights) and not (self.but and case.has_weight(self.but))
 
 
 @dataclass
@@ -43,6 +66,18 @@ class Case:
     @cached_property
     def outputs(self) -> dict[str, Tensor]:
         return _upcast(self.folder / "outputs.safetensors")
+
+    @property
+    def has_weights(self) -> bool:
+        return (self.folder / "weights.safetensors").is_file()
+
+    def has_weight(self, pattern: str) -> bool:
+        """Whether the local name of some weight begins like that (a regular expression)."""
+        return any(re.match(pattern, name) for name in self.local_weights)
+
+    def numbered(self, name: str) -> int:
+        """How many inputs are called NAME.0, NAME.1 and so on."""
+        return next(number for number in itertools.count() if f"{name}.{number}" not in self.inputs)
 
     @cached_property
     def local_weights(self) -> dict[str, Tensor]:
