@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ __all__ = [
     "canonical_json",
     "flush",
     "fsync_tree",
+    "link_or_copy",
     "read_json",
     "remove",
     "sha256_file",
@@ -165,6 +167,20 @@ def fsync_tree(path: Path) -> None:
         for child in path.iterdir():
             fsync_tree(child)
     flush(path)
+
+
+_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
+"""Another file system, one without hard links, or a file that has too many: then it is copied."""
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name (a hard link), or copy it where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        shutil.copyfile(source, target)
 
 
 def remove(path: Path) -> None:

@@ -32,12 +32,13 @@ class Registry(Generic[Spec]):
     test by `add`. Both are treated like those that ship.
     """
 
-    def __init__(self, kind: str, shipped: Mapping[str, str | Spec], *, group: str) -> None:
+    def __init__(self, kind: str, shipped: Mapping[str, str | Callable[[], Spec] | Spec], *, group: str) -> None:
         """Make a registry.
 
         Args:
             kind: what a spec is, for messages: "stage".
-            shipped: name to `module:attribute`, imported when it is asked for, or to the spec itself.
+            shipped: name to `module:attribute`, imported when it is asked for, to a function that makes the spec, or to
+                the spec itself.
             group: of the entry points of other packages.
         """
         self.kind = kind
@@ -102,7 +103,7 @@ class Registry(Generic[Spec]):
 
 def _loader(place: object) -> Callable[[], object]:
     if not isinstance(place, str):
-        return lambda: place
+        return place if callable(place) else lambda: place
     module, _, attribute = place.partition(":")
 
     def load() -> object:

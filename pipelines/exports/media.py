@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import shutil
+import io
 import wave
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.errors import ItemError, Reason
-from avis_data.io import sha256_file, sha256_tree
+from avis_data.io import link_or_copy, sha256_file, sha256_tree
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.inputs import ExportClip
 from avis_data.pipelines.exports.spec import Hashes
 
-__all__ = ["check_stills", "link_stills", "mono_samples", "same_wav", "size_of_stills", "write_wav"]
-
-_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
-"""Another file system, one without hard links, or a file that has too many: then the still is copied."""
+__all__ = ["check_stills", "link_stills", "mono_samples", "same_wav", "size_of_stills", "wav_bytes", "write_wav"]
 
 
 def check_stills(workspace: Workspace, item: ExportClip) -> None:
@@ -82,7 +77,7 @@ def link_stills(workspace: Workspace, item: ExportClip, folder: Path, names: Map
     tree = hashlib.sha256()
     for number, name in sorted(names.items()):
         source = _still(workspace, item, number)
-        _link_or_copy(source, folder / name)
+        link_or_copy(source, folder / name)
         hashes[name] = sha256_file(folder / name)
         tree.update(f"{hashes[name]}  {source.name}\n".encode())
     if tree.hexdigest() != item.clip.frames_sha256:
@@ -98,11 +93,18 @@ def size_of_stills(workspace: Workspace, item: ExportClip) -> int:
 
 def write_wav(path: Path, samples_N: NDArray[np.int16], *, channels: int) -> None:
     """Write 16 kHz, 16-bit PCM, all channels the same."""
-    with path.open("wb") as out, wave.open(out, "wb") as file:
+    path.write_bytes(wav_bytes(samples_N, channels=channels))
+
+
+def wav_bytes(samples_N: NDArray[np.int16], *, channels: int) -> bytes:
+    """A WAV file of 16 kHz, 16-bit PCM, all channels the same."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
         file.writeframes(np.repeat(samples_N, channels).astype("<i2", copy=False).tobytes())
+    return out.getvalue()
 
 
 def same_wav(path: Path, samples_N: NDArray[np.int16], *, channels: int) -> bool:
@@ -132,15 +134,6 @@ def _advice(item: ExportClip) -> str:
     """What makes a damaged clip again."""
     adopted = item.video.media is None
     return "avis-data import --format ytvis TRUTH --media DIR --verify" if adopted else "avis-data extract --verify"
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _CANNOT_LINK:
-            raise
-        shutil.copyfile(source, target)
 
 
 def _which_is_torn(workspace: Workspace, item: ExportClip) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from avis_data.formats.sets.options import OwnOption, own_options, with_options
+from avis_data.formats.sets.options import OwnOption, own_options, values, with_options
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
@@ -112,4 +112,4 @@ class ExportSpec:
 
     def values(self) -> list[object]:
         """The values of its own options, in the order of their fields."""
-        return [getattr(self.format, name) for name in self.options()]
+        return values(self.format)

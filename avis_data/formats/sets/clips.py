@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
+from avis_data.io import link_or_copy
 from avis_data.masks.rle import Rle
-from avis_data.records import SplitName
 
 __all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip"]
 
@@ -30,6 +30,8 @@ class Media:
     """Where it is a file of its own."""
     load: Callable[[], bytes] | None = field(default=None, compare=False)
     """Where it lies inside another file (an archive, a table)."""
+    may_link: bool = field(default=False, compare=False)
+    """Whether a written set may hold the very file (a hard link): only of a workspace, whose stills never change."""
 
     def read(self) -> bytes:
         """Its bytes.
@@ -45,6 +47,14 @@ class Media:
             return self.path.read_bytes()
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
+
+    def put(self, target: Path) -> None:
+        """Make it a file of a set that is being written; the folder is made. Linked where it may be, else copied."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.may_link and self.path is not None:
+            link_or_copy(self.path, target)
+        else:
+            target.write_bytes(self.read())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +111,7 @@ class LabelledClip:
     """False: the format does not say which masks are one object; each mask is a track of one still."""
     fps: float | None = None
     """Stills in one second; None: not said."""
-    split: SplitName | None = None
+    split: str | None = None
     sound: Media | None = None
     embeddings_TD: Callable[[], NDArray[np.float32]] | None = field(default=None, compare=False)
     """Loads the VGGish embeddings, float32 (T, 128); None where the set has none."""

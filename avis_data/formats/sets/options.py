@@ -10,7 +10,12 @@ from typing import ClassVar, Literal, Protocol, TypeVar
 
 from avis_data.errors import ConfigError
 
-__all__ = ["Declaring", "Option", "OwnOption", "own_options", "with_options"]
+__all__ = ["Declaring", "Nested", "Option", "OwnOption", "own_options", "values", "with_options"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nested:
+    """Marks a field that holds another declaring dataclass, whose options are options of the whole."""
 
 
 class Declaring(Protocol):
@@ -51,8 +56,26 @@ class OwnOption:
 def own_options(format_: Declaring) -> dict[str, OwnOption]:
     """The options of a format, by the names of their fields."""
     hints = typing.get_type_hints(type(format_), include_extras=True)
-    found = [_option_of(field.name, hints[field.name], field.default) for field in dataclasses.fields(format_)]
-    return {option.name: option for option in found if option is not None}
+    found: dict[str, OwnOption] = {}
+    for field in dataclasses.fields(format_):
+        if _said_of(hints[field.name], Nested):
+            found |= own_options(getattr(format_, field.name))
+        elif (option := _option_of(field.name, hints[field.name], field.default)) is not None:
+            found[option.name] = option
+    return found
+
+
+def values(format_: Declaring) -> list[object]:
+    """The values of its options, in the order of `own_options`."""
+    hints = typing.get_type_hints(type(format_), include_extras=True)
+    found: list[object] = []
+    for field in dataclasses.fields(format_):
+        value = getattr(format_, field.name)
+        if _said_of(hints[field.name], Nested):
+            found += values(value)
+        elif _said_of(hints[field.name], Option):
+            found.append(value)
+    return found
 
 
 def with_options(format_: Format, given: Mapping[str, object], *, owner: str) -> Format:
@@ -69,7 +92,18 @@ def with_options(format_: Format, given: Mapping[str, object], *, owner: str) ->
         choices = known[name].choices
         if choices and value not in choices:
             raise ConfigError(f"{known[name].flag} {value}: {owner} takes {' or '.join(choices)}")
-    return replace(format_, **given)
+    hints = typing.get_type_hints(type(format_), include_extras=True)
+    new = dict(given)
+    for field in dataclasses.fields(format_):
+        if _said_of(hints[field.name], Nested):
+            inner = getattr(format_, field.name)
+            of_inner = {name: new.pop(name) for name in own_options(inner) if name in new}
+            new[field.name] = with_options(inner, of_inner, owner=owner)
+    return replace(format_, **new)
+
+
+def _said_of(hint: object, kind: type) -> bool:
+    return typing.get_origin(hint) is typing.Annotated and any(isinstance(x, kind) for x in typing.get_args(hint)[1:])
 
 
 def _option_of(name: str, hint: object, usual: object) -> OwnOption | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack
 from avis_data.masks.rle import Rle, area, decode, encode
 
-__all__ = ["OVERLAP_RULE", "painted", "painted_tracks"]
+__all__ = ["OVERLAP_RULE", "num_contested", "painted", "painted_tracks"]
 
 OVERLAP_RULE = "a pixel of two objects belongs to the smaller one; of two equal ones to the first by track id"
 
@@ -63,3 +63,9 @@ def _with_masks(track: LabelledTrack, masks: Sequence[Rle | None]) -> LabelledTr
     """Flags go with masks: where no mask is left, nothing is said."""
     flags = tuple(None if mask is None else flag for mask, flag in zip(masks, track.sounding, strict=True))
     return replace(track, masks=tuple(masks), sounding=flags)
+
+
+def num_contested(clip: LabelledClip) -> int:
+    """Pixels of a clip in which two or more of its objects meet, over all its stills."""
+    size = {"height": clip.height, "width": clip.width}
+    return sum(painted(stack, **size)[1] for stack in zip(*(track.masks for track in clip.tracks), strict=True))

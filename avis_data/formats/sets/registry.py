@@ -5,10 +5,13 @@ from __future__ import annotations
 from avis_data.formats.sets.spec import SetSpec
 from avis_data.registry import Registry
 
-__all__ = ["SETS"]
+__all__ = ["SETS", "WRITTEN"]
 
 SETS: Registry[SetSpec] = Registry(
     "format",
     {},
     group="avis_data.formats",
 )
+
+WRITTEN: tuple[str, ...] = ()
+"""Those that have a writer: known without importing them, for the list of export formats."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip
+from avis_data.formats.sets.options import Declaring
 
 __all__ = ["Clips", "Keeps", "SetFacts", "SetReader", "SetSpec", "SetWriter"]
 
@@ -57,7 +58,7 @@ class SetFacts:
     """What the certificate of an export says so far (the part that all formats have); empty for a foreign set."""
 
 
-class SetReader(Protocol):
+class SetReader(Declaring, Protocol):
     """Reads one format."""
 
     def looks_right(self, path: Path) -> bool:
@@ -74,8 +75,8 @@ class SetReader(Protocol):
         """
 
 
-class SetWriter(Protocol):
-    """Writes one format."""
+class SetWriter(Declaring, Protocol):
+    """Writes one format. Stills are written by `Media.put`; folders are made by the writer."""
 
     def write_clip(self, folder: Path, clip: LabelledClip, facts: SetFacts) -> list[str]:
         """Write the files that are of one clip alone; called in threads, in any order.
@@ -103,6 +104,8 @@ class SetSpec:
     keeps: Keeps
     reader: SetReader | None = None
     writer: SetWriter | None = None
+    embeds_media: bool = False
+    """Whether stills and sound lie inside larger files, so that they are written again and not linked."""
     layout: int = 1
     """Raised when the same clips would give other files."""
     unsaid: Sequence[str] = ()

@@ -1,0 +1,250 @@
+"""Every writer of a labelled set as an export format of a workspace: a clip with its truth becomes a LabelledClip.
+
+The format only maps. Stills and sound are compared with what was extracted before they are written; afterwards the
+format's own reader reads the folder, and every clip must come back as `compare.kept` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+from avis_data.errors import ConfigError, DataError
+from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
+from avis_data.formats.sets.compare import differences, kept
+from avis_data.formats.sets.options import Nested
+from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
+from avis_data.formats.sets.spec import SetFacts, SetReader, SetSpec, SetWriter
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avis_data.paths import Workspace
+    from avis_data.pipelines.exports.inputs import ExportClip, ExportTrack, Piece
+    from avis_data.pipelines.exports.writing import ExportJob
+
+__all__ = ["LabelledSetFormat", "export_spec", "labelled"]
+
+_COLUMNS = (
+    *("clips", "sources", "seconds", "tracks", "masks"),
+    *("silent_seconds", "single_seconds", "multi_seconds"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledSetFormat:
+    """How clips of a workspace are written by the writer of a format."""
+
+    spec: SetSpec
+    writer: Annotated[SetWriter, Nested()]
+    reader: SetReader
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether the format holds embeddings."""
+        return self.spec.keeps.embeddings
+
+    def pieces(self, item: ExportClip) -> Iterator[Piece]:
+        """The whole clip; or, where the format has clips of certain lengths, as many of these as there is room for."""
+        if not self.spec.lengths:
+            pieces = [item.whole()]
+        else:
+            pieces = []
+            start = 0
+            while fitting := [n for n in self.spec.lengths if start + n <= item.clip.num_frames]:
+                pieces.append(item.part(start, start + fitting[0]))
+                start += fitting[0]
+        yield from (piece for piece in pieces if self.spec.fits(labelled(piece)) is None)
+
+    def size(self, workspace: Workspace, pieces: Sequence[Piece]) -> ExportSize:
+        """The size of stills and sound; labels are small beside them."""
+        from avis_data.media.sound import SAMPLE_RATE_HZ
+        from avis_data.pipelines.exports.media import size_of_stills
+
+        keeps = self.spec.keeps
+        clips = {piece.item.clip.clip_id: piece.item for piece in pieces}
+        stills = sum(size_of_stills(workspace, item) for item in clips.values()) if keeps.stills else 0
+        sound = int(sum(piece.seconds for piece in pieces) * SAMPLE_RATE_HZ * 2) if keeps.sound else 0
+        if self.spec.embeds_media:
+            return ExportSize(written=stills + sound)
+        return ExportSize(linked=stills, written=sound)
+
+    def write_clip(self, job: ExportJob, pieces: Sequence[Piece]) -> Hashes:
+        """The files of one clip; its stills and sound are first compared with what was extracted."""
+        from avis_data.pipelines.exports.media import check_stills, mono_samples
+
+        if self.spec.keeps.stills:
+            check_stills(job.workspace, pieces[0].item)
+        if self.spec.keeps.sound:
+            mono_samples(job.workspace, pieces[0].item)
+        facts = _facts(job)
+        names = [name for piece in pieces for name in self.writer.write_clip(job.folder, _clip(job, piece), facts)]
+        return job.hashes(*names)
+
+    def write_shared(self, job: ExportJob) -> Hashes:
+        """The files of several clips."""
+        from avis_data.pipelines.exports.certificate import common_part
+
+        said = common_part(job.plan, files={}, size_bytes=0)
+        facts = replace(_facts(job), certificate={name: value for name, value in said.items() if name != "files"})
+        return job.hashes(*self.writer.write_shared(job.folder, lambda: _clips(job), facts))
+
+    def check_clip(self, job: ExportJob, pieces: Sequence[Piece]) -> None:
+        """Nothing more than their hashes, which are compared already: `check_shared` reads all clips."""
+
+    def check_shared(self, job: ExportJob) -> None:
+        """Read the whole folder with the format's reader and compare every clip with what was to come back."""
+        waiting = {piece.name: piece for pieces in job.plan.pieces_of.values() for piece in pieces}
+        for found in self.reader.read(job.folder):
+            if isinstance(found, UnreadClip):
+                raise _not_as_written(found.name, str(found.problems[0]))
+            piece = waiting.pop(found.name, None)
+            if piece is None:
+                raise _not_as_written(found.name, "nothing was written under that name")
+            for difference in differences(found, kept(_clip(job, piece), self.spec), self.spec):
+                raise _not_as_written(found.name, difference)
+        for name in waiting:
+            raise _not_as_written(name, "is not there")
+
+    def certificate(self, job: ExportJob, said: Statement) -> Statement:
+        """Adds what was counted, what the format keeps, how overlaps were decided, and every clip's origin."""
+        from avis_data.pipelines.exports.certificate import clip_origin
+
+        pieces = [(split, piece) for split, of_split in job.plan.splits.items() for piece in of_split]
+        if self.spec.keeps.masks == "painted":
+            met = sum(num_contested(labelled(piece)) for _, piece in pieces)
+            said = said | {"overlaps": {"rule": OVERLAP_RULE, "pixels": met}}
+        return said | {
+            "counts": job.plan.counts(),
+            "keeps": asdict(self.spec.keeps),
+            "clips": [
+                {"clip_id": piece.item.clip.clip_id, "split": split, **_part(piece), **clip_origin(piece.item)}
+                for split, piece in pieces
+            ],
+        }
+
+
+def export_spec(spec: SetSpec) -> ExportSpec:
+    """The export format of a format of sets.
+
+    Raises:
+        ConfigError: if it has no writer, or no reader, without which nothing can be read back.
+    """
+    if spec.writer is None or spec.reader is None:
+        raise ConfigError(f"the format {spec.name!r} cannot be written")
+    return ExportSpec(
+        name=spec.name,
+        summary=spec.summary,
+        format=LabelledSetFormat(spec=spec, writer=spec.writer, reader=spec.reader),
+        layout=spec.layout,
+        columns=_COLUMNS,
+        objects=("sounding",) if spec.keeps.sounding == "sounding only" else ("sounding", "visible"),
+        only_fps=spec.only_fps,
+        unfit=spec.unfit,
+    )
+
+
+def labelled(piece: Piece) -> LabelledClip:
+    """The labels of a piece, without its stills and its sound."""
+    clip = piece.item.clip
+    at = _INSTANT.get(clip.frame_at or "start", 0.0)
+    return LabelledClip(
+        name=piece.name,
+        width=clip.width,
+        height=clip.height,
+        stills=tuple(
+            Still(name=f"{number:05d}", number=number, time_s=(number + at) / clip.fps)
+            for number in range(len(piece.frames))
+        ),
+        tracks=tuple(_track(track, piece) for track in piece.tracks),
+        has_truth=piece.item.has_truth,
+        fps=clip.fps,
+        license=piece.item.license,
+        source=piece.item.group,
+        url=_public(piece.item.video.url),
+        start_s=clip.start_s + piece.start / clip.fps,
+    )
+
+
+_INSTANT = {"start": 0.0, "mid": 0.5, "end": 1.0}
+"""Where in its period a still was taken."""
+
+
+def _track(track: ExportTrack, piece: Piece) -> LabelledTrack:
+    return LabelledTrack(
+        track_id=track.track.track_id,
+        category=track.track.category,
+        masks=track.masks[piece.start : piece.stop],
+        sounding=track.sounding[piece.start : piece.stop],
+    )
+
+
+def _clip(job: ExportJob, piece: Piece) -> LabelledClip:
+    """A piece with its stills, its sound and its embeddings, which are read when they are needed."""
+    bare, workspace, clip_id = labelled(piece), job.workspace, piece.item.clip.clip_id
+    stills = tuple(
+        replace(still, picture=Media(name=f"{still.name}.jpg", path=workspace.frame(clip_id, number), may_link=True))
+        for still, number in zip(bare.stills, piece.frames, strict=True)
+    )
+    return replace(
+        bare,
+        stills=stills,
+        split=job.split_of(piece),
+        sound=Media(name="audio.wav", load=lambda: _sound(workspace, piece)),
+        embeddings_TD=lambda: _embeddings(workspace, piece),
+    )
+
+
+def _clips(job: ExportJob) -> Iterator[LabelledClip]:
+    pieces = {piece.name: piece for of_clip in job.plan.pieces_of.values() for piece in of_clip}
+    return (_clip(job, pieces[name]) for name in sorted(pieces))
+
+
+def _sound(workspace: Workspace, piece: Piece) -> bytes:
+    """A WAV file of the seconds of a piece."""
+    from avis_data.media.sound import SAMPLE_RATE_HZ
+    from avis_data.pipelines.exports.media import mono_samples, wav_bytes
+
+    fps = piece.item.clip.fps
+    start, stop = (round(number / fps * SAMPLE_RATE_HZ) for number in (piece.start, piece.stop))
+    whole = len(piece.frames) == piece.item.clip.num_frames
+    samples_N = mono_samples(workspace, piece.item)
+    return wav_bytes(samples_N if whole else samples_N[start:stop], channels=1)
+
+
+def _embeddings(workspace: Workspace, piece: Piece) -> NDArray[np.float32]:
+    """float32 (T, 128)."""
+    from avis_data.features.store import read_embeddings
+
+    for _, embeddings_TD in read_embeddings(workspace.features, [piece.item.clip.clip_id]):
+        return embeddings_TD[piece.start : piece.stop]
+    raise DataError(f"clip {piece.item.clip.clip_id}: no embeddings", hint="avis-data embed")
+
+
+def _facts(job: ExportJob) -> SetFacts:
+    inputs = job.plan.inputs
+    rates = {item.clip.fps for item in inputs.clips}
+    return SetFacts(
+        name=inputs.recipe.name,
+        categories={category.name: category.id for category in inputs.categories.categories},
+        fps=rates.pop() if len(rates) == 1 else None,
+        description=inputs.recipe.description,
+    )
+
+
+def _part(piece: Piece) -> Statement:
+    """What is said of a piece that is not the whole clip."""
+    if len(piece.frames) == piece.item.clip.num_frames:
+        return {}
+    return {"name": piece.name, "from_still": piece.start, "num_stills": len(piece.frames)}
+
+
+def _public(url: str) -> str | None:
+    return url if url.startswith(("http://", "https://")) else None
+
+
+def _not_as_written(name: str, what: str) -> DataError:
+    return DataError(f"read back, clip {name}: {what}; nothing was published")
