@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
-from avis_data.formats.sets.compare import differences, kept
 from avis_data.formats.sets.options import Nested
-from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
 from avis_data.formats.sets.spec import SetFacts, SetReader, SetSpec, SetWriter
 from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
 
@@ -97,6 +95,8 @@ class LabelledSetFormat:
 
     def check_shared(self, job: ExportJob) -> None:
         """Read the whole folder with the format's reader and compare every clip with what was to come back."""
+        from avis_data.formats.sets.compare import differences, kept
+
         waiting = {piece.name: piece for pieces in job.plan.pieces_of.values() for piece in pieces}
         for found in self.reader.read(job.folder):
             if isinstance(found, UnreadClip):
@@ -111,6 +111,7 @@ class LabelledSetFormat:
 
     def certificate(self, job: ExportJob, said: Statement) -> Statement:
         """Adds what was counted, what the format keeps, how overlaps were decided, and every clip's origin."""
+        from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
         from avis_data.pipelines.exports.certificate import clip_origin
 
         pieces = [(split, piece) for split, of_split in job.plan.splits.items() for piece in of_split]

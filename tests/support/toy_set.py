@@ -13,7 +13,6 @@ from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Sti
 from avis_data.formats.sets.options import Option
 from avis_data.formats.sets.spec import Clips, Keeps, SetFacts, SetSpec
 from avis_data.io import read_json
-from avis_data.masks.rle import Rle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,8 @@ class ToyReader:
                 yield UnreadClip(name=file.parent.name, problems=(Problem(str(file), "", f"no {error}"),))
 
     def clip(self, file: Path) -> LabelledClip:
+        from avis_data.masks.rle import Rle
+
         said = read_json(file)
         height, width = said["size"]
         return LabelledClip(

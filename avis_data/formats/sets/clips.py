@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from avis_data.errors import DataError, Problem
 from avis_data.io import link_or_copy
-from avis_data.masks.rle import Rle
+
+if TYPE_CHECKING:  # the options of all formats are known without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avis_data.masks.rle import Rle
 
 __all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip"]
 

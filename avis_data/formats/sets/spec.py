@@ -3,6 +3,9 @@
 A format is one module that ends in a `SetSpec`. Reader and writer are frozen dataclasses; their fields with an
 `Option` are options of the commands. Matching with a workspace, splits, certificates, reading back and names are the
 same for all formats (avis_data.pipelines.imports, avis_data.pipelines.exports).
+
+The module with the spec imports nothing heavy at its top (NumPy, Pillow, pyarrow, the RLE code): `--help` lists the
+options of all formats. What reads and writes the files is imported inside the methods, from a module beside it.
 """
 
 from __future__ import annotations
