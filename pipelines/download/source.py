@@ -18,6 +18,7 @@ from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request
 from yt_dlp.networking._urllib import UrllibRH
 from yt_dlp.networking.exceptions import HTTPError, UnsupportedRequest
+from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 from yt_dlp.utils import YoutubeDLError
 
 from avis_data.errors import ItemError, Reason
@@ -172,7 +173,10 @@ def _attempt(
 ) -> Downloaded:
     _drop_doubtful(folder)
     yt_dlp.globals.plugin_dirs.value = []  # only the code of the installed release runs
-    with _WebOnly(_parameters(url, folder, name, options, cookies)) as ydl:
+    parameters = _parameters(url, folder, name, options, cookies)
+    # Where yt-dlp asks whether there is an ffmpeg it does not look at its own parameter, but at this and at the PATH.
+    FFmpegPostProcessor._ffmpeg_location.set(parameters["ffmpeg_location"])
+    with _WebOnly(parameters) as ydl:
         for extractor in extractors:
             ydl.add_info_extractor(extractor())
         ydl.add_default_info_extractors()

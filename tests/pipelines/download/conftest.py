@@ -18,7 +18,7 @@ H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "5"]
 
 @pytest.fixture(scope="session")
 def web_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`a.mp4`, `b.webm`, its parts, an HLS play list of five segments, and things that are no video."""
+    """`a.mp4`, `b.webm`, its parts, two HLS play lists (one of encrypted segments), and things that are no video."""
     folder = tmp_path_factory.mktemp("web")
     ffmpeg(folder, *PICTURE, *SOUND, *H264, "-c:a", "aac", "a.mp4")
     ffmpeg(folder, *PICTURE, *SOUND, "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus", "b.webm")
@@ -26,6 +26,10 @@ def web_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ffmpeg(folder, "-i", "a.mp4", "-vn", "-c", "copy", "sound.m4a")
     hls = ["-f", "hls", "-hls_time", "0.5", "-hls_list_size", "0", "-hls_segment_filename"]
     ffmpeg(folder, "-i", "a.mp4", "-c", "copy", *hls, "seg%d.ts", "list.m3u8")
+    (folder / "secret.key").write_bytes(bytes(range(16)))
+    (folder / "key_info").write_text("secret.key\nsecret.key\n")
+    hls = ["-f", "hls", "-hls_time", "2", "-hls_key_info_file", "key_info", "-hls_segment_filename"]
+    ffmpeg(folder, "-i", "a.mp4", "-c", "copy", *hls, "locked%d.ts", "encrypted.m3u8")
     (folder / "bare").write_bytes((folder / "a.mp4").read_bytes())
     (folder / "page.mp4").write_text("<!doctype html><html><body>Please log in</body></html>")
     (folder / "words.mp4").write_text("no video here\n" * 100)

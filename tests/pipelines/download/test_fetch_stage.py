@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
 from avis_data.errors import ConfigError, Reason
 from avis_data.media.ffmpeg import FFMPEG_VARIABLE
@@ -56,17 +57,20 @@ def test_webm_keeps_its_suffix(tmp_path: Path, web: MediaServer, web_dir: Path) 
     assert file.read_bytes() == (web_dir / "b.webm").read_bytes()
 
 
-@pytest.fixture
-def wheel_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program of the imageio-ffmpeg wheel, which has no ffprobe beside it."""
-    import imageio_ffmpeg
+@pytest.fixture(params=["as it is", "without ffmpeg"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The machine as it is, and one whose only ffmpeg is that of the wheel, which has no ffprobe beside it."""
+    if request.param == "without ffmpeg":
+        (tmp_path / "bin").mkdir()
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        monkeypatch.delenv(FFMPEG_VARIABLE, raising=False)
+        monkeypatch.setattr(FFmpegPostProcessor, "_version_cache", {None: None})  # of what yt-dlp found on the PATH
 
-    monkeypatch.setenv(FFMPEG_VARIABLE, imageio_ffmpeg.get_ffmpeg_exe())
 
-
-@pytest.mark.usefixtures("wheel_ffmpeg")
-def test_hls_without_an_ffmpeg_on_the_system(tmp_path: Path, web: MediaServer) -> None:
-    file, video = fetch(tmp_path, web.url("list.m3u8"))
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("path", ["list.m3u8", "encrypted.m3u8"])
+def test_hls_is_fetched_whatever_ffmpeg_there_is(tmp_path: Path, web: MediaServer, path: str) -> None:
+    file, video = fetch(tmp_path, web.url(path))
     assert file.read_bytes()[4:8] == b"ftyp"
     assert video.media.duration_s == pytest.approx(2.0, abs=0.06)
 
@@ -266,24 +270,25 @@ def test_retry_after_is_heeded_where_it_is_short(
 
 
 @pytest.fixture(params=["requests", "urllib"])
-def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """yt-dlp uses `requests` where it is installed; both ways must be closed."""
     if request.param == "urllib":
         from yt_dlp.networking.common import _REQUEST_HANDLERS
 
         monkeypatch.delitem(_REQUEST_HANDLERS, "Requests", raising=False)
     else:
-        pytest.importorskip("requests")
-    return str(request.param)
+        pytest.importorskip("requests", reason="needs the extra `youtube` or `annotate`, which bring requests")
 
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/a.mp4", "data:video/mp4;base64,AAAA"])
-def test_redirects_to_other_schemes_are_refused(tmp_path: Path, web: MediaServer, target: str, transport: str) -> None:
+@pytest.mark.usefixtures("transport")
+def test_redirects_to_other_schemes_are_refused(tmp_path: Path, web: MediaServer, target: str) -> None:
     error = failure(tmp_path, web.url(f"redirect/x?to={target}"))
     assert error.reason is Reason.UNSUPPORTED_URL, error.message
 
 
-def test_pages_and_play_lists_cannot_name_files(tmp_path: Path, web_dir: Path, transport: str) -> None:
+@pytest.mark.usefixtures("system", "transport")
+def test_pages_and_play_lists_cannot_name_files(tmp_path: Path, web_dir: Path) -> None:
     # Segments of 2 s: a play list of less than a second in all is taken for a broadcast, and refused for that.
     secret = tmp_path / "secret.ts"
     shutil.copy(web_dir / "seg0.ts", secret)
@@ -311,7 +316,7 @@ def test_pages_and_play_lists_cannot_name_files(tmp_path: Path, web_dir: Path, t
     }
 
 
-@pytest.mark.usefixtures("wheel_ffmpeg")
+@pytest.mark.usefixtures("system")
 def test_a_play_list_in_place_of_a_segment_never_gets_to_ffmpeg(tmp_path: Path, web_dir: Path) -> None:
     folder = tmp_path / "evil"
     folder.mkdir()

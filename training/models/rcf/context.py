@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +87,11 @@ class ReferenceTokens(nn.Module):
         return map_tokens(tokens_BCkk, valid_Bhw.new_ones(len(maps), self._side, self._side))
 
 
+def _float32(device: str) -> AbstractContextManager[object]:
+    """Autocast off, on devices that have it (meta tensors have not)."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
 class AudioTokens(nn.Module):
     """A token for the sound of each reference and of the target, by a recurrent network over them."""
 
@@ -101,6 +107,8 @@ class AudioTokens(nn.Module):
             audio_BRA: the oldest reference first, the target last.
             valid_BR: bool, whether there is any sound.
         """
-        states, _ = self.recurrent(audio_BRA * valid_BR[..., None].to(audio_BRA.dtype))
+        heard_BRA = audio_BRA * valid_BR[..., None].to(audio_BRA.dtype)
+        with _float32(heard_BRA.device.type):  # few processors have an LSTM in bf16
+            states, _ = self.recurrent(heard_BRA)
         tokens = self.project(states)
         return Tokens(tokens_BSC=tokens, positions_SC=torch.zeros_like(tokens[0]), valid_BS=valid_BR)
