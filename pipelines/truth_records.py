@@ -72,7 +72,7 @@ class ImportedClip(Record):
 class _ImportRecord(Record):
     """`import.json`: the file that was received, and the clips whose truth is from it now."""
 
-    format: Literal["ytvis"]
+    format: str
     file: str
     sha256: str
     clips: dict[str, ImportedClip]
@@ -90,10 +90,13 @@ def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
     return found
 
 
-def write_imported(workspace: Workspace, file: str, sha256: str, new: Mapping[str, ImportedClip]) -> None:
+def write_imported(
+    workspace: Workspace, format_name: str, file: str, sha256: str, new: Mapping[str, ImportedClip]
+) -> None:
     """Say of a file which clips have their truth from it, and of the others that these have it no more.
 
     Args:
+        format_name: of the file or folder, as `--format` takes it.
         file: its name.
         sha256: of the file.
         new: the clips, and what they were when its truth was imported.
@@ -109,7 +112,7 @@ def write_imported(workspace: Workspace, file: str, sha256: str, new: Mapping[st
             write_json(path, record.model_copy(update={"clips": kept}).model_dump())
     clips = dict(sorted({**before, **new}.items()))
     if clips != before or not own.exists():
-        write_json(own, _ImportRecord(format="ytvis", file=file, sha256=sha256, clips=clips).model_dump())
+        write_json(own, _ImportRecord(format=format_name, file=file, sha256=sha256, clips=clips).model_dump())
 
 
 def labelled_truth(workspace: Workspace) -> dict[str, LabelledTruth]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import click
 
@@ -20,67 +20,23 @@ from avis_data.cli.options import (
     seed_option,
     workers_option,
 )
-from avis_data.errors import ConfigError
+from avis_data.cli.own_options import FormatCommand, FormatList, Side, took
 
 if TYPE_CHECKING:
-    from avis_data.formats.sets.options import OwnOption
     from avis_data.paths import Workspace
     from avis_data.pipelines.exports.plan import ExportPlan
-    from avis_data.pipelines.exports.spec import ExportSpec
 
 __all__ = ["command"]
 
-_OWN = "own_"
-"""What the parameters begin with that are a format's own options."""
 
-
-class _OwnOption(click.Option):
-    """An option that some formats have."""
-
-    def __init__(self, option: OwnOption, formats: tuple[str, ...]) -> None:
-        is_flag = option.kind is bool
-        usual = None if is_flag or option.usual is None else str(option.usual)
-        kind = click.Choice(option.choices) if option.choices else None if is_flag else option.kind
-        super().__init__(
-            [f"{_OWN}{option.name}", option.flag],
-            type=kind,
-            is_flag=is_flag,
-            default=None,
-            help=option.help + (f" Default: {usual}." if usual else ""),
-        )
-        self.formats = formats
-
-
-class _ExportCommand(click.Command):
-    """Has, beside the options of every export, those of each format that there is."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), *_own_options()]
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from avis_data.pipelines.exports import FORMATS
-
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            title = f"Options of {' and '.join(param.formats)}" if isinstance(param, _OwnOption) else "Options"
-            if record is not None:
-                sections.setdefault(title, []).append(record)
-        sections["Formats"] = [(spec.name, spec.summary) for spec in FORMATS]
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
-
-
-def _own_options() -> list[_OwnOption]:
-    """One for each flag, whichever formats have it: then it means the same in all of them."""
+def _sides() -> Iterator[Side]:
     from avis_data.pipelines.exports import FORMATS
 
-    having: dict[tuple[str, str], list[tuple[str, OwnOption]]] = {}
-    for spec in FORMATS:
-        for option in spec.options().values():
-            having.setdefault((option.name, option.flag), []).append((spec.name, option))
-    return [_OwnOption(found[0][1], tuple(name for name, _ in found)) for found in having.values()]
+    return (Side(spec.name, spec.summary, spec.options()) for spec in FORMATS)
+
+
+class _ExportCommand(FormatCommand):
+    sides: ClassVar[Mapping[str, FormatList]] = {"Formats": _sides}
 
 
 def _names() -> list[str]:
@@ -145,8 +101,9 @@ def command(
     from avis_data.pipelines.exports.publish import export
 
     workspace = current_workspace()
-    given = {key.removeprefix(_OWN): value for key, value in own.items() if value is not None}
-    spec = _with_own_options(FORMATS[format_name], given)
+    spec = FORMATS[format_name]
+    (given,) = took(own, [Side(spec.name, spec.summary, spec.options())], _sides)
+    spec = spec.with_options(**given)
     options = ExportOptions(
         name=name,
         split=split,
@@ -166,22 +123,6 @@ def command(
     report = export(workspace, spec, options)
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"
     _show(report.plan, report.as_dict(), f"{report.path}: {said}", as_json=as_json)
-
-
-def _with_own_options(spec: ExportSpec, given: dict[str, object]) -> ExportSpec:
-    """The format with what was asked of it.
-
-    Raises:
-        ConfigError: for an option that other formats have and this one has not; for a value that it does not take.
-    """
-    known = spec.options()
-    for option in _own_options():
-        name = (option.name or "").removeprefix(_OWN)
-        if name in given and name not in known:
-            raise ConfigError(f"{option.opts[0]} goes with --format {' or '.join(option.formats)}")
-    return spec.with_options(
-        **{name: not known[name].usual if known[name].kind is bool else value for name, value in given.items()}
-    )
 
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import click
 
@@ -19,69 +20,142 @@ from avis_data.cli.options import (
     verify_option,
     workers_option,
 )
+from avis_data.cli.own_options import FormatCommand, FormatList, Side, took
 from avis_data.cli.report_run import human_bytes, say_report
 from avis_data.cli.run_steps import recipe_of
+from avis_data.cli.set_options import adjustment_of, read_sides, reader_of, set_options
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
+    from avis_data.formats.sets.adjust import Adjustment
+    from avis_data.ledger import Ledger
+    from avis_data.paths import Workspace
     from avis_data.pipelines.engine.planner import Plan
+    from avis_data.pipelines.imports.labelled_sets import SetImport
     from avis_data.pipelines.imports.truth import ImportReport
     from avis_data.records import SplitName
 
 __all__ = ["command"]
 
 
-@click.command(name="import")
-@click.argument("truth", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@format_option(type=FormatName(lambda: ["ytvis"]), required=True)
+def _names() -> list[str]:
+    from avis_data.formats.sets.registry import SETS
+
+    return ["ytvis", *(name for name in SETS.names() if name != "ytvis" and SETS[name].reader is not None)]
+
+
+class _ImportCommand(FormatCommand):
+    sides: ClassVar[Mapping[str, FormatList]] = {"Formats": read_sides}
+
+
+@click.command(name="import", cls=_ImportCommand)
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@format_option(type=FormatName(_names), required=True)
 @click.option(
     "--media",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder with JPEGImages and WAVAudios of TRUTH: they become clips first.",
+    help="The folder with JPEGImages and WAVAudios of SOURCE (ytvis): they become clips first.",
 )
 @click.option(
     "--into",
     "split",
     type=click.Choice(["train", "val", "test"]),
-    help="The split that these clips are of (with --media); default: by the name of TRUTH, as train.json.",
+    help="The split that these clips are of (with --media); default: by the name of SOURCE, as train.json.",
 )
+@set_options
+@click.option(
+    "--match",
+    "match_by",
+    type=click.Choice(["auto", "number", "name", "time"]),
+    default="auto",
+    show_default=True,
+    help="How stills of the set are found among those of the clip.",
+)
+@click.option("--set-fps", type=click.FloatRange(0, 1000, min_open=True), help="Stills in one second of the set.")
+@click.option("--set-start", type=float, metavar="S", help="When its first still was taken, seconds into the clip.")
+@click.option("--first-number", type=click.IntRange(0), metavar="N", help="What the set calls the first still.")
 @workers_option()
 @verify_option
-@click.option("--skip-bad", is_flag=True, help="Leave out videos with problems, whole, instead of importing nothing.")
+@click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out videos with problems (ytvis), whole, instead of importing nothing.",
+)
 @dry_run_option
 @json_option
 def command(
-    truth: Path,
+    source: Path,
     format_name: str,
     media: Path | None,
     split: SplitName | None,
+    sounding: str | None,
+    pairs: tuple[str, ...],
+    map_file: Path | None,
+    clip_name: str | None,
+    match_by: Literal["auto", "number", "name", "time"],
+    set_fps: float | None,
+    set_start: float | None,
+    first_number: int | None,
     workers: int | None,
     verify: bool,
     skip_bad: bool,
     dry_run: bool,
     as_json: bool,
+    **own: object,
 ) -> int:
-    """Bring existing truth (masks, tracks, categories) into the workspace.
+    """Bring existing labels (masks, tracks, categories) into the workspace.
 
-    TRUTH is a YouTube-VIS / AVISeg file: masks as polygons or RLE, null or [] where an object does not sound. Its
-    videos are matched with the clips by name, its categories with the recipe's by name. Nothing is imported if anything
-    is wrong. What the file says replaces what the workspace held of the same clips; the file is kept as received.
+    SOURCE is the file or folder of a set in one of the formats below. Its clips are matched with those of the
+    workspace by name, its categories with the recipe's by name, its stills with the clips' stills; sizes and pictures
+    are compared. What the set says replaces what the workspace held of the same clips; its files are kept as received.
+    A clip with a fault is left out, whole, and the others are taken (exit code 4). docs/formats.md says what each
+    format can hold.
 
-    With --media, the set's own stills and sound become clips first, without a source video: stills are copied byte for
-    byte, sound becomes 16 kHz mono. Run again to resume. --into, --workers and --verify go with --media.
+    ytvis: SOURCE is a YouTube-VIS / AVISeg file; nothing is imported if anything is wrong (--skip-bad). With --media,
+    the set's own stills and sound become clips first, without a source video: stills are copied byte for byte, sound
+    becomes 16 kHz mono. Run again to resume. --into, --workers and --verify go with --media.
 
     \b
     Example:
       avis-data -C dataset import --format ytvis ../world/truth.json
       avis-data -C aviseg import --format ytvis AVISeg/train.json --media AVISeg/train
     """
+    if format_name != "ytvis":
+        for name, value in (("--media", media), ("--into", split), ("--skip-bad", skip_bad), ("--verify", verify)):
+            if value:
+                raise ConfigError(f"{name} goes with --format ytvis")
+        wanted = _set_import(
+            format_name,
+            source,
+            adjustment_of(sounding, pairs, map_file, clip_name),
+            {"by": match_by, "fps": set_fps, "start_s": set_start, "first_number": first_number},
+            own,
+        )
+        return _import_labels(
+            lambda workspace, ledger: _import_of_set(workspace, wanted, ledger), dry_run=dry_run, as_json=as_json
+        )
+    for name, given in (
+        ("--sounding", sounding),
+        ("--map", pairs),
+        ("--map-file", map_file),
+        ("--clip", clip_name),
+        ("--set-fps", set_fps),
+        ("--set-start", set_start),
+        ("--first-number", first_number),
+    ):
+        if given is not None and given != ():
+            raise ConfigError(f"{name} goes with other formats: a ytvis file says it itself")
     if media is not None:
         choices = _Choices(workers=workers or available_cores(), verify=verify, skip_bad=skip_bad, as_json=as_json)
-        return _import_set(truth, media, split, choices, dry_run=dry_run)
-    for name, value in (("--into", split), ("--workers", workers), ("--verify", verify)):
-        if value:
+        return _import_set(source, media, split, choices, dry_run=dry_run)
+    for name, unused in (("--into", split), ("--workers", workers), ("--verify", verify)):
+        if unused:
             raise ConfigError(f"{name} goes with --media")
-    return _import_truth(truth, skip_bad=skip_bad, dry_run=dry_run, as_json=as_json)
+    return _import_labels(
+        lambda workspace, ledger: _import_of_file(workspace, source, ledger, skip_bad=skip_bad),
+        dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +166,50 @@ class _Choices:
     as_json: bool
 
 
-def _import_truth(truth: Path, *, skip_bad: bool, dry_run: bool, as_json: bool) -> int:
-    from avis_data.pipelines.engine.lock import open_for_work
+def _set_import(
+    format_name: str, source: Path, adjustment: Adjustment, matching: Mapping[str, Any], own: Mapping[str, object]
+) -> SetImport:
+    from avis_data.formats.sets.options import own_options
+    from avis_data.formats.sets.registry import SETS
+    from avis_data.pipelines.imports.labelled_sets import SetImport
+    from avis_data.pipelines.imports.matching import Matching
+
+    spec = SETS[format_name]
+    options = own_options(spec.reader) if spec.reader is not None else {}
+    (given,) = took(own, [Side(spec.name, spec.summary, options)], read_sides)
+    return SetImport(
+        path=source,
+        format_name=format_name,
+        reader=reader_of(spec, given),
+        adjustment=adjustment,
+        matching=Matching(**matching),
+    )
+
+
+def _import_of_set(workspace: Workspace, wanted: SetImport, ledger: Ledger | None) -> ImportReport:
+    """The labels of a set, for clips that are there."""
+    from avis_data.pipelines.imports.labelled_sets import import_labelled_set
+
+    return import_labelled_set(workspace, wanted, ledger=ledger)
+
+
+def _import_of_file(workspace: Workspace, truth: Path, ledger: Ledger | None, *, skip_bad: bool) -> ImportReport:
+    """The labels of a ytvis file, for clips that are there."""
     from avis_data.pipelines.imports.truth import import_ytvis
+
+    return import_ytvis(workspace, truth, ledger=ledger, skip_bad=skip_bad)
+
+
+def _import_labels(work: Callable[[Workspace, Ledger | None], ImportReport], *, dry_run: bool, as_json: bool) -> int:
+    """Import under the workspace's lock, or only count, and say what was found."""
+    from avis_data.pipelines.engine.lock import open_for_work
 
     workspace = current_workspace()
     if dry_run:
-        report = import_ytvis(workspace, truth, ledger=None, skip_bad=skip_bad)
+        report = work(workspace, None)
     else:
         with open_for_work(workspace, "avis-data import") as ledger:
-            report = import_ytvis(workspace, truth, ledger=ledger, skip_bad=skip_bad)
+            report = work(workspace, ledger)
     if as_json:
         click.echo(json.dumps(report.as_dict()))
     else:
@@ -149,6 +257,10 @@ def _say_plan(plan: Plan, report: ImportReport, *, as_json: bool) -> int:
     return ExitCode.PARTIAL if report.problems else ExitCode.OK
 
 
+_SHOWN = 5
+"""Remarks; --json has all."""
+
+
 def _print(report: ImportReport, *, dry_run: bool) -> None:
     verb = "would import" if dry_run else "imported"
     click.echo(
@@ -157,9 +269,11 @@ def _print(report: ImportReport, *, dry_run: bool) -> None:
     for number, text in (
         (report.num_silent_clips, "clip(s) in which nothing sounds"),
         (report.num_maskless_tracks, "track(s) that never sound"),
+        (report.num_unsaid_masks, "mask(s) of which nobody said whether they sound"),
         (report.num_clips_without, "clip(s) of the workspace are not in the file"),
         (report.dropped_polygons, "outline(s) dropped: fewer than 3 points or an odd number of values"),
-        (len(report.skipped_clips), "video(s) of the file left out for their problems:"),
+        (len(report.remarks), "remark(s): " + "; ".join(report.remarks[:_SHOWN])),
+        (len(report.skipped_clips), "clip(s) of the set left out for their problems:"),
     ):
         if number:
             click.echo(f"  {number} {text}")

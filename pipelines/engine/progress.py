@@ -24,7 +24,7 @@ def say(stage: str, text: str) -> None:
 class Progress:
     """Counts items on stderr and shows the first failures as they happen."""
 
-    def __init__(self, stage: str, *, total: int) -> None:
+    def __init__(self, stage: str, *, total: int | None) -> None:
         self._stage, self._total = stage, total
         self._done = self._failed = 0
         self._said_at = time.monotonic()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,7 +31,16 @@ from avis_data.pipelines.truth_records import IMPORTED, ImportedClip, write_impo
 from avis_data.recipe import Recipe, Truth, load_recipe
 from avis_data.records import Clip, MaskRow, State, Track
 
-__all__ = ["ImportReport", "Prepared", "check_annotated", "import_ytvis"]
+__all__ = [
+    "ImportReport",
+    "Prepared",
+    "check_annotated",
+    "commit_import",
+    "import_ytvis",
+    "imported_of",
+    "mask_row",
+    "replace_truth",
+]
 
 _TRUTH = "truth.json"
 
@@ -55,6 +64,10 @@ class ImportReport:
     skipped_clips: list[str] = field(default_factory=list)
     """Videos of the file that were left out, whole, for their problems (`skip_bad`)."""
     problems: list[Problem] = field(default_factory=list)
+    num_unsaid_masks: int = 0
+    """Masks of which nobody said whether they sound."""
+    remarks: list[str] = field(default_factory=list)
+    """What was read in one of several ways, or left out, clip by clip."""
     dropped_polygons: int = 0
     """Outlines of fewer than 3 points or with an odd number of values, which the official loader drops too."""
 
@@ -130,8 +143,8 @@ def import_ytvis(
     )
     if ledger is not None:
         _store(workspace, truth, sha256, rows, tracks)
-        write_imported(workspace, truth.name, sha256, _imported(clips, rows, tracks))
-        ledger.commit_done("import", _entry(workspace, report))
+        write_imported(workspace, "ytvis", truth.name, sha256, imported_of(clips, rows, tracks))
+        commit_import(workspace, report, workspace.annotations / f"import-{sha256[:8]}" / _TRUTH, ledger)
     return report
 
 
@@ -226,7 +239,7 @@ def _records(dataset: YtvisDataset, origin: str, truth: Truth) -> tuple[dict[str
             round=IMPORTED,
         )
         tracks.append(track)
-        rows[track.clip_id] += [_row(track, number, mask, state) for number, mask, state in seen]
+        rows[track.clip_id] += [mask_row(track, number, mask, state) for number, mask, state in seen]
     return rows, tracks
 
 
@@ -238,7 +251,8 @@ def _state(track: YtvisTrack, number: int, truth: Truth) -> State:
     return State.VISIBLE if flag is None else State.SOUNDING if flag else State.SILENT
 
 
-def _row(track: Track, frame: int, mask: Rle, state: State) -> MaskRow:
+def mask_row(track: Track, frame: int, mask: Rle, state: State) -> MaskRow:
+    """The row of one mask of a track that comes from a file."""
     return MaskRow(
         clip_id=track.clip_id,
         track_id=track.track_id,
@@ -266,20 +280,25 @@ def _store(
             shutil.copyfile(truth, part)
     if sha256_file(kept) != sha256:
         raise DataError(f"{kept} is not the file that it was when it was imported", hint=f"move {folder} away")
+    replace_truth(workspace, rows, tracks)
+
+
+def replace_truth(workspace: Workspace, rows: Mapping[str, list[MaskRow]], tracks: Sequence[Track]) -> None:
+    """Put rows and tracks in place of all that the tables hold of these clips; the manifest last."""
     replace_clips(workspace.masks, rows)
     others = read_manifest(workspace.manifest / "tracks.jsonl", Track)
-    merged = [track for track in others if track.clip_id not in rows] + tracks
+    merged = [track for track in others if track.clip_id not in rows] + [*tracks]
     merged.sort(key=lambda track: (track.clip_id, track.track_id))
     write_manifest(workspace.manifest / "tracks.jsonl", merged)
 
 
-def _entry(workspace: Workspace, report: ImportReport) -> Done:
-    """What the ledger keeps of an import: the file as received, and the tables as they are since."""
-    name = f"import-{report.sha256[:8]}"
+def commit_import(workspace: Workspace, report: ImportReport, kept: Path, ledger: Ledger) -> None:
+    """Record an import: what was received and kept, and the tables as they are since."""
     tables = [*sorted(workspace.masks.glob("part-*.parquet")), workspace.manifest / "tracks.jsonl"]
-    outputs = [Output.of_file(path, root=workspace.root) for path in (workspace.annotations / name / _TRUTH, *tables)]
-    return Done(
-        item_id=name,
+    received = [kept] if kept.is_file() else sorted(path for path in kept.rglob("*") if path.is_file())
+    outputs = [Output.of_file(path, root=workspace.root) for path in (*received, *tables)]
+    done = Done(
+        item_id=f"import-{report.sha256[:8]}",
         key=report.sha256,
         facts=report.as_dict(),
         inputs={report.file: report.sha256},
@@ -287,9 +306,11 @@ def _entry(workspace: Workspace, report: ImportReport) -> Done:
         wall_s=0.0,
         cpu_s=0.0,
     )
+    ledger.commit_done("import", done)
 
 
-def _imported(clips: Mapping[str, Clip], clip_ids: Iterable[str], tracks: Iterable[Track]) -> dict[str, ImportedClip]:
+def imported_of(clips: Mapping[str, Clip], clip_ids: Iterable[str], tracks: Iterable[Track]) -> dict[str, ImportedClip]:
+    """What is recorded of each clip that has its truth from a file now."""
     num_tracks = Counter(track.clip_id for track in tracks)
     return {
         clip_id: ImportedClip(

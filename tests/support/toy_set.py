@@ -19,6 +19,9 @@ from avis_data.io import read_json
 class ToyReader:
     """Reads what `ToyWriter` writes."""
 
+    numbered: bool = False
+    """Stills have the numbers that they are named by; else the numbers of their places."""
+
     def looks_right(self, path: Path) -> bool:
         return (path / "toy.txt").is_file()
 
@@ -42,7 +45,11 @@ class ToyReader:
             height=height,
             split=said["split"],
             stills=tuple(
-                Still(name=name, number=number, picture=Media(name=f"{name}.jpg", path=file.with_name(f"{name}.jpg")))
+                Still(
+                    name=name,
+                    number=int(name) if self.numbered else number,
+                    picture=_picture(file.with_name(f"{name}.jpg")),
+                )
                 for number, name in enumerate(said["stills"])
             ),
             tracks=tuple(
@@ -56,6 +63,10 @@ class ToyReader:
             ),
             label_files=(file,),
         )
+
+
+def _picture(path: Path) -> Media | None:
+    return Media(name=path.name, path=path) if path.exists() else None
 
 
 @dataclass(frozen=True, kw_only=True)

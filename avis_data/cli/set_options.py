@@ -1,0 +1,85 @@
+"""The options by which people say of a labelled set what its format cannot: for `import` and `convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from avis_data.cli.own_options import Side
+from avis_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from avis_data.formats.sets.adjust import Adjustment
+    from avis_data.formats.sets.spec import SetReader, SetSpec
+
+__all__ = ["adjustment_of", "read_sides", "reader_of", "set_options"]
+
+_OPTIONS = (
+    click.option(
+        "--sounding",
+        metavar="all|unknown|FILE",
+        help="Masks of which the set does not say it: all sound, nobody knows, or a FILE of turns says it.",
+    ),
+    click.option(
+        "--map",
+        "pairs",
+        multiple=True,
+        metavar="OLD=NEW",
+        help="A category of the set by its name here; `unknown` is that of formats without categories. Several times.",
+    ),
+    click.option(
+        "--map-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The same as a CSV with the columns old and new.",
+    ),
+    click.option("--clip", "clip_name", metavar="NAME", help="The name of the only clip of the set."),
+)
+
+
+def set_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options to a command; their values come as `sounding`, `pairs`, `map_file` and `clip_name`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def read_sides() -> Iterator[Side]:
+    """The formats that can be read."""
+    from avis_data.formats.sets.options import own_options
+    from avis_data.formats.sets.registry import SETS
+
+    return (Side(spec.name, spec.summary, own_options(spec.reader)) for spec in SETS if spec.reader is not None)
+
+
+def reader_of(spec: SetSpec, given: Mapping[str, object]) -> SetReader:
+    """The reader of a format with what was asked of it.
+
+    Raises:
+        ConfigError: if it has none, or not such an option or value.
+    """
+    from avis_data.formats.sets.options import with_options
+
+    if spec.reader is None:
+        raise ConfigError(f"{spec.name} cannot be read")
+    return with_options(spec.reader, given, owner=spec.name)
+
+
+def adjustment_of(
+    sounding: str | None, pairs: tuple[str, ...], map_file: Path | None, clip_name: str | None
+) -> Adjustment:
+    """What is said of a set.
+
+    Raises:
+        AvisError: if a file cannot be read, or names are given twice.
+    """
+    from avis_data.formats.sets.adjust import Adjustment, all_sounding, read_category_map
+
+    return Adjustment(
+        categories=read_category_map(pairs, map_file),
+        flags=all_sounding if sounding == "all" else None,
+        asked_sounding=sounding is not None,
+        clip=clip_name,
+    )

@@ -1,0 +1,230 @@
+"""Which still of a set is which still of a clip: by order, number, name or time, and never shifted silently.
+
+Legend: T stills of the clip in the workspace, S stills of the set.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from avis_data.errors import DataError
+from avis_data.formats.sets.clips import LabelledClip, Media, Still
+from avis_data.paths import Workspace
+from avis_data.records import Clip
+
+__all__ = ["MatchBy", "Matching", "match_stills", "shown_otherwise"]
+
+MatchBy = Literal["auto", "number", "name", "time"]
+
+_INSTANT = {"start": 0.0, "mid": 0.5, "end": 1.0}
+"""Where in its period a still of a clip was taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """How the stills of a set are found among those of clips."""
+
+    by: MatchBy = "auto"
+    fps: float | None = None
+    """Stills in one second of the set, where it does not say."""
+    start_s: float | None = None
+    """When the first still of the set was taken, seconds after the start of the clip; None: at the clip's start."""
+    first_number: int | None = None
+    """What the set calls the first still; None: 0 or 1, where that is clear."""
+
+
+def match_stills(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[int | None, ...]:
+    """For each of the T stills of a clip the place in the set of the still that shows it; None: the set has none.
+
+    `auto` takes the order where both have as many stills at one rate, the numbers where the set leaves some out, and
+    the time where it says another rate.
+
+    Raises:
+        DataError: if there is no way, or more than one, to tell; the hint names the option that says it.
+    """
+    fps = matching.fps or found.fps
+    by = matching.by
+    if by == "auto":
+        other_rate = fps is not None and abs(fps - clip.fps) > 1e-6 * clip.fps
+        by = "time" if other_rate or matching.start_s is not None else "number"
+    if by == "time":
+        return _by_time(found, clip, fps, matching.start_s or 0.0)
+    if by == "name":
+        return _by_name(found, clip)
+    return _by_number(found, clip, matching)
+
+
+def _by_number(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[int | None, ...]:
+    numbers = [still.number for still in found.stills]
+    in_order = matching.by == "auto" and matching.first_number is None and len(numbers) == clip.num_frames
+    if in_order and _is_run(numbers):
+        return tuple(range(clip.num_frames))
+    known = [number for number in numbers if number is not None]
+    if len(known) != len(numbers):
+        raise DataError(f"the set has {len(numbers)} stills without numbers, the clip {clip.num_frames}", hint=_RATE)
+    if len(set(known)) != len(known):
+        raise DataError("two stills of the set have one number")
+    step = math.gcd(*(after - before for before, after in pairwise(sorted(known)))) if len(known) > 1 else 1
+    if matching.by == "auto" and step > 1 and not any(still.picture for still in found.stills):
+        raise DataError(
+            f"the stills of the set are numbered in steps of {step}, the clip has {clip.num_frames}: "
+            "whether these are numbers of the clip's stills is not clear",
+            hint="they are: --match number; the set is of another rate: --match time --set-fps RATE",
+        )
+    first = _first(known, clip.num_frames) if matching.first_number is None else matching.first_number
+    places = {number - first: place for place, number in enumerate(known)}
+    outside = sorted(number + first for number in places if not 0 <= number < clip.num_frames)
+    if outside:
+        raise DataError(
+            f"the set has a still {outside[0]}, the clip has {clip.num_frames} stills, from {first} on", hint=_RATE
+        )
+    return tuple(places.get(number) for number in range(clip.num_frames))
+
+
+_RATE = "where the set is of another rate: --set-fps 5; its first still later: --set-start 2.5; or --first-number 1"
+
+
+def _is_run(numbers: Sequence[int | None]) -> bool:
+    """Whether the stills have no numbers, or numbers that follow each other at equal steps."""
+    if all(number is None for number in numbers):
+        return True
+    known = [number for number in numbers if number is not None]
+    steps = {after - before for before, after in pairwise(known)}
+    return len(known) == len(numbers) and len(steps) <= 1 and all(step > 0 for step in steps)
+
+
+def _first(numbers: Sequence[int], length: int) -> int:
+    """0 or 1, whichever the numbers of a set begin with."""
+    if not numbers or 0 in numbers:
+        return 0
+    if max(numbers) == length:
+        return 1
+    raise DataError(
+        f"the stills of the set are numbered {min(numbers)} to {max(numbers)}, the clip has {length}: "
+        "from 0 or from 1 is not clear",
+        hint="--first-number 0, or --first-number 1",
+    )
+
+
+def _by_name(found: LabelledClip, clip: Clip) -> tuple[int | None, ...]:
+    """By the names that stills have in a workspace, `00012`."""
+    names = {f"{number:05d}": number for number in range(clip.num_frames)}
+    places = {}
+    for place, still in enumerate(found.stills):
+        number = names.get(Path(still.name).stem if still.name.endswith((".jpg", ".png")) else still.name)
+        if number is None:
+            raise DataError(
+                f"the clip has no still {still.name!r:.60}; its stills are 00000 to {clip.num_frames - 1:05d}"
+            )
+        if number in places:
+            raise DataError(f"two stills of the set are {still.name!r:.60}")
+        places[number] = place
+    return tuple(places.get(number) for number in range(clip.num_frames))
+
+
+def _by_time(found: LabelledClip, clip: Clip, fps: float | None, start_s: float) -> tuple[int | None, ...]:
+    """The picture of the set that is on display at the instant of each still."""
+    times = list(_times(found.stills, fps, start_s))
+    if any(after <= before for before, after in pairwise(times)):
+        raise DataError("the stills of the set are not in the order of time")
+    if clip.frame_at is None:
+        raise DataError("at which instants the stills of the clip were taken is not known", hint="--match number")
+    period = _period(times, fps)
+    if period > 1.001 / clip.fps:
+        raise DataError(
+            f"the set has {1 / period:g} stills a second, the clip {clip.fps:g}: there are stills without labels",
+            hint=f"set extract.fps to {1 / period:g} in recipe.yaml, then avis-data extract",
+        )
+    matched: list[int | None] = []
+    for number in range(clip.num_frames):
+        instant = (number + _INSTANT[clip.frame_at]) / clip.fps
+        place = bisect_right(times, instant + 1e-6) - 1
+        is_shown = (place >= 0 and instant < times[place] + period - 1e-6) or (place >= 0 and place + 1 < len(times))
+        matched.append(place if is_shown else None)
+    if all(place is None for place in matched):
+        raise DataError("no still of the set is on display at a still of the clip", hint="--set-start SECONDS")
+    return tuple(matched)
+
+
+def _times(stills: Sequence[Still], fps: float | None, start_s: float) -> Iterator[float]:
+    """Seconds on the clip's clock."""
+    for place, still in enumerate(stills):
+        if still.time_s is not None:
+            yield start_s + still.time_s
+        elif fps is not None:
+            yield start_s + (place if still.number is None else still.number - (stills[0].number or 0)) / fps
+        else:
+            raise DataError(f"when still {still.name!r:.60} was taken is not known", hint="--set-fps RATE")
+
+
+def _period(times: Sequence[float], fps: float | None) -> float:
+    if fps is not None:
+        return 1 / fps
+    steps = [after - before for before, after in pairwise(times)]
+    return float(np.median(steps)) if steps else 1.0
+
+
+def shown_otherwise(found: LabelledClip, clip: Clip, matched: Sequence[int | None], workspace: Workspace) -> str | None:
+    """What is wrong where the pictures of a set are not those of the clip's stills; None: they are, or it has none.
+
+    A set is often labelled on pictures that were extracted by somebody else: another encoder's pictures differ a
+    little, those of another instant much. Pictures are compared as 24 x 24 grey dots.
+    """
+    pairs = [(number, found.stills[place].picture) for number, place in enumerate(matched) if place is not None][
+        :_COMPARED
+    ]
+    with_pictures = [(number, picture) for number, picture in pairs if picture is not None]
+    if not with_pictures:
+        return None
+    theirs = np.stack([_dots(picture) for _, picture in with_pictures])
+    here = {
+        number: _dots(Media(name="", path=workspace.frame(clip.clip_id, number)))
+        for number in range(min(clip.num_frames, with_pictures[-1][0] + _SHIFTS + 1))
+    }
+    distance = {shift: _distance(theirs, [number for number, _ in with_pictures], here, shift) for shift in _shifts()}
+    if distance[0] <= _SAME:
+        return None
+    nearest = min(distance, key=lambda shift: distance[shift])
+    if nearest and distance[nearest] < distance[0] / 2:
+        side = "later" if nearest > 0 else "earlier"
+        return f"its pictures are those {abs(nearest)} still(s) {side} in the clip"
+    if distance[0] > _OTHER:
+        return "its pictures show something else than the stills of the clip"
+    return None
+
+
+_COMPARED, _SHIFTS = 30, 2
+_SAME, _OTHER = 3.0, 40.0
+"""Mean differences of 255 grey values: two encoders are 0.5 to 2 apart; unrelated pictures 50 and more."""
+
+
+def _shifts() -> range:
+    return range(-_SHIFTS, _SHIFTS + 1)
+
+
+def _distance(
+    theirs: NDArray[np.float32], numbers: Sequence[int], here: dict[int, NDArray[np.float32]], shift: int
+) -> float:
+    pairs = [(index, number + shift) for index, number in enumerate(numbers) if number + shift in here]
+    if len(pairs) < max(1, len(numbers) - _SHIFTS):
+        return float("inf")
+    return float(np.mean([np.abs(theirs[index] - here[number]).mean() for index, number in pairs]))
+
+
+def _dots(picture: Media) -> NDArray[np.float32]:
+    try:
+        with Image.open(io.BytesIO(picture.read())) as image:
+            return np.asarray(image.convert("L").resize((24, 24), Image.Resampling.BOX), np.float32)
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise DataError(f"{picture.path or picture.name}: no picture ({error!s:.80})") from None
