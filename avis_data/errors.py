@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+import re
+from collections.abc import Iterator, Sequence
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 __all__ = [
     "AvisError",
@@ -11,11 +15,15 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ExitCode",
+    "Fault",
     "ItemError",
     "Problem",
     "ProblemsError",
     "Reason",
     "ToolError",
+    "fault_of",
+    "fault_of_code",
+    "raise_fault",
 ]
 
 
@@ -63,6 +71,10 @@ class Reason(StrEnum):
     SOURCE_MISSING = "source_missing"
     TORN_INPUT = "torn_input"
     DISK_FULL = "disk_full"
+    DISK_ERROR = "disk_error"
+    NO_ACCESS = "no_access"
+    LIMIT_REACHED = "limit_reached"
+    OUT_OF_MEMORY = "out_of_memory"
     TIMEOUT = "timeout"
     WORKER_DIED = "worker_died"
     MISSING_TOOL = "missing_tool"
@@ -83,6 +95,10 @@ _RETRYABLE = {
     Reason.SOURCE_MISSING,
     Reason.TORN_INPUT,
     Reason.DISK_FULL,
+    Reason.DISK_ERROR,
+    Reason.NO_ACCESS,
+    Reason.LIMIT_REACHED,
+    Reason.OUT_OF_MEMORY,
     Reason.TIMEOUT,
     Reason.WORKER_DIED,
     Reason.MISSING_TOOL,
@@ -174,3 +190,98 @@ class ItemError(Exception):
 
 def _item_error(message: str, reason: Reason) -> ItemError:
     return ItemError(message, reason=reason)
+
+
+class Fault(NamedTuple):
+    """A fault of the machine: it says nothing of the item or the file at hand, and passes when it is mended."""
+
+    reason: Reason
+    message: str
+    """What the system says, where, and what to do."""
+
+
+_OF_CODE = {
+    errno.ENOSPC: Reason.DISK_FULL,
+    errno.EDQUOT: Reason.DISK_FULL,
+    errno.EFBIG: Reason.DISK_FULL,  # a limit of size: of the file system, or `ulimit -f`
+    errno.EIO: Reason.DISK_ERROR,
+    errno.ENODEV: Reason.DISK_ERROR,
+    errno.ENXIO: Reason.DISK_ERROR,
+    errno.ESTALE: Reason.DISK_ERROR,
+    errno.EROFS: Reason.NO_ACCESS,
+    errno.EACCES: Reason.NO_ACCESS,
+    errno.EPERM: Reason.NO_ACCESS,
+    errno.EMFILE: Reason.LIMIT_REACHED,
+    errno.ENFILE: Reason.LIMIT_REACHED,
+    errno.ENOMEM: Reason.OUT_OF_MEMORY,
+}
+_ADVICE = {
+    Reason.DISK_FULL: "make room on the disk, or raise the quota",
+    Reason.DISK_ERROR: "see whether the disk is well and still mounted",
+    Reason.NO_ACCESS: "give this account the right to it, or mount it for writing",
+    Reason.LIMIT_REACHED: "raise the limit of open files (ulimit -n), or use fewer --workers",
+    Reason.OUT_OF_MEMORY: "use fewer --workers, or a machine with more memory",
+}
+_NAMES_A_FILE = {errno.EACCES, errno.EPERM}
+"""Without the name of a file they come from elsewhere: a firewall answers so."""
+_NOT_OF_A_DECODER = {errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO}
+"""ffmpeg's libraries say these of damaged media too: only the system's own word counts."""
+_CODE_IN_WORDS = re.compile(r"(?:os error|Error code) (\d+)")
+_ONLY_WORDS = {"builtins", "safetensors_rust", "safetensors._safetensors_rust"}
+"""Where safetensors' errors and PyTorch's RuntimeError come from: libraries that put the code into the text."""
+
+
+def fault_of_code(code: int | None, where: str = "") -> Fault | None:
+    """The fault that an errno stands for; None for one that may as well be the item's."""
+    reason = _OF_CODE.get(code or 0)
+    if code is None or reason is None:
+        return None
+    return Fault(reason, f"{where}{': ' if where else ''}{os.strerror(code)}; {_ADVICE[reason]}")
+
+
+def fault_of(error: BaseException) -> Fault | None:
+    """The fault of the machine that is behind an exception, from codes and types; no other text is looked at.
+
+    The exceptions that it was made of, or that were at hand when it was raised, are asked too.
+    """
+    for found in _behind(error):
+        if isinstance(found, OSError):
+            fault = _fault_of_system(found)
+        elif isinstance(found, MemoryError) or type(found).__name__ == "OutOfMemoryError":  # PyTorch's
+            fault = fault_of_code(errno.ENOMEM)
+        elif number := _CODE_IN_WORDS.search(str(found)) if type(found).__module__ in _ONLY_WORDS else None:
+            fault = fault_of_code(int(number[1]))
+        else:
+            fault = None
+        if fault is not None:
+            return fault
+    return None
+
+
+def raise_fault(error: BaseException) -> None:
+    """Raise the machine's own error where it is behind `error`: then the file at hand is not to blame."""
+    for found in _behind(error):
+        if isinstance(found, MemoryError) or (isinstance(found, OSError) and _fault_of_system(found)):
+            raise found
+
+
+def _fault_of_system(error: OSError) -> Fault | None:
+    if error.errno in _NAMES_A_FILE and error.filename is None:
+        return None
+    if error.errno in _NOT_OF_A_DECODER and type(error).__module__.startswith("av."):
+        return None
+    return fault_of_code(error.errno, str(error.filename or ""))
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those that led to it, the nearest first; yt-dlp and urllib keep theirs elsewhere."""
+    waiting, seen = [error], set()
+    while waiting:
+        found = waiting.pop(0)
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        kept = getattr(found, "exc_info", None) or ()
+        others = (*kept, *(getattr(found, name, None) for name in ("cause", "reason", "__cause__", "__context__")))
+        waiting += [other for other in others if isinstance(other, BaseException)]

@@ -16,12 +16,14 @@ from typing import Any
 
 __all__ = [
     "append_lines",
+    "ask_folder",
     "atomic_dir",
     "atomic_path",
     "canonical_json",
     "flush",
     "fsync_tree",
     "link_or_copy",
+    "raise_unreadable",
     "read_json",
     "remove",
     "sha256_file",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
+_A_LITTLE = bytes(1 << 16)
+"""More than what programs gather before they write: a disk that could not take that cannot take this."""
 TEMPORARY_PREFIX = ".part-"
 """Every temporary name starts like this, so that left-overs of a killed run can be told and removed."""
 
@@ -49,7 +53,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     os.close(handle)
     part = Path(name)
     try:
-        yield part
+        with _system_is_asked(part):
+            yield part
         part.chmod(0o666 & ~_umask())
         flush(part)
         os.replace(part, target)
@@ -67,7 +72,8 @@ def atomic_dir(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=target.parent))
     try:
-        yield part
+        with _system_is_asked(part):
+            yield part
         part.chmod(0o777 & ~_umask())
         fsync_tree(part)
         aside = part.with_name(f"{part.name}-old")
@@ -200,6 +206,73 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def ask_folder(folder: Path, *, flush: bool = True) -> None:
+    """Write a little into a folder and take it away: programs and libraries that fail often do not say why.
+
+    Args:
+        folder: the folder.
+        flush: wait for the disk, as some say only then that they are full.
+
+    Raises:
+        OSError: as the system says it: no space, a quota, no right to write, too many open files, a broken disk.
+    """
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
+    try:
+        written = 0
+        while written < len(_A_LITTLE):
+            written += os.write(handle, _A_LITTLE[written:])
+        if flush:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+        os.unlink(name)
+
+
+def raise_unreadable(error: BaseException | None, path: Path) -> None:
+    """Raise the system's error where it, and not what the file holds, is why reading the file failed with `error`.
+
+    Where the error has no code the file is read again, plainly and whole: libraries lose the code on their way.
+    """
+    from avis_data.errors import raise_fault
+
+    if error is not None:
+        raise_fault(error)
+    if path.is_file():
+        with path.open("rb") as file:
+            while file.read(_CHUNK):
+                pass
+
+
+@contextmanager
+def _system_is_asked(part: Path) -> Iterator[None]:
+    """Errors without a code, as `numpy.save` and safetensors raise them, become the system's own where it has one."""
+    from avis_data.errors import AvisError, ItemError, fault_of
+
+    try:
+        yield
+    except (AvisError, ItemError):
+        raise
+    except Exception as error:
+        if fault_of(error) is None:
+            try:
+                _check_limit_of_size(part)
+                ask_folder(part if part.is_dir() else part.parent)
+            except OSError as answer:
+                if fault_of(answer) is not None:
+                    raise answer from error
+        raise
+
+
+def _check_limit_of_size(part: Path) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and part.is_file() and part.stat().st_size >= limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(part))
 
 
 def _umask() -> int:

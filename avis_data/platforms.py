@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 
 from avis_data.errors import ToolError
 
-__all__ = ["WINDOWS_ADVICE", "not_on_windows", "peak_memory_mb", "used_cpu_s"]
+__all__ = ["WINDOWS_ADVICE", "die_with_parent", "end_with_parent", "not_on_windows", "peak_memory_mb", "used_cpu_s"]
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 WINDOWS_ADVICE = "use the Windows Subsystem for Linux: wsl --install, then install avis-data in it"
 
 
@@ -20,6 +26,47 @@ def not_on_windows(what: str, *, hint: str = WINDOWS_ADVICE) -> ToolError:
         hint: what to do instead.
     """
     return ToolError(f"{what} needs Linux or macOS, this is Windows", hint=hint)
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """What a child does between fork and exec (`preexec_fn`), so that Linux kills it when the thread that forks ends.
+
+    The library is loaded here: after the fork it would not be safe. None where the system cannot.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def arrange() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died between the fork and the line above
+            os._exit(1)
+
+    return arrange
+
+
+def end_with_parent(parent: int) -> None:
+    """End this worker process as soon as process `parent`, which started it, is gone, even by kill -9.
+
+    Linux kills it. Elsewhere a thread waits at the pipe whose other end only the parent holds.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_exit_after_parent, daemon=True, name="end with the parent").start()
+    if sys.platform != "win32" and os.getppid() != parent:  # it was gone before
+        os._exit(1)
+
+
+def _exit_after_parent() -> None:
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def used_cpu_s() -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from avis_data.errors import ItemError, Reason
+from avis_data.io import raise_unreadable
 
 __all__ = ["is_default", "open_media", "packets", "picture_streams", "sound_streams"]
 
@@ -53,6 +54,7 @@ def open_media(path: Path) -> Iterator[Any]:
     try:
         container = av.open(f"file:{path.absolute()}", container_options=INPUT_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
+        raise_unreadable(error, path)
         raise _unreadable(path, error) from None
     with container:
         yield container
@@ -64,7 +66,10 @@ def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
     while True:
         try:
             packet = next(reader)
-        except (StopIteration, av.error.FFmpegError):
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            raise_unreadable(error, Path(container.name.removeprefix("file:")))
             return
         if packet.size:
             yield packet

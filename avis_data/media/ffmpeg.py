@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Generator, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-from avis_data.errors import ItemError, Reason, ToolError
-from avis_data.platforms import not_on_windows
+from avis_data.errors import Fault, ItemError, Reason, ToolError, fault_of, fault_of_code, raise_fault
+from avis_data.io import ask_folder, raise_unreadable
+from avis_data.platforms import die_with_parent, not_on_windows
 
-__all__ = ["FFMPEG_VARIABLE", "Ffmpeg", "FfmpegLog", "find_ffmpeg", "local_file", "run_ffmpeg", "stream_ffmpeg"]
+__all__ = [
+    "FFMPEG_VARIABLE",
+    "Ffmpeg",
+    "FfmpegLog",
+    "find_ffmpeg",
+    "local_file",
+    "raise_passing_end",
+    "run_ffmpeg",
+    "stream_ffmpeg",
+]
 
 FFMPEG_VARIABLE = "AVIS_DATA_FFMPEG"
 """Environment variable that names the program to use."""
 
 _TAIL_BYTES = 4096
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LAST_WORDS_S = 10.0
+_OF_INPUTS_TOO = {errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO}
+"""What ffmpeg says of damaged media as well; then the system is asked."""
+_TOLD_IN_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE)
+_TOLD = (*_TOLD_IN_PASSING, errno.ENFILE, errno.EACCES, errno.ENOMEM)
 _GLOBAL = ("-nostdin", "-hide_banner", "-y", "-loglevel", "level+warning", "-filter_threads", "1")
 
 
@@ -79,17 +95,17 @@ def run_ffmpeg(arguments: Sequence[str], *, cwd: Path, timeout_s: float, source:
         source: name of the input, for messages.
 
     Raises:
-        ItemError: `timeout`, `disk_full`, or `bad_media` with the last lines that ffmpeg wrote.
+        ItemError: `timeout`, `worker_died`, a fault of the machine (`disk_full`, `no_access` and others), or
+            `bad_media` with the last lines that ffmpeg wrote.
         ToolError: if the program cannot be started.
     """
-    command = [arguments[0], *_GLOBAL, *arguments[1:]]
-    with tempfile.TemporaryFile() as log:
-        code = _run_to_end(command, cwd=cwd, timeout_s=timeout_s, log=log, source=source)
-        found = _read_log(log)
-    if "No space left on device" in found.tail:
-        raise ItemError(f"{source}: the disk is full; free some space, then run again", reason=Reason.DISK_FULL)
-    if code != 0:
-        raise ItemError(f"{source}: ffmpeg ended with code {code}: {found.tail}", reason=Reason.BAD_MEDIA)
+    with _running(arguments, cwd=cwd, stdout=subprocess.DEVNULL) as (process, log):
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ItemError(f"{source}: ffmpeg was not done after {timeout_s:.0f} s", reason=Reason.TIMEOUT) from None
+    found = log.read()
+    _check_end(code, found.tail, arguments, source=source, written=cwd)
     return found
 
 
@@ -108,22 +124,47 @@ def stream_ffmpeg(
         source: name of the input, for messages.
 
     Raises:
-        ItemError: `timeout`, or `bad_media` with the last lines that ffmpeg wrote.
+        ItemError: as `run_ffmpeg`.
         ToolError: if the program cannot be started.
     """
-    command = [arguments[0], *_GLOBAL, *arguments[1:]]
-    with tempfile.TemporaryFile() as log:
-        process = _started(command, cwd=cwd, stdout=subprocess.PIPE, log=log)
-        assert process.stdout is not None
-        try:
-            while len(piece := _filled(process.stdout, piece_bytes, timeout_s, source)) == piece_bytes:
+    with _running(arguments, cwd=cwd, stdout=subprocess.PIPE) as (process, log):
+        pipe = process.stdout
+        assert pipe is not None
+        with pipe:
+            while len(piece := _filled(pipe, piece_bytes, timeout_s, source)) == piece_bytes:
                 yield piece
             code = process.wait(timeout_s)
-        finally:
-            _kill(process)
-            process.stdout.close()
-        if code != 0:
-            raise ItemError(f"{source}: ffmpeg ended with code {code}: {_read_log(log).tail}", reason=Reason.BAD_MEDIA)
+    if code != 0:
+        _check_end(code, log.read().tail, arguments, source=source, written=None)
+
+
+def raise_passing_end(
+    code: int, words: str, arguments: Sequence[str], *, source: str, written: Path | None = None
+) -> None:
+    """Raise why an ffmpeg command ended badly if that passes: codes first, then what the system says, then its words.
+
+    A code is the signal that ended it, or, of newer versions, 256 less an errno (228: no space); older ones know 1.
+
+    Args:
+        code: the return code.
+        words: what it said at level error, if anything.
+        arguments: the command.
+        source: name of the input, for messages.
+        written: the folder that was written into.
+
+    Raises:
+        ItemError: `worker_died`, or a fault of the machine.
+    """
+    died = _signal_of(code, words)
+    if died is signal.SIGXFSZ:
+        raise ItemError(f"{source}: the result grew beyond ulimit -f", reason=Reason.DISK_FULL)
+    if died is not None:
+        message = f"{source}: ffmpeg was ended by {died.name}: no memory, a crash, or somebody ended it"
+        raise ItemError(message, reason=Reason.WORKER_DIED)
+    fault = fault_of_code(256 - code) if 256 - code not in _OF_INPUTS_TOO else None
+    fault = fault or _system_answer(code, words, arguments, written) or _told(code, words)
+    if fault is not None:
+        raise ItemError(f"{source}: {fault.message}, then run again", reason=fault.reason)
 
 
 def local_file(path: Path) -> str:
@@ -152,17 +193,21 @@ def _identified(program: str) -> Ffmpeg:
     return Ffmpeg(program=program, version=words[2])
 
 
-def _run_to_end(command: Sequence[str], *, cwd: Path, timeout_s: float, log: IO[bytes], source: str) -> int:
-    process = _started(command, cwd=cwd, stdout=subprocess.DEVNULL, log=log)
+@contextmanager
+def _running(
+    arguments: Sequence[str], *, cwd: Path, stdout: int
+) -> Iterator[tuple[subprocess.Popen[bytes], _LogReader]]:
+    """A process and what it says; it is dead afterwards, with all that it started."""
+    process = _started([arguments[0], *_GLOBAL, *arguments[1:]], cwd=cwd, stdout=stdout)
     try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        raise ItemError(f"{source}: ffmpeg was not done after {timeout_s:.0f} s", reason=Reason.TIMEOUT) from None
+        yield process, _LogReader(process)
     finally:
-        _kill(process)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def _started(command: Sequence[str], *, cwd: Path, stdout: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(command: Sequence[str], *, cwd: Path, stdout: int) -> subprocess.Popen[bytes]:
     if sys.platform == "win32":
         raise not_on_windows("decoding video and sound")
     try:
@@ -171,18 +216,58 @@ def _started(command: Sequence[str], *, cwd: Path, stdout: int, log: IO[bytes]) 
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=log,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent(),
         )
+    except BlockingIOError as error:  # of fork: no process more for this account
+        message = f"{command[0]} cannot be started: {error.strerror}; use fewer --workers, or raise ulimit -u"
+        raise ItemError(message, reason=Reason.LIMIT_REACHED) from None
     except OSError as error:
+        raise_fault(error)
         raise ToolError(f"{command[0]} cannot be started: {error}", hint="avis-data doctor") from None
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform != "win32" and process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def _check_end(code: int, words: str, arguments: Sequence[str], *, source: str, written: Path | None) -> None:
+    raise_passing_end(code, words, arguments, source=source, written=written)
+    if code != 0:
+        raise ItemError(f"{source}: ffmpeg ended with code {code}: {words}", reason=Reason.BAD_MEDIA)
+
+
+def _signal_of(code: int, words: str) -> signal.Signals | None:
+    """The signal that ended the program, or its own child where it is a script."""
+    if code == 255 and (not words or "received signal" in words):  # ffmpeg's own answer to a polite end
+        return signal.SIGTERM
+    number = -code if code < 0 else code - 128
+    if code < 0 or number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGXFSZ):
+        return signal.Signals(number)
+    return None
+
+
+def _system_answer(code: int, words: str, arguments: Sequence[str], written: Path | None) -> Fault | None:
+    """What the system says of the folder and, where something went wrong, of the files that were read.
+
+    ffmpeg itself does not tell all: it ends well where the list of pictures that a filter notes found no room.
+    """
+    went_wrong = code != 0 or words != ""
+    try:
+        if written is not None:
+            ask_folder(written, flush=went_wrong)
+        for mark, name in pairwise(arguments) if went_wrong else ():
+            path = Path(name.removeprefix("file:"))
+            if mark == "-i" and path.is_file():
+                raise_unreadable(None, path)
+    except OSError as error:
+        return fault_of(error)
+    return None
+
+
+def _told(code: int, words: str) -> Fault | None:
+    for line in reversed(words.splitlines()):
+        for number in _TOLD if code else _TOLD_IN_PASSING:
+            if line.endswith(os.strerror(number)):
+                return fault_of_code(number)
+    return None
 
 
 def _filled(pipe: IO[bytes], size: int, timeout_s: float, source: str) -> bytearray:
@@ -203,37 +288,35 @@ def _filled(pipe: IO[bytes], size: int, timeout_s: float, source: str) -> bytear
     return piece
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes ffmpeg. The library is loaded here: after the fork it would not be safe."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
+class _LogReader:
+    """Takes what ffmpeg says as it says it. A file could not: the disk that is full for the result is full for it."""
 
-    def arrange() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died between the fork and the line above
-            os._exit(1)
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr is not None
+        self._pipe = process.stderr
+        self._errors = self._corrupt = self._blocks = self._changes = 0
+        self._tail = b""
+        self._thread = threading.Thread(target=self._take, daemon=True, name="what ffmpeg says")
+        self._thread.start()
 
-    return arrange
+    def read(self) -> FfmpegLog:
+        """All that was said; the process has ended."""
+        self._thread.join(_LAST_WORDS_S)
+        text = self._tail.decode(errors="replace").strip()
+        # With several decoding threads, ffmpeg 5.1 does not always learn that a picture is corrupt; the decoder does.
+        return FfmpegLog(
+            num_errors=self._errors,
+            num_concealed=max(self._corrupt, self._blocks),
+            changes_form=self._changes > 0,
+            tail="\n".join(text.splitlines()[-6:]),
+        )
 
-
-def _read_log(log: IO[bytes]) -> FfmpegLog:
-    errors = corrupt = blocks = changes = 0
-    tail = b""
-    log.seek(0)
-    for line in log:
-        changes += b"hanging video frame properties on the fly" in line
-        corrupt += b"corrupt decoded frame" in line
-        if b"[error]" in line or b"[fatal]" in line:
-            errors += 1
-            blocks += b"error while decoding MB" in line or b"Error at MB" in line
-            tail = (tail + line)[-_TAIL_BYTES:]
-    text = tail.decode(errors="replace").strip()
-    # With several decoding threads, ffmpeg 5.1 does not always learn that a picture is corrupt; the decoder says it.
-    return FfmpegLog(
-        num_errors=errors,
-        num_concealed=max(corrupt, blocks),
-        changes_form=changes > 0,
-        tail="\n".join(text.splitlines()[-6:]),
-    )
+    def _take(self) -> None:
+        with self._pipe:
+            for line in self._pipe:
+                self._changes += b"hanging video frame properties on the fly" in line
+                self._corrupt += b"corrupt decoded frame" in line
+                if b"[error]" in line or b"[fatal]" in line:
+                    self._errors += 1
+                    self._blocks += b"error while decoding MB" in line or b"Error at MB" in line
+                    self._tail = (self._tail + line)[-_TAIL_BYTES:]

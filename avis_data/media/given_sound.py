@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from avis_data.errors import ItemError, Reason
+from avis_data.io import raise_unreadable
 from avis_data.media.sound import SAMPLE_RATE_HZ
 
 __all__ = ["GivenSound", "sound_decoder", "write_mono_16k"]
@@ -53,6 +54,7 @@ def write_mono_16k(path: Path, raw: Path, *, num_seconds: int) -> GivenSound:
                 out.write(np.clip(np.rint(block_N * 32768.0), -32768, 32767).astype("<i2").tobytes())
             return GivenSound(rate_hz=sound.samplerate, channels=sound.channels)
     except soundfile.SoundFileError as error:
+        raise_unreadable(error, path)
         raise ItemError(f"{path.name}: cannot be read as sound ({error!s:.200})", reason=Reason.NOT_MEDIA) from None
 
 

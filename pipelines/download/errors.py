@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
@@ -17,7 +16,7 @@ from yt_dlp.utils import (
     UserNotLive,
 )
 
-from avis_data.errors import Reason
+from avis_data.errors import Reason, fault_of
 from avis_data.log import is_secret_parameter, redact
 from avis_data.pipelines.download.partial_files import OtherFileError
 
@@ -80,7 +79,6 @@ _PATTERNS: tuple[tuple[Reason, str], ...] = (
     (Reason.SERVER_ERROR, r"giving up after"),
 )
 _COMPILED = tuple((reason, re.compile(pattern, re.IGNORECASE)) for reason, pattern in _PATTERNS)
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
 _CLUTTER = re.compile(
     r"\x1b\[[0-9;]*m|^ERROR:\s*(\[[^\]]*\]\s+(\S+:\s+)?)?|; please report this issue on .*|\s*\(caused by .*\)$",
     re.DOTALL,
@@ -104,9 +102,9 @@ def reason_of(error: BaseException) -> tuple[Reason, str]:
     """
     inner = _inner(error)
     message = message_of(error)
-    disk = _os_error(inner)
-    if disk is not None and disk.errno in _DISK_ERRORS:
-        return Reason.DISK_FULL, message
+    of_machine = fault_of(error)
+    if of_machine is not None:
+        return of_machine.reason, message
     by_type = _reason_by_type(inner)
     if by_type is not None:
         return by_type, message
@@ -179,15 +177,4 @@ def _reason_by_type(inner: BaseException | None) -> Reason | None:
         return Reason.NETWORK
     if isinstance(inner, UnsupportedError | RequestError):  # a request that was not even made: its URL is no good
         return Reason.UNSUPPORTED_URL
-    return None
-
-
-def _os_error(error: BaseException | None) -> OSError | None:
-    """The operating system's error behind an exception, if there is one."""
-    seen = 0
-    while error is not None and seen < 8:
-        if isinstance(error, OSError) and error.errno is not None:
-            return error
-        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
-        seen += 1
     return None

@@ -14,19 +14,21 @@ from urllib.parse import urlsplit
 from urllib.request import BaseHandler
 
 import yt_dlp.globals
+import yt_dlp.postprocessor.ffmpeg
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request
 from yt_dlp.networking._urllib import UrllibRH
 from yt_dlp.networking.exceptions import HTTPError, UnsupportedRequest
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
-from yt_dlp.utils import YoutubeDLError
+from yt_dlp.utils import Popen, YoutubeDLError
 
 from avis_data.errors import ItemError, Reason
 from avis_data.io import remove
 from avis_data.log import redact
-from avis_data.media.ffmpeg import find_ffmpeg
+from avis_data.media.ffmpeg import find_ffmpeg, raise_passing_end
 from avis_data.pipelines.download.errors import hide_secrets, reason_of, retry_after_s
 from avis_data.pipelines.download.partial_files import RECORD_SUFFIX, PartialFiles
+from avis_data.platforms import die_with_parent
 from avis_data.recipe import FetchOptions
 
 __all__ = ["Downloaded", "check_content", "download_video"]
@@ -138,6 +140,25 @@ class _WebOnly(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
         _check_scheme(response.url)
         self._partial_files.check(url, asked, response)
         return response
+
+
+class _Ffmpeg(Popen):  # type: ignore[misc]  # yt-dlp is untyped
+    """ffmpeg as yt-dlp runs it to join streams: it ends with us, and a passing fault is told by its code, not lost."""
+
+    def __init__(self, arguments: Sequence[str], *others: Any, **options: Any) -> None:
+        super().__init__(arguments, *others, preexec_fn=die_with_parent(), **options)
+
+    @classmethod
+    def run(cls, arguments: Sequence[str], **options: Any) -> Any:
+        said, words, code = super().run(arguments, **options)
+        if code != 0:
+            folder = Path(arguments[-1].removeprefix("file:")).parent
+            written = folder if folder.is_absolute() and folder.is_dir() else None
+            raise_passing_end(code, words or "", arguments, source="joining the streams", written=written)
+        return said, words, code
+
+
+yt_dlp.postprocessor.ffmpeg.Popen = _Ffmpeg
 
 
 class _NoFtpUrllibRH(UrllibRH):  # type: ignore[misc]  # yt-dlp is untyped

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avis_data.errors import ExitCode, Reason
+from avis_data.errors import ExitCode, Reason, fault_of
 from avis_data.io import append_lines, flush, remove
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
@@ -212,8 +212,11 @@ class _Run:
         try:
             _commit_success(self._workspace, self._ledger, self._stage.name, planned, self._job(planned).out, result)
         except OSError as error:
-            message = f"cannot move the result into place: {error}"
-            self._fail(planned, Failure(item_id=result.item_id, reason=Reason.DISK_FULL, message=message))
+            fault = fault_of(error)
+            message = f"cannot move the result into place: {fault.message if fault else error}"
+            reason = fault.reason if fault else Reason.DISK_ERROR
+            self._fail(planned, Failure(item_id=result.item_id, reason=reason, message=message))
+            self._report.stopped = self._report.stopped or f"{message}; then run again with --retry-failed"
             return
         self._throttles = 0
         self._report.done_ids.append(result.item_id)

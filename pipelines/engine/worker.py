@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from avis_data.errors import ItemError, Reason, ToolError
-from avis_data.io import fsync_tree, remove, sha256_tree
+from avis_data.errors import ItemError, Reason, ToolError, fault_of
+from avis_data.io import ask_folder, fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
 from avis_data.pipelines.engine.stage import Input, Stage, Workbench
 from avis_data.platforms import used_cpu_s
 from avis_data.records import Record
 
-__all__ = ["Failure", "Job", "Success", "die_with_parent", "execute"]
+__all__ = ["Failure", "Job", "Success", "execute"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +70,9 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
         fsync_tree(job.out)
         outputs = tuple(_measured(path) for path in sorted(job.out.iterdir()))
     except Exception as error:  # the one place where a stage's bug must not take the other items with it
-        remove(job.out)
-        reason, message = _explain(error)
+        reason, message = _explain(error, job.out)
+        with suppress(OSError):  # a broken disk, or one for reading only: the error at hand is the one to tell
+            remove(job.out)
         return Failure(
             item_id=job.item_id,
             reason=reason,
@@ -85,13 +83,6 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
     return Success(
         item_id=job.item_id, facts=facts, outputs=outputs, wall_s=time.monotonic() - wall_s, cpu_s=used_cpu_s() - cpu_s
     )
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it ends, even by kill -9. Elsewhere: nothing."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
-        ctypes.CDLL(None, use_errno=True).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _checked(job: Job, name: str, found: Input) -> Path:
@@ -111,11 +102,22 @@ def _checked(job: Job, name: str, found: Input) -> Path:
     return path
 
 
-def _explain(error: Exception) -> tuple[Reason, str]:
+def _explain(error: Exception, out: Path) -> tuple[Reason, str]:
+    """Faults of the machine pass: they are told by code, whatever a stage or a library made of them, and come first.
+
+    Before anything is held against the item for good, the system is asked whether it can be written at all.
+    """
+    fault = fault_of(error)
+    lasting = not (isinstance(error, ItemError) and error.reason.retryable)
+    if fault is None and lasting and out.is_dir():
+        try:
+            ask_folder(out)
+        except OSError as answer:
+            fault = fault_of(answer)
+    if fault is not None:
+        return fault.reason, f"{fault.message}, then run again"
     if isinstance(error, ItemError):
         return error.reason, error.message
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Reason.DISK_FULL, f"no space left on the disk ({error.filename or error.strerror})"
     if isinstance(error, ToolError):
         return Reason.MISSING_TOOL, str(error)
     return Reason.BUG, "".join(traceback.format_exception(error)).strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import tempfile
 from pathlib import Path
 
@@ -79,18 +78,12 @@ class ExtractStage:
 
         Raises:
             ItemError: `span_outside_video`, `duration_mismatch`, `corrupt_media`, `no_audio`, `audio_short`,
-                `bad_media`, `disk_full`, `timeout`.
+                `bad_media`, and as `run_ffmpeg`.
         """
         request = bench.record
         if not isinstance(request, ExtractRequest):
             raise TypeError(f"extract takes an ExtractRequest, was given {type(request).__name__}")
-        try:
-            return self._extract(request, bench.inputs["source"], bench.out)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                message = f"{request.span.clip_id}: the disk is full; free some space, then run again"
-                raise ItemError(message, reason=Reason.DISK_FULL) from None
-            raise
+        return self._extract(request, bench.inputs["source"], bench.out)
 
     def timeout_s(self, record: Record) -> float:
         """Generous: two minutes, and ten times the length of what is read."""

@@ -156,7 +156,7 @@ def _copy(file: Path, folder: Path, max_size_mb: int | None) -> Path:
             message = f"{file.name}: larger than fetch.max_size_mb ({size / 1e6:.1f} MB, {max_size_mb} allowed)"
             raise ItemError(message, reason=Reason.TOO_LARGE)
         return Path(shutil.copyfile(file, folder / file.name))
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise ItemError(f"{file.name}: cannot be read ({error.strerror})", reason=Reason.SOURCE_MISSING) from None
 
 

@@ -64,7 +64,7 @@ class PreviewStage:
         """Write `preview.mp4`.
 
         Raises:
-            ItemError: `span_outside_video`, `bad_media`, `disk_full`, `timeout`.
+            ItemError: `span_outside_video`, `bad_media`, and as `run_ffmpeg`.
         """
         request = _request(bench.record)
         source = bench.inputs["source"]

@@ -18,8 +18,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from avis_data.errors import Reason, ToolError
 from avis_data.pipelines.engine.stage import Stage
-from avis_data.pipelines.engine.worker import Failure, Job, Success, die_with_parent, execute
-from avis_data.platforms import not_on_windows
+from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
+from avis_data.platforms import end_with_parent, not_on_windows
 
 __all__ = ["LocalExecutor", "LocalExecutors"]
 
@@ -30,11 +30,11 @@ _stage: Stage | None = None
 """The stage of this worker process, set once when the worker starts, so that a model is loaded once per worker."""
 
 
-def _start_worker(stage: Stage, is_up: Semaphore) -> None:
+def _start_worker(stage: Stage, is_up: Semaphore, parent: int) -> None:
     global _stage
     _stage = stage
+    end_with_parent(parent)
     is_up.release()
-    die_with_parent()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the workers are the parallelism
 
@@ -144,6 +144,6 @@ class LocalExecutor:
         return ProcessPool(
             max_workers=self._workers,
             initializer=_start_worker,
-            initargs=(self._stage, self._is_up),
+            initargs=(self._stage, self._is_up, os.getpid()),
             context=self._context,
         )

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
-from avis_data.errors import ConfigError, Reason
-from avis_data.media.ffmpeg import FFMPEG_VARIABLE
+from avis_data.errors import ConfigError, ItemError, Reason, fault_of
+from avis_data.media.ffmpeg import FFMPEG_VARIABLE, find_ffmpeg
 from avis_data.pipelines.download import source as download
 from avis_data.pipelines.engine.stage import stage_key
 from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
 from avis_data.recipe import FetchOptions
 from support.fetching import bench_of, failure, fetch
+from support.machine_faults import no_more_files, quota
 from support.media_files import ffmpeg
 from support.server import MediaServer
 
@@ -82,6 +83,43 @@ def test_hls_becomes_one_mp4_with_all_its_seconds(tmp_path: Path, web: MediaServ
     assert file.read_bytes()[4:8] == b"ftyp", "the joined transport stream is put into a real MP4"
     assert video.media.duration_s == pytest.approx(2.0, abs=0.06)
     assert video.media.sound is not None and video.media.sound.codec == "aac"
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 228", "exit 137"])
+def test_a_join_that_the_system_ends_passes(
+    tmp_path: Path, web: MediaServer, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *" -i "*) {end};; esac\nexec {find_ffmpeg().program} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv(FFMPEG_VARIABLE, str(program))
+    reason = failure(tmp_path, web.url("list.m3u8")).reason
+    assert reason is (Reason.DISK_FULL if "228" in end else Reason.WORKER_DIED)
+    monkeypatch.delenv(FFMPEG_VARIABLE)
+    assert fetch(tmp_path, web.url("list.m3u8"))[0].is_file()
+
+
+@pytest.mark.parametrize("largest_bytes", [0, 10_000])
+@pytest.mark.parametrize("path", ["a.mp4", "list.m3u8"])
+def test_a_quota_is_no_fault_of_the_video(tmp_path: Path, web: MediaServer, path: str, largest_bytes: int) -> None:
+    with quota(largest_bytes):
+        error = failure(tmp_path, web.url(path))
+    assert error.reason is Reason.DISK_FULL
+    assert fetch(tmp_path, web.url(path))[0].is_file()
+
+
+@pytest.mark.parametrize("path", ["a.mp4", "list.m3u8"])
+def test_too_many_open_files_are_no_fault_of_the_video(tmp_path: Path, web: MediaServer, path: str) -> None:
+    for more in range(8):
+        try:
+            with no_more_files(more):
+                fetch(tmp_path, web.url(path))
+        except (ItemError, OSError) as error:
+            fault = fault_of(error)
+            reason = fault.reason if fault else error.reason if isinstance(error, ItemError) else Reason.BUG
+            assert reason.retryable, reason
+        shutil.rmtree(tmp_path / "out")
+        shutil.rmtree(tmp_path / "scratch")
 
 
 def test_hls_with_a_segment_missing_is_no_success(tmp_path: Path, web_dir: Path) -> None:

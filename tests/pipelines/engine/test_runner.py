@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,6 +147,31 @@ def test_a_full_disk_ends_the_run(workspace: Workspace, ledger: Ledger) -> None:
     report = run(workspace, ledger, words)
     assert report.stopped is not None and "disk is full" in report.stopped
     assert set(shouts(workspace)) == set(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.EROFS, Reason.NO_ACCESS),
+        (errno.EDQUOT, Reason.DISK_FULL),
+        (errno.EIO, Reason.DISK_ERROR),
+        (errno.EXDEV, Reason.DISK_ERROR),
+    ],
+)
+def test_a_result_that_cannot_be_moved_ends_the_run_and_says_why(
+    workspace: Workspace, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, code: int, reason: Reason
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("avis_data.pipelines.engine.runner.os.replace", refuse)
+        report = run(workspace, ledger, WORDS, workers=1)
+    told = "disk is full" if reason is Reason.DISK_FULL else os.strerror(code)
+    assert report.stopped is not None and told in report.stopped
+    assert set(report.failed) == {reason} and not shouts(workspace)
+    again = run(workspace, ledger, WORDS, selection=Selection(retry_failed="retryable"))
+    assert again.done == len(WORDS) and not again.failed
 
 
 def test_missing_and_changed_outputs_are_made_again(workspace: Workspace, ledger: Ledger) -> None:
