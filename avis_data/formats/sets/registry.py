@@ -9,9 +9,11 @@ __all__ = ["SETS", "WRITTEN"]
 
 SETS: Registry[SetSpec] = Registry(
     "format",
-    {},
+    {
+        "coco": "avis_data.formats.boards.coco:COCO",
+    },
     group="avis_data.formats",
 )
 
-WRITTEN: tuple[str, ...] = ()
+WRITTEN: tuple[str, ...] = ("coco",)
 """Those that have a writer: known without importing them, for the list of export formats."""

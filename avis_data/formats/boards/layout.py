@@ -1,0 +1,145 @@
+"""Files and names in folders of strangers: which picture a name means, which split a folder is, whose a still is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from avis_data.errors import DataError
+from avis_data.formats.sets.clips import Media, Still
+from avis_data.formats.sets.files import natural
+from avis_data.records import SplitName
+
+__all__ = [
+    "PICTURES",
+    "UNKNOWN",
+    "clip_of_name",
+    "foreign_path",
+    "picture_file",
+    "pictures_in",
+    "put_still",
+    "set_name",
+    "split_of",
+    "still_name",
+]
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Endings of pictures, in lower case."""
+UNKNOWN = "unknown"
+"""What a category is called, in formats that must have one, of which nobody said what it is; read back as None."""
+_SPLITS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_GENERIC = {"", "frame", "frames", "image", "images", "img", "still", "im"}
+"""What stands before the number of a still without being the name of its clip."""
+
+
+def foreign_path(text: str) -> PurePosixPath:
+    r"""A path that a file of others names, relative and with `/`; of absolute ones and of Windows drives the last part.
+
+    Raises:
+        DataError: if it is empty or leads out of its folder.
+
+    Example:
+        >>> foreign_path("clip_a\\00001.jpg").as_posix(), foreign_path("C:\\data\\a.png").as_posix()
+        ('clip_a/00001.jpg', 'a.png')
+    """
+    path = PurePosixPath(text.replace("\\", "/"))
+    if "\0" in text or not path.name or ".." in path.parts:
+        raise DataError(f"is no path inside the set (found {text!r:.80})")
+    return PurePosixPath(path.name) if path.is_absolute() or ":" in path.parts[0] else path
+
+
+def picture_file(folders: Iterable[Path], name: PurePosixPath) -> Media | None:
+    """The picture of that name in the first of some folders that has it; None: none has."""
+    for folder in folders:
+        path = folder / name
+        try:
+            if path.is_file():
+                return Media(name=name.name, path=path)
+        except OSError:  # a name that the file system does not take
+            return None
+    return None
+
+
+def pictures_in(folder: Path, endings: Sequence[str] = PICTURES) -> list[Path]:
+    """The pictures directly in a folder, in the order of the numbers in their names; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.suffix.lower() in endings and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: natural(path.stem))
+
+
+def split_of(text: str) -> SplitName | None:
+    """The split that the name of a file or folder speaks of; None: none.
+
+    Example:
+        >>> split_of("instances_val2017"), split_of("valid"), split_of("clips")
+        ('val', 'val', None)
+    """
+    for word in re.split(r"[^a-z]+", text.lower()):
+        if word in _SPLITS:
+            return _SPLITS[word]
+    return None
+
+
+def set_name(path: Path) -> str:
+    """What a set is called, for a clip that has no other name: the file or folder that people named.
+
+    Example:
+        >>> set_name(Path("exports/my set.zip"))
+        'my_set'
+    """
+    stem = path.resolve().stem if path.suffix.lower() in (".zip", ".json", ".txt") else path.resolve().name
+    return still_name(stem) or "set"
+
+
+def still_name(text: str) -> str:
+    """A name that can be that of a file: letters, digits, `_` and `-`; all else becomes `_`.
+
+    Example:
+        >>> still_name("frame 12.rf")
+        'frame_12_rf'
+    """
+    return re.sub(r"[^\w-]+", "_", text, flags=re.UNICODE)
+
+
+def clip_of_name(name: PurePosixPath) -> str:
+    """The clip that a picture belongs to, by its name: its folder, or what stands before the number; "": not said.
+
+    Example:
+        >>> [clip_of_name(PurePosixPath(name)) for name in ("clip_a/00001.jpg", "clip_b-12.jpg", "frame_3.jpg")]
+        ['clip_a', 'clip_b', '']
+    """
+    if name.parent.name:
+        return name.parent.as_posix()
+    before = re.sub(r"\d+$", "", name.stem).rstrip("_-. ")
+    return "" if before.lower() in _GENERIC else before
+
+
+def put_still(still: Still, folder: Path, place: str) -> list[str]:
+    """Write the picture of a still, with the ending that it has.
+
+    Args:
+        still: the still.
+        folder: of the set that is written.
+        place: the path of the picture in it, without an ending.
+
+    Returns:
+        The path in the folder; nothing where the still has no picture.
+
+    Raises:
+        DataError: if the picture cannot be read.
+    """
+    if still.picture is None:
+        return []
+    name = f"{place}{PurePosixPath(still.picture.name).suffix.lower() or '.jpg'}"
+    still.picture.put(folder / name)
+    return [name]
