@@ -73,6 +73,9 @@ class _ImportCommand(FormatCommand):
 )
 @click.option("--set-fps", type=click.FloatRange(0, 1000, min_open=True), help="Stills in one second of the set.")
 @click.option("--set-start", type=float, metavar="S", help="When its first still was taken, seconds into the clip.")
+@click.option(
+    "--name-pattern", metavar="REGEX", help="Stills are matched by the number in their names, the group of REGEX."
+)
 @click.option("--first-number", type=click.IntRange(0), metavar="N", help="What the set calls the first still.")
 @workers_option()
 @verify_option
@@ -95,6 +98,7 @@ def command(
     match_by: Literal["auto", "number", "name", "time"],
     set_fps: float | None,
     set_start: float | None,
+    name_pattern: str | None,
     first_number: int | None,
     workers: int | None,
     verify: bool,
@@ -128,7 +132,13 @@ def command(
             format_name,
             source,
             adjustment_of(sounding, pairs, map_file, clip_name),
-            {"by": match_by, "fps": set_fps, "start_s": set_start, "first_number": first_number},
+            {
+                "by": match_by,
+                "fps": set_fps,
+                "start_s": set_start,
+                "name_pattern": name_pattern,
+                "first_number": first_number,
+            },
             own,
         )
         return _import_labels(
@@ -141,6 +151,7 @@ def command(
         ("--clip", clip_name),
         ("--set-fps", set_fps),
         ("--set-start", set_start),
+        ("--name-pattern", name_pattern),
         ("--first-number", first_number),
     ):
         if given is not None and given != ():

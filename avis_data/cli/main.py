@@ -25,6 +25,7 @@ GROUPS = {
         "status": "Say what is done, what failed and why, what is left.",
         "import": "Bring existing truth into the workspace.",
         "export": "Write a dataset: formats, splits, certificate.",
+        "convert": "Write a labelled set in another format, without a workspace.",
     },
     "Label it, and measure the labels": {
         "annotate": "Label clips in Label Studio: install, serve, push, pull.",

@@ -19,7 +19,7 @@ from avis_data.pipelines.exports.spec import Statement
 from avis_data.quality.published import FILE_LIST
 from avis_data.splits import Assignment, balance_report
 
-__all__ = ["clip_origin", "common_part", "embedding_origins", "file_list", "sources_of_sound"]
+__all__ = ["clip_origin", "common_part", "embedding_origins", "file_list", "sources_of_sound", "split_proof"]
 
 
 def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) -> Statement:
@@ -45,7 +45,7 @@ def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) 
             "size_bytes": size_bytes,
             "sha256": sha256_text(file_list(files)),
         },
-        "split": _split_proof(plan.assignment),
+        "split": split_proof(plan.assignment),
         "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
         "sound": {"source": sources_of_sound(inputs)},
         "truth": _truth(inputs, plan.selection),
@@ -108,7 +108,8 @@ def _recipe(inputs: ExportInputs) -> dict[str, str]:
     return {"name": inputs.recipe.name, "sha256": sha256_text(inputs.recipe_text), "text": inputs.recipe_text}
 
 
-def _split_proof(assignment: Assignment) -> Statement:
+def split_proof(assignment: Assignment) -> Statement:
+    """How the clips were divided, and that no source is on two sides."""
     return {
         "request": assignment.request,
         "seed": assignment.seed,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -40,6 +40,8 @@ class Matching:
     """Stills in one second of the set, where it does not say."""
     start_s: float | None = None
     """When the first still of the set was taken, seconds after the start of the clip; None: at the clip's start."""
+    name_pattern: str | None = None
+    """A regular expression whose group `number`, or whose first group, is the number in the name of a still."""
     first_number: int | None = None
     """What the set calls the first still; None: 0 or 1, where that is clear."""
 
@@ -54,15 +56,19 @@ def match_stills(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[i
         DataError: if there is no way, or more than one, to tell; the hint names the option that says it.
     """
     fps = matching.fps or found.fps
-    by = matching.by
+    by = "name" if matching.name_pattern is not None else matching.by
     if by == "auto":
         other_rate = fps is not None and abs(fps - clip.fps) > 1e-6 * clip.fps
         by = "time" if other_rate or matching.start_s is not None else "number"
     if by == "time":
         return _by_time(found, clip, fps, matching.start_s or 0.0)
     if by == "name":
-        return _by_name(found, clip)
+        return _by_number(_named(found, matching.name_pattern or _OWN_NAME), clip, matching)
     return _by_number(found, clip, matching)
+
+
+_OWN_NAME = r"^(\d{5})(?:\.\w+)?$"
+"""How stills are named in a workspace, `00012`."""
 
 
 def _by_number(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[int | None, ...]:
@@ -117,20 +123,22 @@ def _first(numbers: Sequence[int], length: int) -> int:
     )
 
 
-def _by_name(found: LabelledClip, clip: Clip) -> tuple[int | None, ...]:
-    """By the names that stills have in a workspace, `00012`."""
-    names = {f"{number:05d}": number for number in range(clip.num_frames)}
-    places = {}
-    for place, still in enumerate(found.stills):
-        number = names.get(Path(still.name).stem if still.name.endswith((".jpg", ".png")) else still.name)
-        if number is None:
-            raise DataError(
-                f"the clip has no still {still.name!r:.60}; its stills are 00000 to {clip.num_frames - 1:05d}"
-            )
-        if number in places:
-            raise DataError(f"two stills of the set are {still.name!r:.60}")
-        places[number] = place
-    return tuple(places.get(number) for number in range(clip.num_frames))
+def _named(found: LabelledClip, pattern: str) -> LabelledClip:
+    """The clip with the numbers that the names of its stills have."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"--name-pattern {pattern!r:.60}: {error}", hint=r"--name-pattern 'img_(\d+)'") from None
+    if not compiled.groups:
+        raise DataError(f"--name-pattern {pattern!r:.60} has no group", hint=r"--name-pattern 'img_(\d+)'")
+    stills = []
+    for still in found.stills:
+        match = compiled.search(still.name)
+        digits = match and (match["number"] if "number" in compiled.groupindex else match[1])
+        if not digits or not digits.isdecimal():
+            raise DataError(f"the name of still {still.name!r:.60} does not fit {pattern!r:.60}")
+        stills.append(replace(still, number=int(digits)))
+    return replace(found, stills=tuple(stills))
 
 
 def _by_time(found: LabelledClip, clip: Clip, fps: float | None, start_s: float) -> tuple[int | None, ...]:

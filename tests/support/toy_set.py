@@ -76,6 +76,8 @@ class ToyWriter:
     mood: Annotated[str, Option(help="How the set feels.")] = "glad"
     breaks: bool = False
     """Loses the last track of every clip, for tests."""
+    deaf: bool = False
+    """Says nothing of sound."""
 
     def write_clip(self, folder: Path, clip: LabelledClip, facts: SetFacts) -> list[str]:
         names = [f"{clip.name}/labels.json", *(f"{clip.name}/{still.name}.jpg" for still in clip.stills)]
@@ -87,7 +89,7 @@ class ToyWriter:
                 "id": track.track_id,
                 "category": track.category,
                 "masks": [mask and mask.counts for mask in track.masks],
-                "sounding": track.sounding,
+                "sounding": [None] * len(track.masks) if self.deaf else track.sounding,
             }
             for track in clip.tracks[: -1 if self.breaks else None]
         ]

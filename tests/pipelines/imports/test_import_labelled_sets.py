@@ -201,3 +201,16 @@ def test_a_dry_run_changes_nothing(workspace: Workspace, capsys: pytest.CaptureF
     assert take(folder, "--sounding", "all", "--dry-run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["num_masks"] == 3
     assert rows_of(workspace, "c0") == {} and not list(workspace.annotations.glob("import-*"))
+
+
+def test_stills_are_found_by_a_pattern_of_their_names(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """The order of the set is not that of the numbers, and its numbers begin with 1."""
+    names = ["a_2.cut", "a_1.cut", "a_4.cut", "a_3.cut"]
+    moved = track(masks=[mask(2), mask(1), mask(4), mask(3)], sounding=[True] * 4)
+    folder = write_set(workspace.root / "set", {"c0": [moved]}, stills=names)
+    assert take(folder, "--name-pattern", r"a_(?P<number>\d+)") == 0
+    ((_, rows),) = read_masks(workspace.masks, ["c0"])
+    assert [row.box_xywh[0] for row in rows if row.box_xywh] == [1, 2, 3, 4]
+    for pattern, said in (("a_(", "--name-pattern 'a_('"), ("a_1", "has no group"), (r"b_(\d)", "does not fit")):
+        assert take(folder, "--name-pattern", pattern) == 3
+        assert said in capsys.readouterr().err
