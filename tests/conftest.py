@@ -15,6 +15,8 @@ from support.places import NO_SHARED, SHARED
 if TYPE_CHECKING:
     from support.label_studio import TestServer
 
+pytest_plugins = ["support.format_matrix"]
+
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch is there: workers share the cores, and test networks are tiny

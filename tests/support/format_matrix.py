@@ -1,4 +1,4 @@
-"""`pytest tests/formats --format-matrix` prints which cell of the matrix of formats was run, and how it ended.
+"""`pytest -m cell --format-matrix` prints which cell of the matrix of formats was run, and how it ended.
 
 A test says its cells by a mark, `@pytest.mark.cell("coco", "reader")`, or in a `pytest.param(..., marks=...)`:
 `in` reads a set that the format's own tool wrote, `out` writes one, `reader` has it read by the format's own reader,
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True)
-def cells(request: pytest.FixtureRequest, record_property: pytest.RecordProperty) -> None:
+def cells_of_formats(request: pytest.FixtureRequest, record_property: pytest.RecordProperty) -> None:
     """Cells travel with the report, so that they are known where tests run in several processes."""
     for mark in request.node.iter_markers("cell"):
         name, *kinds = mark.args
