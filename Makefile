@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/avis-data demo --out demo-workspace
 
-test: $(VENV)/.label-studio
+test: $(VENV)/.label-studio $(VENV)/.format-readers
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed
@@ -44,4 +44,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # Label Studio, in an environment of its own (tests of annotation need it; nothing else does).
 $(VENV)/.label-studio: $(VENV)/.installed annotation/serve/label_studio_packages.txt
 	$(BIN)/avis-data annotate install
+	touch $@
+
+# The readers of formats that do not install beside our pins, in an environment of their own (tests of formats run them;
+# nothing else does). The list is complete, so nothing is resolved, and nothing else can come in.
+$(VENV)/.format-readers: $(VENV)/.installed tests/formats/readers/packages.txt
+	rm -rf $(VENV)/format-readers
+	$(PYTHON) -m venv $(VENV)/format-readers
+	$(VENV)/format-readers/bin/python -m pip install --quiet --no-deps --requirement tests/formats/readers/packages.txt
 	touch $@
