@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.aviseg_folders import STILLS
-from avis_data.formats.boards.layout import clip_of_name, foreign_path, set_name, split_of, still_name
+from avis_data.formats.boards.layout import clip_of_name, foreign_path, set_name, split_of, still_name, unique_names
 from avis_data.formats.ytvis_entries import kind, shown
 from avis_data.io import read_json
 from avis_data.records import SplitName
@@ -211,12 +211,7 @@ def _clip_names(images: Sequence[object], videos: Mapping[Id, Entry], only: str)
     paths: list[PurePosixPath | None] = []
     for entry in images:
         paths.append(_clip_path(entry, videos, only) if isinstance(entry, dict) else None)
-    full: dict[str, set[str]] = {}
-    for path in paths:
-        if path is not None:
-            full.setdefault(path.name, set()).add(path.as_posix())
-    named = [path and (path.name if len(full[path.name]) == 1 else path.as_posix().replace("/", "_")) for path in paths]
-    return [name or None for name in named]
+    return unique_names(paths)
 
 
 def _clip_path(entry: Entry, videos: Mapping[Id, Entry], only: str) -> PurePosixPath | None:

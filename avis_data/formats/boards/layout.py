@@ -22,6 +22,7 @@ __all__ = [
     "set_name",
     "split_of",
     "still_name",
+    "unique_names",
 ]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -122,6 +123,21 @@ def clip_of_name(name: PurePosixPath) -> str:
         return name.parent.as_posix()
     before = re.sub(r"\d+$", "", name.stem).rstrip("_-. ")
     return "" if before.lower() in _GENERIC else before
+
+
+def unique_names(paths: Sequence[PurePosixPath | None]) -> list[str | None]:
+    """The last part of each path, with the folders above it only where two different ones end in the same.
+
+    Example:
+        >>> unique_names([PurePosixPath("train/1"), PurePosixPath("val/1"), PurePosixPath("val/2"), None])
+        ['train_1', 'val_1', '2', None]
+    """
+    full: dict[str, set[str]] = {}
+    for path in paths:
+        if path is not None:
+            full.setdefault(path.name, set()).add(path.as_posix())
+    named = (path and (path.name if len(full[path.name]) == 1 else path.as_posix().replace("/", "_")) for path in paths)
+    return [name or None for name in named]
 
 
 def put_still(still: Still, folder: Path, place: str) -> list[str]:

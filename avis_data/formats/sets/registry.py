@@ -11,9 +11,13 @@ SETS: Registry[SetSpec] = Registry(
     "format",
     {
         "coco": "avis_data.formats.boards.coco:COCO",
+        "mots": "avis_data.formats.boards.mots:MOTS",
     },
     group="avis_data.formats",
 )
 
-WRITTEN: tuple[str, ...] = ("coco",)
+WRITTEN: tuple[str, ...] = (
+    "coco",
+    "mots",
+)
 """Those that have a writer: known without importing them, for the list of export formats."""

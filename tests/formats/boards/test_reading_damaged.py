@@ -16,9 +16,9 @@ from support.damaged_sets import damage
 from support.labelled_sets import odd_clips, write_set
 from support.places import NEEDS_SHARED, SHARED
 
-FIXTURES = {"coco": "coco"}
+FIXTURES = {"coco": "coco", "mots_png": "mots", "mots_txt": "mots"}
 """Fixture to format."""
-WRITTEN = ("coco",)
+WRITTEN = ("coco", "mots")
 
 
 @NEEDS_SHARED
