@@ -47,7 +47,7 @@ class _ConvertCommand(FormatCommand):
     help="The format that is written.",
 )
 @format_option(type=FormatName(lambda: [side.name for side in read_sides()]), default=None)
-@out_option(required=True)
+@out_option(default=None, show_default="the name of SOURCE and of the format, here")
 @set_options
 @click.option("--set-fps", type=click.FloatRange(0, 1000, min_open=True), help="Stills in one second of the set.")
 @click.option("--categories", metavar="NAME", help="A category set: its numbers are written, other names refused.")
@@ -61,7 +61,7 @@ def command(
     source: Path,
     target_name: str,
     format_name: str | None,
-    out: Path,
+    out: Path | None,
     sounding: str | None,
     pairs: tuple[str, ...],
     map_file: Path | None,
@@ -83,7 +83,7 @@ def command(
 
     \b
     Example:
-      avis-data convert exports/ytvis --to coco --out exports/coco
+      avis-data convert exports/ytvis --to coco
       avis-data convert labels.json --format coco --to coco --out out --clip dog1 --sounding all
     """
     from avis_data.formats.sets.options import own_options, with_options
@@ -109,6 +109,7 @@ def command(
         split=split,
         seed=seed,
     )
+    out = out or Path(f"{source.stem}-{target.name}")
     report = convert(wanted, None if dry_run else out)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, **report.as_dict()}, ensure_ascii=False))

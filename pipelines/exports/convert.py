@@ -296,7 +296,8 @@ def _counts(survey: _Survey, division: Assignment) -> dict[str, dict[str, int]]:
     for name, (tracks, masks) in survey.sizes.items():
         for split in (division.split_of[name], "total"):
             found[split].update(clips=1, tracks=tracks, masks=masks)
-    return {split: {key: counts[key] for key in ("clips", "tracks", "masks")} for split, counts in found.items()}
+    shown = {split: counts for split, counts in found.items() if counts["clips"]}
+    return {split: {key: counts[key] for key in ("clips", "tracks", "masks")} for split, counts in shown.items()}
 
 
 def _not_as_written(name: str, what: str) -> DataError:
