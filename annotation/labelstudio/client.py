@@ -23,6 +23,7 @@ from avis_data.annotation.labelstudio.server_records import (
     parsed,
 )
 from avis_data.errors import DataError, ToolError
+from avis_data.extras import need_extra
 
 __all__ = ["LabelStudio", "ServerFault"]
 
@@ -84,11 +85,9 @@ class LabelStudio:
         Raises:
             ToolError: if the SDK is not installed.
         """
-        try:
-            from label_studio_sdk import LabelStudio as Sdk
-        except ImportError as error:
-            hint = "pip install 'avis-data[annotate]'"
-            raise ToolError(f"the package label-studio-sdk is missing ({error})", hint=hint) from None
+        need_extra("annotate", "label_studio_sdk", what="Label Studio")
+        from label_studio_sdk import LabelStudio as Sdk
+
         self.url = url.rstrip("/")
         open_client = cast(Callable[..., _Sdk], Sdk)
         self._http = open_client(base_url=self.url, api_key=token, timeout=_TIMEOUT_S)._client_wrapper.httpx_client

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from avis_data.annotation.propagation.carrier import Carrier
 from avis_data.annotation.segmenters.engines import weights_sha256
-from avis_data.errors import ConfigError, ToolError
+from avis_data.errors import ConfigError
+from avis_data.extras import need_extra
 from avis_data.weights import find
 
 __all__ = ["ENGINES", "FoundEngine", "find_engine", "load_carrier"]
@@ -67,10 +68,9 @@ def load_carrier(found: FoundEngine) -> Carrier:
 
 
 def _optical_flow() -> FoundEngine:
-    try:
-        from avis_data.annotation.propagation.optical_flow import OpticalFlow
-    except ImportError as error:
-        raise ToolError(f"OpenCV is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
+    need_extra("annotate", "cv2", what="the engine optical-flow")
+    from avis_data.annotation.propagation.optical_flow import OpticalFlow
+
     return FoundEngine(name=OpticalFlow.name, version=OpticalFlow.version, weights=None, weights_sha256=None)
 
 
@@ -85,10 +85,9 @@ def _registered() -> Path:
 def _sam2(weights: Path) -> FoundEngine:
     if not weights.exists():
         raise ConfigError(f"{weights}: no such folder of weights")
-    try:
-        from avis_data.annotation.propagation.sam2_video import Sam2Video
-    except ImportError as error:
-        raise ToolError(f"a package is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
+    need_extra("annotate", "cv2", "transformers", what="the engine sam2")
+    from avis_data.annotation.propagation.sam2_video import Sam2Video
+
     return FoundEngine(
         name="sam2", version=Sam2Video.version, weights=weights.resolve(), weights_sha256=weights_sha256(weights)
     )

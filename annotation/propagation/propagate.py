@@ -23,6 +23,7 @@ from avis_data.annotation.propagation.engines import FoundEngine, find_engine, l
 from avis_data.annotation.propagation.footage import pictures_per_second
 from avis_data.annotation.propagation.start import Start, start_of
 from avis_data.errors import AvisError, DataError, ItemError, Reason, ToolError
+from avis_data.extras import need_extra
 from avis_data.ledger import Ledger, Output
 from avis_data.masks.rle import Rle
 from avis_data.paths import Workspace
@@ -126,6 +127,7 @@ class PropagateStage:
             ItemError: `torn_input` if a still cannot be read; what decoding the source gives.
             ToolError: if the weights of the engine cannot be loaded.
         """
+        need_extra("annotate", "cv2", what="propagate")
         from avis_data.annotation.propagation.carry import carry
         from avis_data.annotation.propagation.flags import flags_of
         from avis_data.annotation.propagation.footage import Footage

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from avis_data.annotation.segmenters.segmenter import Segmenter, SegmenterSpec
 from avis_data.errors import ConfigError, ToolError
+from avis_data.extras import need_extra
 from avis_data.io import sha256_file
 from avis_data.registry import Registry
 
@@ -57,7 +58,7 @@ def load_segmenter(engine: str, weights: Path | None) -> Segmenter:
     try:
         return loader()
     except ImportError as error:
-        raise ToolError(f"a package is missing ({error})", hint="pip install 'avis-data[annotate]'") from None
+        raise ToolError(f"the engine {engine} needs a package that is not installed ({error})") from None
 
 
 def engine_loader(engine: str, weights: Path | None) -> Callable[[], Segmenter]:
@@ -93,24 +94,28 @@ def _device() -> torch.device:
 
 
 def _grabcut() -> Segmenter:
+    need_extra("annotate", "cv2", what="the engine grabcut")
     from avis_data.annotation.segmenters.grabcut import GrabCut
 
     return GrabCut()
 
 
 def _sam(weights: Path) -> Segmenter:
+    need_extra("annotate", "transformers", what="the engine sam")
     from avis_data.annotation.segmenters.sam import load_sam
 
     return load_sam(weights, weights_sha256=weights_sha256(weights), device=_device())
 
 
 def _sam2(weights: Path) -> Segmenter:
+    need_extra("annotate", "transformers", what="the engine sam2")
     from avis_data.annotation.segmenters.sam import load_sam2
 
     return load_sam2(weights, weights_sha256=weights_sha256(weights), device=_device())
 
 
 def _segment_anything(weights: Path) -> Segmenter:
+    need_extra("annotate", "segment_anything", what="the engine segment-anything")
     from avis_data.annotation.segmenters.segment_anything_engine import load_segment_anything
 
     return load_segment_anything(weights, weights_sha256=weights_sha256(weights), device=_device())

@@ -23,7 +23,7 @@ from torch import Tensor
 from avis_data.annotation.segmenters.official_sam import read_official, vision_shape
 from avis_data.annotation.segmenters.pictures import Frame, box_of, found_in, points_of, refined
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
-from avis_data.errors import DataError, ToolError
+from avis_data.errors import DataError
 
 __all__ = ["SegmentAnything", "load_segment_anything"]
 
@@ -154,12 +154,8 @@ def load_segment_anything(path: Path, *, weights_sha256: str, device: torch.devi
 
 
 def _package() -> ModuleType:
-    try:
-        with _stand_in():
-            return importlib.import_module("segment_anything.build_sam")
-    except ImportError as error:
-        hint = "pip install 'avis-data[annotate]'"
-        raise ToolError(f"the package segment-anything is missing ({error})", hint=hint) from None
+    with _stand_in():
+        return importlib.import_module("segment_anything.build_sam")
 
 
 @contextmanager

@@ -43,6 +43,7 @@ from avis_data.annotation.serve.server_processes import (
     wait_until_up,
 )
 from avis_data.errors import BusyError, ConfigError, ToolError
+from avis_data.extras import need_extra
 from avis_data.io import atomic_path
 from avis_data.paths import Workspace
 from avis_data.recipe import load_recipe
@@ -182,6 +183,8 @@ def _check(options: ServeOptions) -> None:
             raise ConfigError(f"{option}: {url!r} is no address, as http://127.0.0.1:8080")
     if (options.backend_url is None) != (options.backend_token_file is None):
         raise ConfigError("--backend-url and --backend-token-file go together")
+    if options.backend_url is None:
+        need_extra("annotate", what="the segmenter")
     engine_loader(options.engine, options.weights)
 
 

@@ -17,6 +17,7 @@ import click
 from avis_data.cli.options import num_clips_option, out_option, seconds_option, seed_option
 from avis_data.cli.report_run import human_time
 from avis_data.errors import ExitCode
+from avis_data.extras import need_extra
 
 __all__ = ["command"]
 
@@ -49,6 +50,7 @@ def command(out: Path, num_clips: int, seconds: int, seed: int, iterations: int)
     Example:
       avis-data demo --out demo-workspace
     """
+    need_extra("train", what="the demo, which trains a model at its end,")
     started, folder = time.monotonic(), Path.cwd()
     root = out.resolve()
     world, dataset = root / "world", root / "dataset"

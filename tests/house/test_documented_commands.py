@@ -16,53 +16,13 @@ from avis_data.cli.main import cli
 from avis_data.errors import AvisError
 from avis_data.training.config import RunConfig, load_config, shipped_configs
 from avis_data.training.run.train import resolved_config
+from support.documents import commands_of
 from support.places import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "manifests" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES_OF_MODELS = ["training", "baselines"]
 ROWS_AFTER = "command (after `avis-data train-baseline"
 """What the heading of a table says whose rows hold options only."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One command line of a page, as a person would copy it."""
-
-    place: str
-    words: tuple[str, ...]
-
-
-def blocks(page: Path) -> Iterator[tuple[int, str]]:
-    """The command lines within fences, those that go on with a backslash joined, and their numbers.
-
-    In a block with prompts (`$ `) the other lines are answers.
-    """
-    parts = re.split(r"^(```.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    number = 1
-    for place, part in enumerate(parts):
-        if place % 4 == 2:
-            prompted = re.search(r"^\$ ", part, flags=re.MULTILINE) is not None
-            joined = re.sub(r"\\\n", "  ", part)
-            for line in joined.splitlines():
-                if not prompted or line.startswith("$ "):
-                    yield number, line.removeprefix("$ ")
-                number += 1
-        else:
-            number += part.count("\n")
-
-
-def commands_of(page: Path) -> Iterator[Shown]:
-    """What is called in the fenced blocks: one entry for each side of `&&`."""
-    for number, line in blocks(page):
-        if not re.match(r"(avis-data|python|torchrun|PYTHONPATH=\S+) ", line):
-            continue
-        words: list[str] = []
-        for word in [*shlex.split(line, comments=True), "&&"]:
-            if word in ("&&", "|", ">"):
-                yield Shown(f"{page.name}:{number}", tuple(words))
-                words = []
-            else:
-                words.append(word)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
+from avis_data.extras import need_extra
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
 
@@ -152,10 +153,9 @@ class RayExecutor:
 
 
 def _import_ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise ToolError("--executor ray needs the package ray", hint="pip install 'avis-data[scale]'") from None
+    need_extra("scale", what="--executor ray")
+    import ray
+
     return ray
 
 
