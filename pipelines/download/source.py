@@ -23,6 +23,7 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 from yt_dlp.utils import Popen, YoutubeDLError
 
 from avis_data.errors import ItemError, Reason
+from avis_data.extras import missing_modules
 from avis_data.io import remove
 from avis_data.log import redact
 from avis_data.media.ffmpeg import find_ffmpeg, raise_passing_end
@@ -40,6 +41,8 @@ _FORMAT = "bv*{0}+ba{0}/b{0}/bv*{0}"
 _WEB_PROTOCOLS = r"[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism|f4m)$']"
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What the code of a site's extractor raises when the site has changed."""
+_YOUTUBE = ("youtube.com", "music.youtube.com", "youtube-nocookie.com", "youtu.be")
+_UNSOLVED = (Reason.UNSUPPORTED_URL, Reason.FORBIDDEN, Reason.EXTRACTOR_BROKEN, Reason.UNKNOWN_DOWNLOAD)
 _ATTEMPTS = 2
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
@@ -90,10 +93,19 @@ def download_video(
             reason, message = reason_of(error)
             pause_s = _pause_s(reason, retry_after_s(error))
             if attempt == _ATTEMPTS or pause_s is None:
-                raise ItemError(hide_secrets(message, url), reason=reason) from None
+                raise ItemError(hide_secrets(message, url) + _missing_solver(url, reason), reason=reason) from None
             logger.debug("video=%s reason=%s pause_s=%.1f", name, reason, pause_s)
         time.sleep(pause_s)
     raise AssertionError("unreachable")
+
+
+def _missing_solver(url: str, reason: Reason) -> str:
+    """What to install where YouTube's scripts cannot be run, which hides formats or gives links that are refused."""
+    host = urlsplit(url).hostname or ""
+    is_youtube = host.removeprefix("www.").removeprefix("m.") in _YOUTUBE
+    if not is_youtube or reason not in _UNSOLVED or not missing_modules("youtube"):
+        return ""
+    return "; YouTube needs packages that are not installed: pip install 'avis-data[youtube]'"
 
 
 def check_content(path: Path) -> None:

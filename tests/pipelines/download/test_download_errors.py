@@ -11,6 +11,7 @@ import pytest
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UserNotLive
 
+from avis_data import extras
 from avis_data.errors import ItemError, Reason
 from avis_data.media.probe import probe
 from avis_data.pipelines.download.source import Downloaded, download_video
@@ -122,6 +123,23 @@ def test_the_words_of_a_site_give_the_reason(tmp_path: Path, words: str, reason:
 )
 def test_the_kind_of_exception_gives_the_reason(tmp_path: Path, error: Exception, reason: Reason) -> None:
     assert refused(tmp_path, error).reason is reason
+
+
+@pytest.mark.parametrize("host", ["www.youtube.com", "youtu.be", "site.test"])
+def test_youtube_without_its_packages_says_what_to_install(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behave(_: InfoExtractor) -> dict[str, Any]:
+        raise ExtractorError("Requested format is not available", expected=True)
+
+    for is_there in (False, True):
+        monkeypatch.setattr(extras, "_is_there", lambda name, there=is_there: there)
+        with pytest.raises(ItemError) as caught:
+            download_video(
+                f"https://{host}/watch", tmp_path, name="vid", options=FetchOptions(sleep_s=0),
+                extractors=[site(behave, rf"https://{host}/watch")],
+            )  # fmt: skip
+        assert ("avis-data[youtube]" in caught.value.message) == (host != "site.test" and not is_there)
 
 
 def test_our_own_mistakes_are_not_taken_for_the_sites(tmp_path: Path) -> None:

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from functools import cache
 from typing import cast
 
+import click
 import pytest
 
+from avis_data.cli.main import cli
 from avis_data.extras import MODULES, Extra
+from avis_data.training.registry import MODELS
 from support.hidden_packages import modules_beside, modules_with
 from support.places import ROOT
+from support.tries import TINY, TRIES, name_of
 
 MAY_NEED = ("avis_data.annotation.", "avis_data.training.")
 """Behind the commands that ask."""
@@ -108,3 +112,18 @@ def test_a_command_that_does_not_ask_is_found(asks: bool, monkeypatch: pytest.Mo
     command = f"def command():\n    {question}\n    from avis_data.annotation.segmenters import grabcut"
     monkeypatch.setitem(trees(), "avis_data.cli.new_command", ast.parse(command))
     assert needs()["avis_data.cli.new_command"] == (set() if asks else {"cv2"})
+
+
+def all_commands(group: click.Group = cli, before: str = "") -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{before}{name} ")
+        else:
+            yield before + name
+
+
+def test_every_command_and_every_model_is_tried() -> None:
+    assert {name_of(item.line) for item in TRIES} == set(all_commands())
+    assert set(TINY) == set(MODELS.names())
