@@ -55,6 +55,7 @@ class Reason(StrEnum):
     NOT_LIVE_YET = "not_live_yet"
     DRM = "drm"
     UNSUPPORTED_URL = "unsupported_url"
+    PRIVATE_HOST = "private_host"
     EXTRACTOR_BROKEN = "extractor_broken"
     TOO_LARGE = "too_large"
     UNKNOWN_DOWNLOAD = "unknown_download"

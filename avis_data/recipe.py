@@ -45,10 +45,20 @@ class FetchOptions(Record):
     """How source videos are downloaded."""
 
     max_height_px: int = Field(default=720, ge=64, description="The best format with sound not taller than this.")
-    max_size_mb: int | None = Field(default=None, gt=0, description="Larger files are refused (reason too_large).")
+    max_size_mb: int | None = Field(
+        default=4000, gt=0, description="Larger files are refused (reason too_large); null: no limit."
+    )
+    min_rate_kb_s: float | None = Field(
+        default=2.0,
+        ge=0,
+        description="A download that is slower for 30 s of waiting is ended (reason timeout), however long a healthy "
+        "one may take; null: no limit.",
+    )
+    max_growth: int = Field(
+        default=100, ge=1, description="A compressed answer that unpacks to more times its size is refused (too_large)."
+    )
     sleep_s: float = Field(default=1.0, ge=0, description="Pause before each download, per job.")
     rate_limit_kb_s: int | None = Field(default=None, gt=0, description="Per download.")
-    timeout_s: float = Field(default=1800.0, gt=0, description="A download that takes longer is ended.")
 
 
 class ExtractOptions(Record):

@@ -21,6 +21,7 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch is there: workers share the cores, and test networks are tiny
 
+os.environ.setdefault("AVIS_DATA_ALLOW_PRIVATE_HOSTS", "1")  # for commands: the tests' own servers are on this machine
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: what the tests start would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -28,6 +28,7 @@ class ListedVideos:
     skip_bad_rows: bool
     cookies: Path | None
     sleep_s: float | None
+    allow_private_hosts: bool
 
     def choices(self) -> FetchChoices:
         """What the step is told."""
@@ -35,7 +36,12 @@ class ListedVideos:
         from avis_data.pipelines.stages.fetch import FetchChoices
 
         wanted = ListOptions(path=self.list_path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
-        return FetchChoices(list=wanted, cookies=self.cookies, sleep_s=self.sleep_s)
+        return FetchChoices(
+            list=wanted,
+            cookies=self.cookies,
+            sleep_s=self.sleep_s,
+            allow_private_hosts=self.allow_private_hosts,
+        )
 
 
 _PATH = click.Path(path_type=Path)
@@ -58,6 +64,12 @@ _LIST_OPTIONS = [
         default=None,
         metavar="SECONDS",
         help="Pause before each download.",
+    ),
+    click.option(
+        "--allow-private-hosts",
+        is_flag=True,
+        envvar="AVIS_DATA_ALLOW_PRIVATE_HOSTS",
+        help="Let links lead to this machine and to private networks.",
     ),
 ]
 

@@ -34,6 +34,7 @@ def run_stage(
     *,
     videos: str | Path | None = None,
     allow_local: bool = False,
+    allow_private_hosts: bool = False,
     weights: str | Path | None = None,
     untrained: bool = False,
     workers: int = 1,
@@ -51,6 +52,7 @@ def run_stage(
         stage: its name, see `stages`.
         videos: `fetch`: the list of videos; None: the one that the workspace has.
         allow_local: `fetch`: the list may name files of this machine.
+        allow_private_hosts: `fetch`: links may lead to this machine and to private networks.
         weights: `embed`: VGGish weights; None: the registered ones.
         untrained: `embed`: a network with random weights, and say so.
         workers: how many items at once.
@@ -90,7 +92,10 @@ def run_stage(
         executors=lambda _: HereExecutors() if workers == 1 else LocalExecutors(workers=workers),
         selection=Selection(retry_failed=retry_failed, force=force, limit=limit),
         choices=Choices(
-            FetchChoices(list=ListOptions(path=None if videos is None else Path(videos), allow_local=allow_local)),
+            FetchChoices(
+                list=ListOptions(path=None if videos is None else Path(videos), allow_local=allow_local),
+                allow_private_hosts=allow_private_hosts,
+            ),
             EmbedChoices(weights=None if weights is None else Path(weights), untrained=untrained),
         ),
     )

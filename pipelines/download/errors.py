@@ -18,6 +18,7 @@ from yt_dlp.utils import (
 
 from avis_data.errors import Reason, fault_of
 from avis_data.log import is_secret_parameter, redact
+from avis_data.pipelines.download.addresses import PrivateHostError
 from avis_data.pipelines.download.partial_files import OtherFileError
 
 __all__ = ["hide_secrets", "message_of", "reason_of", "retry_after_s"]
@@ -122,7 +123,7 @@ def reason_of(error: BaseException) -> tuple[Reason, str]:
 def message_of(error: BaseException) -> str:
     """yt-dlp's words in one line, without colours, its appeal to report bugs, and secrets in URLs."""
     text = " ".join(_CLUTTER.sub("", str(error)).split()) or type(error).__name__
-    if not isinstance(error, DownloadError | ExtractorError | OtherFileError):
+    if not isinstance(error, DownloadError | ExtractorError | OtherFileError | PrivateHostError):
         text = f"{type(error).__name__}: {text}"
     return redact(text)[:_MAX_MESSAGE]
 
@@ -167,6 +168,8 @@ def _reason_by_type(inner: BaseException | None) -> Reason | None:
         if 300 <= inner.status < 400:  # a redirect that is not followed: in circles, or to another scheme
             return Reason.UNSUPPORTED_URL
         return _HTTP_STATUS.get(inner.status, Reason.UNKNOWN_DOWNLOAD)
+    if isinstance(inner, PrivateHostError):
+        return Reason.PRIVATE_HOST
     if isinstance(inner, GeoRestrictedError):
         return Reason.GEO_BLOCKED
     if isinstance(inner, UserNotLive):

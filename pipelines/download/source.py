@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +13,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import BaseHandler
 
 import yt_dlp.globals
 import yt_dlp.postprocessor.ffmpeg
 from yt_dlp import YoutubeDL
+from yt_dlp.downloader.external import FFmpegFD
+from yt_dlp.extractor.openload import PhantomJSwrapper
 from yt_dlp.networking import Request
-from yt_dlp.networking._urllib import UrllibRH
 from yt_dlp.networking.exceptions import HTTPError, UnsupportedRequest
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 from yt_dlp.utils import Popen, YoutubeDLError
@@ -27,7 +29,9 @@ from avis_data.extras import missing_modules
 from avis_data.io import remove
 from avis_data.log import redact
 from avis_data.media.ffmpeg import find_ffmpeg, raise_passing_end
+from avis_data.pipelines.download.addresses import request_handlers
 from avis_data.pipelines.download.errors import hide_secrets, reason_of, retry_after_s
+from avis_data.pipelines.download.limits import limit
 from avis_data.pipelines.download.partial_files import RECORD_SUFFIX, PartialFiles
 from avis_data.platforms import die_with_parent
 from avis_data.recipe import FetchOptions
@@ -39,6 +43,7 @@ _SCHEMES = ("http", "https", "data")
 """`data:` holds its content itself: some extractors hand a play list over that way."""
 _FORMAT = "bv*{0}+ba{0}/b{0}/bv*{0}"
 _WEB_PROTOCOLS = r"[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism|f4m)$']"
+_PROXY_HEADER = "Ytdl-request-proxy"
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What the code of a site's extractor raises when the site has changed."""
 _YOUTUBE = ("youtube.com", "music.youtube.com", "youtube-nocookie.com", "youtu.be")
@@ -68,6 +73,7 @@ def download_video(
     options: FetchOptions,
     cookies: str | None = None,
     extractors: Sequence[Any] = (),
+    allow_private_hosts: bool = False,
 ) -> Downloaded:
     """Download one video, going on from what an earlier, broken try left in the folder.
 
@@ -82,13 +88,14 @@ def download_video(
         options: height, size and speed limits.
         cookies: text of a Netscape cookies file.
         extractors: yt-dlp extractors that are asked before its own.
+        allow_private_hosts: also go where a link leads to this machine or to a private network.
 
     Raises:
         ItemError: with a reason for everything that can go wrong with the video, the site or the network.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _attempt(url, folder, name, options, cookies, extractors)
+            return _attempt(url, folder, name, options, cookies, extractors, allow_private_hosts)
         except (YoutubeDLError, OSError, *_FAULTS) as error:
             reason, message = reason_of(error)
             pause_s = _pause_s(reason, retry_after_s(error))
@@ -126,13 +133,14 @@ def check_content(path: Path) -> None:
 class _WebOnly(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
     """yt-dlp that refuses every scheme but http(s), also as the end of a redirect, and glues no two files together."""
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
+    def __init__(self, parameters: dict[str, Any], options: FetchOptions, allow_private_hosts: bool) -> None:
         self._partial_files = PartialFiles()
+        self._options, self._allow_private_hosts = options, allow_private_hosts
         super().__init__(parameters, auto_init=False)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
-        handlers = [_NoFtpUrllibRH if handler is UrllibRH else handler for handler in handlers]
-        return super().build_request_director(handlers, preferences)
+        ours = request_handlers(allow_private_hosts=self._allow_private_hosts)
+        return super().build_request_director(ours, preferences)
 
     def dl(self, name: str, info: dict[str, Any], subtitle: bool = False, test: bool = False) -> Any:
         if info.get("url") and not (subtitle or test):
@@ -142,16 +150,19 @@ class _WebOnly(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
     def urlopen(self, req: Any) -> Any:
         request = Request(req) if isinstance(req, str) else req
         _check_scheme(request.url)
+        request.proxies = {}  # a page can name one; only the user's own is used
+        request.headers.pop(_PROXY_HEADER, None)
         url, asked = request.url, request.headers.get("Range")
         try:
             response = super().urlopen(request)
         except HTTPError as error:
+            limit(error.response, self._options)
             if error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 self._partial_files.check_refused(asked)
             raise
         _check_scheme(response.url)
         self._partial_files.check(url, asked, response)
-        return response
+        return limit(response, self._options)
 
 
 class _Ffmpeg(Popen):  # type: ignore[misc]  # yt-dlp is untyped
@@ -173,20 +184,20 @@ class _Ffmpeg(Popen):  # type: ignore[misc]  # yt-dlp is untyped
 yt_dlp.postprocessor.ffmpeg.Popen = _Ffmpeg
 
 
-class _NoFtpUrllibRH(UrllibRH):  # type: ignore[misc]  # yt-dlp is untyped
-    """What yt-dlp uses where `requests` is not installed; by itself it follows redirects to ftp."""
+def _kept_from_programs(way: Any) -> Any:
+    """A method of yt-dlp's that has another program open the network; ours never do, as it goes where it likes."""
 
-    def _create_instance(self, *args: Any, **kwargs: Any) -> Any:
-        opener = super()._create_instance(*args, **kwargs)
-        opener.add_handler(_RefuseFtp())
-        return opener
+    @functools.wraps(way)
+    def refused(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(getattr(self, "ydl", None) or self.extractor._downloader, _WebOnly):
+            raise UnsupportedRequest("this stream needs another program to open the network, which is not done")
+        return way(self, *args, **kwargs)
+
+    return refused
 
 
-class _RefuseFtp(BaseHandler):
-    handler_order = 0  # asked before urllib's own
-
-    def ftp_open(self, request: Any) -> None:
-        _check_scheme(request.full_url)
+FFmpegFD.real_download = _kept_from_programs(FFmpegFD.real_download)
+PhantomJSwrapper.get = _kept_from_programs(PhantomJSwrapper.get)
 
 
 class _Log:
@@ -202,18 +213,27 @@ class _Log:
 
 
 def _attempt(
-    url: str, folder: Path, name: str, options: FetchOptions, cookies: str | None, extractors: Sequence[Any]
+    url: str,
+    folder: Path,
+    name: str,
+    options: FetchOptions,
+    cookies: str | None,
+    extractors: Sequence[Any],
+    allow_private_hosts: bool,
 ) -> Downloaded:
     _drop_doubtful(folder)
     yt_dlp.globals.plugin_dirs.value = []  # only the code of the installed release runs
     parameters = _parameters(url, folder, name, options, cookies)
-    # Where yt-dlp asks whether there is an ffmpeg it does not look at its own parameter, but at this and at the PATH.
-    FFmpegPostProcessor._ffmpeg_location.set(parameters["ffmpeg_location"])
-    with _WebOnly(parameters) as ydl:
-        for extractor in extractors:
-            ydl.add_info_extractor(extractor())
-        ydl.add_default_info_extractors()
-        info = ydl.extract_info(url, download=True)
+    # Where yt-dlp asks whether it may leave a transfer to ffmpeg it looks here; for the rest, at its own parameter.
+    before = FFmpegPostProcessor._ffmpeg_location.set(os.path.join(os.devnull, "none"))
+    try:
+        with _WebOnly(parameters, options, allow_private_hosts) as ydl:
+            for extractor in extractors:
+                ydl.add_info_extractor(extractor())
+            ydl.add_default_info_extractors()
+            info = ydl.extract_info(url, download=True)
+    finally:
+        FFmpegPostProcessor._ffmpeg_location.reset(before)
     if info is None or info.get("_type", "video") != "video":
         raise ItemError("a list of videos; give the link of one", reason=Reason.UNSUPPORTED_URL)
     # A return value is no proof: filters and limits end in "ok" and no file (specs/environment.md, section 8).
@@ -243,8 +263,7 @@ def _parameters(url: str, folder: Path, name: str, options: FetchOptions, cookie
         "playlist_items": "1:2",
         "enable_file_urls": False,
         "cachedir": False,
-        "external_downloader": {"m3u8": "native"},
-        "external_downloader_args": {"ffmpeg_i": ["-protocol_whitelist", "http,https,tcp,tls,crypto"]},
+        "external_downloader": {"default": "native"},
         "postprocessor_args": {"ffmpeg_i": ["-protocol_whitelist", "file"]},
         "ffmpeg_location": find_ffmpeg().program,
         "match_filter": _refuse_unfit,

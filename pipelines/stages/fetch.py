@@ -38,6 +38,7 @@ __all__ = ["SPEC", "DownloadRequest", "FetchChoices", "FetchParams", "FetchStage
 _SUFFIXES = frozenset("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogg ogv ts webm wmv".split())
 _SIGNATURES = ((4, b"ftyp", "mp4"), (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"RIFF", "avi"), (0, b"OggS", "ogv"))
 _LONGEST_TEXT = 500
+_WORK_S = 1800.0
 
 
 def _today_utc() -> date:
@@ -51,6 +52,7 @@ class FetchChoices:
     list: ListOptions = field(default_factory=ListOptions)
     cookies: Path | None = None
     sleep_s: float | None = None
+    allow_private_hosts: bool = False
 
 
 class FetchParams(Record):
@@ -66,7 +68,12 @@ class FetchStage:
     version = 1
 
     def __init__(
-        self, options: FetchOptions, *, cookies: Path | None = None, today: Callable[[], date] = _today_utc
+        self,
+        options: FetchOptions,
+        *,
+        cookies: Path | None = None,
+        allow_private_hosts: bool = False,
+        today: Callable[[], date] = _today_utc,
     ) -> None:
         """Prepare the stage.
 
@@ -74,6 +81,7 @@ class FetchStage:
             options: the recipe's part.
             cookies: a Netscape cookies file, for videos that need an account. Not part of the key, and never
                 recorded: it changes who may see a video, not what is in it.
+            allow_private_hosts: let links lead to this machine and to private networks.
             today: the date of access, UTC.
 
         Raises:
@@ -82,6 +90,7 @@ class FetchStage:
         self.params = FetchParams(max_height_px=options.max_height_px)
         self._options = options
         self._cookies = None if cookies is None else read_cookies(cookies)
+        self._allow_private_hosts = allow_private_hosts
         self._today = today
 
     def run(self, bench: Workbench) -> Video:
@@ -105,14 +114,19 @@ class FetchStage:
             raise ItemError(f"{_shown(request.url)}: {error.message}", reason=error.reason) from None
 
     def timeout_s(self, record: Record) -> float:
-        """The recipe's limit for one download."""
-        return self._options.timeout_s
+        """Of work on this machine, as joining and repairing; the transfer has limits of its own, in the recipe."""
+        return _WORK_S
 
     def _fetch(self, request: DownloadRequest, bench: Workbench) -> Video:
         file = local_path(request.url)
         if file is None:
             found = download_video(
-                request.url, bench.scratch, name=request.video_id, options=self._options, cookies=self._cookies
+                request.url,
+                bench.scratch,
+                name=request.video_id,
+                options=self._options,
+                cookies=self._cookies,
+                allow_private_hosts=self._allow_private_hosts,
             )
         else:
             found = Downloaded(path=_copy(file, bench.scratch, self._options.max_size_mb), info={"extractor": "file"})
@@ -199,7 +213,7 @@ def _stage(recipe: Recipe, choices: Choices) -> FetchStage:
     chosen, options = choices.of(FetchChoices), recipe.fetch
     if chosen.sleep_s is not None:
         options = options.model_copy(update={"sleep_s": chosen.sleep_s})
-    return FetchStage(options, cookies=chosen.cookies)
+    return FetchStage(options, cookies=chosen.cookies, allow_private_hosts=chosen.allow_private_hosts)
 
 
 def _items(setting: Setting) -> Candidates:

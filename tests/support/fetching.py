@@ -15,7 +15,7 @@ from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
 from avis_data.recipe import FetchOptions
 from avis_data.records import Video
 
-__all__ = ["bench_of", "failure", "fetch"]
+__all__ = ["bench_of", "failure", "fetch", "stage_of"]
 
 
 def bench_of(folder: Path, url: str, video_id: str = "vid") -> Workbench:
@@ -28,10 +28,25 @@ def bench_of(folder: Path, url: str, video_id: str = "vid") -> Workbench:
     return Workbench(item_id=video_id, record=record, inputs={}, out=out, scratch=scratch)
 
 
+def _today() -> date:
+    return date(2026, 2, 3)
+
+
+def stage_of(
+    *, cookies: Path | None = None, allow_private_hosts: bool = True, sleep_s: float = 0, **options: Any
+) -> FetchStage:
+    """The stage as tests need it: their servers are on this machine."""
+    return FetchStage(
+        FetchOptions(sleep_s=sleep_s, **options),
+        cookies=cookies,
+        allow_private_hosts=allow_private_hosts,
+        today=_today,
+    )
+
+
 def fetch(folder: Path, url: str, *, video_id: str = "vid", **options: Any) -> tuple[Path, Video]:
     """Fetch into `folder/out`: the file that arrived and its facts. Nothing may be left in `scratch`."""
-    cookies = options.pop("cookies", None)
-    stage = FetchStage(FetchOptions(sleep_s=0, **options), cookies=cookies, today=lambda: date(2026, 2, 3))
+    stage = stage_of(**options)
     bench = bench_of(folder, url, video_id)
     video = stage.run(bench)
     (file,) = bench.out.iterdir()

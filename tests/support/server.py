@@ -71,9 +71,10 @@ class MediaServer:
         folder: what is served.
         failure_share: this share of all requests fails at random: 500, a break-off in the middle, or a reset.
         seed: of the random failures. They depend on the order of requests, so on threads.
+        host: the address to listen on.
     """
 
-    def __init__(self, folder: Path, *, failure_share: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, folder: Path, *, failure_share: float = 0.0, seed: int = 0, host: str = "127.0.0.1") -> None:
         self.folder = folder.resolve()
         self.failure_share = failure_share
         self.requests: list[Request] = []
@@ -83,7 +84,7 @@ class MediaServer:
         self._rng = random.Random(seed)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._httpd = _Server(("127.0.0.1", 0), _Handler)
+        self._httpd = _Server((host, 0), _Handler)
         self._httpd.media = self
         self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 

@@ -101,7 +101,11 @@ def test_segments_of_another_play_list_are_dropped(tmp_path: Path, web_dir: Path
     with MediaServer(folder) as server:
         with pytest.raises(ItemError):
             download_video(
-                server.url("list.m3u8"), bench_of(tmp_path, "").scratch, name="vid", options=FetchOptions(sleep_s=0)
+                server.url("list.m3u8"),
+                bench_of(tmp_path, "").scratch,
+                name="vid",
+                options=FetchOptions(sleep_s=0),
+                allow_private_hosts=True,
             )
         assert list((tmp_path / "scratch").glob("*-Frag*"))
         shutil.copy(web_dir / "seg3.ts", folder)
@@ -138,7 +142,12 @@ def test_a_change_in_the_middle_of_a_transfer_in_blocks_is_noticed(tmp_path: Pat
     scratch = bench_of(tmp_path, "").scratch
     with Changing(folder) as server:
         found = download_video(
-            "https://site.test/watch", scratch, name="vid", options=FetchOptions(sleep_s=0), extractors=[SiteIE]
+            "https://site.test/watch",
+            scratch,
+            name="vid",
+            options=FetchOptions(sleep_s=0),
+            allow_private_hosts=True,
+            extractors=[SiteIE],
         )
         assert len(server.ranges("v.mp4")) > 6
     assert found.path.read_bytes() == (versions / "longer.mp4").read_bytes()

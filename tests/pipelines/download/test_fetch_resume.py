@@ -54,7 +54,7 @@ from avis_data.recipe import FetchOptions
 root = Path(sys.argv[1])
 record = DownloadRequest(video_id="vid", url=sys.argv[2])
 bench = Workbench(item_id="vid", record=record, inputs={}, out=root / "out", scratch=root / "scratch")
-FetchStage(FetchOptions(sleep_s=0)).run(bench)
+FetchStage(FetchOptions(sleep_s=0), allow_private_hosts=True).run(bench)
 """
 
 
