@@ -16,12 +16,8 @@ from avis_data.pipelines.download import source as download
 from avis_data.pipelines.engine.stage import stage_key
 from avis_data.pipelines.stages.fetch import DownloadRequest, FetchStage
 from avis_data.recipe import FetchOptions
-<<<<<<< HEAD
-from support.fetching import bench_of, failure, fetch
-from support.machine_faults import no_more_files, quota
-=======
 from support.fetching import bench_of, failure, fetch, stage_of
->>>>>>> ed99764 (Links lead into the open only, and no answer goes on for ever)
+from support.machine_faults import no_more_files, quota
 from support.media_files import ffmpeg
 from support.server import MediaServer
 
