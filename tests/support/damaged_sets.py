@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from avis_data.errors import DataError
+from avis_data.formats.sets.clips import LabelledClip, UnreadClip
+from avis_data.formats.sets.spec import SetSpec
+from avis_data.masks.rle import decode
+
 _ODD_VALUES: tuple[object, ...] = (
     *(None, True, -1, 0, 1 << 70, 1e308, float("nan"), float("inf"), 0.5),
     *("", "x", "../../x", "\0", "𝕏", "9" * 5000),
@@ -62,6 +67,33 @@ def damage(folder: Path, seed: int) -> str:
     else:
         file.write_bytes(_other_word(data, rng))
     return f"{file}: {way} ({other.name})"
+
+
+def read_all(spec: SetSpec, folder: Path, damaged: str) -> None:
+    """Read a set whole, its masks and pictures too; what comes is sound or says what is wrong."""
+    assert spec.reader is not None
+    names = set()
+    try:
+        spec.reader.looks_right(folder)
+        for clip in spec.reader.read(folder):
+            assert clip.name not in names or isinstance(clip, UnreadClip), damaged
+            names.add(clip.name)
+            if isinstance(clip, UnreadClip):
+                assert clip.problems and all(str(problem) for problem in clip.problems), damaged
+            else:
+                _check_clip(clip, damaged)
+    except DataError as error:
+        assert str(error), damaged
+    except Exception as error:
+        raise AssertionError(damaged) from error
+
+
+def _check_clip(clip: LabelledClip, damaged: str) -> None:
+    for track in clip.tracks:
+        assert len(track.masks) == len(track.sounding) == len(clip.stills), damaged
+        for mask in track.masks:
+            if mask is not None:
+                assert decode(mask).shape == (clip.height, clip.width), damaged
 
 
 def _other_word(data: bytes, rng: np.random.Generator) -> bytes:

@@ -7,6 +7,7 @@ heard in `attributes.sounding`. Official programs take no notice of these keys.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class CocoReader:
                 found += file.read()
         except (OSError, ValueError, zipfile.BadZipFile):
             return False
-        return b'"images"' in found or b'"image_id"' in found
+        return re.search(rb'"(images|image_id)"\s*:', found) is not None
 
     def read(self, path: Path) -> Iterator[LabelledClip | UnreadClip]:
         """The clips of a set, in the order of their names."""

@@ -12,6 +12,7 @@ SETS: Registry[SetSpec] = Registry(
     {
         "coco": "avis_data.formats.boards.coco:COCO",
         "mots": "avis_data.formats.boards.mots:MOTS",
+        "cvat": "avis_data.formats.tools.cvat:CVAT",
     },
     group="avis_data.formats",
 )

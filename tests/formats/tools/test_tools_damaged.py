@@ -1,0 +1,33 @@
+"""Whatever is broken in the files of a labelling tool, its reader says what and where, and goes on with other clips."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from avis_data.formats.sets.registry import SETS
+from support.damaged_sets import damage, read_all
+from support.places import NEEDS_SHARED, SHARED
+
+FIXTURES = {"cvat_video": "cvat", "cvat_images": "cvat"}
+"""Fixture to format."""
+
+
+@NEEDS_SHARED
+@pytest.mark.parametrize("fixture", FIXTURES)
+def test_damaged_files_are_told_and_never_crash(fixture: str, tmp_path: Path) -> None:
+    spec = SETS[FIXTURES[fixture]]
+    for seed in range(80):
+        folder = tmp_path / str(seed)
+        shutil.copytree(SHARED / "format_fixtures" / fixture, folder, ignore=shutil.ignore_patterns("expected.json"))
+        read_all(spec, folder, damage(folder, seed))
+
+
+@NEEDS_SHARED
+@pytest.mark.parametrize("fixture", FIXTURES)
+def test_a_set_is_recognised_as_of_its_tool_and_of_no_other(fixture: str) -> None:
+    folder = SHARED / "format_fixtures" / fixture
+    found = [spec.name for spec in SETS if spec.reader is not None and spec.reader.looks_right(folder)]
+    assert found == [FIXTURES[fixture]]
