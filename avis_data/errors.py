@@ -199,6 +199,8 @@ class Fault(NamedTuple):
     reason: Reason
     message: str
     """What the system says, where, and what to do."""
+    code: int
+    """The errno."""
 
 
 _OF_CODE = {
@@ -237,7 +239,7 @@ def fault_of_code(code: int | None, where: str = "") -> Fault | None:
     reason = _OF_CODE.get(code or 0)
     if code is None or reason is None:
         return None
-    return Fault(reason, f"{where}{': ' if where else ''}{os.strerror(code)}; {_ADVICE[reason]}")
+    return Fault(reason, f"{where}{': ' if where else ''}{os.strerror(code)}; {_ADVICE[reason]}", code)
 
 
 def fault_of(error: BaseException) -> Fault | None:

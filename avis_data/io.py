@@ -255,13 +255,16 @@ def _system_is_asked(part: Path) -> Iterator[None]:
     except (AvisError, ItemError):
         raise
     except Exception as error:
-        if fault_of(error) is None:
-            try:
-                _check_limit_of_size(part)
-                ask_folder(part if part.is_dir() else part.parent)
-            except OSError as answer:
-                if fault_of(answer) is not None:
-                    raise answer from error
+        fault = fault_of(error)
+        if isinstance(error, OSError | MemoryError) and fault is not None:
+            raise
+        try:
+            _check_limit_of_size(part)
+            ask_folder(part if part.is_dir() else part.parent)
+        except OSError as answer:
+            fault = fault_of(answer)
+        if fault is not None:
+            raise OSError(fault.code, os.strerror(fault.code), str(part)) from error
         raise
 
 

@@ -8,11 +8,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from avis_data.errors import ToolError
 
-__all__ = ["WINDOWS_ADVICE", "die_with_parent", "end_with_parent", "not_on_windows", "peak_memory_mb", "used_cpu_s"]
+__all__ = [
+    "WINDOWS_ADVICE",
+    "become_worker",
+    "die_with_parent",
+    "no_interrupt",
+    "not_on_windows",
+    "own_workers",
+    "peak_memory_mb",
+    "used_cpu_s",
+]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 WINDOWS_ADVICE = "use the Windows Subsystem for Linux: wsl --install, then install avis-data in it"
@@ -46,11 +56,13 @@ def die_with_parent() -> Callable[[], None] | None:
     return arrange
 
 
-def end_with_parent(parent: int) -> None:
-    """End this worker process as soon as process `parent`, which started it, is gone, even by kill -9.
+def become_worker(parent: int) -> None:
+    """What a worker process does first: it leaves Ctrl-C to process `parent`, which started it, and ends with it.
 
-    Linux kills it. Elsewhere a thread waits at the pipe whose other end only the parent holds.
+    Also where that is ended by kill -9: Linux then kills the worker; elsewhere a thread of it waits at the pipe whose
+    other end only the parent holds.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
@@ -67,6 +79,33 @@ def _exit_after_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+@contextmanager
+def no_interrupt() -> Iterator[None]:
+    """Threads and processes started in here never see Ctrl-C, which reaches the whole group: we end the workers."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def own_workers() -> Iterator[None]:
+    """Kill the worker processes that were started in here if it is left by an exception: nobody waits for them."""
+    from multiprocessing import active_children
+
+    others = set(active_children())
+    try:
+        yield
+    except BaseException:
+        for worker in set(active_children()) - others:
+            worker.kill()
+        raise
 
 
 def used_cpu_s() -> float:

@@ -45,11 +45,15 @@ class EmbeddingCache:
         return found
 
     def put(self, still_sha256: str, embedding: Embedding) -> None:
-        """Keep an embedding; makes room first where there is none."""
+        """Keep an embedding; makes room first where there is none. A disk that takes none costs time, and no click."""
         path = self._path(still_sha256)
-        with atomic_path(path) as part, part.open("wb") as file:
-            halves = {name: array.astype(np.float16) for name, array in embedding.items()}
-            np.savez(file, **halves)  # type: ignore[arg-type]  # its stub takes each name for `allow_pickle`
+        try:
+            with atomic_path(path) as part, part.open("wb") as file:
+                halves = {name: array.astype(np.float16) for name, array in embedding.items()}
+                np.savez(file, **halves)  # type: ignore[arg-type]  # its stub takes each name for `allow_pickle`
+        except OSError as error:
+            logger.warning("embedding %s cannot be kept (%s)", path.name, error)
+            return
         self._written += path.stat().st_size
         if self._written > (1 - _ROOM) * self._most_bytes / 2:
             self._make_room()

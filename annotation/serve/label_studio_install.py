@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from avis_data.errors import BusyError, DataError, ToolError
 from avis_data.io import read_json, remove, sha256_text, write_bytes, write_json
+from avis_data.platforms import die_with_parent
 
 __all__ = [
     "LABEL_STUDIO_VERSION",
@@ -163,6 +164,7 @@ def _run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        preexec_fn=die_with_parent(),
     ) as process:
         assert process.stdout is not None
         try:

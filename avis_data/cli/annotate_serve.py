@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from avis_data.cli import interruption
 from avis_data.cli.options import current_workspace, engine_option, engine_weights_option, label_studio_url_option
 from avis_data.errors import ConfigError, ExitCode
 
@@ -121,6 +122,7 @@ def serve_label_studio(
         try:
             serving.watch()
         except KeyboardInterrupt:
+            interruption.taken()
             click.echo("ending the servers ...", err=True)
     return ExitCode.OK
 

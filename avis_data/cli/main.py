@@ -1,147 +1,32 @@
-"""`avis-data`: the group of all commands. A command's module is imported only when it is run or asked for help."""
+"""`avis-data`: one command line, from its first moment to its exit code. All that takes time is imported inside."""
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
-import signal
 import sys
-from pathlib import Path
 
-import click
+from avis_data.cli import interruption
 
-from avis_data import __version__
-from avis_data.errors import AvisError, ConfigError, ExitCode
-
-GROUPS = {
-    "Build a dataset": {
-        "init": "Make the folder a workspace, from a recipe.",
-        "fetch": "Download the source videos of a list.",
-        "extract": "Take stills and sound out of the source videos.",
-        "preview": "Make small playable copies of the clips.",
-        "embed": "Compute VGGish embeddings, one per still.",
-        "run": "Fetch, extract and embed, in order.",
-        "status": "Say what is done, what failed and why, what is left.",
-        "import": "Bring existing truth into the workspace.",
-        "export": "Write a dataset: formats, splits, certificate.",
-        "convert": "Write a labelled set in another format, without a workspace.",
-    },
-    "Label it, and measure the labels": {
-        "annotate": "Label clips in Label Studio: install, serve, push, pull.",
-        "propagate": "Carry masks drawn on some stills to all others of a clip.",
-        "review": "Lead the rounds of review, from draft to accepted.",
-        "agreement": "Say how far two annotators of the same clips agree.",
-    },
-    "Look at a dataset": {
-        "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
-        "stats": "Count videos, frames, masks, sources, categories.",
-        "report": "Write one HTML page with contact sheets of an export.",
-    },
-    "Train and evaluate a model": {
-        "train-baseline": "Train a baseline on an export.",
-        "predict": "Predict the sounding objects of an export, or of a video.",
-        "visualize": "Render predictions: video with sound, contact sheet.",
-        "evaluate": "Compute FSLA, HOTA, AP and others of predictions.",
-        "compare": "Say whether one set of predictions beats another.",
-        "benchmark-model": "Measure speed, latency, parameters and memory of a model.",
-        "weights": "List, check, register and convert weight files.",
-    },
-    "This machine, and something to try": {
-        "doctor": "Check this machine: programs, packages, disk, weights.",
-        "demo": "Show the whole chain on a small synthetic dataset.",
-        "synth": "Make a synthetic dataset with exact truth.",
-    },
-}
-"""The commands by what they are for, each with its one line, so that `avis-data --help` imports none of them."""
-
-COMMANDS = {name: line for commands in GROUPS.values() for name, line in commands.items()}
-
-
-STAGES_OF_OTHER_COMMANDS = {"adopt"}
-"""What `import` does."""
-
-MAKES_A_WORKSPACE = {"init", "fetch", "run", "import"}
-"""Commands that `-C DIR` makes the folder for."""
-
-
-class LazyGroup(click.Group):
-    """A click group whose commands live in `avis_data.cli.<name>` as the attribute `command`.
-
-    Every stage that is added has a command too, made from its spec.
-    """
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*COMMANDS, *_added_stages()]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _added_stages():
-            from avis_data.cli.run_steps import added_stage_command
-
-            return added_stage_command(cmd_name)
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"avis_data.cli.{cmd_name.replace('-', '_')}_command")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = max(map(len, COMMANDS))
-        for title, commands in GROUPS.items():
-            with formatter.section(title):
-                formatter.write_dl([(f"{name:{width}}", line) for name, line in commands.items()])
-        if added := _added_stages():
-            with formatter.section("Stages that were added"):
-                formatter.write_dl([(f"{name:{width}}", f"See avis-data {name} --help.") for name in added])
-
-
-def _added_stages() -> list[str]:
-    """Stages without a line of their own above; none of them is imported to be listed."""
-    from avis_data.pipelines.stages import STAGES
-
-    return [name for name in STAGES.names() if name not in COMMANDS and name not in STAGES_OF_OTHER_COMMANDS]
-
-
-@click.group(
-    cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 all done, 1 bug, 2 usage, 3 bad input, 4 some items failed, 5 missing tool, 130 interrupted.",
-)
-@click.option(
-    "-C", "directory", type=click.Path(path_type=Path), metavar="DIR", help="Work in DIR instead of the current folder."
-)
-@click.option("-v", "--verbose", count=True, help="Log one line per stage (-v) or per item (-vv) to stderr.")
-@click.version_option(__version__, prog_name="avis-data")
-@click.pass_context
-def cli(context: click.Context, directory: Path | None, verbose: int) -> None:
-    """From a list of videos to a trained, evaluated model of which objects make the sound.
-
-    \b
-    Example:
-      avis-data synth --num-clips 8 --seconds 10 --seed 1 --out world
-      avis-data -C dataset fetch --list ../world/videos.csv --allow-local   (-C first, as in git)
-      avis-data -C dataset run --untrained
-    """
-    from avis_data.log import set_up_logging
-
-    set_up_logging(verbose)
-    if directory is not None:
-        if context.invoked_subcommand in MAKES_A_WORKSPACE:
-            directory.mkdir(parents=True, exist_ok=True)
-        if not directory.is_dir():
-            raise ConfigError(f"-C {directory}: no such folder", hint="avis-data -C FOLDER init makes one")
-        os.chdir(directory)
+__all__ = ["entry", "main"]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit code; expected errors are printed without a traceback."""
+    import click
+
+    from avis_data.cli.commands import cli
+    from avis_data.errors import AvisError, ExitCode
+
     arguments = sys.argv[1:] if argv is None else argv
+    interruption.begin()
     try:
         result = cli.main(args=arguments, prog_name="avis-data", standalone_mode=False)
     except AvisError as error:
+        if (misread := _misread(error)) is not None:
+            return _tell(misread, {"error": misread, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
         return _tell(str(error), error.as_dict(), arguments)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("avis-data: interrupted; run the same command again to go on", err=True)
+        click.echo(interruption.INTERRUPTED, err=True)
         return int(ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
@@ -149,14 +34,41 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
-    except OSError as error:  # no rights, no space, a folder where a file should be: the machine's answer, not a bug
-        message = f"{error.filename or 'the system'}: {error.strerror or error}"
+    except Exception as error:
+        message = _of_machine(error)
+        if message is None:
+            raise
         return _tell(message, {"error": message, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
     return int(result) if isinstance(result, int) else int(ExitCode.OK)
 
 
+def _of_machine(error: Exception) -> str | None:
+    """What to say where the machine, and no bug, is behind an error: no rights, no space, a folder for a file."""
+    from avis_data.errors import fault_of
+
+    fault = fault_of(error)
+    if fault is not None:
+        return f"{fault.message}, then run the same command again"
+    return f"{error.filename or 'the system'}: {error.strerror or error}" if isinstance(error, OSError) else None
+
+
+def _misread(error: Exception) -> str | None:
+    """What to say of a file that was taken for damaged where it is the machine that does not give it."""
+    from avis_data.errors import DataError, Reason, fault_of
+
+    fault = fault_of(error) if type(error) is DataError else None
+    if fault is None or fault.reason in (Reason.DISK_FULL, Reason.NO_ACCESS):  # no reading ends so, or it is the file's
+        return None
+    first = str(error.args[0]).splitlines()[0]
+    return f"{first}: it is not the file: {fault.message}, then run the same command again"
+
+
 def _tell(message: str, as_dict: dict[str, object], arguments: list[str]) -> int:
     """Print an expected error on stderr, with `--json` also as the one object on stdout; gives its exit code."""
+    import json
+
+    import click
+
     click.echo(f"avis-data: {message}", err=True)
     if "--json" in arguments:
         click.echo(json.dumps(as_dict))
@@ -167,8 +79,17 @@ def _tell(message: str, as_dict: dict[str, object], arguments: list[str]) -> int
 
 def entry() -> None:
     """The console script. A polite end by the system (a job's time is up) is an interruption like Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main())
+    interruption.heed_signals()
+    try:
+        try:
+            code = main()
+        finally:
+            interruption.end()
+    except KeyboardInterrupt:  # it came between two of the lines above
+        print(interruption.INTERRUPTED, file=sys.stderr)
+        interruption.end()
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, Vi
 from avis_data.metrics.inputs import TrackInput, VideoInput
 from avis_data.metrics.table import countings_of, figures_of, pools_of
 from avis_data.metrics.tracks import load_video
+from avis_data.platforms import become_worker, no_interrupt, own_workers
 
 __all__ = ["AvisResult", "ModeResult", "evaluate_avis", "measure_all", "result_of"]
 
@@ -176,8 +178,13 @@ def _map(
         yield from map(measure, videos)
         return
     # A forked process would inherit the threads of a training loop, and their locks.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(measure, videos, chunksize=4)
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=become_worker, initargs=(os.getpid(),)
+    )
+    with pool, own_workers():
+        with no_interrupt():
+            found = pool.map(measure, videos, chunksize=4)
+        yield from found
 
 
 def result_of(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from avis_data.errors import ToolError
 from avis_data.io import atomic_path
 from avis_data.media.ffmpeg import find_ffmpeg, local_file
+from avis_data.platforms import die_with_parent
 from avis_data.synth.timbres import RATE_HZ
 
 __all__ = ["write_mp4"]
@@ -77,7 +78,12 @@ def _arguments(part: Path, wave: Path, size_hw: tuple[int, int], fps: int) -> li
 def _stream(arguments: list[str], pictures: Iterable[NDArray[np.uint8]], errors: int) -> int:
     """Run ffmpeg with the pictures on its standard input; its exit code. It never outlives this call."""
     process = subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        start_new_session=True,
+        preexec_fn=die_with_parent(),
     )
     assert process.stdin is not None
     try:

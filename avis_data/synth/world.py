@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import multiprocessing
-import signal
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -28,6 +28,7 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, frame_times, read_ytvis, ytvis_json
 from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, sha256_file, sha256_text, write_json, write_text
+from avis_data.platforms import become_worker, no_interrupt, own_workers
 from avis_data.recipe import Truth
 from avis_data.records import MAX_FPS, Record, State
 from avis_data.synth.encode import write_mp4
@@ -180,17 +181,19 @@ def _made(options: WorldOptions, out: Path, todo: list[int], workers: int) -> It
         return
     # Spawned, not forked: the parent may have threads of other libraries.
     pool = ProcessPoolExecutor(
-        min(workers, len(todo)), mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts
+        min(workers, len(todo)),
+        multiprocessing.get_context("spawn"),
+        initializer=become_worker,
+        initargs=(os.getpid(),),
     )
     try:
-        for future in as_completed([pool.submit(_make_clip, options, out, index) for index in todo]):
-            yield future.result()
+        with own_workers():
+            with no_interrupt():
+                futures = [pool.submit(_make_clip, options, out, index) for index in todo]
+            for future in as_completed(futures):
+                yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 
 def _make_clip(options: WorldOptions, out: Path, index: int) -> int:

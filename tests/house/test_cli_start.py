@@ -8,7 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from avis_data.cli.main import COMMANDS, GROUPS, cli
+from avis_data.cli.commands import COMMANDS, GROUPS, cli
 
 HEAVY = {"torch", "numpy", "pandas", "pyarrow", "scipy", "librosa", "av", "yt_dlp", "pydantic", "yaml", "PIL", "ray"}
 

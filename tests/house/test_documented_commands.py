@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from avis_data.cli.main import cli
+from avis_data.cli.commands import cli
 from avis_data.errors import AvisError
 from avis_data.training.config import RunConfig, load_config, shipped_configs
 from avis_data.training.run.train import resolved_config

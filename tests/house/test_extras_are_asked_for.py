@@ -14,7 +14,7 @@ from typing import cast
 import click
 import pytest
 
-from avis_data.cli.main import cli
+from avis_data.cli.commands import cli
 from avis_data.extras import MODULES, Extra
 from avis_data.training.registry import MODELS
 from support.hidden_packages import modules_beside, modules_with

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 import pytest
 
-from avis_data.cli.main import cli
+from avis_data.cli.commands import cli
 from support.places import ROOT
 
 DIFFERENT_ON_PURPOSE = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from avis_data import extras
-from avis_data.cli.main import cli
+from avis_data.cli.commands import cli
 from avis_data.errors import ExitCode
 
 __all__ = ["TINY", "TRIES", "Try", "name_of"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, cast
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.masks.rle import decode
+from avis_data.platforms import become_worker
 from avis_data.training.data.audio_features import AudioKind
 from avis_data.training.data.augment import AugmentConfig, FrameChange, change_mask, change_picture, draw_changes
 from avis_data.training.data.clips import Sample, TrainingBatch, TrainingClip
@@ -138,7 +141,7 @@ def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterat
         num_workers=workers,
         collate_fn=_collated,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_leave_interrupts,
+        worker_init_fn=partial(_start_worker, parent=os.getpid()),
         timeout=600 if workers else 0,
     )
     ready = iter(loader)
@@ -184,6 +187,6 @@ def _collated(items: list[Sample | AvisError]) -> TrainingBatch[Sample] | AvisEr
     return TrainingBatch(clips=tuple(clips))
 
 
-def _leave_interrupts(_: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group they are the training process's to handle
-        signal.signal(number, signal.SIG_IGN)
+def _start_worker(_: int, *, parent: int) -> None:
+    become_worker(parent)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to the whole group it is the training process's to handle

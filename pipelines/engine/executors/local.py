@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import active_children
 from multiprocessing.synchronize import Semaphore
 from typing import Self
 
@@ -19,7 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 from avis_data.errors import Reason, ToolError
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
-from avis_data.platforms import end_with_parent, not_on_windows
+from avis_data.platforms import become_worker, no_interrupt, not_on_windows
 
 __all__ = ["LocalExecutor", "LocalExecutors"]
 
@@ -33,7 +31,7 @@ _stage: Stage | None = None
 def _start_worker(stage: Stage, is_up: Semaphore, parent: int) -> None:
     global _stage
     _stage = stage
-    end_with_parent(parent)
+    become_worker(parent)
     is_up.release()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the workers are the parallelism
@@ -43,18 +41,6 @@ def _run(job: Job) -> Success | Failure:
     if _stage is None:
         raise RuntimeError("the worker was not started by LocalExecutor")
     return execute(_stage, job)
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Threads and processes started in here never see Ctrl-C, which reaches the whole group: we end the workers."""
-    if sys.platform == "win32":
-        raise not_on_windows("running stages")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +67,7 @@ class LocalExecutor:
 
     def submit(self, job: Job, timeout_s: float) -> None:
         """Queue a job; its time limit counts from the moment a worker takes it."""
-        with _no_interrupt():  # the first job starts the workers
+        with no_interrupt():  # the first job starts the workers
             future = self._pool.schedule(_run, args=(job,), timeout=timeout_s)
         self._jobs[future] = (job, timeout_s)
 
@@ -99,7 +85,11 @@ class LocalExecutor:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._await_workers()
-        self._end_workers()
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble declares types for the rest only
+        if kind is not None:  # pebble would end them one by one, and give each some seconds
+            for worker in active_children():
+                worker.kill()
+        self._pool.join()
 
     def _await_workers(self) -> None:
         """A worker that is ended while it starts says so with a traceback: give each the time to come up."""

@@ -27,6 +27,7 @@ from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import DataError
 from avis_data.masks.rle import encode
 from avis_data.paths import Workspace
+from support.machine_faults import quota
 
 TOKEN = "a-long-token"
 SIZE_HW = (60, 100)
@@ -290,6 +291,13 @@ def test_missing_stills_and_other_sizes_are_told(client: TestClient, bare: Works
     assert "100 x 60" in client.post("/predict", json=request).json()["error"]
     bare.frame("clip-a", 3).write_bytes(b"no picture")
     assert "no picture" in client.post("/predict", json=body(*point("dog_1", 3, 5, 5))).json()["error"]
+
+
+def test_a_disk_that_takes_no_embedding_costs_no_click(tmp_path: Path) -> None:
+    cache = cache_of(Workspace(tmp_path))
+    with quota(0):
+        cache.put("0" * 64, {"a": np.ones((4, 4), np.float32)})
+    assert cache.get("0" * 64) is None and list((tmp_path / "cache").iterdir()) == []
 
 
 def test_the_cache_is_bounded_and_keeps_what_was_used_last(tmp_path: Path) -> None:

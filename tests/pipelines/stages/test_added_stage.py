@@ -13,7 +13,8 @@ import loudness_stage
 import pytest
 from click.testing import CliRunner
 
-from avis_data.cli.main import cli, main
+from avis_data.cli.commands import cli
+from avis_data.cli.main import main
 from avis_data.errors import ConfigError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
