@@ -5,13 +5,18 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format schemas bench label-studio clean
+.PHONY: demo test test-bare lint format schemas bench label-studio clean
 
 demo: $(VENV)/.installed
 	$(BIN)/avis-data demo --out demo-workspace
 
 test: $(VENV)/.label-studio $(VENV)/.format-readers
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# What touches media again, as on a machine that has neither ffmpeg nor a browser: the wheel's ffmpeg does it all.
+test-bare: $(VENV)/.label-studio $(VENV)/.format-readers
+	.ci/without ffmpeg,ffprobe,chromium,chromium-browser,google-chrome \
+		$(BIN)/python -m pytest -n auto --dist worksteal -m media
 
 lint: $(VENV)/.installed
 	@test -d avis_data/training/ || { echo "avis_data/training is no link: git was not allowed to make links (see CONTRIBUTING.md)"; exit 1; }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.media_tests import touches_media
 from support.places import NO_SHARED, SHARED
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="tests/metrics, tests/parity: other cases with outputs of official implementations (default: ../shared).",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if touches_media(item.path):
+            item.add_marker("media")
 
 
 @pytest.fixture(scope="session")

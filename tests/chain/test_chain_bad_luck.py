@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -229,7 +229,9 @@ def test_a_full_disk_is_said_and_what_was_done_stays(world: Path, small_disk: Pa
     assert ran.code == 4
     assert "disk is full" in ran.json["stages"][-1]["stopped"]
     assert "disk_full" in reasons(workspace).values()
-    for folder in workspace.glob("clips/*"):
+    folders = sorted(workspace.glob("clips/*"))
+    assert len(folders) == sum(stage["done"] for stage in ran.json["stages"] if stage["stage"] == "extract")
+    for folder in folders:
         assert len(list((folder / "frames").iterdir())) == 5 and (folder / "times.json").exists()
     larger = world.parent / "larger"
     shutil.copytree(workspace, larger)
@@ -237,8 +239,7 @@ def test_a_full_disk_is_said_and_what_was_done_stays(world: Path, small_disk: Pa
     assert again.code == 0, again.err
 
 
-def wait_for(condition: object, timeout_s: float = 60.0) -> None:
-    assert callable(condition)
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     ends = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < ends, "waited in vain"

@@ -16,6 +16,7 @@ from avis_data.errors import DataError, ProblemsError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis, read_ytvis, ytvis_json
 from avis_data.masks.rle import decode, encode
 from avis_data.records import Category
+from support.places import REFERENCE_TRUTHS
 from support.ytvis_world import HEIGHT, WIDTH, truth
 
 
@@ -261,20 +262,8 @@ def test_a_bad_track_marks_its_video_as_incomplete() -> None:
     assert parse_ytvis(content).bad_video_ids == {2}
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        "empty_predictions",
-        "hd_720p",
-        "perfect_always_sounding",
-        "perfect_with_silence",
-        "polygon_truth",
-        "prediction_order_a",
-        "typical",
-    ],
-)
-def test_reference_truth_is_read_and_survives_our_writer(case: str, shared_dir: Path, tmp_path: Path) -> None:
-    source = shared_dir / "metric_cases" / case / "gt.json"
+@pytest.mark.parametrize("source", REFERENCE_TRUTHS)
+def test_reference_truth_is_read_and_survives_our_writer(source: Path, tmp_path: Path) -> None:
     raw = json.loads(source.read_text())
     found = read_ytvis(source)
     for entry, track in zip(raw["annotations"], found.tracks, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,13 @@ MUST_NOT_IMPORT = [
 """Rooms, and the rooms that they know nothing of."""
 
 
+def modules_of(folder: str) -> list[Path]:
+    """The files of a folder, which has some: a wrong name would let everything pass."""
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files, folder
+    return files
+
+
 def modules_imported(tree: ast.AST) -> set[str]:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     for node in ast.walk(tree):
@@ -57,7 +65,7 @@ def folders_imported(tree: ast.AST) -> set[str]:
 
 @pytest.mark.parametrize("folder", sorted(LAYER))
 def test_folder_imports_only_itself_and_lower_layers(folder: str) -> None:
-    for path in (ROOT / folder).rglob("*.py"):
+    for path in modules_of(folder):
         if any(ROOT / "avis_data" / door in path.parents for door in DOORS):
             continue
         for used in folders_imported(ast.parse(path.read_text())) - {folder}:
@@ -66,9 +74,7 @@ def test_folder_imports_only_itself_and_lower_layers(folder: str) -> None:
 
 @pytest.mark.parametrize(("room", "others"), MUST_NOT_IMPORT, ids=[room for room, _ in MUST_NOT_IMPORT])
 def test_room_knows_nothing_of_others(room: str, others: list[str]) -> None:
-    files = list((ROOT / room).rglob("*.py"))
-    assert files
-    for path in files:
+    for path in modules_of(room):
         for name in modules_imported(ast.parse(path.read_text())):
             for other in others:
                 assert not f"{name}.".startswith(f"avis_data.{other}."), f"{path.relative_to(ROOT)} imports {name}"
@@ -86,7 +92,7 @@ def test_the_client_alone_knows_the_package_of_label_studio() -> None:
 
 def test_nothing_inside_imports_a_door() -> None:
     for folder in LAYER:
-        for path in (ROOT / folder).rglob("*.py"):
+        for path in modules_of(folder):
             if any(ROOT / "avis_data" / door in path.parents for door in DOORS):
                 continue
             tree = ast.parse(path.read_text())
@@ -100,9 +106,7 @@ def test_nothing_inside_imports_a_door() -> None:
 
 @pytest.mark.parametrize("door", DOORS)
 def test_doors_reach_up_only_inside_functions(door: str) -> None:
-    files = list((ROOT / "avis_data" / door).rglob("*.py"))
-    assert files
-    for path in files:
+    for path in modules_of(f"avis_data/{door}"):
         tree = ast.parse(path.read_text())
         for node in tree.body:
             for used in folders_imported(node) if isinstance(node, ast.Import | ast.ImportFrom) else ():
@@ -111,7 +115,7 @@ def test_doors_reach_up_only_inside_functions(door: str) -> None:
 
 def test_the_root_folders_are_imported_by_their_full_name() -> None:
     for folder in (*LAYER, "tests", "benchmarks"):
-        for path in (ROOT / folder).rglob("*.py"):
+        for path in modules_of(folder):
             for name in modules_imported(ast.parse(path.read_text())):
                 assert name.split(".")[0] not in {"pipelines", "annotation", "training", "schemas", "manifests"}, (
                     f"{path.relative_to(ROOT)}: write avis_data.{name}"

@@ -9,6 +9,7 @@ import pytest
 
 from avis_data.cli.main import main
 from avis_data.quality.stats import dataset_stats
+from support.places import REFERENCE_TRUTHS
 from support.ytvis_world import truth
 
 
@@ -64,9 +65,8 @@ def test_an_empty_dataset_has_zeros(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert '"frames": 0' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("case", ["typical", "polygon_truth", "perfect_with_silence", "hd_720p"])
-def test_reference_files_against_their_own_lists(case: str, shared_dir: Path) -> None:
-    path = shared_dir / "metric_cases" / case / "gt.json"
+@pytest.mark.parametrize("path", REFERENCE_TRUTHS)
+def test_reference_files_against_their_own_lists(path: Path) -> None:
     raw = json.loads(path.read_text())
     sounding: dict[tuple[int, int], int] = {}
     for video in raw["videos"]:

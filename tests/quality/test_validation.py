@@ -14,6 +14,7 @@ from PIL import Image
 
 from avis_data.cli.main import main
 from avis_data.quality import Severity, validate
+from support.places import REFERENCE_TRUTHS
 from support.ytvis_world import HEIGHT, SECONDS, WIDTH, write_split
 
 
@@ -218,7 +219,7 @@ def test_strange_json_is_listed_and_never_crashes(content: str, tmp_path: Path) 
     assert not validate(tmp_path).is_clean
 
 
-def test_no_reference_truth_has_an_error(shared_dir: Path) -> None:
-    for path in sorted((shared_dir / "metric_cases").glob("*/gt.json")):
-        report = validate(path)
-        assert report.is_clean, report.findings.of(Severity.ERROR)
+@pytest.mark.parametrize("truth", REFERENCE_TRUTHS)
+def test_no_reference_truth_has_an_error(truth: Path) -> None:
+    report = validate(truth)
+    assert report.is_clean, report.findings.of(Severity.ERROR)

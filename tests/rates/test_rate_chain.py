@@ -173,9 +173,10 @@ def test_an_export_comes_back_as_it_was(rated: Rated, tmp_path: Path) -> None:
     assert run("-C", workspace.root, "export") == 0
     again = workspace.exports / "ytvis"
     assert masks_by_place(list(splits(again).values())) == masks_by_place(list(splits(rated.export).values()))
-    for file in rated.export.rglob("*.*"):
-        if file.suffix in (".jpg", ".wav", ".npy"):
-            assert (again / file.relative_to(rated.export)).read_bytes() == file.read_bytes(), file
+    files = [file for file in rated.export.rglob("*.*") if file.suffix in (".jpg", ".wav", ".npy")]
+    assert {file.suffix for file in files} == {".jpg", ".wav", ".npy"}
+    for file in files:
+        assert (again / file.relative_to(rated.export)).read_bytes() == file.read_bytes(), file
     assert {(video.fps, video.frame_times) for video in read_ytvis(again / "train.json").videos} == {(6.0, None)}
     times = read_json(workspace.clip_dir(read_ytvis(again / "train.json").videos[0].name) / "times.json")
     assert (times["num_seconds"], times["num_frames"], times["found_duration_s"]) == (SECONDS, STILLS, 3.0)

@@ -115,7 +115,7 @@ class LabellingPage:
         self._switch_on("bottombar-auto-accept-toggle")
         self.page.evaluate("() => document.activeElement.blur()")  # a switch keeps the keys that turn pages
 
-    def smart_point(self, identity: str, x: float, y: float, *, background: bool = False) -> None:
+    def smart_point(self, identity: str, x: float, y: float) -> None:
         """Click on the still with the smart point; x and y are pixels of the still. Waits for the answer."""
         self.choose_label(identity)
         self._choose_smart_tool("key-point-tool")

@@ -12,7 +12,7 @@ from avis_data.metrics import Counting, Figure, Mode, Rank, Rules, VideoTracks, 
 __all__ = ["MISSED"]
 
 
-def count_frames(video: VideoTracks, rules: Rules) -> np.ndarray:
+def count_frames(video: VideoTracks, _rules: Rules) -> np.ndarray:
     """(2,): frames with something that sounds, and those of them in which nothing is predicted."""
     sounds_T = (video.truth.area_NL[:, : video.num_frames] > 0).any(axis=0)
     marked_T = (video.predicted.area_NL[:, : video.num_frames] > 0).any(axis=0)

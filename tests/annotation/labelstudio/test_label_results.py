@@ -177,6 +177,7 @@ def test_random_damage_never_raises() -> None:
     rng = np.random.default_rng(5)
     junk: list[Any] = [None, -1, 1.5, "x", [], {}, [None], {"a": 1}, 10**12, True]
     good = regions_from_tracks([track("dog_1", [(0, 3)], {0: blob(0, 0), 1: blob(1, 1)})])
+    told = 0
     for _ in range(300):
         region = dict(good[int(rng.integers(len(good)))])
         spot = list(region)[int(rng.integers(len(region)))]
@@ -185,7 +186,10 @@ def test_random_damage_never_raises() -> None:
             value = dict(region["value"])
             value[list(value)[int(rng.integers(len(value)))]] = junk[int(rng.integers(len(junk)))]
             region["value"] = value
-        read_result([region], **SIZE)
+        read = read_result([region], **SIZE)
+        told += bool(read.problems)
+        assert all(0 <= second < SECONDS for _, second in read.masks)
+    assert 100 < told < 300
 
 
 def test_identity_and_category() -> None:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
-
-from avis_data.annotation.propagation.engines import find_engine, load_carrier  # noqa: E402
-from avis_data.annotation.propagation.sam2_video import Sam2Video, load_sam2_video  # noqa: E402
-from avis_data.annotation.segmenters.pictures import Frame  # noqa: E402
-from avis_data.errors import ConfigError, DataError  # noqa: E402
-from support.tiny_sam2_video import tiny_sam2_video  # noqa: E402
+from avis_data.annotation.propagation.engines import find_engine, load_carrier
+from avis_data.annotation.propagation.sam2_video import Sam2Video, load_sam2_video
+from avis_data.annotation.segmenters.pictures import Frame
+from avis_data.errors import ConfigError, DataError
+from support.tiny_sam2_video import tiny_sam2_video
 
 HEIGHT, WIDTH, NUMBER = 60, 90, 20
 

@@ -132,11 +132,14 @@ def _check_backend(workspace: Workspace, served: Served, token: str) -> None:
     (backend,) = httpx.get(f"{url}/ml/?project={project['id']}", headers=headers).json()
     assert backend["url"] == f"http://127.0.0.1:{served.backend_port}" and backend["is_interactive"]
     assert backend["state"] == "CO", backend  # connected: the server reached it, with its token
+    asked = {"project": f"{project['id']}.1", "schema": "<View/>"}
+    for sent, status in ((token, 200), ("no", 401)):  # and nobody reaches it without
+        assert httpx.post(f"{backend['url']}/setup", json=asked, auth=("avis-data", sent)).status_code == status
 
 
 @needs_label_studio
 @pytest.mark.slow
-def test_killed_it_starts_again_with_nothing_lost(workspace: Workspace, tmp_path: Path) -> None:
+def test_killed_it_starts_again_with_nothing_lost(workspace: Workspace) -> None:
     port, backend_port = free_port(), free_port()
     with serving(workspace, port=port, backend_port=backend_port) as served:
         served.wait_until_up()
@@ -243,9 +246,7 @@ def test_a_server_that_exists_is_used(label_studio: TestServer, capsys: pytest.C
     assert "name it again with --label-studio-url" in capsys.readouterr().err
 
 
-def test_another_server_does_not_cost_our_own_its_account(
-    label_studio: TestServer, workspace: Workspace, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_server_does_not_cost_our_own_its_account(label_studio: TestServer, workspace: Workspace) -> None:
     own = new_secrets(username="lead@example.com")
     server_dir(workspace).mkdir()
     write_secrets(workspace, own)

@@ -229,7 +229,9 @@ def test_killed_while_starting_it_is_completed_and_nothing_is_doubled(
     given = [*rev.tasks(workspace, "review"), *bob.tasks(workspace, "review")]
     assert sorted(given) == ["a", "b", "c"]
     assert {place.remarks for place in WorkspaceLabels(workspace).places()} == {()}
-    for project in read_round(workspace, "review").projects:
+    projects = read_round(workspace, "review").projects
+    assert projects
+    for project in projects:
         settings = rev.client.project(project.project_id)
         assert settings is not None and settings.settings["model_version"] == START, "else the pages are empty"
 

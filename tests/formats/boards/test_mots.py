@@ -57,7 +57,9 @@ def test_no_pixel_is_of_two_and_ids_are_as_evaluators_ask(tmp_path: Path) -> Non
     clips = sorted((clip for seed in range(6) for clip in odd_clips(seed)), key=lambda clip: clip.name)
     write_set(MOTS, tmp_path, clips)
     seen = 0
-    for file in tmp_path.glob("*/instances_txt/*.txt"):
+    files = sorted(tmp_path.glob("*/instances_txt/*.txt"))
+    assert files
+    for file in files:
         frames: dict[int, list[list[str]]] = {}
         for line in file.read_text().splitlines():
             parts = line.split(" ")
@@ -76,7 +78,9 @@ def test_equal_clips_give_equal_bytes_and_both_forms_say_the_same(tmp_path: Path
     clips = odd_clips(11, 6)
     for name in ("one", "two"):
         write_set(MOTS, tmp_path / name, clips)
-    for file in (tmp_path / "one").rglob("*.txt"):
+    files = sorted((tmp_path / "one").rglob("*.txt"))
+    assert files
+    for file in files:
         assert file.read_bytes() == (tmp_path / "two" / file.relative_to(tmp_path / "one")).read_bytes()
     write_set(replace(MOTS, writer=MotsWriter(mots_form="png")), tmp_path / "png", clips)
     one, other = read_set(MOTS, tmp_path / "one"), read_set(MOTS, tmp_path / "png")

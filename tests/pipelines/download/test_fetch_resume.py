@@ -38,8 +38,10 @@ def test_a_second_run_goes_on_where_the_first_gave_up(tmp_path: Path, web: Media
         try:
             file, _ = fetch(tmp_path, url)
             break
-        except ItemError:
-            continue
+        except ItemError as error:
+            assert error.reason.retryable, error.message
+    else:
+        pytest.fail("it did not arrive")
     assert web.ranges("break-always/a.mp4")[seen] == f"bytes={received}-"
     assert file.read_bytes() == (web_dir / "a.mp4").read_bytes()
 

@@ -77,21 +77,21 @@ def other_stills_of_a_silent_clip(workspace: Workspace, ledger: Ledger) -> None:
     extracted_again(workspace, ledger, "quiet")
 
 
-def embedded_but_not_packed(workspace: Workspace, ledger: Ledger) -> None:
+def embedded_but_not_packed(_workspace: Workspace, ledger: Ledger) -> None:
     done_again(
         ledger, "embed", ONE, outputs=[Output(path="features/vggish/clips/x.npy", sha256="f" * 64, size_bytes=1)]
     )
 
 
-def embedding_failed(workspace: Workspace, ledger: Ledger) -> None:
+def embedding_failed(_workspace: Workspace, ledger: Ledger) -> None:
     ledger.commit_failed("embed", Failed(item_id=ONE, key="k", reason=Reason.TIMEOUT, message=""))
 
 
-def extracted_by_another_version(workspace: Workspace, ledger: Ledger) -> None:
+def extracted_by_another_version(_workspace: Workspace, ledger: Ledger) -> None:
     done_again(ledger, "extract", ONE, key="0" * 64)
 
 
-def killed_while_extracting(workspace: Workspace, ledger: Ledger) -> None:
+def killed_while_extracting(_workspace: Workspace, ledger: Ledger) -> None:
     ledger.begin_replacing("extract", ONE)
 
 

@@ -122,7 +122,7 @@ def test_options_of_media_need_media(exported: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_failed_video_is_listed_and_the_exit_code_says_so(exported: Path, tmp_path: Path) -> None:
+def test_a_failed_video_is_listed_and_the_exit_code_says_so(tmp_path: Path) -> None:
     write_split(tmp_path, "train", ["alpha", "beta"])
     (tmp_path / "train" / "JPEGImages" / "beta" / "1.jpg").unlink()
     refused = avis_data(*import_media(tmp_path / "dataset", tmp_path, "train", "--workers", 1))

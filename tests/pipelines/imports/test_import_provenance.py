@@ -79,7 +79,7 @@ def test_an_empty_list_says_that_nothing_sounds(workspace: Workspace, tmp_path: 
     assert {name: of.num_tracks for name, of in imported_clips(workspace).items()} == {"alpha": 0, "beta": 2}
 
 
-def test_a_set_without_annotations_adopts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_without_annotations_adopts_nothing(tmp_path: Path) -> None:
     content = write_split(tmp_path, "test", ["gamma"])
     (tmp_path / "test.json").write_text(json.dumps(without(content, None)))
     with pytest.raises(DataError, match="holds no annotations"):

@@ -13,7 +13,6 @@ from avis_data.io import write_json
 from avis_data.ledger import Ledger
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
 from avis_data.pipelines.engine.stage import Input, Item, Workbench
-from avis_data.recipe import Recipe
 from avis_data.records import Record, SafeId
 
 FAILS = "LOUDNESS_FAILS"
@@ -80,10 +79,6 @@ def loudness_items(ledger: Ledger) -> Candidates:
             )
         )
     return found
-
-
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
-    return made_as_now(ledger, LoudnessStage(LoudnessParams()), loudness_items(ledger).items)
 
 
 SPEC = StageSpec(

@@ -125,7 +125,7 @@ def test_what_there_is_to_hear_is_a_state(media: Path) -> None:
     assert adopted.times["sound_start_s"] is None and len(samples_of(adopted.folder / "audio.wav")) == 3 * RATE
 
 
-def test_the_same_content_is_the_same_source_whatever_its_name(media: Path, tmp_path: Path) -> None:
+def test_the_same_content_is_the_same_source_whatever_its_name(media: Path) -> None:
     first = adopt_one(media, "alpha").facts["source_sha256"]
     (media / "JPEGImages" / "alpha").rename(media / "JPEGImages" / "beta")
     (media / "WAVAudios" / "alpha.wav").rename(media / "WAVAudios" / "beta.wav")

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from avis_data.errors import ProblemsError
+from avis_data.errors import AvisError, ProblemsError
 from avis_data.masks.rle import Rle, encode
 from avis_data.training.checkpoints.trained import config_of_weights, weights_metadata
 from avis_data.training.data.clips import PredictedTrack
@@ -284,7 +284,7 @@ def test_other_data_are_refused_on_resume(trained: Path, export_copy: Path) -> N
     path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd":  0', 1))
     config = config_of_weights(trained / "best.safetensors")
     assert config is not None
-    with pytest.raises(Exception, match=r"another train\.json"):
+    with pytest.raises(AvisError, match=r"another train\.json"):
         started(config, export_copy, trained, resume=True)
 
 

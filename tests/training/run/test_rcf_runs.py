@@ -16,6 +16,7 @@ from avis_data.features.logmel import EXAMPLE_SAMPLES, causal_examples, log_mel,
 from avis_data.features.vggish import embed_examples, untrained_vggish
 from avis_data.formats.ytvis import read_ytvis, ytvis_json
 from avis_data.io import write_json
+from avis_data.training.checkpoints.trained import weights_file
 from avis_data.training.config import OptimiserConfig, RunConfig, load_config
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.audio_summary import log_mel_summary, window_ends
@@ -33,7 +34,9 @@ from avis_data.training.registry import build_model
 from avis_data.training.run.avis_task import AvisSplit
 from avis_data.training.run.optimiser import build_optimiser, parameter_groups
 from avis_data.training.run.train import train_baseline
+from avis_data.weights.files import read_tensors
 from support.media_files import ffmpeg
+from support.parity_cases import recorded
 from support.tiny_rcf import TINY_RUN, sample, tiny_model
 from support.tiny_training import assert_resumes, in_process, one_a_second
 
@@ -121,7 +124,15 @@ def test_rates_and_decays_of_parameters() -> None:
 
 @pytest.mark.parametrize("settings", [["model.references=5"], ["model.reference_tokens=64"], ["model.queries=25"]])
 def test_rows_of_the_tables_are_settings(settings: list[str]) -> None:
-    build_model(rcf_config(*settings))
+    """The network of a row looks at the cells of a frame and at so many tokens of its references; so many slots."""
+    config = rcf_config(*settings)
+    model = build_model(config).eval()
+    assert isinstance(model, Rcf)
+    given = recorded({"encoder": model.network.encoder})
+    maps = model.look(torch.zeros(3, 64, 64))
+    said = model.decide(maps, [maps[-1]] * config.model.references, None)
+    assert said.logits_LBQK.shape[2] == config.model.queries
+    assert given["encoder.args"][0].shape[1] == 2 * 2 + config.model.reference_tokens
 
 
 @pytest.mark.parametrize(
@@ -137,9 +148,8 @@ def test_rows_of_the_tables_are_settings(settings: list[str]) -> None:
     ],
 )
 def test_configs_that_are_refused(settings: list[str], message: str) -> None:
-    with pytest.raises((ConfigError, ProblemsError), match=message) as caught:
+    with pytest.raises((ConfigError, ProblemsError), match=message):
         rcf_config(*settings)
-    assert caught.value
 
 
 def test_a_run_is_predicted_streamed_and_evaluated(
@@ -250,7 +260,11 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(world_export: Path
 def test_a_model_that_hears_starts_from_one_that_does_not(world_export: Path, tmp_path: Path) -> None:
     deaf, run = tmp_path / "deaf", tmp_path / "hears"
     train_baseline(world_export, rcf_config("model.audio=false", "validation.every=2"), deaf, device_name="cpu")
-    train_baseline(world_export, rcf_config("loop.iterations=1"), run, init=deaf, device_name="cpu")
+    still = ("optimiser.rate=1e-12", "optimiser.weight_decay=0")
+    train_baseline(world_export, rcf_config("loop.iterations=1", *still), run, init=deaf, device_name="cpu")
+    given, found = (read_tensors(weights_file(folder)) for folder in (deaf, run))
+    torch.testing.assert_close({name: found[name] for name in given}, given)
+    assert any("recurrent" in name for name in found.keys() - given.keys()), "what hears is new"
 
 
 def test_windows_hear_what_came_before_each_frame(tmp_path: Path) -> None:
