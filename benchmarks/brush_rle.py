@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from label_studio_sdk.converter.brush import decode_rle, encode_rle
 
-from avis_data.annotation.labelstudio.brush_rle import decode_brush, encode_brush
+from avis_data.masks.brush_rle import decode_brush, encode_brush
 
 HEIGHT, WIDTH = 720, 1280
 

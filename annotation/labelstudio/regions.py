@@ -14,7 +14,6 @@ import numpy as np
 
 from avis_data.annotation.labels.records import ClipProblem, Interval, LabelledMask, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, merged, states
-from avis_data.annotation.labelstudio.brush_rle import decode_brush, encode_brush
 from avis_data.annotation.labelstudio.configuration import (
     BRUSH,
     IMAGE,
@@ -28,6 +27,7 @@ from avis_data.annotation.labelstudio.configuration import (
     VIDEO,
 )
 from avis_data.errors import DataError
+from avis_data.masks.brush_rle import decode_brush, encode_brush
 from avis_data.masks.rle import Rle, decode, encode
 
 __all__ = [

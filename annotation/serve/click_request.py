@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from avis_data.annotation.labels.states import heard_seconds
-from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.labelstudio.regions import read_result, region_id
 from avis_data.annotation.segmenters.segmenter import Prompt
 from avis_data.errors import DataError
+from avis_data.masks.brush_rle import decode_brush
 from avis_data.records import SafeId
 
 __all__ = ["Click", "PredictBody", "Task", "click_of"]

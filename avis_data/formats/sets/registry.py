@@ -13,6 +13,9 @@ SETS: Registry[SetSpec] = Registry(
         "coco": "avis_data.formats.boards.coco:COCO",
         "mots": "avis_data.formats.boards.mots:MOTS",
         "cvat": "avis_data.formats.tools.cvat:CVAT",
+        "isat": "avis_data.formats.tools.isat:ISAT",
+        "labelme": "avis_data.formats.tools.labelme:LABELME",
+        "x-anylabeling": "avis_data.formats.tools.labelme:X_ANYLABELING",
     },
     group="avis_data.formats",
 )

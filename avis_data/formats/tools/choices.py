@@ -12,7 +12,17 @@ from typing import Literal
 from avis_data.errors import ConfigError
 from avis_data.formats.sets.options import Option
 
-__all__ = ["CROSSING", "IDENTITY", "SOUNDING_ATTRIBUTE", "Choices", "Crossing", "found_in"]
+__all__ = [
+    "CROSSING",
+    "IDENTITY",
+    "KEEP_COVERED",
+    "MISSING_IS_EMPTY",
+    "OUTLINES",
+    "SOUNDING_ATTRIBUTE",
+    "Choices",
+    "Crossing",
+    "found_in",
+]
 
 Crossing = Literal["refuse", "even-odd"]
 
@@ -21,6 +31,12 @@ IDENTITY = Option(
     " attribute:NAME."
 )
 SOUNDING_ATTRIBUTE = Option(help="The attribute, flag or choice that says whether an object sounds.")
+OUTLINES = Option(
+    help="Where points of outlines lie: on pixel borders, on pixel centres, or (auto) on centres where OpenCV traced"
+    " them."
+)
+KEEP_COVERED = Option(help="Objects keep the pixels that others, drawn in front of them, cover.")
+MISSING_IS_EMPTY = Option(help="A picture without a label file was looked at, and nothing is in it.")
 CROSSING = Option(help="An outline whose sides cross is refused, or is inside where an odd number of turns goes round.")
 
 _ATTRIBUTE = "attribute:"

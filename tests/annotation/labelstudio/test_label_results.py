@@ -9,7 +9,6 @@ import pytest
 
 from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, merged, states
-from avis_data.annotation.labelstudio.brush_rle import encode_brush
 from avis_data.annotation.labelstudio.regions import (
     mask_regions,
     read_result,
@@ -18,6 +17,7 @@ from avis_data.annotation.labelstudio.regions import (
     split_identity,
     tracks_from_regions,
 )
+from avis_data.masks.brush_rle import encode_brush
 from avis_data.masks.rle import Rle, decode, encode
 from avis_data.records import State
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.annotation.labels.made_masks import made_masks
-from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.segmenters.engines import SEGMENTERS, load_segmenter
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, SegmenterSpec
 from avis_data.annotation.serve.segmenter import app_of
 from avis_data.errors import ConfigError
+from avis_data.masks.brush_rle import decode_brush
 from avis_data.paths import Workspace
 
 HEIGHT, WIDTH = 40, 60

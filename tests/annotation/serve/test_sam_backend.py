@@ -17,7 +17,6 @@ from PIL import Image
 
 from avis_data.annotation.labels.made_masks import made_masks, mask_sha256
 from avis_data.annotation.labels.records import Interval, MaskOrigin
-from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.labelstudio.regions import mask_regions, sounding_region
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.annotation.serve.click_answer import Answerer
@@ -25,6 +24,7 @@ from avis_data.annotation.serve.embed_ahead import AheadOfClicks
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import DataError
+from avis_data.masks.brush_rle import decode_brush
 from avis_data.masks.rle import encode
 from avis_data.paths import Workspace
 from support.machine_faults import quota

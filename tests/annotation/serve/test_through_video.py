@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from avis_data.annotation.labels.records import Interval
-from avis_data.annotation.labelstudio.brush_rle import decode_brush
 from avis_data.annotation.labelstudio.regions import sounding_region
 from avis_data.annotation.segmenters.grabcut import GrabCut
 from avis_data.annotation.serve import click_answer
@@ -17,6 +16,7 @@ from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.formats.ytvis import YtvisTrack, read_ytvis
+from avis_data.masks.brush_rle import decode_brush
 from avis_data.masks.rle import box, decode
 from avis_data.paths import Workspace
 from support.shell import avis_data

@@ -11,7 +11,13 @@ from avis_data.formats.sets.registry import SETS
 from support.damaged_sets import damage, read_all
 from support.places import NEEDS_SHARED, SHARED
 
-FIXTURES = {"cvat_video": "cvat", "cvat_images": "cvat"}
+FIXTURES = {
+    "cvat_video": "cvat",
+    "cvat_images": "cvat",
+    "isat": "isat",
+    "labelme": "labelme",
+    "x-anylabeling": "x-anylabeling",
+}
 """Fixture to format."""
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from label_studio_sdk.converter.brush import decode_rle, encode_rle
 
-from avis_data.annotation.labelstudio.brush_rle import decode_brush, encode_brush
 from avis_data.errors import DataError
+from avis_data.masks.brush_rle import decode_brush, encode_brush
 
 
 def theirs(mask_HW: np.ndarray) -> list[int]:
@@ -46,7 +46,9 @@ def test_soft_edges_count_from_128(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rgba = rng.integers(0, 256, (17, 23, 4)).astype(np.uint8)
     rgba[0, 0, 3], rgba[0, 1, 3] = 127, 128
-    np.testing.assert_array_equal(decode_brush(encode_rle(rgba.ravel()), height=17, width=23), rgba[..., 3] >= 128)
+    coded = encode_rle(rgba.ravel())
+    for least, usual in ((128, {}), (1, {"least_alpha": 1}), (255, {"least_alpha": 255})):
+        np.testing.assert_array_equal(decode_brush(coded, height=17, width=23, **usual), rgba[..., 3] >= least)
 
 
 def test_other_sizes_of_counts_are_read() -> None:

@@ -51,13 +51,15 @@ def encode_brush(mask_HW: NDArray[np.bool_]) -> list[int]:
     return encoded
 
 
-def decode_brush(rle: Sequence[int], *, height: int, width: int) -> NDArray[np.bool_]:
-    """The mask of a coded brush region: pixels whose alpha is at least 128.
+def decode_brush(rle: Sequence[int], *, height: int, width: int, least_alpha: int = 128) -> NDArray[np.bool_]:
+    """The mask of a coded brush region: pixels whose alpha is high enough.
 
     Args:
         rle: byte values, from anyone.
         height: of the mask that is expected.
         width: likewise.
+        least_alpha: of a pixel inside. Edges that the page drew are soft, so that half of them counts; what a program
+            coded of a mask of 0 and 1 has an alpha of 1.
 
     Returns:
         bool (height, width).
@@ -77,7 +79,7 @@ def decode_brush(rle: Sequence[int], *, height: int, width: int) -> NDArray[np.b
         raise DataError(f"a brush mask has {said} values, {wanted} belong to {width} x {height} pixels")
     out = np.zeros(height * width, dtype=np.bool_)
     padded = np.frombuffer(data + bytes(8), dtype=np.uint8)
-    fault = _decode(padded, len(data) * 8, wanted, out)
+    fault = _decode(padded, len(data) * 8, wanted, least_alpha, out)
     if fault:
         raise DataError(f"a brush mask is damaged: {_FAULTS[fault]}")
     return out.reshape(height, width)
@@ -137,7 +139,7 @@ def _bits(data, place, count):  # type: ignore[no-untyped-def]  # numba has no t
 
 
 @njit(cache=True)
-def _decode(data, num_bits, num_values, out):  # type: ignore[no-untyped-def]  # numba has no types
+def _decode(data, num_bits, num_values, least_alpha, out):  # type: ignore[no-untyped-def]  # numba has no types
     """Set the pixels of a stream; gives 0, or a number of `_FAULTS`."""
     if _bits(data, 32, 5) != _WORD - 1:
         return 3
@@ -161,12 +163,12 @@ def _decode(data, num_bits, num_values, out):  # type: ignore[no-untyped-def]  #
         if place + _WORD * words > num_bits:
             return 1
         if is_run:
-            if _bits(data, place, _WORD) >= 128:
+            if _bits(data, place, _WORD) >= least_alpha:
                 out[index // 4 : (index + count) // 4] = True  # alpha of pixel p is value 4 p + 3
         else:
             for offset in range(count):
                 at = index + offset
-                if at & 3 == 3 and _bits(data, place + _WORD * offset, _WORD) >= 128:
+                if at & 3 == 3 and _bits(data, place + _WORD * offset, _WORD) >= least_alpha:
                     out[at >> 2] = True
         place += _WORD * words
         index += count
