@@ -173,7 +173,7 @@ def _label_file(file: Path, tool: LabelTool, objects: Objects) -> _Found | None:
 def _beside(folder: Path) -> list[Path]:
     """Where pictures of a folder of labels may be."""
     root = folder.parent
-    return [root / "images", root / "JPEGImages", root / "images" / folder.name, root]
+    return [root / "images", root / "images" / folder.name, root]
 
 
 def _unlabelled(found: Sequence[_Found], named: Sequence[str]) -> list[_Found]:
