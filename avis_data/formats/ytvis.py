@@ -43,6 +43,7 @@ __all__ = [
     "YtvisDataset",
     "YtvisTrack",
     "YtvisVideo",
+    "annotation_json",
     "frame_times",
     "parse_ytvis",
     "read_ytvis",
@@ -100,8 +101,7 @@ def ytvis_json(dataset: YtvisDataset, *, form: MaskForm = "polygons") -> dict[st
         "categories": [category.model_dump(exclude_none=True) for category in dataset.categories],
         "videos": [video_json(video) for video in sorted(dataset.videos, key=lambda video: video.video_id)],
         "annotations": [
-            _annotation_json(track, videos[track.video_id], number, form)
-            for number, track in enumerate(tracks, start=1)
+            annotation_json(track, videos[track.video_id], number, form) for number, track in enumerate(tracks, start=1)
         ],
     }
 
@@ -147,7 +147,12 @@ def video_json(video: YtvisVideo) -> dict[str, Any]:
     return entry if video.frame_times is None else entry | {"frame_times": list(video.frame_times)}
 
 
-def _annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: MaskForm) -> dict[str, Any]:
+def annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: MaskForm) -> dict[str, Any]:
+    """One entry of `annotations`, under the id `number`.
+
+    Raises:
+        DataError: if a mask is empty or does not fit the video.
+    """
     if len(track.masks) != video.length:
         raise DataError(
             f"track {track.track_id} has {len(track.masks)} masks, its video {video.name!r} has {video.length} frames"

@@ -16,7 +16,7 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
 from avis_data.format_numbers import CERTIFICATE, EXPORT
 from avis_data.formats.sets.adjust import Adjustment, adjusted, category_problems, sounding_problems
-from avis_data.formats.sets.clips import LabelledClip, UnreadClip
+from avis_data.formats.sets.clips import LabelledClip, UnreadClip, name_fault
 from avis_data.formats.sets.compare import differences, kept
 from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
 from avis_data.formats.sets.spec import SetFacts, SetReader, SetSpec
@@ -145,6 +145,10 @@ def _faults(
         yield from clip.problems
         return
     where, target = f"clip {clip.name}", wanted.target
+    if (fault := name_fault(clip)) is not None:
+        yield Problem(where, "name", fault)
+    if not clip.has_truth:
+        yield Problem(where, "", "the set says nothing of it (hidden labels)")
     if clip.name in found.clips:
         yield Problem(where, "", "is in the set twice")
     if target.keeps.category:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the options of all formats are known without NumPy
 
     from avis_data.masks.rle import Rle
 
-__all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip"]
+__all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip", "name_fault"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +129,19 @@ class LabelledClip:
     """The files that its labels were read from, to keep them as received."""
     remarks: tuple[str, ...] = field(default=(), compare=False)
     """What was read in one of several ways or left out, for people: "2 outlines of fewer than 3 points left out"."""
+
+
+def name_fault(clip: LabelledClip) -> str | None:
+    """Why names of a clip may not be parts of paths: they come from strangers, and writers make files of them."""
+    for what, name in (("name", clip.name), ("split", clip.split), *(("still", still.name) for still in clip.stills)):
+        if name is not None and (not 0 < len(name) <= _LONGEST or name[0] in ".-" or set(name) & _UNSAFE):
+            return f"the {what} {name!r:.60} cannot be part of a path"
+    return None
+
+
+_LONGEST = 200
+_UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32)), "\x7f"}
+"""What one file system or another does not take in a name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,9 @@ def differences(found: LabelledClip, expected: LabelledClip, spec: SetSpec) -> I
     Names of tracks need not be the same where the format has its own: then tracks are matched by their masks.
     """
     for name in ("width", "height", "has_truth", "split", "fps", "license", "source"):
-        if getattr(found, name) != getattr(expected, name):
-            yield f"{name} is {getattr(found, name)}, was {getattr(expected, name)}"
+        was = getattr(expected, name)
+        if was is not None and getattr(found, name) != was:
+            yield f"{name} is {getattr(found, name)}, was {was}"
     if len(found.stills) != len(expected.stills):
         yield f"{len(found.stills)} stills, were {len(expected.stills)}"
         return

@@ -10,6 +10,7 @@ __all__ = ["SETS", "WRITTEN"]
 SETS: Registry[SetSpec] = Registry(
     "format",
     {
+        "ytvis": "avis_data.formats.ytvis_set:YTVIS_SET",
         "coco": "avis_data.formats.boards.coco:COCO",
         "mots": "avis_data.formats.boards.mots:MOTS",
         "cvat": "avis_data.formats.tools.cvat:CVAT",
@@ -21,6 +22,7 @@ SETS: Registry[SetSpec] = Registry(
 )
 
 WRITTEN: tuple[str, ...] = (
+    "ytvis",
     "coco",
     "mots",
 )
