@@ -14,9 +14,10 @@ SETS: Registry[SetSpec] = Registry(
         "coco": "avis_data.formats.boards.coco:COCO",
         "mots": "avis_data.formats.boards.mots:MOTS",
         "cvat": "avis_data.formats.tools.cvat:CVAT",
-        "isat": "avis_data.formats.tools.isat:ISAT",
-        "labelme": "avis_data.formats.tools.labelme:LABELME",
-        "x-anylabeling": "avis_data.formats.tools.labelme:X_ANYLABELING",
+        "isat": "avis_data.formats.tools.still_tools:ISAT",
+        "label-studio": "avis_data.formats.tools.label_studio:LABEL_STUDIO",
+        "labelme": "avis_data.formats.tools.still_tools:LABELME",
+        "x-anylabeling": "avis_data.formats.tools.still_tools:X_ANYLABELING",
     },
     group="avis_data.formats",
 )

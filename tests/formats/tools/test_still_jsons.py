@@ -18,8 +18,14 @@ from PIL import Image
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.sets.clips import LabelledClip
-from avis_data.formats.tools.isat import ISAT, IsatReader
-from avis_data.formats.tools.labelme import LABELME, X_ANYLABELING, AnyLabelingReader, LabelmeReader
+from avis_data.formats.tools.still_tools import (
+    ISAT,
+    LABELME,
+    X_ANYLABELING,
+    AnyLabelingReader,
+    IsatReader,
+    LabelmeReader,
+)
 from avis_data.masks.rle import area, box, decode
 from support.labelled_sets import check_expected, read_set, unread
 from support.places import NEEDS_SHARED, SHARED

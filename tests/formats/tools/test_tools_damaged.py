@@ -16,6 +16,7 @@ FIXTURES = {
     "cvat_images": "cvat",
     "isat": "isat",
     "labelme": "labelme",
+    "label_studio": "label-studio",
     "x-anylabeling": "x-anylabeling",
 }
 """Fixture to format."""

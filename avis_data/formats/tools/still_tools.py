@@ -1,4 +1,4 @@
-"""labelme and X-AnyLabeling: one JSON file for each still, of one skeleton."""
+"""Tools that keep one JSON file for each still: ISAT; labelme and X-AnyLabeling, which are of one skeleton."""
 
 from __future__ import annotations
 
@@ -22,14 +22,45 @@ from avis_data.formats.tools.choices import (
     found_in,
 )
 
-__all__ = ["LABELME", "X_ANYLABELING"]
+__all__ = ["ISAT", "LABELME", "X_ANYLABELING"]
 
+_DESCRIPTION = re.compile(rb'"description"\s*:\s*"ISAT"')
 _SHAPES = re.compile(rb'"shapes"\s*:')
 _ANYLABELING = re.compile(rb'"(checked|kie_linking|difficult|attributes|score|chat_history)"\s*:')
 
 
 def _is_anylabeling(path: Path) -> bool:
     return found_in(path, ".json", lambda start: bool(_SHAPES.search(start) and _ANYLABELING.search(start)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsatReader:
+    """Reads folders and archives of ISAT's label files."""
+
+    identity: Annotated[str, IDENTITY] = "auto"
+    outlines: Annotated[Literal["auto", "border", "centre"], OUTLINES] = "auto"
+    crossing_outlines: Annotated[Crossing, CROSSING] = "refuse"
+    keep_covered: Annotated[bool, KEEP_COVERED] = False
+    missing_is_empty: Annotated[bool, MISSING_IS_EMPTY] = False
+
+    def looks_right(self, path: Path) -> bool:
+        """Whether it holds a JSON file that says ISAT."""
+        return found_in(path, ".json", lambda start: _DESCRIPTION.search(start) is not None)
+
+    def read(self, path: Path) -> Iterator[LabelledClip | UnreadClip]:
+        """The clips of a set, in the order of their names."""
+        from avis_data.formats.tools.isat_files import read_isat
+
+        choices = Choices(
+            identity=self.identity, sounding_attribute="note", crossing_outlines=self.crossing_outlines
+        ).checked("group")
+        yield from read_isat(
+            path,
+            choices,
+            self.outlines,
+            keep_covered=self.keep_covered,
+            missing_is_empty=self.missing_is_empty,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +130,13 @@ class AnyLabelingReader:
         yield from read_labelme(path, tool)
 
 
+ISAT = SetSpec(
+    name="isat",
+    summary="ISAT: one JSON file a still, polygons in layers.",
+    keeps=Keeps(split=False),
+    reader=IsatReader(),
+    unsaid=("sounding",),
+)
 LABELME = SetSpec(
     name="labelme",
     summary="labelme: one JSON file a still, polygons and masks.",
