@@ -16,7 +16,7 @@ from support.places import NO_SHARED, SHARED
 if TYPE_CHECKING:
     from support.label_studio import TestServer
 
-pytest_plugins = ["support.format_matrix"]
+pytest_plugins = ["support.format_matrix", "support.skips"]
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"

@@ -127,7 +127,7 @@ def drawn_masks(page: LabellingPage) -> dict[tuple[str, int], np.ndarray]:
     return found
 
 
-def test_a_clip_goes_from_draft_over_review_and_fix_into_an_export(studio: Studio, browser: Browser) -> None:
+def test_a_clip_goes_from_draft_over_review_and_fix_into_an_export(browser: Browser, studio: Studio) -> None:
     studio.run("annotate", "push", "--round", "draft", "--annotators", ANN)
     with signed_in(browser, studio.server.url, email=ANN, password=PASSWORD) as page:
         drawn = _draft_the_synthetic_clip(studio, page)
@@ -238,7 +238,7 @@ def _check_the_export(studio: Studio, drawn: dict[tuple[str, int], np.ndarray]) 
 
 
 @pytest.mark.parametrize("kind", list(RoundKind))
-def test_every_configuration_opens(studio: Studio, browser: Browser, kind: RoundKind) -> None:
+def test_every_configuration_opens(browser: Browser, studio: Studio, kind: RoundKind) -> None:
     """The server takes configurations that the page cannot show, so each is opened once."""
     client = LabelStudio(studio.server.url, studio.server.token)
     key = f"opened-{kind.value}"
@@ -263,7 +263,7 @@ def test_every_configuration_opens(studio: Studio, browser: Browser, kind: Round
         page.shot(studio.pictures / f"{kind.value}-config.png")
 
 
-def test_only_clips_are_served(studio: Studio, browser: Browser) -> None:
+def test_only_clips_are_served(browser: Browser, studio: Studio) -> None:
     """Whatever path a page asks for, nothing outside the folder of the clips comes back."""
     client = LabelStudio(studio.server.url, studio.server.token)
     config = label_config(RoundKind.DRAFT)
