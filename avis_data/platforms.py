@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from avis_data.errors import ToolError
 
@@ -17,12 +18,15 @@ __all__ = [
     "WINDOWS_ADVICE",
     "become_worker",
     "die_with_parent",
+    "map_in_workers",
     "no_interrupt",
     "not_on_windows",
-    "own_workers",
     "peak_memory_mb",
     "used_cpu_s",
 ]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 WINDOWS_ADVICE = "use the Windows Subsystem for Linux: wsl --install, then install avis-data in it"
@@ -94,18 +98,41 @@ def no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@contextmanager
-def own_workers() -> Iterator[None]:
-    """Kill the worker processes that were started in here if it is left by an exception: nobody waits for them."""
-    from multiprocessing import active_children
+def map_in_workers(
+    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, at_once: int = 1
+) -> Iterator[Result]:
+    """The results of work on items, in their order, from so many processes, which end with this iterator.
+
+    Spawned, not forked: a forked process would inherit the threads of other libraries, and their locks.
+
+    Args:
+        work: a function that can be pickled.
+        items: what it is called with.
+        workers: the number of processes.
+        at_once: items that a process is given together.
+
+    Raises:
+        ToolError: if a process dies.
+        Exception: what the work raises.
+    """
+    from multiprocessing import active_children, get_context
+
+    from pebble import ProcessExpired, ProcessPool
 
     others = set(active_children())
+    pool = ProcessPool(workers, initializer=become_worker, initargs=(os.getpid(),), context=get_context("spawn"))
     try:
-        yield
-    except BaseException:
-        for worker in set(active_children()) - others:
+        with no_interrupt():
+            results: Iterator[Result] = pool.map(work, items, chunksize=at_once).result()
+        yield from results
+    except ProcessExpired as error:
+        message = f"a worker process died (exit code {error.exitcode}): no memory, or a crash in a library"
+        raise ToolError(message, hint="run it again with --workers 1") from None
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]  # pebble declares types for the rest only
+        for worker in set(active_children()) - others:  # one that is starting would tell a polite end by a traceback
             worker.kill()
-        raise
+        pool.join()
 
 
 def used_cpu_s() -> float:

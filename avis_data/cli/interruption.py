@@ -18,6 +18,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MOMENT_S = 0.05
 _SWALLOWED_S = 1.0
 
+_STARTS = {
+    "start": ("multiprocessing/process.py", "/threading.py"),
+    "submit": ("concurrent/futures/thread.py",),
+    "_start_pool": ("pebble/pool/process.py",),
+}
+"""Functions of Python and pebble that start threads and processes, and the ends of their files."""
+
 _running = False
 _asked = False
 
@@ -88,18 +95,25 @@ def _raise(frame: FrameType | None) -> None:
 
 
 def _is_in_the_middle(frame: FrameType | None) -> bool:
-    """Whether a module is being imported (what it does then may catch everything), or a worker process started."""
+    """Whether a module is being imported (what it does then may catch everything), or a thread or process started.
+
+    A process that is half told what to do says so with a traceback, and for a thread of a pool that is half started
+    nobody waits.
+    """
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith("<frozen importlib"):
             return True
-        if code.co_name == "start" and code.co_filename.endswith("multiprocessing/process.py"):
-            return True  # a worker that is half told what to do says so with a traceback
+        if code.co_name in _STARTS and code.co_filename.endswith(_STARTS[code.co_name]):
+            return True
         frame = frame.f_back
     return False
 
 
 def _tell_unraisable(found: sys.UnraisableHookArgs) -> None:
-    """Not the interruption that met a destructor, which cannot raise it: it comes again."""
-    if not issubclass(found.exc_type, KeyboardInterrupt):
+    """Nothing once an interruption is on its way: one that met a destructor comes again.
+
+    A reader of the ledger that was left in the middle, whose ledger is closed already, has nothing to tell.
+    """
+    if not _asked:
         sys.__unraisablehook__(found)

@@ -1,11 +1,12 @@
-"""`avis-data`: one command line, from its first moment to its exit code. All that takes time is imported inside."""
+"""`avis-data`: one command line, from its first moment to its exit code. All that takes time is imported inside.
+
+Until `heed_signals` has run, Ctrl-C is Python's own traceback: so nothing is imported before.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-
-from avis_data.cli import interruption
 
 __all__ = ["entry", "main"]
 
@@ -14,6 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line and give its exit code; expected errors are printed without a traceback."""
     import click
 
+    from avis_data.cli import interruption
     from avis_data.cli.commands import cli
     from avis_data.errors import AvisError, ExitCode
 
@@ -22,12 +24,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="avis-data", standalone_mode=False)
     except AvisError as error:
+        if _is_interruption(error):
+            return _interrupted()
         if (misread := _misread(error)) is not None:
             return _tell(misread, {"error": misread, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
         return _tell(str(error), error.as_dict(), arguments)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo(interruption.INTERRUPTED, err=True)
-        return int(ExitCode.INTERRUPTED)
+        return _interrupted()
     except click.ClickException as error:
         error.show()
         return int(ExitCode.USAGE)
@@ -35,11 +38,27 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
     except Exception as error:
+        if _is_interruption(error):
+            return _interrupted()
         message = _of_machine(error)
         if message is None:
             raise
         return _tell(message, {"error": message, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
     return int(result) if isinstance(result, int) else int(ExitCode.OK)
+
+
+def _interrupted() -> int:
+    from avis_data.cli import interruption
+
+    print(interruption.INTERRUPTED, file=sys.stderr)
+    return 130
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether an error came up while an interruption was cleaning up; then that is what is to be told."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _of_machine(error: Exception) -> str | None:
@@ -79,16 +98,19 @@ def _tell(message: str, as_dict: dict[str, object], arguments: list[str]) -> int
 
 def entry() -> None:
     """The console script. A polite end by the system (a job's time is up) is an interruption like Ctrl-C."""
-    interruption.heed_signals()
     try:
+        from avis_data.cli import interruption
+
+        interruption.heed_signals()
         try:
             code = main()
         finally:
             interruption.end()
     except KeyboardInterrupt:  # it came between two of the lines above
-        print(interruption.INTERRUPTED, file=sys.stderr)
-        interruption.end()
-        code = 130
+        from avis_data.cli.interruption import end
+
+        end()
+        code = _interrupted()
     sys.exit(code)
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +15,7 @@ from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, Vi
 from avis_data.metrics.inputs import TrackInput, VideoInput
 from avis_data.metrics.table import countings_of, figures_of, pools_of
 from avis_data.metrics.tracks import load_video
-from avis_data.platforms import become_worker, no_interrupt, own_workers
+from avis_data.platforms import map_in_workers
 
 __all__ = ["AvisResult", "ModeResult", "evaluate_avis", "measure_all", "result_of"]
 
@@ -177,14 +174,7 @@ def _map(
     if workers <= 1:
         yield from map(measure, videos)
         return
-    # A forked process would inherit the threads of a training loop, and their locks.
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=become_worker, initargs=(os.getpid(),)
-    )
-    with pool, own_workers():
-        with no_interrupt():
-            found = pool.map(measure, videos, chunksize=4)
-        yield from found
+    yield from map_in_workers(measure, videos, workers=workers, at_once=4)
 
 
 def result_of(

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,7 +26,7 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, frame_times, read_ytvis, ytvis_json
 from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, sha256_file, sha256_text, write_json, write_text
-from avis_data.platforms import become_worker, no_interrupt, own_workers
+from avis_data.platforms import map_in_workers
 from avis_data.recipe import Truth
 from avis_data.records import MAX_FPS, Record, State
 from avis_data.synth.encode import write_mp4
@@ -179,21 +177,8 @@ def _made(options: WorldOptions, out: Path, todo: list[int], workers: int) -> It
         for index in todo:
             yield _make_clip(options, out, index)
         return
-    # Spawned, not forked: the parent may have threads of other libraries.
-    pool = ProcessPoolExecutor(
-        min(workers, len(todo)),
-        multiprocessing.get_context("spawn"),
-        initializer=become_worker,
-        initargs=(os.getpid(),),
-    )
-    try:
-        with own_workers():
-            with no_interrupt():
-                futures = [pool.submit(_make_clip, options, out, index) for index in todo]
-            for future in as_completed(futures):
-                yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    work = partial(_make_clip, options, out)
+    yield from map_in_workers(work, todo, workers=min(workers, len(todo)))
 
 
 def _make_clip(options: WorldOptions, out: Path, index: int) -> int:

@@ -68,7 +68,8 @@ class Ended:
             return f"code {self.code}: {self.err[-1500:]}"
         if self.code == INTERRUPTED:
             told = "interrupted" in self.err or "--resume" in self.err + self.out
-            return None if told else f"not a word of how to go on: {self.err!r} {self.out!r}"
+            began = bool(self.err or self.out)  # without a word: it came before there was anything to go on with
+            return None if told or not began else f"not a word of how to go on: {self.err!r} {self.out!r}"
         if self.code == 0:
             return None  # it had ended already
         return f"code {self.code}: {self.err[-500:]}"
@@ -77,7 +78,7 @@ class Ended:
 def _before_our_first_line(ended: Ended, number: signal.Signals) -> bool:
     """Ctrl-C met Python's own start, which tells it with a traceback that no line of ours is in."""
     told = "KeyboardInterrupt" in ended.err or "init_import_site" in ended.err
-    return number is signal.SIGINT and told and "avis_data" not in ended.err
+    return number is signal.SIGINT and told and "avis_data/" not in ended.err
 
 
 @pytest.fixture(scope="module")
