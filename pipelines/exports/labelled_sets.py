@@ -97,6 +97,7 @@ class LabelledSetFormat:
         """Read the whole folder with the format's reader and compare every clip with what was to come back."""
         from avis_data.formats.sets.compare import differences, kept
 
+        spec = replace(self.spec, writer=self.writer)  # what comes back may depend on its options
         waiting = {piece.name: piece for pieces in job.plan.pieces_of.values() for piece in pieces}
         for found in self.reader.read(job.folder):
             if isinstance(found, UnreadClip):
@@ -104,7 +105,7 @@ class LabelledSetFormat:
             piece = waiting.pop(found.name, None)
             if piece is None:
                 raise _not_as_written(found.name, "nothing was written under that name")
-            for difference in differences(found, kept(_clip(job, piece), self.spec), self.spec):
+            for difference in differences(found, kept(_clip(job, piece), spec), spec):
                 raise _not_as_written(found.name, difference)
         for name in waiting:
             raise _not_as_written(name, "is not there")

@@ -69,8 +69,6 @@ def _unfit(clip: LabelledClip) -> str | None:
         of_category[track.category] = of_category.get(track.category, 0) + 1
     if max(of_category.values(), default=0) > _MOST_INSTANCES:
         return f"more than {_MOST_INSTANCES} objects of one category"
-    if not any(track.frames for track in clip.tracks) and all(still.picture is None for still in clip.stills):
-        return "neither a mask nor a picture, so that nothing says its size"
     return None
 
 
@@ -81,6 +79,6 @@ MOTS = SetSpec(
     reader=MotsReader(),
     writer=MotsWriter(),
     unsaid=("sounding",),
-    unfit="with more objects than MOTS can number, or without anything that says its size",
+    unfit="with more objects of one category than MOTS can number",
     fits=_unfit,
 )

@@ -22,6 +22,7 @@ __all__ = ["IGNORED", "write_clip", "write_shared"]
 
 IGNORED = 10
 """The class of regions that evaluators ignore."""
+_SEQINFO = "[Sequence]\nname={clip.name}\nseqLength={length}\nimWidth={clip.width}\nimHeight={clip.height}\n"
 _MOST_CLASSES = 64
 """Of PNG: 65,000 and above does not fit 16 bits with all instances."""
 
@@ -35,6 +36,10 @@ def write_clip(folder: Path, clip: LabelledClip, facts: SetFacts, form: str) -> 
     split = clip.split or "all"
     places = ((still, f"{split}/images/{clip.name}/{place:06d}") for place, still in enumerate(clip.stills))
     names = [name for still, place in places for name in put_still(still, folder, place)]
+    if not names:  # then nothing else says the size of a clip without objects
+        name = f"{split}/{clip.name}/seqinfo.ini"
+        write_text(folder / name, _SEQINFO.format(clip=clip, length=len(clip.stills)))
+        names.append(name)
     if not clip.has_truth:
         return names
     ids = _ids(clip, facts)

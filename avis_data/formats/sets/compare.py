@@ -19,7 +19,7 @@ __all__ = ["differences", "kept"]
 def kept(clip: LabelledClip, spec: SetSpec) -> LabelledClip:
     """What comes back of a clip when the files of a format are read: it says what is lost, by leaving it out."""
     if spec.expected is not None:
-        return spec.expected(clip)
+        return spec.expected(clip, spec)
     keeps = spec.keeps
     tracks = list(clip.tracks)
     if keeps.sounding == "sounding only":
@@ -69,6 +69,13 @@ def differences(found: LabelledClip, expected: LabelledClip, spec: SetSpec) -> I
         yield "masks are joined to other objects"
     if spec.keeps.stills:
         yield from _other_stills(found, expected)
+    if spec.keeps.masks in ("no", "boxes") and _names(found) != _names(expected):
+        yield "other times"
+
+
+def _names(clip: LabelledClip) -> list[str]:
+    """Of the stills: in formats that have times only, these are their times."""
+    return [still.name for still in clip.stills]
 
 
 def _heard_only(track: LabelledTrack) -> LabelledTrack:

@@ -18,6 +18,8 @@ SETS: Registry[SetSpec] = Registry(
         "label-studio": "avis_data.formats.tools.label_studio:LABEL_STUDIO",
         "labelme": "avis_data.formats.tools.still_tools:LABELME",
         "x-anylabeling": "avis_data.formats.tools.still_tools:X_ANYLABELING",
+        "rttm": "avis_data.formats.turns.rttm:RTTM",
+        "ava-speaker": "avis_data.formats.turns.ava:AVA_SPEAKER",
     },
     group="avis_data.formats",
 )
@@ -26,5 +28,7 @@ WRITTEN: tuple[str, ...] = (
     "ytvis",
     "coco",
     "mots",
+    "rttm",
+    "ava-speaker",
 )
 """Those that have a writer: known without importing them, for the list of export formats."""

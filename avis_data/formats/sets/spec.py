@@ -121,5 +121,6 @@ class SetSpec:
     """What is wrong with a clip that cannot be written, for messages: "3 clip(s) <unfit>"."""
     fits: Callable[[LabelledClip], str | None] = field(default=lambda _clip: None, compare=False)
     """Why a clip cannot be written in this format (for people); None: it can."""
-    expected: Callable[[LabelledClip], LabelledClip] | None = field(default=None, compare=False)
-    """What comes back of a clip, where `keeps` does not say it all; None: what `keeps` says."""
+    expected: Callable[[LabelledClip, SetSpec], LabelledClip] | None = field(default=None, compare=False)
+    """What comes back of a clip that this spec's writer wrote, where `keeps` does not say it all; None: what `keeps`
+    says."""
