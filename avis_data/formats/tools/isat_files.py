@@ -81,7 +81,7 @@ def _draw(
             objects.problem(place, "", f"must be an object (found {entry!r:.40})")
             continue
         faults = len(objects.problems)
-        category, group, layer = entry.get("category"), None, entry.get("layer", 0.0)
+        category, group, layer = entry.get("category"), None, entry.get("layer", 2.0)
         if not isinstance(category, str) or not category:
             objects.problem(place, "category", f"must be a name (found {category!r:.40})")
         if layer is None or isinstance(layer, bool) or not isinstance(layer, (int, float)) or not abs(layer) < 1e9:

@@ -197,7 +197,7 @@ class _Drawing:
 
 def _pasted(points: NDArray[np.float64], coded: object, *, height: int, width: int) -> Rle:
     """A mask from its two corner pixels, both inside, and the base64 PNG of what lies between."""
-    (left, top), (right, bottom) = np.rint(points[:2]).astype(int).tolist()
+    (left, top), (right, bottom) = points[:2].astype(int).tolist()  # as labelme cuts them
     if len(points) != 2 or left < 0 or top < 0 or right < left or bottom < top or right >= width or bottom >= height:
         raise DataError(f"corners {left},{top} and {right},{bottom} are not inside a picture of {width} x {height}")
     if not isinstance(coded, str) or not coded:
