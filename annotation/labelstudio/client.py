@@ -8,19 +8,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, cast
+from functools import partial
+from typing import Protocol, TypeVar, cast
 
 from avis_data.annotation.labelstudio.server_records import (
     Account,
     ById,
+    Imported,
+    Invitation,
+    ProjectInList,
     ServerAnnotation,
     ServerProject,
     ServerTask,
     Store,
     WholeTask,
-    fields_of,
-    list_of,
+    all_of,
+    page_of,
     parsed,
+    refusal_words,
 )
 from avis_data.errors import DataError, ToolError
 from avis_data.extras import need_extra
@@ -29,13 +34,15 @@ __all__ = ["LabelStudio", "ServerFault"]
 
 logger = logging.getLogger(__name__)
 
+Read = TypeVar("Read")
 _PAGE_TASKS = 200
+_MOST_PAGES = 10_000
 _READ_TRIES = 5
 _TIMEOUT_S = 120.0
 
 
 class ServerFault(ToolError):
-    """The server broke down over one request (5xx, no answer), also after some patience."""
+    """One request came to nothing: 5xx or no answer, also after some patience; or not Label Studio's answer."""
 
 
 class _Answer(Protocol):
@@ -70,6 +77,16 @@ class _Sdk(Protocol):
     _client_wrapper: _Wrapper
 
 
+class _Numbered(Protocol):
+    """What a list holds."""
+
+    @property
+    def id(self) -> int: ...
+
+
+Entry = TypeVar("Entry", bound=_Numbered)
+
+
 class LabelStudio:
     """A server and the account of a token (a legacy token or a personal access token)."""
 
@@ -87,16 +104,22 @@ class LabelStudio:
         """
         need_extra("annotate", "label_studio_sdk", what="Label Studio")
         from label_studio_sdk import LabelStudio as Sdk
+        from label_studio_sdk.core.api_error import ApiError
 
         self.url = url.rstrip("/")
         open_client = cast(Callable[..., _Sdk], Sdk)
-        self._http = open_client(base_url=self.url, api_key=token, timeout=_TIMEOUT_S)._client_wrapper.httpx_client
+        try:
+            sdk = open_client(base_url=self.url, api_key=token, timeout=_TIMEOUT_S)
+        except ApiError as error:  # it looks into a personal access token
+            hint = "make a new token: Account & Settings in Label Studio"
+            raise ToolError(f"the token for {self.url} is not valid: {error.body!s:.200}", hint=hint) from None
+        self._http = sdk._client_wrapper.httpx_client
         self._wait_s, self._sleep = wait_s, sleep
         self._emails: dict[int, str] = {}
 
     def whoami(self) -> str:
         """E-mail of the account. Raises ToolError if the server does not answer, or not to this token."""
-        return parsed(Account, self._read("api/current-user/whoami")).email
+        return self._read("api/current-user/whoami", partial(parsed, Account)).email
 
     def ensure_project(
         self, title: str, *, label_config: str, instructions: str, key: str, project_id: int | None = None
@@ -125,7 +148,7 @@ class LabelStudio:
         }
         found = self._find_project(key, project_id)
         if found is None:
-            return parsed(ById, self._write("POST", "api/projects/", wanted)).id
+            return self._write("POST", "api/projects/", wanted).id
         changed = {name: value for name, value in wanted.items() if found.settings.get(name) != value}
         if changed:
             self._write("PATCH", f"api/projects/{found.id}/", changed)
@@ -133,8 +156,7 @@ class LabelStudio:
 
     def project(self, project_id: int) -> ServerProject | None:
         """A project; None if it is not there (any more)."""
-        answer = self._ask("GET", f"api/projects/{project_id}/", None, good=(200, 404))
-        return ServerProject(project_id, fields_of(answer.json())) if answer.status_code == 200 else None
+        return self._find(f"api/projects/{project_id}/", ServerProject.of)
 
     def show_predictions(self, project_id: int, model_version: str) -> None:
         """Fill new annotations from the predictions of this name."""
@@ -142,12 +164,12 @@ class LabelStudio:
 
     def delete_project(self, project_id: int) -> None:
         """Remove a project with all in it."""
-        self._ask("DELETE", f"api/projects/{project_id}/", None, good=(204, 404))
+        self._remove(f"api/projects/{project_id}/")
 
     def ensure_media(self, project_id: int, folder: str) -> None:
         """Let a project's members see the files below a folder, a path on the server's machine."""
-        stores = list_of(self._read("api/storages/localfiles/", {"project": project_id}))
-        if not any(parsed(Store, store).path == folder for store in stores):
+        stores = self._read("api/storages/localfiles/", all_of(partial(parsed, Store)), {"project": project_id})
+        if not any(store.path == folder for store in stores):
             body = {"project": project_id, "path": folder, "title": "clips", "use_blob_urls": False}
             try:
                 self._write("POST", "api/storages/localfiles/", body)
@@ -169,9 +191,10 @@ class LabelStudio:
             "basic_auth_pass": token,
             "timeout": 100,
         }
-        found = [parsed(ById, entry).id for entry in list_of(self._read("api/ml/", {"project": project_id}))]
+        backends = self._read("api/ml/", all_of(partial(parsed, ById)), {"project": project_id})
+        found = [entry.id for entry in backends]
         for double in found[1:]:
-            self._ask("DELETE", f"api/ml/{double}", None, good=(204, 404))
+            self._remove(f"api/ml/{double}")
         if found:
             self._write("PATCH", f"api/ml/{found[0]}", wanted | {"project": project_id})
         else:
@@ -182,26 +205,21 @@ class LabelStudio:
 
         Not tried again by itself: after a break-off the server may have taken them. Ask it what it holds.
         """
-        answer = fields_of(self._write("POST", f"api/projects/{project_id}/import", list(tasks)))
-        return int(str(answer["task_count"]))
+        form = partial(parsed, Imported)
+        return self._said("POST", f"api/projects/{project_id}/import", list(tasks), form, good=(200, 201)).task_count
 
     def tasks(self, project_id: int) -> Iterator[ServerTask]:
         """The tasks of a project by id, without their annotations; page by page, each once."""
-        seen: set[int] = set()
         asked = {"project": project_id, "fields": "task_only", "ordering": "id"}
-        for entry in self._pages("api/tasks/", "tasks", asked):
-            task = parsed(ServerTask, entry)
-            if task.id not in seen:
-                seen.add(task.id)
-                yield task
+        return self._pages("api/tasks/", "tasks", partial(parsed, ServerTask), asked)
 
     def has_task(self, task_id: int) -> bool:
         """Whether a task is there (still)."""
-        return self._ask("GET", f"api/tasks/{task_id}/annotations/", None, good=(200, 404)).status_code == 200
+        return self._find(f"api/tasks/{task_id}/annotations/", all_of(partial(parsed, ById))) is not None
 
     def delete_task(self, task_id: int) -> None:
         """Remove a task with all in it."""
-        self._ask("DELETE", f"api/tasks/{task_id}/", None, good=(204, 404))
+        self._remove(f"api/tasks/{task_id}/")
 
     def annotations(self, task_id: int, *, skipped: bool = False) -> list[ServerAnnotation] | None:
         """The annotations of a task by id, as received; None if there is no such task (any more).
@@ -211,20 +229,20 @@ class LabelStudio:
             skipped: whether somebody skipped it. The server's list leaves those out, so they are asked for singly (it
                 has them in the whole task too, but there in another form).
         """
-        answer = self._ask("GET", f"api/tasks/{task_id}/annotations/", None, good=(200, 404))
-        if answer.status_code == 404:
+        entries = self._find(f"api/tasks/{task_id}/annotations/", all_of(ServerAnnotation.of))
+        if entries is None:
             return None
-        entries = list(list_of(answer.json()))
         if skipped:
-            whole = self._ask("GET", f"api/tasks/{task_id}/", None, good=(200, 404))
-            also = parsed(WholeTask, whole.json()).annotations if whole.status_code == 200 else []
-            entries += [self._read(f"api/annotations/{entry.id}/") for entry in also if entry.was_cancelled]
-        return sorted(map(ServerAnnotation.of, entries), key=lambda entry: entry.id)
+            whole = self._find(f"api/tasks/{task_id}/", partial(parsed, WholeTask))
+            also = [] if whole is None else whole.annotations
+            ids = [entry.id for entry in also if entry.was_cancelled]
+            entries += [self._read(f"api/annotations/{number}/", ServerAnnotation.of) for number in ids]
+        return sorted(entries, key=lambda entry: entry.id)
 
     def annotate(self, task_id: int, result: Sequence[Mapping[str, object]], **more: object) -> int:
         """Add an annotation as this account, for scripted annotators; gives its id."""
         body = {"result": list(result), **more}
-        return parsed(ById, self._write("POST", f"api/tasks/{task_id}/annotations/", body)).id
+        return self._write("POST", f"api/tasks/{task_id}/annotations/", body).id
 
     def email(self, user_id: int) -> str:
         """E-mail of an account."""
@@ -238,11 +256,11 @@ class LabelStudio:
 
     def invitation(self) -> str:
         """Where people make their account."""
-        link = str(fields_of(self._read("api/invite"))["invite_url"])
+        link = self._read("api/invite", partial(parsed, Invitation)).invite_url
         return link if link.startswith("http") else self.url + link
 
     def _accounts(self) -> list[Account]:
-        return [parsed(Account, entry) for entry in list_of(self._read("api/users/"))]
+        return self._read("api/users/", all_of(partial(parsed, Account)))
 
     def _find_project(self, key: str, project_id: int | None) -> ServerProject | None:
         """The project that was made for a purpose, where there is one."""
@@ -250,28 +268,70 @@ class LabelStudio:
             found = self.project(project_id)
             if found is not None and found.settings.get("description") == key:
                 return found
-        for entry in self._pages("api/projects/", "results", {"include": "id,description"}):
-            if fields_of(entry).get("description") == key:
-                place = parsed(ById, entry).id
-                return ServerProject(place, fields_of(self._read(f"api/projects/{place}/")))
+        form = partial(parsed, ProjectInList)
+        for entry in self._pages("api/projects/", "results", form, {"include": "id,description"}):
+            if entry.description == key:
+                return self._read(f"api/projects/{entry.id}/", ServerProject.of)
         return None
 
-    def _pages(self, path: str, field: str, asked: Mapping[str, object]) -> Iterator[object]:
-        page = 1
-        while True:
-            answer = self._ask("GET", path, {**asked, "page": page, "page_size": _PAGE_TASKS}, good=(200, 404))
-            is_last = answer.status_code == 404
-            entries = [] if is_last else list_of(fields_of(answer.json()).get(field))
-            yield from entries
-            if len(entries) < _PAGE_TASKS:
+    def _pages(
+        self, path: str, field: str, form: Callable[[object], Entry], asked: Mapping[str, object]
+    ) -> Iterator[Entry]:
+        """The entries of all pages, each once, until there are no more."""
+        seen: set[int] = set()
+        for page in range(1, _MOST_PAGES + 1):
+            read = partial(page_of, field=field, form=form)
+            found = self._find(path, read, {**asked, "page": page, "page_size": _PAGE_TASKS})
+            entries, total = found or ([], 0)
+            fresh = {entry.id: entry for entry in entries if entry.id not in seen}
+            seen |= set(fresh)
+            yield from fresh.values()
+            if not entries or (len(entries) < _PAGE_TASKS and total <= len(seen)):
                 return
-            page += 1
+            if not fresh:
+                raise self._unknown("GET", path, f"page {page} holds the same as pages before it")
+        raise self._unknown("GET", path, f"there is no end after {_MOST_PAGES} pages")
 
-    def _read(self, path: str, asked: Mapping[str, object] | None = None) -> object:
-        return self._ask("GET", path, asked, good=(200,)).json()
+    def _read(self, path: str, form: Callable[[object], Read], asked: Mapping[str, object] | None = None) -> Read:
+        return self._said("GET", path, asked, form, good=(200,))
 
-    def _write(self, method: str, path: str, body: object) -> object:
-        return self._ask(method, path, body, good=(200, 201)).json()
+    def _find(
+        self, path: str, form: Callable[[object], Read], asked: Mapping[str, object] | None = None
+    ) -> Read | None:
+        """What is there; None where Label Studio itself says that there is no such thing."""
+        answer = self._ask("GET", path, asked, good=(200, 404))
+        if answer.status_code == 404:
+            self._form("GET", path, answer, refusal_words)
+            return None
+        return self._form("GET", path, answer, form)
+
+    def _remove(self, path: str) -> None:
+        """Remove something; it may be gone already."""
+        answer = self._ask("DELETE", path, None, good=(204, 404))
+        if answer.status_code == 404:
+            self._form("DELETE", path, answer, refusal_words)
+
+    def _write(self, method: str, path: str, body: object) -> ById:
+        return self._said(method, path, body, partial(parsed, ById), good=(200, 201))
+
+    def _said(
+        self, method: str, path: str, body: object, form: Callable[[object], Read], *, good: tuple[int, ...]
+    ) -> Read:
+        return self._form(method, path, self._ask(method, path, body, good=good), form)
+
+    def _form(self, method: str, path: str, answer: _Answer, form: Callable[[object], Read]) -> Read:
+        """An answer in the form that we need. Raises ServerFault where it has another: something else answered."""
+        try:
+            return form(answer.json())
+        except (ValueError, RecursionError):  # no JSON, no text, numbers of thousands of digits
+            said = answer.text.strip()
+            raise self._unknown(method, path, f"{said!r:.60} is not JSON" if said else "it is empty") from None
+        except DataError as error:
+            raise self._unknown(method, path, error.args[0]) from None
+
+    def _unknown(self, method: str, path: str, why: str) -> ServerFault:
+        hint = "open that address in a browser: is it Label Studio, or a sign-in page or a proxy before it?"
+        return ServerFault(f"{self.url}/{path} answers {method} not as Label Studio does: {why}", hint=hint)
 
     def _ask(self, method: str, path: str, body: object, *, good: tuple[int, ...]) -> _Answer:
         """One request; reads are tried again when the server breaks down, for as long as it takes to restart it."""
@@ -297,7 +357,10 @@ class LabelStudio:
                 answer = self._http.request(path, method=method, params=body, request_options=options)
             else:
                 answer = self._http.request(path, method=method, json=body, request_options=options)
-        except (httpx.HTTPError, ApiError) as error:
+        except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:  # a token is renewed
+            why = f"the token cannot be renewed ({type(error).__name__})"
+            raise self._unknown(method, path, why) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ApiError) as error:
             said = f"{type(error).__name__}" + (f": {error}" if str(error) else "")
             hint = "avis-data annotate serve; where it runs elsewhere: is it up, and is that its address?"
             raise ServerFault(f"Label Studio at {self.url} does not answer ({said:.200})", hint=hint) from None
@@ -307,12 +370,10 @@ class LabelStudio:
 
 
 def _words(answer: _Answer) -> str:
-    """What a refusal says to people; all of it where it is not in the server's usual form."""
+    """What a refusal says; all of it where it is not in the server's usual form."""
     try:
-        found = fields_of(answer.json())
-        groups = fields_of(found.get("validation_errors") or {}).values()
-        return "; ".join([str(found["detail"]), *(str(fault) for group in groups for fault in list_of(group))])
-    except (ValueError, KeyError, DataError):
+        return refusal_words(answer.json())
+    except (ValueError, RecursionError, DataError):
         return answer.text
 
 
@@ -322,4 +383,4 @@ def _refusal(url: str, method: str, path: str, answer: _Answer) -> Exception:
         return ServerFault(said, hint="look at label-studio/server.log in the workspace, then run it again")
     if answer.status_code in (401, 403):
         return ToolError(said, hint="check the token; legacy tokens must be switched on (docs/annotation.md)")
-    return DataError(said)
+    return DataError(said, hint="if that address is not Label Studio's: avis-data annotate serve --label-studio-url")

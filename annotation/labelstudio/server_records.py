@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,14 +13,20 @@ from avis_data.io import canonical_json
 __all__ = [
     "Account",
     "ById",
+    "Imported",
+    "Invitation",
+    "ProjectInList",
     "ServerAnnotation",
     "ServerProject",
     "ServerTask",
     "Store",
     "WholeTask",
+    "all_of",
     "fields_of",
     "list_of",
+    "page_of",
     "parsed",
+    "refusal_words",
 ]
 
 _VOLATILE = {"created_ago"}
@@ -29,10 +34,11 @@ _VOLATILE = {"created_ago"}
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 Answer = TypeVar("Answer", bound=_Answer)
+Read = TypeVar("Read")
 
 
 class ById(_Answer):
@@ -46,6 +52,18 @@ class Account(_Answer):
 
     id: int
     email: str
+
+
+class Imported(_Answer):
+    """What became of tasks that were sent."""
+
+    task_count: int
+
+
+class Invitation(_Answer):
+    """Where people make their account."""
+
+    invite_url: str
 
 
 class Store(_Answer):
@@ -118,41 +136,79 @@ class ServerAnnotation(_Answer):
     def of(cls, entry: object) -> ServerAnnotation:
         """Read an entry as received. Raises DataError if it is of another form."""
         stable = {name: value for name, value in fields_of(entry).items() if name not in _VOLATILE}
-        return parsed(cls, {**stable, "text": canonical_json(stable)})
+        try:
+            text = canonical_json(stable)
+            text.encode()
+        except (ValueError, RecursionError) as error:  # NaN, half a surrogate pair, endless nesting: no file holds it
+            raise DataError(f"it cannot be kept ({error})") from None
+        return parsed(cls, {**stable, "text": text})
 
 
-@dataclass(frozen=True)
-class ServerProject:
+class ServerProject(_Answer):
     """A project."""
 
     id: int
-    settings: Mapping[str, object]
+    label_config: str
+    """XML."""
+    settings: dict[str, object] = Field(exclude=True)
+    """All that the server says of it."""
 
-    @property
-    def label_config(self) -> str:
-        """XML."""
-        return str(self.settings.get("label_config"))
+    @classmethod
+    def of(cls, said: object) -> ServerProject:
+        """Read an answer. Raises DataError if it is of another form."""
+        return parsed(cls, {**fields_of(said), "settings": said})
+
+
+class ProjectInList(_Answer):
+    """A project as the list has it."""
+
+    id: int
+    description: str | None = None
 
 
 def parsed(kind: type[Answer], said: object) -> Answer:
-    """An answer as a record. Raises DataError if it is of another form."""
+    """An answer as a record. Raises DataError, with the field, if it is of another form."""
     try:
-        return kind.model_validate(said)
+        return kind.model_validate(fields_of(said))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
-        raise DataError(f"Label Studio answers in an unknown form: {where}: {fault['msg']}") from None
+        raise DataError(f"{where}: {fault['msg']} (found {fault['input']!r:.40})") from None
 
 
 def fields_of(said: object) -> Mapping[str, object]:
     """The fields of an answer. Raises DataError if it has none."""
     if not isinstance(said, dict):
-        raise DataError(f"Label Studio answers in an unknown form: {said!r:.100}")
+        raise DataError(f"it must be an object (found {said!r:.40})")
     return said
 
 
 def list_of(said: object) -> Sequence[object]:
     """The entries of an answer. Raises DataError if it is no list."""
     if not isinstance(said, list):
-        raise DataError(f"Label Studio answers in an unknown form: {said!r:.100}")
+        raise DataError(f"it must be a list (found {said!r:.40})")
     return said
+
+
+def all_of(form: Callable[[object], Read]) -> Callable[[object], list[Read]]:
+    """The form of a list whose entries have a form, which raises DataError for others."""
+    return lambda said: [form(entry) for entry in list_of(said)]
+
+
+def page_of(said: object, *, field: str, form: Callable[[object], Read]) -> tuple[list[Read], int]:
+    """The entries of one page, and how many there are on all pages, as far as it says."""
+    fields = fields_of(said)
+    total = fields.get("total", fields.get("count"))
+    try:
+        return all_of(form)(fields.get(field)), total if isinstance(total, int) else 0
+    except DataError as error:
+        raise DataError(f"{field}: {error.args[0]}") from None
+
+
+def refusal_words(said: object) -> str:
+    """What a refusal in the server's usual form says to people. Raises DataError for another form."""
+    found = fields_of(said)
+    if "detail" not in found:
+        raise DataError("detail: missing")
+    groups = fields_of(found.get("validation_errors") or {}).values()
+    return "; ".join([str(found["detail"]), *(str(fault) for group in groups for fault in list_of(group))])

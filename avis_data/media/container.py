@@ -61,7 +61,11 @@ def open_media(path: Path) -> Iterator[Any]:
 
 
 def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    """The packets of the streams that hold data, in file order; a file that breaks off ends there."""
+    """The packets of the streams that hold data, in file order; a file that breaks off ends there.
+
+    Raises:
+        ItemError: `bad_media` where a stream appears that the header did not name: PyAV has no place for it.
+    """
     reader = container.demux(streams)
     while True:
         try:
@@ -69,8 +73,12 @@ def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
         except StopIteration:
             return
         except av.error.FFmpegError as error:
-            raise_unreadable(error, Path(container.name.removeprefix("file:")))
+            raise_unreadable(error, _path_of(container))
             return
+        except IndexError:
+            name = _path_of(container).name
+            message = f"{name} is damaged: a stream appears in it that its header does not name; fetch it again"
+            raise ItemError(message, reason=Reason.BAD_MEDIA) from None
         if packet.size:
             yield packet
 
@@ -99,6 +107,10 @@ def sound_streams(container: Any) -> list[Any]:
 def is_default(stream: Any) -> bool:
     """Whether the file marks the stream as the one to show or play."""
     return bool(stream.disposition & av.stream.Disposition.default)
+
+
+def _path_of(container: Any) -> Path:
+    return Path(container.name.removeprefix("file:"))
 
 
 def _rank(stream: Any) -> tuple[bool, bool, int]:

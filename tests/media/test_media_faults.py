@@ -17,6 +17,7 @@ from avis_data.media.ffmpeg import FFMPEG_VARIABLE
 from avis_data.media.probe import probe
 from support.clocked_media import Clock, even_times, shown_number, write_clocked
 from support.extracting import PROGRAMS, Extract
+from support.places import NEEDS_SHARED, SHARED
 
 GROUPS = {"preset": "veryfast", "crf": "12", "bf": "2", "g": "50"}
 CLOCK = Clock(times_s=even_times(25, 8), options=GROUPS, sound_span_s=(0.0, 8.0))
@@ -284,3 +285,14 @@ def test_a_raw_stream_is_told_as_that(clip: Path, tmp_path: Path, extract: Extra
     reason, message = reason_of(extract, raw)
     assert reason is Reason.NO_TIME_STAMPS
     assert "time stamps" in message and "cut off" not in message
+
+
+@NEEDS_SHARED
+def test_a_stream_that_the_header_did_not_name_is_a_fault_of_the_file() -> None:
+    reasons = []
+    for path in sorted((SHARED / "faults" / "media").glob("stream_appears_*")):
+        try:
+            probe(path)
+        except ItemError as error:
+            reasons.append(error.reason)
+    assert Reason.BAD_MEDIA in reasons
