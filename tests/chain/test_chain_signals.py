@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for what is left in /proc"),
 ]
-MOMENTS = int(os.environ.get("AVIS_DATA_SIGNAL_MOMENTS", "3"))
+MOMENTS = int(os.environ.get("AVIS_DATA_SIGNAL_MOMENTS", "1"))
 SEED = 20
 INTERRUPTED = 130
 _STEPS = [argument for step in FEW_STEPS for argument in ("--set", step)]
@@ -60,6 +60,8 @@ class Ended:
         """What is wrong with that end, if anything."""
         if self.left:
             return f"still running: {self.left}"
+        if number is signal.SIGKILL:  # what it says then is not ours to choose
+            return None if self.code in (0, -number) else f"code {self.code}"
         if self.code == -number and not self.out and not self.err:
             return None  # Python itself was starting: our first line was not there yet
         if _before_our_first_line(self, number):
@@ -102,30 +104,16 @@ def test_a_signal_at_any_moment_ends_a_command_clean(dataset: Path, tmp_path: Pa
     lasts_s = time.monotonic() - began
     assert whole.code == 0 and not whole.left, whole
     ends, problems = Counter[str](), []
-    for moment in range(MOMENTS):
-        number = (signal.SIGTERM, signal.SIGINT)[moment % 2]
-        after_s, group = rng.uniform(0, lasts_s), rng.random() < 0.5
-        ended = run(workspace, name, number, after_s, group=group)
-        ends[f"{number.name} {ended.code}"] += 1
-        if problem := ended.problem(number):
-            problems.append(f"{number.name} after {after_s:.3f} s, {'all' if group else 'alone'}: {problem}")
+    for _ in range(MOMENTS):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+            after_s, group = rng.uniform(0, lasts_s), number != signal.SIGKILL and rng.random() < 0.5
+            ended = run(workspace, name, number, after_s, group=group)
+            ends[f"{number.name} {ended.code}"] += 1
+            if problem := ended.problem(number):
+                problems.append(f"{number.name} after {after_s:.3f} s, {'all' if group else 'alone'}: {problem}")
     print(name, f"{lasts_s:.1f} s", dict(ends), f"{len(problems)} problems")
     assert not problems, "\n".join(problems)
     assert run(workspace, name, None, 0.0).code == 0, "what is left is not taken up"
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_nothing_outlives_a_command_that_is_killed(dataset: Path, tmp_path: Path, name: str) -> None:
-    workspace = tmp_path / "dataset"
-    shutil.copytree(dataset, workspace)
-    began = time.monotonic()
-    assert run(workspace, name, None, 0.0).code == 0
-    lasts_s = time.monotonic() - began
-    rng = random.Random(f"{SEED} killed {name}")
-    for _ in range(MOMENTS):
-        after_s = rng.uniform(0, lasts_s)
-        ended = run(workspace, name, signal.SIGKILL, after_s)
-        assert ended.code in (0, -signal.SIGKILL) and not ended.left, (after_s, ended)
 
 
 def run(folder: Path, name: str, number: signal.Signals | None, after_s: float, *, group: bool = False) -> Ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from contextlib import AbstractContextManager
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import avis_data as avis
 from avis_data.cli.commands import COMMANDS
 from avis_data.cli.main import main
 from avis_data.features.vggish import untrained_vggish
 from avis_data.pipelines.stages import STAGES
 from support.machine_faults import full_disk, no_more_files, quota, read_only, small_disk
-from support.small_example import FEW_STEPS, write_example
+from support.small_example import FEW_STEPS, perfect_results
 
 WRITERS = {
     "init": ["-C", "new", "init"],
@@ -38,7 +40,7 @@ WRITERS = {
     "embed": ["embed", "--untrained", "--force", "--limit", "1", "-j", "1"],
     "run": ["run", "--untrained", "-j", "1"],
     "import": ["import", "--format", "ytvis", "world/truth.json"],
-    "export": ["export", "--split", "8/2/2", "--name", "again", "--force"],
+    "export": ["export", "--split", "1/1/1", "--name", "again", "--force"],
     "propagate": ["propagate", "--force", "--clips", "synth1-0000"],
     "report": ["report", "exports/ytvis", "--out", "report.html"],
     "train-baseline": [
@@ -54,7 +56,7 @@ WRITERS = {
     "weights": ["weights", "add", "vggish.pth", "--as", "vggish"],
     "synth": ["synth", "--num-clips", "1", "--seconds", "1", "--size", "64x64", "--out", "small", "-j", "1"],
 }
-"""A command line of each command that writes, in the workspace of `write_example`."""
+"""A command line of each command that writes, in a small workspace with its export, predictions and a run."""
 OTHERS = {
     "annotate": "writes what a server answers, into files that `avis_data.io` writes",
     "review": "writes what a server answers, into files that `avis_data.io` writes",
@@ -91,7 +93,9 @@ def test_every_command_is_tried_or_says_why_not() -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("told") / "ds"
-    write_example(folder)
+    export = avis.make_example(folder, clips=3, seconds=2, split="1/1/1")
+    (folder / "results.json").write_text(json.dumps(perfect_results(avis.open(export).split("test"))))
+    avis.train(export, folder / "runs" / "tiny", config="avism_tiny", settings=FEW_STEPS, device="cpu")
     torch.save(untrained_vggish(1).state_dict(), folder / "vggish.pth")
     return folder
 
@@ -142,7 +146,7 @@ def test_a_file_that_the_machine_does_not_give_is_not_called_damaged(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
 
     monkeypatch.setattr("avis_data.masks.table.pq.ParquetFile", refuse)
-    assert main(["export", "--split", "8/2/2", "--name", "again", "--force"]) == 5
+    assert main(["export", "--split", "1/1/1", "--name", "again", "--force"]) == 5
     told = capsys.readouterr().err
     assert "it is not the file" in told and "ulimit -n" in told and "import or annotate again" not in told
 
