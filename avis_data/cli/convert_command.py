@@ -122,11 +122,15 @@ def _recognised(source: Path) -> SetSpec:
     """The only format that a set looks like."""
     from avis_data.formats.sets.registry import SETS
 
-    found = [spec for spec in SETS if spec.reader is not None and spec.reader.looks_right(source)]
+    found = list({spec.reader: spec for spec in reversed(list(SETS)) if _looks_right(spec, source)}.values())
     if len(found) != 1:
         names = " or ".join(spec.name for spec in found) or "none that is known"
         raise ConfigError(f"{source}: looks like {names}", hint="--format NAME; avis-data convert --help lists them")
     return found[0]
+
+
+def _looks_right(spec: SetSpec, source: Path) -> bool:
+    return spec.reader is not None and spec.reader.looks_right(source)
 
 
 def _show(report: ConvertReport, out: Path, *, dry_run: bool) -> None:

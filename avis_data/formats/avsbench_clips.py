@@ -188,10 +188,14 @@ def _avss_files(root: Path, part: str, name: str, split: str) -> AvsFiles:
     )
 
 
+_LONGEST_NAME = 200
+"""File systems take 255 bytes, endings included."""
+
+
 def _checked(table: Path, name: str) -> str:
     """Predictions are written under the names of clips: no name may lead out of their folder."""
-    if name in ("", ".", "..") or Path(name).name != name:
-        raise DataError(f"{table}: {name!r} cannot be the name of a clip")
+    if name in ("", ".", "..") or Path(name).name != name or len(name) > _LONGEST_NAME:
+        raise DataError(f"{table}: {name!r:.80} cannot be the name of a clip")
     return name
 
 

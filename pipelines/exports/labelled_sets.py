@@ -150,7 +150,7 @@ def export_spec(spec: SetSpec) -> ExportSpec:
 
 
 def labelled(piece: Piece) -> LabelledClip:
-    """The labels of a piece, without its stills and its sound."""
+    """The labels of a piece; its stills and its sound are named, and cannot be read."""
     clip = piece.item.clip
     at = _INSTANT.get(clip.frame_at or "start", 0.0)
     return LabelledClip(
@@ -158,11 +158,17 @@ def labelled(piece: Piece) -> LabelledClip:
         width=clip.width,
         height=clip.height,
         stills=tuple(
-            Still(name=f"{number:05d}", number=number, time_s=(number + at) / clip.fps)
+            Still(
+                name=f"{number:05d}",
+                number=number,
+                time_s=(number + at) / clip.fps,
+                picture=Media(name=f"{number:05d}.jpg"),
+            )
             for number in range(len(piece.frames))
         ),
         tracks=tuple(_track(track, piece) for track in piece.tracks),
         has_truth=piece.item.has_truth,
+        sound=Media(name="audio.wav"),
         fps=clip.fps,
         license=piece.item.license,
         source=piece.item.group,

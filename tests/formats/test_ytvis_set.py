@@ -17,7 +17,7 @@ from avis_data.masks.rle import area, coco_dict
 from support.labelled_sets import check_round_trip, odd_clips, read_set, unread, write_set
 
 
-@pytest.mark.cell("ytvis", "trip", "out")
+@pytest.mark.cell("ytvis", "trip", "out", "in")
 @pytest.mark.parametrize("seed", range(6))
 def test_odd_clips_come_back(seed: int, tmp_path: Path) -> None:
     found = check_round_trip(YTVIS_SET, tmp_path / "set", odd_clips(seed, count=6))

@@ -134,7 +134,7 @@ class LabelledClip:
 def name_fault(clip: LabelledClip) -> str | None:
     """Why names of a clip may not be parts of paths: they come from strangers, and writers make files of them."""
     for what, name in (("name", clip.name), ("split", clip.split), *(("still", still.name) for still in clip.stills)):
-        if name is not None and (not 0 < len(name) <= _LONGEST or name[0] in ".-" or set(name) & _UNSAFE):
+        if name is not None and (not 0 < len(name) <= _LONGEST or name[0] == "." or set(name) & _UNSAFE):
             return f"the {what} {name!r:.60} cannot be part of a path"
     return None
 

@@ -20,6 +20,12 @@ SETS: Registry[SetSpec] = Registry(
         "x-anylabeling": "avis_data.formats.tools.still_tools:X_ANYLABELING",
         "rttm": "avis_data.formats.turns.rttm:RTTM",
         "ava-speaker": "avis_data.formats.turns.ava:AVA_SPEAKER",
+        "isat": "avis_data.formats.tools.isat:ISAT",
+        "labelme": "avis_data.formats.tools.labelme:LABELME",
+        "x-anylabeling": "avis_data.formats.tools.labelme:X_ANYLABELING",
+        "avsbench": "avis_data.formats.heard.avsbench:AVSBENCH",
+        "avsbench-avss": "avis_data.formats.heard.avsbench:AVSS",
+        "avtrack": "avis_data.formats.heard.avtrack:AVTRACK",
     },
     group="avis_data.formats",
 )
@@ -30,5 +36,6 @@ WRITTEN: tuple[str, ...] = (
     "mots",
     "rttm",
     "ava-speaker",
+    "avsbench-avss",
 )
 """Those that have a writer: known without importing them, for the list of export formats."""
