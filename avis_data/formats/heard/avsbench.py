@@ -54,7 +54,7 @@ class AvssWriter:
         return write_avss_tables(folder, clips, facts)
 
 
-def _expected(clip: LabelledClip) -> LabelledClip:
+def _expected(clip: LabelledClip, _spec: SetSpec) -> LabelledClip:
     from avis_data.formats.heard.avss_writing import as_classes
 
     return as_classes(clip)
