@@ -103,7 +103,7 @@ def command(
         format_name=read.name,
         reader=reader_of(read, of_reader),
         target=replace(target, writer=with_options(target.writer, of_writer, owner=target.name)),
-        adjustment=adjustment_of(sounding, pairs, map_file, clip_name),
+        adjustment=adjustment_of(sounding, pairs, map_file, clip_name, set_fps=set_fps),
         categories=categories,
         fps=set_fps,
         split=split,

@@ -131,7 +131,7 @@ def command(
         wanted = _set_import(
             format_name,
             source,
-            adjustment_of(sounding, pairs, map_file, clip_name),
+            adjustment_of(sounding, pairs, map_file, clip_name, set_fps=set_fps),
             {
                 "by": match_by,
                 "fps": set_fps,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from avis_data.cli.own_options import Side
-from avis_data.errors import ConfigError
+from avis_data.errors import ConfigError, ProblemsError
 
 if TYPE_CHECKING:
     from avis_data.formats.sets.adjust import Adjustment
     from avis_data.formats.sets.spec import SetReader, SetSpec
+    from avis_data.formats.turns.records import Turns
 
 __all__ = ["adjustment_of", "read_sides", "reader_of", "set_options"]
 
@@ -68,18 +70,37 @@ def reader_of(spec: SetSpec, given: Mapping[str, object]) -> SetReader:
 
 
 def adjustment_of(
-    sounding: str | None, pairs: tuple[str, ...], map_file: Path | None, clip_name: str | None
+    sounding: str | None,
+    pairs: tuple[str, ...],
+    map_file: Path | None,
+    clip_name: str | None,
+    *,
+    set_fps: float | None = None,
 ) -> Adjustment:
     """What is said of a set.
 
     Raises:
-        AvisError: if a file cannot be read, or names are given twice.
+        AvisError: if a file cannot be read or has a bad line, or names are given twice.
     """
     from avis_data.formats.sets.adjust import Adjustment, all_sounding, read_category_map
+    from avis_data.formats.turns.records import flags_by, unmatched
 
-    return Adjustment(
-        categories=read_category_map(pairs, map_file),
-        flags=all_sounding if sounding == "all" else None,
-        asked_sounding=sounding is not None,
-        clip=clip_name,
+    said = Adjustment(
+        categories=read_category_map(pairs, map_file), asked_sounding=sounding is not None, clip=clip_name
     )
+    if sounding is None or sounding == "unknown":
+        return said
+    if sounding == "all":
+        return replace(said, flags=all_sounding)
+    turns = _turns(Path(sounding))
+    return replace(said, flags=flags_by(turns, fps=set_fps), wrong_names=lambda clip: unmatched(turns, [clip]))
+
+
+def _turns(path: Path) -> Turns:
+    """The turns of a file, all lines of which can be read: one that is lost would make a track silent."""
+    from avis_data.formats.turns.reading import read_turns
+
+    turns = read_turns(path)
+    if turns.problems:
+        raise ProblemsError(f"{path}: {len(turns.problems)} line(s) cannot be read", turns.problems)
+    return turns

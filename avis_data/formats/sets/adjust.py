@@ -36,6 +36,8 @@ class Adjustment:
     """Name in the set to name here; `unknown` for objects without a category. Others keep their names."""
     flags: Flags | None = None
     """For masks of which the set does not say whether they sound; None: that stays unknown."""
+    wrong_names: Callable[[LabelledClip], list[Problem]] | None = None
+    """What is said of tracks of a clip that it does not have."""
     asked_sounding: bool = True
     """Whether people said what of sound the set does not; False: a clip that does not say it is refused."""
     clip: str | None = None
@@ -63,11 +65,13 @@ def all_sounding(_clip: LabelledClip, track: LabelledTrack) -> tuple[bool | None
 
 
 def sounding_problems(clip: LabelledClip, adjustment: Adjustment) -> Iterator[Problem]:
-    """That nobody says whether masks of a clip sound, unless people said so of the whole set."""
+    """That nobody says whether masks of a clip sound, unless people said so of the whole set; what was said wrongly."""
     unsaid = sum(track.sounding[number] is None for track in clip.tracks for number in track.frames)
     if unsaid and not adjustment.asked_sounding:
         message = f"of {unsaid} masks the set does not say whether they sound: --sounding all, unknown, or FILE"
         yield Problem(f"clip {clip.name}", "sounding", message)
+    if adjustment.wrong_names is not None:
+        yield from adjustment.wrong_names(clip)
 
 
 def category_problems(clip: LabelledClip, known: Collection[str]) -> Iterator[Problem]:
@@ -125,6 +129,7 @@ def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _adjusted(clip: LabelledClip, adjustment: Adjustment) -> LabelledClip:
+    clip = replace(clip, name=adjustment.clip or clip.name)
     tracks = []
     for track in clip.tracks:
         name = NO_CATEGORY if track.category is None else track.category
@@ -132,7 +137,7 @@ def _adjusted(clip: LabelledClip, adjustment: Adjustment) -> LabelledClip:
         if adjustment.flags is not None:
             new = replace(new, sounding=_filled(new, adjustment.flags(clip, track)))
         tracks.append(new)
-    return replace(clip, name=adjustment.clip or clip.name, tracks=tuple(tracks))
+    return replace(clip, tracks=tuple(tracks))
 
 
 def _filled(track: LabelledTrack, flags: tuple[bool | None, ...]) -> tuple[bool | None, ...]:

@@ -214,3 +214,26 @@ def test_stills_are_found_by_a_pattern_of_their_names(workspace: Workspace, caps
     for pattern, said in (("a_(", "--name-pattern 'a_('"), ("a_1", "has no group"), (r"b_(\d)", "does not fit")):
         assert take(folder, "--name-pattern", pattern) == 3
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SPEAKER c0 1 0.000 1.000 <NA> <NA> dog_a <NA> <NA>\n",
+        "clip_id,track,start,end\nc0,a,0,1.1\n",
+    ],
+)
+def test_a_file_of_turns_says_what_sounds(workspace: Workspace, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Also of the one clip that has another name in its set; what the set says itself stays."""
+    folder = write_set(workspace.root / "set", {"task 7": [track(sounding=[None, None, True, None])]})
+    turns = workspace.root / "turns.txt"
+    turns.write_text(text)
+    assert take(folder, "--sounding", str(turns), "--clip", "c0") == 0, capsys.readouterr().err
+    states = {("a", 0): State.SOUNDING, ("a", 2): State.SOUNDING, ("a", 3): State.SILENT}
+    assert rows_of(workspace, "c0") == states
+    turns.write_text(text.replace("dog_a", "dgo_a").replace(",a,", ",b,"))
+    assert take(folder, "--sounding", str(turns), "--clip", "c0") == 3
+    assert "turns.txt" in (said := capsys.readouterr().err) and "is no track of clip c0, which has a" in said
+    turns.write_text(text + "SPEAKER c0 x\nc0,a,x,y\n")
+    assert take(folder, "--sounding", str(turns), "--clip", "c0") == 3
+    assert "line(s) cannot be read" in capsys.readouterr().err
