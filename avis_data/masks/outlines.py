@@ -6,9 +6,8 @@ points lie on pixels, and the pixels of the outline belong to the shape (OpenCV'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
@@ -22,9 +21,6 @@ __all__ = [
     "mask_of_ellipse",
     "rotated_box",
 ]
-
-_BLOCK = 512
-"""Segments that are compared with others at once."""
 
 
 def mask_from_borders(points_N2: NDArray[np.float64], *, height: int, width: int) -> Rle:
@@ -71,11 +67,10 @@ def mask_from_centres(points_N2: NDArray[np.float64], *, height: int, width: int
         raise DataError("an outline has no point")
     check_polygon(points_N2.ravel().tolist(), height=height, width=width)
     points = np.rint(points_N2).astype(np.int64)
-    ends = np.roll(points, -1, axis=0)
-    inside_HW = _even_odd(points, ends, height, width)
-    for x, y in (_line(*start, *end) for start, end in zip(points.tolist(), ends.tolist(), strict=True)):
-        there = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        inside_HW[y[there], x[there]] = with_outline
+    flips = np.zeros((height, width + 1), np.uint8)
+    _flip(points, flips)
+    inside_HW = (np.bitwise_xor.accumulate(flips, axis=1)[:, :width] & 1).astype(np.bool_)
+    _trace(points, with_outline, inside_HW)
     return encode(inside_HW)
 
 
@@ -125,60 +120,64 @@ def crosses_itself(points_N2: NDArray[np.float64]) -> bool:
         False
     """
     ends_N2 = np.roll(points_N2, -1, axis=0)
-    low = np.minimum(points_N2, ends_N2)
-    high = np.maximum(points_N2, ends_N2)
-    order = np.argsort(low[:, 0], kind="stable")
-    starts_N2, ends_N2, low, high = points_N2[order], ends_N2[order], low[order], high[order]
-    return any(_any_crossing(starts_N2, ends_N2, one, other) for one, other in _near(low, high))
+    order = np.argsort(np.minimum(points_N2[:, 0], ends_N2[:, 0]), kind="stable")
+    return bool(_any_crossing(points_N2[order], ends_N2[order]))
 
 
-def _near(low: NDArray[np.float64], high: NDArray[np.float64]) -> Iterator[tuple[slice, slice]]:
-    """Blocks of sides and those that begin before the last of the block ends, all sorted by where they begin."""
-    for first in range(0, len(low), _BLOCK):
-        block = slice(first, min(first + _BLOCK, len(low)))
-        last = int(np.searchsorted(low[:, 0], high[block, 0].max(), side="right"))
-        for other in range(first, last, _BLOCK):
-            yield block, slice(other, min(other + _BLOCK, last))
+@njit(cache=True)
+def _any_crossing(starts, ends):  # type: ignore[no-untyped-def]  # numba has no types
+    """Whether two sides cross; they are sorted by where they begin, from left to right."""
+    for one in range(len(starts)):
+        right = max(starts[one, 0], ends[one, 0])
+        low, high = min(starts[one, 1], ends[one, 1]), max(starts[one, 1], ends[one, 1])
+        for other in range(one + 1, len(starts)):
+            if min(starts[other, 0], ends[other, 0]) > right:
+                break
+            if max(starts[other, 1], ends[other, 1]) < low or min(starts[other, 1], ends[other, 1]) > high:
+                continue
+            if (
+                _side(starts[one], ends[one], starts[other]) * _side(starts[one], ends[one], ends[other]) < 0
+                and _side(starts[other], ends[other], starts[one]) * _side(starts[other], ends[other], ends[one]) < 0
+            ):
+                return True
+    return False
 
 
-def _any_crossing(starts: NDArray[np.float64], ends: NDArray[np.float64], one: slice, other: slice) -> bool:
-    a, b = starts[one][:, None], ends[one][:, None]
-    c, d = starts[other][None], ends[other][None]
-    across = _side(a, b, c) * _side(a, b, d) < 0
-    return bool((across & (_side(c, d, a) * _side(c, d, b) < 0)).any())
+@njit(cache=True)
+def _side(start, end, point):  # type: ignore[no-untyped-def]  # numba has no types
+    """On which side of a line a point lies: 1 or -1; 0 on it, as far as two decimals can tell."""
+    turn = (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
+    return 0 if abs(turn) < 1e-6 else 1 if turn > 0 else -1
 
 
-def _side(start: NDArray[np.float64], end: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Signs: on which side of a line points lie; 0 on it, as far as two decimals can tell."""
-    along, to = end - start, point - start
-    turn = along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]
-    signs: NDArray[np.float64] = np.where(np.abs(turn) < 1e-6, 0.0, np.sign(turn))
-    return signs
-
-
-def _even_odd(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> NDArray[np.bool_]:
-    """Pixels from whose centres an odd number of sides is crossed on the way to the left, or that lie on a side."""
-    flips = np.zeros((height, width + 1), np.int32)
-    for (x0, y0), (x1, y1) in zip(starts.tolist(), ends.tolist(), strict=True):
-        if y0 == y1:
-            continue
+@njit(cache=True)
+def _flip(points, flips):  # type: ignore[no-untyped-def]  # numba has no types
+    """Mark in each row where sides cross it: an odd number of marks from the left on is inside."""
+    height, width = flips.shape[0], flips.shape[1] - 1
+    for number in range(len(points)):
+        x0, y0 = points[number]
+        x1, y1 = points[(number + 1) % len(points)]
         if y0 > y1:
             x0, y0, x1, y1 = x1, y1, x0, y0
-        rows = np.arange(max(y0, 0), min(y1, height))
-        columns = -((-(x0 * (y1 - y0) + (rows - y0) * (x1 - x0))) // (y1 - y0))  # rounded up
-        np.add.at(flips, (rows, np.clip(columns, 0, width)), 1)
-    inside_HW: NDArray[np.bool_] = (flips.cumsum(axis=1)[:, :width] & 1).astype(bool)
-    return inside_HW
+        for row in range(max(y0, 0), min(y1, height)):
+            column = -((-(x0 * (y1 - y0) + (row - y0) * (x1 - x0))) // (y1 - y0))  # rounded up
+            flips[row, min(max(column, 0), width)] ^= 1
 
 
-def _line(x0: int, y0: int, x1: int, y1: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pixels of a line, from left to right, as OpenCV draws it (Bresenham; a tie stays on the nearer row)."""
-    if x1 < x0:
-        x0, y0, x1, y1 = x1, y1, x0, y0
-    across, down = x1 - x0, abs(y1 - y0)
-    length = max(across, down)
-    steps = np.arange(length + 1)
-    minor = min(across, down)
-    moved = -((-(2 * minor * steps - length)) // (2 * length)) if length else steps
-    sign = 1 if y1 >= y0 else -1
-    return (x0 + steps, y0 + sign * moved) if across >= down else (x0 + moved, y0 + sign * steps)
+@njit(cache=True)
+def _trace(points, value, picture_HW):  # type: ignore[no-untyped-def]  # numba has no types
+    """Set the pixels of all sides, each from left to right as OpenCV draws it: a tie stays on the nearer row."""
+    height, width = picture_HW.shape
+    for number in range(len(points)):
+        x0, y0 = points[number]
+        x1, y1 = points[(number + 1) % len(points)]
+        if x1 < x0:
+            x0, y0, x1, y1 = x1, y1, x0, y0
+        across, down, sign = x1 - x0, abs(y1 - y0), 1 if y1 >= y0 else -1
+        longer, shorter = max(across, down), min(across, down)
+        for step in range(longer + 1):
+            moved = -((-(2 * shorter * step - longer)) // (2 * longer)) if longer else 0
+            x = x0 + (step if across >= down else moved)
+            y = y0 + sign * (moved if across >= down else step)
+            if 0 <= x < width and 0 <= y < height:
+                picture_HW[y, x] = value

@@ -65,6 +65,9 @@ def test_a_crossing_is_found_wherever_it_is() -> None:
     assert not crosses_itself(ring)
     ring[[700, 2900]] = ring[[2900, 700]]
     assert crosses_itself(ring)
+    teeth = np.arange(20_000)
+    comb = np.column_stack((np.where((teeth + 1) // 2 % 2, 0.0, 1000.0), teeth // 2 / 20))
+    assert not crosses_itself(comb), "sides that lie beside each other cross nothing"
 
 
 def test_what_is_no_outline_is_refused() -> None:
