@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -20,6 +23,7 @@ __all__ = [
     "atomic_dir",
     "atomic_path",
     "canonical_json",
+    "csv_text",
     "flush",
     "fsync_tree",
     "link_or_copy",
@@ -106,6 +110,29 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write one line each, as they come (nothing is held in memory), whole or not at all."""
     with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="\n") as out:
         out.writelines(f"{line}\n" for line in lines)
+
+
+_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NOT_A_FORMULA = re.compile(r"[A-Za-z0-9_-]{1,64}|[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
+"""Ids, which name files and so must stay as they are, and numbers: neither can call anything."""
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV in which no cell starts a formula when a spreadsheet opens it: such text gets a `'` before it.
+
+    Example:
+        >>> csv_text([("name", "at"), ("=HYPERLINK(1)", -1.5)])
+        "name,at\\n'=HYPERLINK(1),-1.5\\n"
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_STARTS_FORMULA) and not _NOT_A_FORMULA.fullmatch(value):
+        return f"'{value}".replace("\r", " ")  # which readers take for the end of a line
+    return value
 
 
 def append_lines(path: Path, text: str) -> None:

@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from avis_data.errors import ToolError
 
 __all__ = [
     "WINDOWS_ADVICE",
+    "WorkClock",
     "become_worker",
     "die_with_parent",
     "map_in_workers",
@@ -143,6 +145,56 @@ def used_cpu_s() -> float:
 
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+class WorkClock:
+    """Tells work that does not end from a machine that is busy: it runs on what a process does, not on the time of day.
+
+    Where the system does not say what another process has used (not Linux), it is the time of day after all.
+    """
+
+    def __init__(self, pid: int, limit_s: float, *, written: Callable[[], int] = lambda: 0) -> None:
+        """Start it.
+
+        Args:
+            pid: the process, which counts with all that it has started.
+            limit_s: of processor time; and for how long it may do nothing at all.
+            written: how much it has written so far, in bytes; what grows is at work, also without the processor.
+        """
+        self._pid, self._limit_s, self._written = pid, limit_s, written
+        self._first_s = self._last_s = _used_by(pid) or 0.0
+        self._size = written()
+        self._look_at = time.monotonic() + limit_s
+
+    def fault(self) -> str | None:
+        """Why the work should be ended, in words; None where it goes on."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return None
+        used_s, size = _used_by(self._pid), self._written()
+        if used_s is None:
+            return f"was not done after {self._limit_s:.0f} s"
+        if used_s - self._first_s >= self._limit_s:
+            return f"took {used_s - self._first_s:.0f} s of processor time, more than the {self._limit_s:.0f} s it may"
+        if used_s - self._last_s < _IDLE_SHARE * self._limit_s and size <= self._size:
+            return f"did nothing for {self._limit_s:.0f} s"
+        self._last_s, self._size, self._look_at = used_s, size, now + self._limit_s
+        return None
+
+
+_IDLE_SHARE = 0.005
+"""Of one core; a process that gets less on a busy machine cannot be told from one that waits for ever."""
+
+
+def _used_by(pid: int) -> float | None:
+    """Processor time in seconds of a process and all below it; None where the system does not tell, or it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        below = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    except OSError:
+        return None
+    own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")  # user, system, and both of ended children
+    return own + sum(_used_by(int(child)) or 0.0 for child in below)
 
 
 def peak_memory_mb() -> float:

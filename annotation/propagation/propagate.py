@@ -120,6 +120,10 @@ class PropagateStage:
         assert isinstance(record, PropagateRequest)
         return 600.0 + 30.0 * record.num_frames * record.video_fps * len(record.tracks)
 
+    def prepare(self) -> None:
+        """Load the engine."""
+        self._loaded()
+
     def run(self, bench: Workbench) -> PropagateFacts:
         """Write `<clip_id>.json`, the pre-labels, and the lines of the masks that were made.
 

@@ -164,7 +164,7 @@ def _percent(region: Mapping[str, object], task: Task) -> tuple[float, float, fl
         raise DataError(f"a prompt whose place is no numbers: {value!r:.200}")
     try:
         x, y, width, height = (float(value.get(key, 0.0)) for key in ("x", "y", "width", "height"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"a prompt whose place is no numbers: {value!r:.200}") from None
     if not all(-1000 <= part <= 1000 for part in (x, y, width, height)):
         raise DataError(f"a prompt far outside of the still: {value!r:.200}")

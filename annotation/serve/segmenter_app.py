@@ -68,14 +68,17 @@ def create_app(answerer: Answerer, *, token: str) -> FastAPI:
     @app.post("/predict")
     async def predict(request: Request) -> JSONResponse:
         try:
-            body = PredictBody.model_validate(json.loads(await _limited(request)))
+            text = await _limited(request)
+            content = json.loads(text)
+            json.dumps(content, ensure_ascii=False).encode()  # fails where a half of a character would fail later
+            body = PredictBody.model_validate(content)
         except ValidationError as error:
             faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
             return _refused(f"not a request of Label Studio: {'; '.join(faults)}", 400)
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            return _refused(f"not a request of Label Studio: {error}", 400)
         except OverflowError:
             return _refused(f"a request of more than {_MOST_BYTES} bytes", 413)
+        except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and halves of characters
+            return _refused(f"not a request of Label Studio: {error}", 400)
         return await run_in_threadpool(_predicted, body, answerer, ahead)
 
     return app
@@ -124,4 +127,5 @@ def _is_allowed(header: str | None, token: str) -> bool:
 
 
 def _refused(message: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": message}, status_code=status)
+    readable = message.encode("utf-8", "backslashreplace").decode()
+    return JSONResponse({"error": readable}, status_code=status)

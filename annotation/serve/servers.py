@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -134,6 +135,7 @@ def _running(
 ) -> Iterator[tuple[LabelStudio, ServerSettings, Serving]]:
     folder = server_dir(workspace)
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # the token, the password and all that people drew
     with _only_one(folder):
         left_over = end_left_over(folder / "processes.json")
         found, is_new = _secrets(workspace, options)
@@ -168,6 +170,11 @@ def label_studio_variables(workspace: Workspace, found: Secrets, *, url: str) ->
         # Private addresses are refused by default, and the segmenter has one; the cloud's metadata stays forbidden.
         "LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS": "false",
         "LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS": "169.254.0.0/16",
+        # Pages of other sites get nothing out of the annotator's browser, and no name but ours leads here.
+        "LABEL_STUDIO_CORS_ALLOW_ALL_ORIGINS": "false",
+        "LABEL_STUDIO_ALLOWED_HOSTS": ",".join(
+            sorted({"127.0.0.1", "localhost", urlsplit(url).hostname or "localhost"})
+        ),
         "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "ML_TIMEOUT_PREDICT": "100",
     }

@@ -30,6 +30,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from avis_data.io import csv_text
+
 __all__ = [
     "AVSS_CLASSES",
     "AVSS_FRAMES",
@@ -180,15 +182,13 @@ def table(dataset: AvsbenchName, clips: Iterable[AvsbenchClip]) -> tuple[str, st
         >>> path, text.splitlines()
         ('Multi-sources/ms3_meta_data.csv', ['video_id,split', 'dog1,val'])
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    rows: list[tuple[str, ...]]
     if dataset == "avsbench-s4":
-        writer.writerow(("name", "start", "category", "split"))
-        writer.writerows((clip.name, _number(clip.start_s), folder_of(clip.category), clip.split) for clip in clips)
+        rows = [("name", "start", "category", "split")]
+        rows += [(clip.name, _number(clip.start_s), folder_of(clip.category), clip.split) for clip in clips]
     else:
-        writer.writerow(("video_id", "split"))
-        writer.writerows((clip.name, clip.split) for clip in clips)
-    return table_path(dataset), text.getvalue()
+        rows = [("video_id", "split"), *((clip.name, clip.split) for clip in clips)]
+    return table_path(dataset), csv_text(rows)
 
 
 def table_rows(text: str) -> list[list[str]]:

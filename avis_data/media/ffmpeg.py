@@ -20,7 +20,7 @@ from typing import IO
 
 from avis_data.errors import Fault, ItemError, Reason, ToolError, fault_of, fault_of_code, raise_fault
 from avis_data.io import ask_folder, raise_unreadable
-from avis_data.platforms import die_with_parent, not_on_windows
+from avis_data.platforms import WorkClock, die_with_parent, not_on_windows
 
 __all__ = [
     "FFMPEG_VARIABLE",
@@ -38,6 +38,7 @@ FFMPEG_VARIABLE = "AVIS_DATA_FFMPEG"
 
 _TAIL_BYTES = 4096
 _LAST_WORDS_S = 10.0
+_LOOK_EVERY_S = 0.5
 _OF_INPUTS_TOO = {errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO}
 """What ffmpeg says of damaged media as well; then the system is asked."""
 _TOLD_IN_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE)
@@ -91,7 +92,7 @@ def run_ffmpeg(arguments: Sequence[str], *, cwd: Path, timeout_s: float, source:
     Args:
         arguments: the command as `ffmpeg-python` compiles it, the program first.
         cwd: folder that relative output names refer to.
-        timeout_s: seconds of wall clock after which it is killed.
+        timeout_s: seconds of processor time, or of doing nothing, after which it is killed.
         source: name of the input, for messages.
 
     Raises:
@@ -100,13 +101,20 @@ def run_ffmpeg(arguments: Sequence[str], *, cwd: Path, timeout_s: float, source:
         ToolError: if the program cannot be started.
     """
     with _running(arguments, cwd=cwd, stdout=subprocess.DEVNULL) as (process, log):
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise ItemError(f"{source}: ffmpeg was not done after {timeout_s:.0f} s", reason=Reason.TIMEOUT) from None
+        clock = WorkClock(process.pid, timeout_s)
+        while (code := _ended(process)) is None:
+            if fault := clock.fault():
+                raise ItemError(f"{source}: ffmpeg {fault}", reason=Reason.TIMEOUT)
     found = log.read()
     _check_end(code, found.tail, arguments, source=source, written=cwd)
     return found
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return process.wait(_LOOK_EVERY_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def stream_ffmpeg(

@@ -11,8 +11,6 @@ OUT/scenes/<video_id>.json the same of one clip and the hash of its media file; 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +23,16 @@ from pydantic import ValidationError
 from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, frame_times, read_ytvis, ytvis_json
-from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, sha256_file, sha256_text, write_json, write_text
+from avis_data.io import (
+    TEMPORARY_PREFIX,
+    canonical_json,
+    csv_text,
+    read_json,
+    sha256_file,
+    sha256_text,
+    write_json,
+    write_text,
+)
 from avis_data.platforms import map_in_workers
 from avis_data.recipe import Truth
 from avis_data.records import MAX_FPS, Record, State
@@ -258,18 +265,19 @@ def _read_back(path: Path, truth: YtvisDataset) -> None:
 
 
 def _list_text(scenes: list[SceneLabels], base_url: str | None) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    rows = [_COLUMNS]
     for scene in scenes:
         place = f"media/{scene.video_id}.mp4"
-        row = {
-            "url": place if base_url is None else f"{base_url.rstrip('/')}/{place}",
-            "video_id": scene.video_id,
-            "categories": ";".join(sorted({track.category for track in scene.tracks})),
-            "license": _LICENSE,
-        }
-        if scene.end_s is not None:
-            row |= {"start": f"{scene.start_s:.3f}", "end": f"{scene.end_s:.3f}"}
-        writer.writerow(row)
-    return text.getvalue()
+        has_span = scene.end_s is not None
+        rows.append(
+            (
+                place if base_url is None else f"{base_url.rstrip('/')}/{place}",
+                scene.video_id,
+                f"{scene.start_s:.3f}" if has_span else "",
+                f"{scene.end_s:.3f}" if has_span else "",
+                ";".join(sorted({track.category for track in scene.tracks})),
+                _LICENSE,
+                "",
+            )
+        )
+    return csv_text(rows)

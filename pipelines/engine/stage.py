@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from avis_data.io import canonical_json, sha256_text
 from avis_data.ledger import Output
 from avis_data.records import Record
 
-__all__ = ["Input", "Item", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
+__all__ = ["Input", "Item", "Prepared", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +100,15 @@ class Stage(Protocol):
         """
 
     def timeout_s(self, record: Record) -> float:
-        """After this long the worker is ended and the item fails with `timeout`."""
+        """So much processor time may an item take, and for so long may it do nothing; then it fails with `timeout`."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A stage that has something to load. Each worker does so once, before the clock of its first item starts."""
+
+    def prepare(self) -> None:
+        """Import and load. What it raises is not told here: `run` meets it again, and it is a failure of the item."""
 
 
 def stage_key(stage: Stage) -> str:

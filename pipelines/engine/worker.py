@@ -14,11 +14,11 @@ from avis_data.errors import ItemError, Reason, ToolError, fault_of
 from avis_data.io import ask_folder, fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import redact
-from avis_data.pipelines.engine.stage import Input, Stage, Workbench
+from avis_data.pipelines.engine.stage import Input, Prepared, Stage, Workbench
 from avis_data.platforms import used_cpu_s
 from avis_data.records import Record
 
-__all__ = ["Failure", "Job", "Success", "execute"]
+__all__ = ["Failure", "Job", "Success", "execute", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +55,13 @@ class Failure:
     message: str
     wall_s: float = 0.0
     cpu_s: float = 0.0
+
+
+def prepare(stage: Stage) -> None:
+    """Have a stage load what it needs, before any item waits for it."""
+    if isinstance(stage, Prepared):
+        with suppress(Exception):  # `run` raises it once more, for each item
+            stage.prepare()
 
 
 def execute(stage: Stage, job: Job) -> Success | Failure:

@@ -49,6 +49,7 @@ __all__ = [
     "pack_items",
 ]
 
+_TORN = Reason.TORN_INPUT
 _BATCH_S = 32
 
 
@@ -133,9 +134,13 @@ class EmbedStage:
         return {**self.__dict__, "_model": None}  # each worker loads its own; 288 MB are not sent to it
 
     def timeout_s(self, record: Record) -> float:
-        """Two minutes to load the weights, and half of real time, 30 times what it takes on one free core."""
+        """Two minutes, and half of real time, 30 times what it takes on one core; loading is not part of it."""
         assert isinstance(record, EmbedRequest)
         return 120.0 + 0.5 * record.num_seconds
+
+    def prepare(self) -> None:
+        """Load the network, and what makes its inputs."""
+        self._loaded()
 
     def run(self, bench: Workbench) -> EmbedFacts:
         """Embed one clip.
@@ -171,15 +176,13 @@ class EmbedStage:
         return np.concatenate([embed_examples(model, examples_TFM, batch=_BATCH_S) for examples_TFM in examples])
 
     def _loaded(self) -> Vggish:
+        import avis_data.features.logmel  # noqa: F401  # its library takes seconds, which are no item's
         from avis_data.features.vggish import load_vggish, untrained_vggish
 
-        if self._model is None:
-            seed = self.params.untrained_seed
-            if self._weights is None:
-                assert seed is not None
-                self._model = untrained_vggish(seed)
-            else:
-                self._model = load_vggish(self._weights, sha256=self.params.weights_sha256)
+        if self._model is None and self._weights is not None:
+            self._model = load_vggish(self._weights, sha256=self.params.weights_sha256)
+        elif self._model is None:
+            self._model = untrained_vggish(self.params.untrained_seed or 0)
         return self._model
 
 
@@ -274,9 +277,6 @@ def _read_array(clip_id: str, path: Path) -> NDArray[np.float32]:
     if not fits or not np.isfinite(embeddings_TD).all():
         raise ItemError(f"embeddings of {clip_id}: not finite float32 (T, 128)", reason=_TORN)
     return embeddings_TD
-
-
-_TORN = Reason.TORN_INPUT
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import signal
@@ -17,6 +19,7 @@ from avis_data.io import (
     atomic_dir,
     atomic_path,
     canonical_json,
+    csv_text,
     read_json,
     sha256_tree,
     write_json,
@@ -90,3 +93,12 @@ def test_unreadable_json_is_said_with_its_place(tmp_path: Path, content: bytes, 
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=words):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_no_cell_of_a_table_starts_a_formula(start: str) -> None:
+    rows = [(f"{start}SUM(A1)", f"{start}1+2", "plain", 1.5, -2), ("-1.5", "-0jeONf82dE", "+3e5", -0.25, "")]
+    found = list(csv.reader(io.StringIO(csv_text(rows))))
+    kept = start.replace("\r", " ")
+    assert found[0] == [f"'{kept}SUM(A1)", f"'{kept}1+2", "plain", "1.5", "-2"]
+    assert found[1] == ["-1.5", "-0jeONf82dE", "+3e5", "-0.25", ""], "numbers and ids stay what they are"

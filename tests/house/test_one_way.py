@@ -57,3 +57,8 @@ def names_and_paths(path: Path) -> set[str]:
 def test_names_of_a_layouts_folders_are_spelled_in_one_module(module: str, name: str) -> None:
     spelling = {path.resolve() for path in FILES if any(name in text for text in names_and_paths(path))}
     assert spelling == {ROOT / module}
+
+
+def test_csv_is_written_in_one_place_where_no_cell_starts_a_formula() -> None:
+    found = lines_with(r"csv\.(?:writer|DictWriter)\(|\.to_csv\(|write_csv\(")
+    assert set(found) == {Path("avis_data/io.py")}

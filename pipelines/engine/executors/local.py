@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import sys
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import active_children
+from multiprocessing.sharedctypes import RawArray
 from multiprocessing.synchronize import Semaphore
+from pathlib import Path
 from typing import Self
 
 from pebble import ProcessExpired, ProcessPool
 
 from avis_data.errors import Reason, ToolError
 from avis_data.pipelines.engine.stage import Stage
-from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
-from avis_data.platforms import become_worker, no_interrupt, not_on_windows
+from avis_data.pipelines.engine.worker import Failure, Job, Success, execute, prepare
+from avis_data.platforms import WorkClock, become_worker, no_interrupt, not_on_windows
 
 __all__ = ["LocalExecutor", "LocalExecutors"]
 
 _MAX_RESTARTS = 3
 _START_S = 20.0
+_PER_WORKER = 2
+"""One job in hand, and one at hand."""
 
+_pids: ctypes.Array[ctypes.c_int] | None = None
+"""By the place of a job: which worker has it; 0: none. Written without locks, as a killed worker would keep one."""
 _stage: Stage | None = None
 """The stage of this worker process, set once when the worker starts, so that a model is loaded once per worker."""
 
 
-def _start_worker(stage: Stage, is_up: Semaphore, parent: int) -> None:
-    global _stage
-    _stage = stage
+def _start_worker(stage: Stage, is_up: Semaphore, parent: int, pids: ctypes.Array[ctypes.c_int]) -> None:
+    global _stage, _pids
+    _stage, _pids = stage, pids
     become_worker(parent)
     is_up.release()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the workers are the parallelism
+    prepare(stage)
 
 
-def _run(job: Job) -> Success | Failure:
-    if _stage is None:
+def _run(job: Job, place: int) -> Success | Failure:
+    if _stage is None or _pids is None:
         raise RuntimeError("the worker was not started by LocalExecutor")
+    _pids[place] = os.getpid()
     return execute(_stage, job)
 
 
@@ -53,6 +65,17 @@ class LocalExecutors:
         return LocalExecutor(stage, workers=min(self.workers, num_jobs))
 
 
+@dataclass
+class _Taken:
+    """A job that the pool has."""
+
+    job: Job
+    timeout_s: float
+    place: int
+    clock: WorkClock | None = None
+    """None until a worker has it, and is ready."""
+
+
 class LocalExecutor:
     """See the module. Processes are spawned, not forked: forking is unsafe once torch or threads are about."""
 
@@ -61,23 +84,37 @@ class LocalExecutor:
         self._workers = workers
         self._context = multiprocessing.get_context("spawn")
         self._is_up = self._context.Semaphore(0)
+        self._pids = RawArray(ctypes.c_int, _PER_WORKER * workers)
+        self._free = list(range(_PER_WORKER * workers))
         self._pool = self._new_pool()
         self._restarts = 0
-        self._jobs: dict[Future[Success | Failure], tuple[Job, float]] = {}
+        self._waiting: deque[tuple[Job, float]] = deque()
+        self._jobs: dict[Future[Success | Failure], _Taken] = {}
 
     def submit(self, job: Job, timeout_s: float) -> None:
-        """Queue a job; its time limit counts from the moment a worker takes it."""
-        with no_interrupt():  # the first job starts the workers
-            future = self._pool.schedule(_run, args=(job,), timeout=timeout_s)
-        self._jobs[future] = (job, timeout_s)
+        """Queue a job; its limit counts from the moment a worker that is ready takes it."""
+        self._waiting.append((job, timeout_s))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        while self._waiting and self._free:
+            (job, timeout_s), place = self._waiting.popleft(), self._free.pop()
+            self._pids[place] = 0
+            with no_interrupt():  # the first job starts the workers
+                future = self._pool.schedule(_run, args=(job, place))
+            self._jobs[future] = _Taken(job, timeout_s, place)
 
     def wait(self, timeout_s: float) -> list[Success | Failure]:
         """Give what has ended, waiting at most `timeout_s` for the first."""
+        if late := self._end_late():
+            return late
         ended, _ = wait(self._jobs, timeout=timeout_s, return_when=FIRST_COMPLETED)
         broken = [future for future in ended if isinstance(future.exception(), BrokenProcessPool)]
         if broken:
             self._restart()
-        return [self._result(future) for future in ended if future not in broken]
+        results = [self._result(future) for future in ended if future not in broken]
+        self._schedule()
+        return results
 
     def __enter__(self) -> Self:
         return self
@@ -97,14 +134,34 @@ class LocalExecutor:
             if not self._is_up.acquire(timeout=_START_S):
                 return
 
+    def _end_late(self) -> list[Success | Failure]:
+        """End the workers of jobs whose clock has run out."""
+        late: list[Success | Failure] = []
+        for future, taken in list(self._jobs.items()):
+            pid = self._pids[taken.place]
+            if taken.clock is None and pid:
+                taken.clock = WorkClock(pid, taken.timeout_s, written=partial(_written, taken.job))
+            fault = taken.clock.fault() if taken.clock is not None and not future.done() else None
+            if fault is not None:
+                future.cancel()
+                self._give_back(future)
+                message = f"{fault}, and was ended"
+                late.append(
+                    Failure(item_id=taken.job.item_id, reason=Reason.TIMEOUT, message=message, wall_s=taken.timeout_s)
+                )
+        self._schedule()
+        return late
+
+    def _give_back(self, future: Future[Success | Failure]) -> Job:
+        taken = self._jobs.pop(future)
+        self._free.append(taken.place)
+        return taken.job
+
     def _result(self, future: Future[Success | Failure]) -> Success | Failure:
-        job, timeout_s = self._jobs.pop(future)
+        job = self._give_back(future)
         error = future.exception()
         if error is None:
             return future.result()
-        if isinstance(error, TimeoutError):
-            message = f"took longer than {timeout_s:.0f} s and was ended"
-            return Failure(item_id=job.item_id, reason=Reason.TIMEOUT, message=message, wall_s=timeout_s)
         if isinstance(error, ProcessExpired):
             message = f"the worker process died (exit code {error.exitcode}); out of memory, or a crash in a library"
             return Failure(item_id=job.item_id, reason=Reason.WORKER_DIED, message=message)
@@ -121,8 +178,10 @@ class LocalExecutor:
             raise ToolError(
                 f"worker processes of stage {self._stage.name!r} end before they begin", hint="avis-data doctor"
             )
-        jobs = list(self._jobs.values())
-        self._jobs.clear()
+        jobs = [(taken.job, taken.timeout_s) for taken in self._jobs.values()] + list(self._waiting)
+        for future in list(self._jobs):
+            self._give_back(future)
+        self._waiting.clear()
         self._end_workers()
         self._pool = self._new_pool()
         for job, timeout_s in jobs:
@@ -134,6 +193,16 @@ class LocalExecutor:
         return ProcessPool(
             max_workers=self._workers,
             initializer=_start_worker,
-            initargs=(self._stage, self._is_up, os.getpid()),
+            initargs=(self._stage, self._is_up, os.getpid(), self._pids),
             context=self._context,
         )
+
+
+def _written(job: Job) -> int:
+    """How much there is of a job, in bytes."""
+    files = (file for folder in (job.scratch, job.out) for file in Path(folder).rglob("*"))
+    total = 0
+    for file in files:
+        with suppress(OSError):  # it was renamed or removed meanwhile
+            total += file.lstat().st_size
+    return total

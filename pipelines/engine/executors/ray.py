@@ -12,7 +12,7 @@ from typing import Any, Self
 from avis_data.errors import Reason, ToolError
 from avis_data.extras import need_extra
 from avis_data.pipelines.engine.stage import Stage
-from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
+from avis_data.pipelines.engine.worker import Failure, Job, Success, execute, prepare
 
 __all__ = ["RayExecutor", "RayExecutors"]
 
@@ -27,7 +27,8 @@ class _Worker:
         self._stage = stage
 
     def come_up(self) -> None:
-        """Answers once the actor is there with its stage."""
+        """Answers once the actor is there with its stage, and the stage has loaded what it needs."""
+        prepare(self._stage)
 
     def run(self, job: Job) -> Success | Failure:
         return execute(self._stage, job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -334,3 +335,30 @@ def test_the_clip_opened_last_comes_first() -> None:
     gate.set()
     ahead.wait()
     assert done == [("second", k) for k in range(3)] + [("first", k) for k in range(3)]
+
+
+DIGITS = "9" * 5000
+ODD_BODIES = {
+    "digits as an id": f'{{"tasks": [{{"id": {DIGITS}}}]}}',
+    "digits as a place": None,
+    "a half of a character": '{"tasks": [{"id": 1, "data": {"clip_id": "\\ud800"}}]}',
+    "a half in a key": '{"\\udfff": 1, "tasks": []}',
+    "nan": '{"tasks": [{"id": NaN}]}',
+    "deep": "[" * 100_000,
+    "no json": "\\x",
+}
+
+
+@pytest.mark.parametrize("what", ODD_BODIES)
+def test_odd_numbers_and_characters_are_refused_in_words(client: TestClient, what: str) -> None:
+    text = ODD_BODIES[what] or json.dumps(body(*point("dog_1", 2, 30, 20))).replace('"x": ', f'"x": {DIGITS}', 1)
+    answer = client.post("/predict", content=text.encode())
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.json()["error"]
+
+
+def test_halves_of_characters_in_a_prompt_are_refused_in_words(client: TestClient) -> None:
+    for half in ("\\ud800", "\\udfff"):
+        text = json.dumps(body(*point("dog_1", 2, 30, 20))).replace("dog_1", f"dog{half}")
+        answer = client.post("/predict", content=text.encode())
+        assert 400 <= answer.status_code < 500, answer.text

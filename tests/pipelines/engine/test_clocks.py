@@ -1,0 +1,112 @@
+"""A limit of time measures the item: not how long a worker takes to start, nor how busy the machine is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from avis_data import platforms
+from avis_data.errors import Reason
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.executors import ExecutorFactory
+from avis_data.pipelines.engine.executors.here import HereExecutors
+from avis_data.pipelines.engine.executors.local import LocalExecutors
+from avis_data.pipelines.engine.planner import Selection, plan_stage
+from avis_data.pipelines.engine.runner import Policy, run_stage
+from avis_data.pipelines.engine.spec import Candidates
+from avis_data.pipelines.engine.stage import Prepared, Workbench
+from avis_data.pipelines.stages.embed import EmbedStage
+from avis_data.platforms import WorkClock
+from support.toy_stages import ShoutFacts, ShoutStage, Word, word_items
+
+LIMIT_S = 1.0
+
+
+class SlowToLoad(ShoutStage):
+    """Takes longer to load than an item may."""
+
+    def prepare(self) -> None:
+        time.sleep(2 * LIMIT_S)
+
+
+class Downloads(ShoutStage):
+    """Hardly computes, but what it writes grows."""
+
+    def run(self, bench: Workbench) -> ShoutFacts:
+        with (bench.scratch / "part").open("wb") as file:
+            for _ in range(25):
+                time.sleep(LIMIT_S / 10)
+                file.write(bytes(100))
+                file.flush()
+        return super().run(bench)
+
+
+class Endless(ShoutStage):
+    """Computes for ever."""
+
+    def run(self, bench: Workbench) -> ShoutFacts:
+        while True:
+            pass
+
+
+def run(root: Path, stage: ShoutStage, executors: ExecutorFactory) -> dict[str, Reason | None]:
+    workspace = Workspace(root)
+    with Ledger(workspace.ledger) as ledger:
+        plan = plan_stage(workspace, ledger, stage, Candidates(items=word_items({"w": Word(text="w")})), Selection())
+        run_stage(workspace, ledger, stage, plan, executors=executors, policy=Policy())
+        return {item_id: entry.reason for item_id, entry in ledger.entries("shout").items()}
+
+
+@pytest.mark.parametrize("executors", [LocalExecutors(workers=1), HereExecutors()])
+def test_loading_is_not_part_of_an_item(tmp_path: Path, executors: ExecutorFactory) -> None:
+    assert run(tmp_path, SlowToLoad(timeout_s=LIMIT_S), executors) == {"w": None}
+
+
+def test_what_is_at_work_goes_on_and_what_computes_for_ever_is_ended(tmp_path: Path) -> None:
+    assert run(tmp_path / "a", Downloads(timeout_s=LIMIT_S), LocalExecutors(workers=1)) == {"w": None}
+    assert run(tmp_path / "b", Endless(timeout_s=LIMIT_S), LocalExecutors(workers=1)) == {"w": Reason.TIMEOUT}
+
+
+def test_stages_that_load_a_model_do_so_before_their_clock() -> None:
+    assert issubclass(EmbedStage, Prepared)
+    assert not isinstance(ShoutStage(), Prepared), "a stage without a model needs no such method"
+
+
+@contextmanager
+def child(code: str) -> Iterator[int]:
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        yield process.pid
+        process.kill()
+
+
+def turn(clock: WorkClock, used_s: float, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Ten seconds later, of which the process got so many."""
+    clock._look_at = time.monotonic()
+    monkeypatch.setattr(platforms, "_used_by", lambda _: used_s)
+    return clock.fault()
+
+
+def test_a_busy_machine_is_no_fault_of_the_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platforms, "_used_by", lambda _: 5.0)
+    clock = WorkClock(1, 10.0)
+    for used_s in (5.1, 5.3, 5.4, 14.9):  # a fiftieth of a core for minutes
+        assert turn(clock, used_s, monkeypatch) is None
+    assert "processor time" in (turn(clock, 15.1, monkeypatch) or "")
+    assert "did nothing" in (turn(WorkClock(1, 10.0), 15.1, monkeypatch) or "")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells it")
+def test_a_process_counts_with_what_it_started() -> None:
+    busy = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    with child(busy) as pid:
+        deadline = time.monotonic() + 60
+        while (platforms._used_by(pid) or 0.0) < 0.5:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
