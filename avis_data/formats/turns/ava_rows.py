@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Still
 from avis_data.formats.sets.spec import Clips, SetFacts
 from avis_data.formats.turns.records import turn_names
 from avis_data.formats.turns.written import period_s
-from avis_data.io import write_text
+from avis_data.io import csv_text, write_text
 from avis_data.masks.rle import Rle, box, encode
 
 __all__ = ["AvaRow", "clip_of_rows", "read_rows", "rows_of", "write_readme", "write_rows"]
@@ -82,14 +81,12 @@ def _corners(track: LabelledTrack, place: int) -> tuple[float, float, float, flo
 
 def write_rows(path: Path, rows: Iterable[AvaRow]) -> None:
     """Write a CSV; clips without rows have its header only."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_HEADER)
+    lines: list[tuple[str, ...]] = [_HEADER]
     for row in rows:
         corners = (f"{value:.6f}" for value in row.corners)
         label = _AUDIBLE if row.is_sounding else _QUIET
-        writer.writerow((row.clip, _time(row.time_s), *corners, label, row.entity))
-    write_text(path, text.getvalue())
+        lines.append((row.clip, _time(row.time_s), *corners, label, row.entity))
+    write_text(path, csv_text(lines))
 
 
 def _time(time_s: float) -> str:
