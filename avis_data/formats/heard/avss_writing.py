@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import defaultdict
 from dataclasses import replace
@@ -19,7 +17,7 @@ from avis_data.formats.heard.avsbench import NUM_CLASSES
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack
 from avis_data.formats.sets.overlap import painted, painted_tracks
 from avis_data.formats.sets.spec import Clips, SetFacts
-from avis_data.io import write_text
+from avis_data.io import csv_text, write_text
 from avis_data.masks.rle import Rle, decode, encode
 
 __all__ = ["as_classes", "write_avss_clip", "write_avss_tables"]
@@ -93,17 +91,15 @@ def write_avss_tables(folder: Path, clips: Clips, facts: SetFacts) -> list[str]:
     Returns:
         Their paths in the folder.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows: list[tuple[object, ...]] = [_COLUMNS]
     for clip in clips():
         start = 0.0 if clip.start_s is None else clip.start_s
         heard = "_".join(track.category or "" for track in as_classes(clip).tracks)
         part = _PARTS[len(clip.stills)]
-        writer.writerow(
+        rows.append(
             (clip.source or clip.name, clip.name, f"{start:g}", len(clip.stills), heard, clip.split or "train", part)
         )
-    write_text(folder / AVSS_TABLE, text.getvalue())
+    write_text(folder / AVSS_TABLE, csv_text(rows))
     write_text(folder / AVSS_CLASSES, json.dumps(_classes(facts), indent=1, ensure_ascii=False) + "\n")
     return [AVSS_TABLE, AVSS_CLASSES]
 
