@@ -12,9 +12,9 @@ from support.damaged_sets import damage, read_all
 from support.labelled_sets import odd_clips, write_set
 from support.places import NEEDS_SHARED, SHARED
 
-FIXTURES = {"coco": "coco", "mots_png": "mots", "mots_txt": "mots"}
+FIXTURES = {"coco": "coco", "mots_png": "mots", "mots_txt": "mots", "davis": "davis"}
 """Fixture to format."""
-WRITTEN = ("coco", "mots")
+WRITTEN = ("coco", "mots", "davis")
 
 
 @NEEDS_SHARED
