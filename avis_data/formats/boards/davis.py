@@ -45,13 +45,13 @@ class DavisWriter:
 
     def write_clip(self, folder: Path, clip: LabelledClip, facts: SetFacts) -> list[str]:
         """The pictures of objects and the stills of a clip."""
-        from avis_data.formats.boards.davis_writing import write_clip
+        from avis_data.formats.boards.davis_files import write_clip
 
         return write_clip(folder, clip)
 
     def write_shared(self, folder: Path, clips: Clips, facts: SetFacts) -> list[str]:
         """The lists of splits, and what the objects are."""
-        from avis_data.formats.boards.davis_writing import write_shared
+        from avis_data.formats.boards.davis_files import write_shared
 
         return write_shared(folder, clips)
 

@@ -1,4 +1,4 @@
-"""DAVIS, YouTube-VOS and sets like them read: values of indexed pictures are objects, `meta.json` says of what kind."""
+"""DAVIS, YouTube-VOS and sets like them: values of indexed pictures are objects, `meta.json` says of what kind."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from PIL import Image
 
 from avis_data.errors import DataError
 from avis_data.formats.aviseg_folders import STILLS
-from avis_data.formats.avsbench_masks import classes_of_colours
+from avis_data.formats.avsbench_masks import classes_of_colours, voc_colours
 from avis_data.formats.boards.gathering import Gathered
-from avis_data.formats.boards.layout import UNKNOWN, pictures_in, split_of, unique_names
+from avis_data.formats.boards.layout import UNKNOWN, pictures_in, put_still, split_of, unique_names
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import numbered, opened_set, picture_pixels, picture_size
-from avis_data.io import read_json
+from avis_data.formats.sets.overlap import painted
+from avis_data.formats.sets.spec import Clips
+from avis_data.io import read_json, write_json, write_lines
 from avis_data.masks.rle import encode
 
-__all__ = ["find_annotations", "read_davis"]
+__all__ = ["find_annotations", "read_davis", "write_clip", "write_shared"]
 
 _VOID = 255
 _RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
@@ -197,3 +200,44 @@ def _mismatches(
             there = {stems[place] for place in tracks[track_id].frames}
             if there != set(frames) & set(stems):
                 yield f"object {number}: meta.json lists other frames than those with pixels; the pixels count"
+
+
+def write_clip(folder: Path, clip: LabelledClip) -> list[str]:
+    """`Annotations/480p/<clip>/00000.png` and the stills; gives their paths."""
+    places = ((still, f"{STILLS}/480p/{clip.name}/{place:05d}") for place, still in enumerate(clip.stills))
+    names = [name for still, place in places for name in put_still(still, folder, place)]
+    if not clip.has_truth:
+        return names
+    (folder / "Annotations" / "480p" / clip.name).mkdir(parents=True, exist_ok=True)
+    colours = voc_colours(256).astype(np.uint8).tobytes()
+    for place in range(len(clip.stills)):
+        stack = [track.masks[place] for track in clip.tracks]
+        picture_HW, _ = painted(stack, height=clip.height, width=clip.width)
+        picture = Image.fromarray(picture_HW.astype(np.uint8))
+        picture.putpalette(colours)
+        name = f"Annotations/480p/{clip.name}/{place:05d}.png"
+        picture.save(folder / name)
+        names.append(name)
+    return names
+
+
+def write_shared(folder: Path, clips: Clips) -> list[str]:
+    """`ImageSets/2017/<split>.txt` and `meta.json`; gives their paths."""
+    splits: dict[str, list[str]] = {}
+    videos: dict[str, object] = {}
+    for clip in clips():
+        splits.setdefault(clip.split or "all", []).append(clip.name)
+        videos[clip.name] = {
+            "objects": {
+                str(number): {
+                    **({} if track.category is None else {"category": track.category}),
+                    "frames": [f"{place:05d}" for place in track.frames],
+                    "track_id": track.track_id,
+                }
+                for number, track in enumerate(clip.tracks, start=1)
+            }
+        }
+    for split, names in splits.items():
+        write_lines(folder / "ImageSets" / "2017" / f"{split}.txt", names)
+    write_json(folder / "meta.json", {"videos": videos}, indent=None)
+    return [*(f"ImageSets/2017/{split}.txt" for split in splits), "meta.json"]
