@@ -23,7 +23,16 @@ from avis_data.masks.rle import MAX_PIXELS
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["is_zip", "natural", "numbered", "opened_set", "picture_pixels", "picture_size", "xml_events"]
+__all__ = [
+    "is_zip",
+    "member_names",
+    "natural",
+    "numbered",
+    "opened_set",
+    "picture_pixels",
+    "picture_size",
+    "xml_events",
+]
 
 _MAX_GROWTH = 300
 """An archive that unpacks to so many times its size is a bomb; PNG masks and JSON reach 50."""
@@ -41,6 +50,17 @@ def is_zip(path: Path) -> bool:
             return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
     except OSError:
         return False
+
+
+def member_names(path: Path) -> list[str]:
+    """The names of the files in a ZIP archive; none where it is no archive, or a damaged one."""
+    try:
+        if path.is_file() and is_zip(path):
+            with zipfile.ZipFile(path) as archive:
+                return archive.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        pass
+    return []
 
 
 @contextmanager

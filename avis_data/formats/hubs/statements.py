@@ -1,0 +1,127 @@
+"""What a card or a catalogue says of a set in sentences: how it was collected, labelled and checked, and its limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from avis_data.formats.hubs.counted import Counted
+from avis_data.formats.sets.spec import SetFacts
+
+__all__ = ["agreement", "collection", "labelling", "license_id", "licenses", "limits", "removal", "summary"]
+
+_KNOWN_LICENSES = {
+    *("cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0"),
+    *("cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-4.0", "apache-2.0", "mit"),
+}
+"""Of those that hubs know by an id (huggingface.co/docs/hub/repositories-licenses), the ones that clips have."""
+
+
+def license_id(counted: Counted) -> str | None:
+    """The one licence of all clips, as hubs write it; None: there are several, or one that hubs do not know."""
+    names = [name.strip().lower().replace(" ", "-") for name in counted.licenses]
+    return names[0] if len(names) == 1 and names[0] in _KNOWN_LICENSES else None
+
+
+def summary(facts: SetFacts, counted: Counted) -> str:
+    """What the set is."""
+    of_set = facts.description.strip() or f"{facts.name}: audio-visual instance segmentation."
+    return (
+        f"{of_set} {counted.total('clips')} clips with {counted.total('stills')} stills, {counted.total('tracks')} objects "
+        f"and {counted.total('masks')} masks, of which {counted.total('sounding')} are of an object that sounds in that "
+        f"second and {counted.total('silent')} of one that is silent."
+    )
+
+
+def collection(facts: SetFacts, counted: Counted) -> str:
+    """How clips came together."""
+    rate = f"one still at each 1/{facts.fps:g} s" if facts.fps else "stills at rates of their own (column fps)"
+    split = _part(facts, "split")
+    divided = ""
+    if split:
+        divided = " Clips of one source video are in one split." if not split.get("sources_in_two_splits") else ""
+    return f"Each clip is a span of a source video: {rate} and its sound, 16 kHz mono.{divided}"
+
+
+def labelling(facts: SetFacts) -> str:
+    """Who made the masks, and with what."""
+    truth = _part(facts, "truth")
+    if not truth:
+        return "Masks, identities, categories and sounding were taken over from another set as they are."
+    parts = [
+        f"Selection: {truth.get('selection', 'not said')}.",
+        _tally("Clips by state of their labels", truth.get("clips_by")),
+        _tally("Tracks by round", truth.get("rounds")),
+        _tally("Tracks by origin of their masks", truth.get("origins")),
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def agreement(text: str | None) -> str:
+    """How far people agree.
+
+    Args:
+        text: what `avis-data agreement --json` printed; None: nobody gave it.
+    """
+    if text is None:
+        return "Agreement among annotators is not stated."
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text.strip()
+    figures = dict(_figures(found)) if isinstance(found, dict) else {}
+    return "Agreement among annotators: " + ", ".join(f"{name} {value:g}" for name, value in figures.items()) + "."
+
+
+def licenses(counted: Counted) -> str:
+    """Which licences clips have."""
+    said = [f"{count} under {name}" for name, count in sorted(counted.licenses.items()) if name]
+    unsaid = counted.licenses[""]
+    said += [f"{unsaid} without a stated licence, whose rights are with their makers"] if unsaid else []
+    return f"Clips keep the licence of their source video (LICENSES.csv): {', '.join(said) or 'none'}."
+
+
+def limits(facts: SetFacts, counted: Counted) -> str:
+    """What the set cannot tell."""
+    rate = f"{facts.fps:g} a second" if facts.fps else "the rate of each clip"
+    unsaid = counted.total("masks") - counted.total("sounding") - counted.total("silent")
+    parts = [
+        f"Labels have the resolution of the stills ({rate}): a shorter sound or silence is not in them.",
+        "A still without a mask of an object does not say whether it is hidden or out of the picture.",
+        f"Of {unsaid} masks nobody said whether the object sounds." if unsaid else "",
+        f"Of {counted.num_without_truth} clips the labels are not given." if counted.num_without_truth else "",
+        f"{counted.num_without_sound} clips have no sound." if counted.num_without_sound else "",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def removal(contact: str | None) -> str:
+    """What becomes of a clip that its maker wants removed."""
+    whom = f"write to {contact}" if contact else "write to whoever publishes this set"
+    return (
+        f"To have a clip removed, {whom} with its clip_id or the address of its source; the next version is without it."
+    )
+
+
+def _part(facts: SetFacts, name: str) -> Mapping[str, object]:
+    found = facts.certificate.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _tally(what: str, counts: object) -> str:
+    if not isinstance(counts, Mapping) or not counts:
+        return ""
+    return f"{what}: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + "."
+
+
+def _figures(found: Mapping[str, object], prefix: str = "") -> list[tuple[str, float]]:
+    """The numbers in an object, two levels deep, by their names."""
+    figures: list[tuple[str, float]] = []
+    for name, value in found.items():
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, (int, float)):
+            figures.append((f"{prefix}{name}", value))
+        elif isinstance(value, Mapping) and not prefix:
+            figures += _figures(value, f"{name} ")
+    return figures
