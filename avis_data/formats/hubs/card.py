@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import yaml
@@ -13,7 +11,7 @@ from avis_data.formats.hubs.counted import Counted
 from avis_data.formats.hubs.parquet_files import UNDIVIDED
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.spec import SetFacts
-from avis_data.io import atomic_path, write_text
+from avis_data.io import csv_text, write_text
 
 __all__ = ["LicenseTable", "write_card"]
 
@@ -87,21 +85,18 @@ def _body(facts: SetFacts, counted: Counted, splits: list[str], contact: str | N
 
 
 class LicenseTable:
-    """LICENSES.csv, written row by row while clips go by."""
+    """LICENSES.csv, its rows gathered while clips go by."""
 
     name = "LICENSES.csv"
 
     def __init__(self) -> None:
-        self._text = io.StringIO()
-        self._writer = csv.writer(self._text, lineterminator="\n")
-        self._writer.writerow(_COLUMNS)
+        self._rows: list[tuple[object, ...]] = [_COLUMNS]
 
     def add(self, clip: LabelledClip) -> None:
         """The row of a clip."""
-        self._writer.writerow([clip.name, clip.split, clip.license, clip.source, clip.url, clip.start_s])
+        self._rows.append((clip.name, clip.split, clip.license, clip.source, clip.url, clip.start_s))
 
     def write(self, folder: Path) -> list[str]:
         """Write the file; gives its name."""
-        with atomic_path(folder / self.name) as part:
-            part.write_text(self._text.getvalue(), encoding="utf-8")
+        write_text(folder / self.name, csv_text(self._rows))
         return [self.name]

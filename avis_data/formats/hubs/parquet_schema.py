@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from avis_data.media.sound import SAMPLE_RATE_HZ
+
 __all__ = ["MEDIA", "SCHEMA"]
 
 _MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_SAMPLE_RATE_HZ = 16_000
 _COLUMNS: dict[str, pa.DataType] = {
     "clip_id": pa.string(),
     "images": pa.list_(_MEDIA),
@@ -48,7 +49,7 @@ MEDIA = ("images", "audio", "embeddings")
 def _feature(kind: pa.DataType, name: str = "") -> Mapping[str, object]:
     """What `datasets` calls a column of this type (its Features, as it writes them itself)."""
     if kind == _MEDIA:
-        return {"_type": "Audio", "sampling_rate": _SAMPLE_RATE_HZ} if name == "audio" else {"_type": "Image"}
+        return {"_type": "Audio", "sampling_rate": SAMPLE_RATE_HZ} if name == "audio" else {"_type": "Image"}
     if pa.types.is_list(kind):
         return {"_type": "List", "feature": _feature(kind.value_type)}
     if pa.types.is_struct(kind):

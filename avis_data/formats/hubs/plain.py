@@ -195,14 +195,15 @@ class FoundClip:
             self.problem(f"{place}.category", f"must be text or null (found {category!r:.60})")
             return
         gathered.track(track_id, category, self.where)
-        masks, flags = entry.get("segmentations"), entry.get("sounding")
-        if flags is None:
-            flags = [None] * len(self.pictures)
-        for name, value in (("segmentations", masks), ("sounding", flags)):
+        lists: dict[str, list[object]] = {}
+        for name, usual in (("segmentations", None), ("sounding", [None] * len(self.pictures))):
+            value = usual if entry.get(name) is None else entry[name]
             if not isinstance(value, list) or len(value) != len(self.pictures):
                 found = f"a list of {len(value)}" if isinstance(value, list) else f"{value!r:.60}"
                 self.problem(f"{place}.{name}", f"must be a list of {len(self.pictures)}, one a still (found {found})")
                 return
+            lists[name] = [*value]
+        masks, flags = lists["segmentations"], lists["sounding"]
         for number, (mask, flag) in enumerate(zip(masks, flags, strict=True)):
             where = f"{place}.segmentations[{number}]"
             if flag is not None and not isinstance(flag, bool):

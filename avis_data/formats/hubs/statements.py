@@ -26,10 +26,11 @@ def license_id(counted: Counted) -> str | None:
 def summary(facts: SetFacts, counted: Counted) -> str:
     """What the set is."""
     of_set = facts.description.strip() or f"{facts.name}: audio-visual instance segmentation."
+    total = counted.total
     return (
-        f"{of_set} {counted.total('clips')} clips with {counted.total('stills')} stills, {counted.total('tracks')} objects "
-        f"and {counted.total('masks')} masks, of which {counted.total('sounding')} are of an object that sounds in that "
-        f"second and {counted.total('silent')} of one that is silent."
+        f"{of_set} {total('clips')} clips with {total('stills')} stills, {total('tracks')} objects and "
+        f"{total('masks')} masks, of which {total('sounding')} are of an object that sounds in that second and "
+        f"{total('silent')} of one that is silent."
     )
 
 

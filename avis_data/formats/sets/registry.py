@@ -23,6 +23,7 @@ SETS: Registry[SetSpec] = Registry(
         "ava-speaker": "avis_data.formats.turns.ava:AVA_SPEAKER",
         "avsbench": "avis_data.formats.heard.avsbench:AVSBENCH",
         "avsbench-avss": "avis_data.formats.heard.avsbench:AVSS",
+        "hf": "avis_data.formats.hubs.hf:HF",
         "avtrack": "avis_data.formats.heard.avtrack:AVTRACK",
     },
     group="avis_data.formats",
@@ -36,5 +37,6 @@ WRITTEN: tuple[str, ...] = (
     "rttm",
     "ava-speaker",
     "avsbench-avss",
+    "hf",
 )
 """Those that have a writer: known without importing them, for the list of export formats."""
