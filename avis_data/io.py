@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+"""How such files begin."""
 _A_LITTLE = bytes(1 << 16)
 """More than what programs gather before they write: a disk that could not take that cannot take this."""
 TEMPORARY_PREFIX = ".part-"
@@ -150,7 +152,7 @@ def append_lines(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file, also one that gzip packed.
 
     Raises:
         DataError: if it is missing, unreadable or not JSON; names the file, the line and the column.
@@ -158,13 +160,26 @@ def read_json(path: Path) -> Any:
     from avis_data.errors import DataError
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        if data.startswith(_ZIP):
+            raise DataError(f"{path}: is a zip archive, not JSON", hint=f"unzip {path}, then give the JSON file in it")
+        return json.loads((_unpacked(data) if data.startswith(_GZIP) else data).decode("utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except (ValueError, RecursionError, IsADirectoryError, PermissionError) as error:  # also bad UTF-8, endless digits
         raise DataError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"torn gzip: {error}") from None
 
 
 def canonical_json(value: Any) -> str:

@@ -111,6 +111,9 @@ class EntryReader:
         if not isinstance(raw, dict):
             self.note("", "", f"must be an object with categories, videos and annotations, is {kind(raw)}")
             return
+        if other := _other_form(raw):
+            self.note("", "", f"this is {other}, not YouTube-VIS JSON; avis-data convert SOURCE --to ytvis makes that")
+            return
         category_ids: dict[int, str] = {}
         names: dict[str, str] = {}
         self.categories = [self._category(*entry, category_ids, names) for entry in self._table("categories")]
@@ -321,6 +324,17 @@ def taken(seen: dict[_Key, str], key: _Key, where: str) -> str | None:
     """
     first = seen.setdefault(key, where)
     return None if first == where else first
+
+
+def _other_form(raw: Mapping[str, object]) -> str:
+    """What a file is that has its pictures singly; "" for any other."""
+    if not isinstance(raw.get("images"), list):
+        return ""
+    videos = raw.get("videos")
+    if not isinstance(videos, list):
+        return "COCO JSON (a list of images, no videos)"
+    has_stills = any(isinstance(video, dict) and "file_names" in video for video in videos)
+    return "" if has_stills else "CocoVID JSON (images that name their video)"
 
 
 def _entry_name(table: str, index: int, entry: object) -> str:

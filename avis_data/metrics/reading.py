@@ -74,6 +74,13 @@ def read_evaluation(truth_path: Path, predictions_path: Path, *, official_input:
     with no_cycle_search():
         truth = EntryReader(read_json(truth_path), needs_annotations=True)
         predictions = read_json(predictions_path)
+    if truth.raw.get("annotations") is None and not any(
+        not problem.where and not problem.field for problem in truth.problems
+    ):
+        raise DataError(
+            f"{truth_path}: annotations: missing or null: the labels of this set are withheld, as of hidden test sets",
+            hint="evaluate a split that has labels (val.json), or send the results to who keeps the labels",
+        )
     for problem in truth.problems:
         if not problem.where:  # of the file itself, not of an entry
             raise DataError(f"{truth_path}: {problem}")
@@ -122,7 +129,8 @@ class _Reader:
                 self._num_ignored += 1
                 return
             if video_id not in self._videos:
-                raise _Refused("video_id", f"no sound video has the id {video_id}")
+                there = f"{min(self._videos)} to {max(self._videos)}" if self._videos else "none"
+                raise _Refused("video_id", f"no sound video has the id {video_id}; ids of the truth: {there}")
             video = self._videos[video_id]
             category = _whole(found, "category_id")
             if not self._official_input and category not in self._categories:
@@ -220,8 +228,13 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _mean_area(areas: object) -> tuple[float, str]:
-    """Mean of what is not null or 0, as the official loader takes it (0 if nothing is left), and what is wrong."""
+def _mean_area(areas: object) -> tuple[float | None, str]:
+    """Mean of what is not null or 0, as the official loader takes it (0 if nothing is left), and what is wrong.
+
+    None where the file has no areas: they are then those of the masks.
+    """
+    if areas is None:
+        return None, ""
     if not isinstance(areas, list):
         return 0.0, f"must be a list, is {kind(areas)}"
     found = [area for area in areas if area]

@@ -102,7 +102,7 @@ def _check_split(file: Path, report: ValidationReport, *, deep: bool, alone: boo
         return _Split(YtvisDataset(videos=(), tracks=(), categories=()), {}, {})
     parsed = parse_ytvis(raw)
     check_truth(raw, parsed, file=file.name, findings=report.findings)
-    folder = file.with_suffix("")
+    folder = file.with_name(file.name.removesuffix(".gz")).with_suffix("")
     with_media = (folder / STILLS).is_dir() if alone else True
     sizes = {}
     if with_media:

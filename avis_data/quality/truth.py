@@ -94,7 +94,7 @@ def _check_annotation(entry: dict[str, Any], track: YtvisTrack, where: str, chec
     if "iscrowd" not in entry:
         check(_ERROR, "iscrowd-missing", "is missing; the evaluators need it", where, "iscrowd")
     if track.areas is None:
-        text = "must be a list with one entry for each frame; mAP by area reads it"
+        text = "must be a list with one entry for each frame; evaluate takes those of the masks"
         check(_WARNING, "areas-missing", text, where, "areas")
     kinds = {_form(segmentation) for segmentation in entry["segmentations"]}
     if "rle" in kinds:

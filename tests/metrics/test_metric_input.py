@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 
 from avis_data.errors import AvisError, DataError, ProblemsError
+from avis_data.formats.ytvis import read_ytvis
+from avis_data.masks.rle import area, rle_from_segmentation
 from avis_data.metrics import Mode, Variant, evaluate_files
 from support.metric_world import gt_json, perfect, pred_json, random_world
 
@@ -59,7 +63,6 @@ BAD_PREDICTIONS: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] =
     "masks missing": (without("segmentations"), ["segmentations", "missing"]),
 }
 BAD_TRUTH: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] = {
-    "areas missing": (without("areas"), ["areas", "missing"]),
     **{f"{name} missing": (without(name), [name, "found nothing"]) for name in ("iscrowd", "height", "id")},
     "id used twice": (
         lambda e: e.update(id=GT["annotations"][0]["id"], video_id=GT["annotations"][0]["video_id"]),
@@ -122,6 +125,57 @@ def test_files_of_another_form_are_refused(truth: Any, predictions: Any, words: 
     with pytest.raises(DataError) as caught:
         evaluate_files(*saved(tmp_path, truth, predictions), modes=MODES)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_withheld_labels_are_told(tmp_path: Path) -> None:
+    for truth in ({name: GT[name] for name in ("categories", "videos")}, {**GT, "annotations": None}):
+        with pytest.raises(DataError, match="labels of this set are withheld") as caught:
+            evaluate_files(*saved(tmp_path, truth, PRED), modes=MODES)
+        assert caught.value.hint
+
+
+def test_areas_that_are_missing_are_those_of_the_masks(tmp_path: Path) -> None:
+    bare = copy.deepcopy(GT)
+    for entry in bare["annotations"]:
+        masks = [rle_from_segmentation(mask, height=18, width=32) for mask in entry["segmentations"]]
+        entry["areas"] = [None if mask is None else area(mask) for mask in masks]
+    given = evaluate_files(*saved(tmp_path, bare, PRED), modes=MODES).result.as_dict()
+    for entry in bare["annotations"]:
+        del entry["areas"]
+    assert evaluate_files(*saved(tmp_path, bare, PRED), modes=MODES).result.as_dict() == given
+
+
+def test_results_of_another_split_are_told(tmp_path: Path) -> None:
+    others = [{**entry, "video_id": entry["video_id"] + 1000} for entry in PRED]
+    with pytest.raises(DataError, match=r"no sound video has the id 100\d; ids of the truth: 1 to 4"):
+        evaluate_files(*saved(tmp_path, GT, others), modes=MODES)
+
+
+@pytest.mark.parametrize("read", [read_ytvis, lambda path: evaluate_files(path, path, modes=MODES)])
+@pytest.mark.parametrize(
+    ("videos", "words"), [({}, "COCO JSON"), ({"videos": [{"id": 1, "name": "a"}]}, "CocoVID JSON")]
+)
+def test_other_forms_are_named(read: Any, videos: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "gt.json"
+    path.write_text(json.dumps({"images": [{"id": 1}], "categories": [], "annotations": [], **videos}))
+    with pytest.raises(DataError, match=rf"{words}.*avis-data convert"):
+        read(path)
+
+
+def test_gzip_is_read_and_zip_is_named(tmp_path: Path) -> None:
+    plain = saved(tmp_path, GT, PRED)
+    packed = [path.with_name(path.name + ".gz") for path in plain]
+    for path, target in zip(plain, packed, strict=True):
+        target.write_bytes(gzip.compress(path.read_bytes()))
+    want = evaluate_files(*plain, modes=MODES).result.as_dict()
+    assert evaluate_files(*packed, modes=MODES).result.as_dict() == want
+    packed[0].write_bytes(packed[0].read_bytes()[:-20])
+    with pytest.raises(DataError, match="torn gzip"):
+        evaluate_files(*packed, modes=MODES)
+    with zipfile.ZipFile(tmp_path / "gt.zip", "w") as archive:
+        archive.write(plain[0])
+    with pytest.raises(DataError, match="is a zip archive"):
+        read_ytvis(tmp_path / "gt.zip")
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
