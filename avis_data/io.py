@@ -42,6 +42,8 @@ __all__ = [
 _CHUNK = 1 << 20
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 """How such files begin."""
+_MOST_UNPACKED = 4 << 30
+"""A file of labels that unpacks to more would not fit into memory, and is no file of labels."""
 _A_LITTLE = bytes(1 << 16)
 """More than what programs gather before they write: a disk that could not take that cannot take this."""
 TEMPORARY_PREFIX = ".part-"
@@ -177,9 +179,13 @@ def _unpacked(data: bytes) -> bytes:
     import zlib
 
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            found = packed.read(_MOST_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"torn gzip: {error}") from None
+    if len(found) > _MOST_UNPACKED:
+        raise ValueError(f"unpacks to more than {_MOST_UNPACKED >> 20} MiB")
+    return found
 
 
 def canonical_json(value: Any) -> str:

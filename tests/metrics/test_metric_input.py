@@ -136,8 +136,10 @@ def test_withheld_labels_are_told(tmp_path: Path) -> None:
 
 def test_areas_that_are_missing_are_those_of_the_masks(tmp_path: Path) -> None:
     bare = copy.deepcopy(GT)
+    sizes = {video["id"]: (video["height"], video["width"]) for video in bare["videos"]}
     for entry in bare["annotations"]:
-        masks = [rle_from_segmentation(mask, height=18, width=32) for mask in entry["segmentations"]]
+        height, width = sizes[entry["video_id"]]
+        masks = [rle_from_segmentation(mask, height=height, width=width) for mask in entry["segmentations"]]
         entry["areas"] = [None if mask is None else area(mask) for mask in masks]
     given = evaluate_files(*saved(tmp_path, bare, PRED), modes=MODES).result.as_dict()
     for entry in bare["annotations"]:
