@@ -1,17 +1,28 @@
-"""YAML in, a checked record out; every bad key is reported at once."""
+"""YAML or JSON in, a checked record out; every bad key is reported at once."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
 
-from avis_data.errors import ConfigError, Problem, ProblemsError
+from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
+from avis_data.io import read_json
 
-__all__ = ["apply_settings", "config_from_yaml", "problems_from_validation", "validated"]
+__all__ = [
+    "apply_settings",
+    "config_from_yaml",
+    "problems_from_validation",
+    "record_from_json",
+    "validated",
+    "yaml_mapping",
+    "yaml_value",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,14 +38,54 @@ def config_from_yaml(path: Path, model: type[Model], settings: Iterable[str] = (
         ProblemsError: with every unknown key and bad value.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error})") from None
+    return validated(model, apply_settings(yaml_mapping(text, where=str(path)), settings), where=str(path))
+
+
+def yaml_mapping(text: str, *, where: str) -> dict[str, Any]:
+    """The keys and values of a YAML text.
+
+    Raises:
+        ConfigError: if it is no YAML, or no mapping; names `where` and the line.
+    """
+    values = yaml_value(text, where=where)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys to values, is {type(values).__name__}")
-    return validated(model, apply_settings(values, settings), where=str(path))
+        raise ConfigError(f"{where}: must be a mapping of keys to values, is {type(values).__name__}")
+    return values
+
+
+def yaml_value(text: str, *, where: str, hint: str | None = None) -> object:
+    """The value that a YAML text holds. Raises ConfigError if it is no YAML; names `where` and the line."""
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not YAML: {error}", hint=hint) from None
+    try:
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not YAML: {error}", hint=hint) from None
+    except RecursionError:
+        line = loader.get_mark().line + 1
+        raise ConfigError(f"{where}: line {line}: brackets or keys are nested too deep", hint=hint) from None
+    finally:
+        loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells the line also of values that have the look of a date or a number and are none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:  # whatever Python says of a date that is not in the calendar, of too many digits
+            fault = f"{type(error).__name__}: {error!s:.120}"
+            raise ConstructorError(None, None, f"a value that cannot be read ({fault})", node.start_mark) from None
 
 
 def apply_settings(values: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -50,11 +101,7 @@ def apply_settings(values: dict[str, Any], settings: Iterable[str]) -> dict[str,
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting!r}: {parent!r} holds a value, not keys")
-        try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            hint = "quote it: --set 'key=[1, 2]'"
-            raise ConfigError(f"--set {setting!r}: the value is not YAML", hint=hint) from None
+        place[last] = yaml_value(text, where=f"--set {setting!r:.100}", hint="quote it: --set 'key=[1, 2]'")
     return result
 
 
@@ -67,11 +114,40 @@ def validated(model: type[Model], values: Any, *, where: str) -> Model:
         raise ProblemsError(f"{where}: {len(problems)} bad value(s)", problems) from None
 
 
+def record_from_json(path: Path, model: type[Model], *, hint: str | None = None) -> Model:
+    """A file of ours that holds one record as JSON.
+
+    Args:
+        path: the file.
+        model: what it holds.
+        hint: what to do if it is damaged.
+
+    Raises:
+        DataError: if the file is missing, no JSON, or no such record; names the file, and the line or the field.
+    """
+    try:
+        return validated(model, read_json(path), where=str(path))
+    except DataError as error:
+        raise DataError(str(error), hint=hint) from None
+
+
 def problems_from_validation(error: ValidationError, *, where: str) -> list[Problem]:
-    """Pydantic's errors as ours: the field as `a.b.0`, the message with the value that was found."""
+    """Pydantic's errors as ours: the field as `a.b.0`, the message with the value that was found.
+
+    What is wrong with several values together names its keys in the message: no value is shown.
+    """
     problems = []
     for item in error.errors(include_url=False):
-        found = "" if item["type"] in ("missing", *_UNKNOWN_KEY) else f" (found {item['input']!r:.80})"
-        message = "unknown key" if item["type"] in _UNKNOWN_KEY else item["msg"]
-        problems.append(Problem(where, ".".join(map(str, item["loc"])), f"{message}{found}"))
+        shown = item["loc"] and item["type"] not in ("missing", *_UNKNOWN_KEY)
+        found = f" (found {_short(item['input'])})" if shown else ""
+        message = "unknown key" if item["type"] in _UNKNOWN_KEY else item["msg"].removeprefix("Value error, ")
+        problems.append(Problem(where, ".".join(str(part)[:80] for part in item["loc"]), f"{message}{found}"))
     return problems
+
+
+def _short(value: object) -> str:
+    """A value in at most some 80 letters, however deep or long it is."""
+    try:
+        return f"{reprlib.repr(value):.80}"
+    except ValueError:  # a whole number of more digits than Python shows
+        return f"a {type(value).__name__} that is too long to be shown"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from avis_data.config import config_from_yaml, validated
+from avis_data.categories import category_set
+from avis_data.config import config_from_yaml, validated, yaml_mapping
 from avis_data.errors import ConfigError
 from avis_data.format_numbers import what_is
 from avis_data.io import write_text
@@ -130,6 +130,14 @@ class Recipe(Record):
     preview: PreviewOptions = PreviewOptions()
     embed: EmbedOptions = EmbedOptions()
 
+    @field_validator("categories")
+    @classmethod
+    def _is_a_category_set(cls, name: str) -> str:
+        try:
+            return category_set(name).name
+        except ConfigError as error:
+            raise ValueError(error.args[0]) from None
+
     @model_validator(mode="after")
     def _front_end_goes_with_rate(self) -> Recipe:
         wanted = front_end_of(self.extract.fps)
@@ -179,7 +187,7 @@ def parse_shipped_recipe(name: str) -> Recipe:
     Raises:
         ConfigError: if there is none of that name.
     """
-    return validated(Recipe, yaml.safe_load(shipped_recipe(name)), where=f"recipe {name}")
+    return validated(Recipe, yaml_mapping(shipped_recipe(name), where=f"recipe {name}"), where=f"recipe {name}")
 
 
 def create_workspace(workspace: Workspace, recipe_name: str) -> Recipe:

@@ -113,8 +113,7 @@ def tell_left_out(video_list: VideoList) -> None:
 
 def wanted_clips(ledger: Ledger) -> Iterator[tuple[str, ClipRow]]:
     """Id and row of every clip that the list asks for, by id."""
-    for clip_id, text in ledger.wanted("clip"):
-        yield clip_id, CLIP_ROW.validate_json(text)
+    yield from ledger.read_wanted(CLIP_ROW.validate_json)
 
 
 def originals(video_list: VideoList, ledger: Ledger) -> dict[str, Input]:

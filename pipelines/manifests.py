@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from avis_data.ledger import Ledger, Output
 from avis_data.manifest import write_manifest
@@ -15,6 +15,8 @@ from avis_data.pipelines.stages.fetch import fetched_videos
 from avis_data.records import Clip, SplitName, Video
 
 __all__ = ["write_manifests"]
+
+_OF_A_CLIP = ("frames", "audio.wav")
 
 
 def write_manifests(workspace: Workspace, ledger: Ledger) -> None:
@@ -29,7 +31,8 @@ def write_manifests(workspace: Workspace, ledger: Ledger) -> None:
 
 def _extracted_clips(ledger: Ledger, fetched: Container[str]) -> Iterable[Clip]:
     """A clip whose source is not there any more (it was downloaded again, and that failed) is left out with it."""
-    facts, outputs = dict(ledger.read_facts("extract", ExtractFacts)), ledger.outputs("extract")
+    facts = dict(ledger.read_facts("extract", ExtractFacts))
+    outputs = ledger.named_outputs("extract", *_OF_A_CLIP)
     for clip_id, row in wanted_clips(ledger):
         if clip_id in facts and row.span.video_id in fetched:
             yield _clip(
@@ -44,10 +47,10 @@ def _extracted_clips(ledger: Ledger, fetched: Container[str]) -> Iterable[Clip]:
 
 
 def _adopted_clips(ledger: Ledger) -> Iterable[Clip]:
-    facts, outputs = dict(ledger.read_facts("adopt", AdoptFacts)), ledger.outputs("adopt")
-    for clip_id, text in ledger.adopted():
+    facts = dict(ledger.read_facts("adopt", AdoptFacts))
+    outputs = ledger.named_outputs("adopt", *_OF_A_CLIP)
+    for clip_id, row in ledger.read_adopted(AdoptedVideo):
         if clip_id in facts:
-            row = AdoptedVideo.model_validate_json(text)
             yield _clip(clip_id, clip_id, facts[clip_id], outputs[clip_id], license=row.license, split=row.split)
 
 
@@ -55,13 +58,12 @@ def _clip(
     clip_id: str,
     video_id: str,
     facts: ClipFacts,
-    outputs: list[Output],
+    outputs: Mapping[str, Output],
     *,
     categories: list[str] | None = None,
     license: str | None,
     split: SplitName | None,
 ) -> Clip:
-    sha256 = {output.name: output.sha256 for output in outputs}
     return Clip(
         clip_id=clip_id,
         video_id=video_id,
@@ -73,8 +75,8 @@ def _clip(
         height=facts.height,
         frame_at=facts.frame_at,
         sound=facts.sound,
-        frames_sha256=sha256["frames"],
-        audio_sha256=sha256["audio.wav"],
+        frames_sha256=outputs["frames"].sha256,
+        audio_sha256=outputs["audio.wav"].sha256,
         categories=categories or [],
         license=license,
         split=split,
@@ -84,9 +86,9 @@ def _clip(
 def _adopted_videos(ledger: Ledger) -> Iterable[Video]:
     """A source for each adopted clip, of its own: where it was taken from is not known."""
     facts = dict(ledger.read_facts("adopt", AdoptFacts))
-    for clip_id, text in ledger.adopted():
+    for clip_id, row in ledger.read_adopted(AdoptedVideo):
         if clip_id in facts:
-            row, found = AdoptedVideo.model_validate_json(text), facts[clip_id]
+            found = facts[clip_id]
             yield Video(
                 video_id=clip_id,
                 url=f"file:{row.name}",

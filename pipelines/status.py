@@ -98,7 +98,7 @@ def failed_items(ledger: Ledger) -> list[FailedItem]:
         FailedItem(
             stage=spec.name,
             item_id=entry.item_id,
-            reason=Reason(entry.reason or Reason.BUG),
+            reason=entry.reason or Reason.BUG,
             message=entry.message or "",
             attempts=entry.attempts,
         )

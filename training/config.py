@@ -10,10 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from avis_data.config import apply_settings, validated
+from avis_data.config import apply_settings, validated, yaml_mapping
 from avis_data.errors import ConfigError, Problem, ProblemsError
 from avis_data.training.data.loading import DataConfig, DataOptions
 from avis_data.training.models.spec import ModelConfig, PredictOptions
@@ -160,14 +159,8 @@ def load_config(name: str | Path, settings: Iterable[str] = (), *, model: str | 
         ProblemsError: with every unknown key and every bad value.
     """
     where, text = _text_of(str(name))
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: must be a mapping of keys to values, is {type(values).__name__}")
     settings = tuple(settings)
-    values = apply_settings(values, settings)
+    values = apply_settings(yaml_mapping(text, where=where), settings)
     _check_length(values, {setting.partition("=")[0] for setting in settings}, where)
     config = config_from_values(values, where=where)
     if model is not None and config.model_name != model:

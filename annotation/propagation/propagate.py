@@ -244,7 +244,7 @@ def _items(setting: Setting) -> Candidates:
     if chosen.round_name is not None:
         read_round(workspace, chosen.round_name)
     found, stills = Candidates(), _stills(ledger)
-    videos, files = fetched_videos(ledger), ledger.outputs("fetch")
+    videos, files = fetched_videos(ledger), ledger.only_output("fetch")
     for clip_id, clip in clips.items():
         try:
             start = start_of(workspace, clip, chosen.round_name)
@@ -260,7 +260,7 @@ def _items(setting: Setting) -> Candidates:
             inputs = {"frames": Input.of(stills[clip_id])}
             video = videos.get(clip.video_id)
             if video is not None and (workspace.root / video.path).is_file():
-                inputs["source"] = Input.of(files[clip.video_id][0])
+                inputs["source"] = Input.of(files[clip.video_id])
             found.items.append(_item(workspace, clip, start, video, inputs, chosen))
     return found
 

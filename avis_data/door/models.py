@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +37,9 @@ class Run:
 
     def log(self) -> list[dict[str, object]]:
         """The lines of its log, oldest first: `iteration` with `loss`, `losses`, or `validation`."""
-        text = (self.folder / "log.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        from avis_data.report.run_log import read_run_log
+
+        return [line.model_dump(exclude_unset=True) for line in read_run_log(self.folder)]
 
     @property
     def losses(self) -> dict[int, float]:

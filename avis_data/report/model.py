@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -16,6 +15,7 @@ from avis_data.metrics.files import evaluate_files
 from avis_data.metrics.table import figures_of, most_telling_first
 from avis_data.report.curves import Curve, line_chart
 from avis_data.report.html import table, text
+from avis_data.report.run_log import read_run_log
 
 __all__ = ["ModelFiles", "model_section"]
 
@@ -56,9 +56,9 @@ def model_section(files: ModelFiles) -> str:
 
 
 def _curves(run: Path) -> str:
-    lines = _log(run / "log.jsonl")
-    losses = [(line["iteration"], line["loss"]) for line in lines if "loss" in line]
-    validated = [(line["iteration"], line["validation"]["strict"]) for line in lines if "validation" in line]
+    lines = read_run_log(run)
+    losses = [(line.iteration, line.loss) for line in lines if line.loss is not None]
+    validated = [(line.iteration, line.validation["strict"]) for line in lines if "strict" in line.validation]
     curves = [
         Curve(name=f"{figure.called} on val (strict)", colour=colour, points=_points(validated, figure))
         for figure, colour in zip(most_telling_first(figures_of(Mode.STRICT, Rank.HEADLINE)), cycle(_COLOURS))
@@ -79,15 +79,6 @@ def _points(
 ) -> list[tuple[float, float]]:
     scale = 100 if figure.is_share else 1
     return [(iteration, scale * (figures.get(figure.called) or 0.0)) for iteration, figures in validated]
-
-
-def _log(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{path}: no log of a training run ({error})", hint="avis-data train-baseline --data EXPORT --out RUN"
-        ) from None
 
 
 def _figures(truth: Path, predictions: Path) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
-from avis_data.errors import BusyError
+from avis_data.errors import AvisError, BusyError
 from avis_data.io import TEMPORARY_PREFIX, remove
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
@@ -44,7 +43,7 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
                 outcome = type(error).__name__
                 raise
             finally:
-                with suppress(sqlite3.OperationalError):  # a full disk: the error that got us here is the one to tell
+                with suppress(AvisError):  # a full disk, a damaged page: the error that got us here is the one to tell
                     ledger.finish_run(run_id, outcome)
     finally:
         lock.release()

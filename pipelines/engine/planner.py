@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -148,7 +147,7 @@ def _needs_work(plan: Plan, root: str, item: Item, key: str, entry: Entry | None
     if entry is None or entry.key != key or entry.state == "replacing":
         return True
     if entry.state == "failed":
-        reason = Reason(entry.reason or Reason.BUG)
+        reason = entry.reason or Reason.BUG
         if reason in _OF_THE_WORKSPACE or selection.wants(reason):
             return True
         plan.failed_before[reason] += 1
@@ -164,7 +163,7 @@ def _needs_work(plan: Plan, root: str, item: Item, key: str, entry: Entry | None
 
 def _intact(root: str, entry: Entry, *, verify: bool) -> bool:
     """True if all that the item left is as it was left: by time of change, else (or with `verify`) by hash."""
-    for path, sha256, _, mtime_ns in json.loads(entry.left):  # not as `Output`: there are hundreds of thousands
+    for path, sha256, _, mtime_ns in entry.outputs():
         try:
             found = os.stat(f"{root}/{path}")
         except OSError:

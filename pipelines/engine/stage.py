@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from avis_data.errors import DataError
 from avis_data.io import canonical_json, sha256_text
-from avis_data.ledger import Output
+from avis_data.ledger import REPAIR, Output
 from avis_data.records import Record
 
 __all__ = ["Input", "Item", "Prepared", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
@@ -57,10 +58,14 @@ class Item:
     """
 
     def parsed_record(self) -> Record:
-        """The record itself."""
-        if isinstance(self.record, RecordText):
+        """The record itself. Raises DataError if the ledger's text, of which it was made, is none."""
+        if not isinstance(self.record, RecordText):
+            return self.record
+        try:
             return self.record.kind.model_validate_json(self.record.text)
-        return self.record
+        except ValueError as error:
+            fault = str(error).splitlines()[0]
+            raise DataError(f"the ledger is damaged: what it says of {self.item_id}: {fault}", hint=REPAIR) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

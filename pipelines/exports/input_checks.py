@@ -36,12 +36,12 @@ def check_media(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterat
 
 def check_features(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Iterator[Problem]:
     """Clips whose row of the embedding table was not made from the sound that they have now."""
-    current, made = _up_to_date("embed", ledger, recipe), ledger.outputs("embed")
+    current, made = _up_to_date("embed", ledger, recipe), ledger.only_output("embed")
     packed = ledger.inputs("pack")
     for clip in clips:
         if clip.clip_id not in current:
             yield _problem(clip, "features", "the embeddings were not made from the sound it has now; avis-data embed")
-        elif packed.get(f"part-{bucket(clip.clip_id)}", {}).get(clip.clip_id) != made[clip.clip_id][0].sha256:
+        elif packed.get(f"part-{bucket(clip.clip_id)}", {}).get(clip.clip_id) != made[clip.clip_id].sha256:
             yield _problem(clip, "features", "the embeddings are not in their table yet; avis-data embed")
 
 

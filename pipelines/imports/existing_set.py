@@ -228,7 +228,7 @@ def _license_name(entry: dict[str, Any]) -> str | None:
 def _check_conflicts(ledger: Ledger, adoption: _Adoption, truth: Path) -> None:
     """Raise if a clip would take the place of another one: of the list, or of another split."""
     listed = {item_id for rows in (ledger.wanted("clip"), ledger.wanted("video")) for item_id, _ in rows}
-    before = {clip_id: AdoptedVideo.model_validate_json(text) for clip_id, text in ledger.adopted()}
+    before = dict(ledger.read_adopted(AdoptedVideo))
     entries, stage_hash = ledger.entries("adopt"), stage_key(adoption.stage)
     problems = []
     for clip_id, item in adoption.items.items():

@@ -300,17 +300,16 @@ def embed_items(ledger: Ledger) -> Candidates:
         ("adopt", AdoptFacts, ledger.adopted()),
     )
     for stage, kind, rows in sources:
-        outputs, facts = ledger.outputs(stage), dict(ledger.read_facts(stage, kind))
+        outputs, facts = ledger.named_outputs(stage, "audio.wav"), dict(ledger.read_facts(stage, kind))
         for clip_id, _ in rows:
             if clip_id not in facts:
                 found.num_waiting += 1
                 continue
-            audio = next(output for output in outputs[clip_id] if output.name == "audio.wav")
             found.items.append(
                 Item(
                     item_id=clip_id,
                     record=_embed_request(clip_id, facts[clip_id]),
-                    inputs={"audio": Input.of(audio)},
+                    inputs={"audio": Input.of(outputs[clip_id]["audio.wav"])},
                     home="features/vggish/clips",
                 )
             )
@@ -335,12 +334,12 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
     """
     from avis_data.features.store import bucket
 
-    outputs = ledger.outputs("embed")
+    outputs = ledger.only_output("embed")
     wanted = {clip_id for rows in (ledger.wanted("clip"), ledger.adopted()) for clip_id, _ in rows}
     buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.outputs("pack")}
     for clip_id, facts in ledger.read_facts("embed", EmbedFacts):
         if clip_id in wanted and facts.weights_sha256 == params.weights_sha256:
-            buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(outputs[clip_id][0])
+            buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(outputs[clip_id])
     return Candidates(
         items=[
             Item(item_id=f"part-{name}", record=PackRequest(bucket=name), inputs=inputs, home="features/vggish")

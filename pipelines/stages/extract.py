@@ -192,9 +192,9 @@ def _size(still: Path) -> tuple[int, int]:
 def extract_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose source video is there."""
     found = Candidates()
-    files = ledger.outputs("fetch")
+    files = ledger.only_output("fetch")
     sources = {
-        video_id: (video.media.model_dump_json(), {"source": Input.of(files[video_id][0])})
+        video_id: (video.media.model_dump_json(), {"source": Input.of(files[video_id])})
         for video_id, video in fetched_videos(ledger).items()
         if video.media is not None
     }

@@ -136,7 +136,7 @@ def _request(record: Record) -> PreviewRequest:
 def preview_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip that was extracted: only then its exact span is known."""
     found = Candidates()
-    videos, files = fetched_videos(ledger), ledger.outputs("fetch")
+    videos, files = fetched_videos(ledger), ledger.only_output("fetch")
     extracted = dict(ledger.read_facts("extract", ExtractFacts))
     for clip_id, row in wanted_clips(ledger):
         video, facts = videos.get(row.span.video_id), extracted.get(clip_id)
@@ -154,7 +154,7 @@ def preview_items(ledger: Ledger) -> Candidates:
                     height=facts.height,
                     media=video.media.with_sound(facts.sound_index),
                 ),
-                inputs={"source": Input.of(files[video.video_id][0])},
+                inputs={"source": Input.of(files[video.video_id])},
                 home=f"clips/{clip_id}",
             )
         )

@@ -1,0 +1,204 @@
+"""The SQLite file of the ledger: opened, asked and written, with every complaint of SQLite as one of our errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from avis_data.errors import AvisError, DataError, ToolError
+from avis_data.format_numbers import WORKSPACE
+
+__all__ = ["COLUMNS", "REPAIR", "Database", "create_tables", "damaged"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    stage TEXT NOT NULL, item_id TEXT NOT NULL, key TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('done', 'failed', 'replacing')),
+    reason TEXT, message TEXT, facts TEXT, inputs TEXT NOT NULL, outputs TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, attempts INTEGER NOT NULL,
+    wall_s REAL NOT NULL, cpu_s REAL NOT NULL, finished_at TEXT NOT NULL, version TEXT NOT NULL,
+    PRIMARY KEY (stage, item_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wanted (
+    kind TEXT NOT NULL CHECK (kind IN ('video', 'clip')), item_id TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (kind, item_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS adopted (item_id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    run_id INTEGER PRIMARY KEY, command TEXT NOT NULL, version TEXT NOT NULL, pid INTEGER NOT NULL,
+    started_at TEXT NOT NULL, finished_at TEXT, outcome TEXT
+);
+"""
+
+COLUMNS = {
+    "items": "stage item_id key state reason message facts inputs outputs size_bytes attempts wall_s cpu_s finished_at"
+    " version",
+    "wanted": "kind item_id record",
+    "adopted": "item_id record",
+    "settings": "name value",
+    "runs": "run_id command version pid started_at finished_at outcome",
+}
+"""Table to its columns."""
+
+REPAIR = "move the file away and run the command again: finished files are then made once more"
+
+_OF_THE_MACHINE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+"""What SQLite says of the disk and of other processes; all else is about what the file holds."""
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "t": (str,),
+    "T": (str, type(None)),
+    "i": (int,),
+    "n": (int, float),
+    "N": (int, float, type(None)),
+}
+
+
+def damaged(path: Path, what: str) -> DataError:
+    """The error for a ledger that does not hold what a ledger holds."""
+    return DataError(f"{path}: the ledger is damaged: {what}", hint=REPAIR)
+
+
+def create_tables(db: sqlite3.Connection) -> None:
+    """All tables and the number of the format, in one transaction: without it they were those of an older version."""
+    db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {WORKSPACE.number}; COMMIT;")
+
+
+class Database:
+    """The open file. Methods raise DataError for what it holds and ToolError for what the machine does not let us."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        """Open, and create where there is none. Raises as `Ledger`."""
+        self.path = path
+        try:
+            self._db = _connected_to_read(path) if read_only else _connected(path)
+        except sqlite3.Error as error:
+            raise self._error(error, "the ledger cannot be opened") from None
+        try:
+            if _is_empty(self._db):
+                create_tables(self._db)
+            number = self._db.execute("PRAGMA user_version").fetchone()[0]
+            WORKSPACE.check(number or None, path.parent)
+            for table, columns in COLUMNS.items():
+                self._db.execute(f"SELECT {columns.replace(' ', ', ')} FROM {table} LIMIT 0")
+        except sqlite3.Error as error:
+            self.close()
+            raise self._error(error, "the ledger cannot be opened") from None
+        except AvisError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def rows(self, sql: str, values: Sequence[object] = (), *, kinds: str) -> Iterator[tuple[Any, ...]]:
+        """The rows that a query finds, one by one.
+
+        Args:
+            sql: the query; the first column tells a person which row it is.
+            values: for its question marks.
+            kinds: a letter for each column: `t` text, `i` whole number, `n` number; `T`, `N`: or null.
+
+        Raises:
+            DataError: if the file cannot be read as far as that, or a value is of another kind.
+            ToolError: if the machine does not let us read it.
+        """
+        allowed = [_KINDS[kind] for kind in kinds]
+        try:
+            for row in self._db.execute(sql, tuple(values)):
+                for value, types in zip(row, allowed, strict=True):
+                    if type(value) not in types:
+                        raise damaged(self.path, f"a value of {row[0]!r:.80} is {type(value).__name__}: {value!r:.40}")
+                yield row
+        except sqlite3.ProgrammingError:
+            raise  # ours: a wrong query, a closed file
+        except sqlite3.Error as error:
+            raise self._error(error, "the ledger cannot be read") from None
+
+    def write(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Do one statement; gives the number of the row that was inserted."""
+        with self._writing():
+            return int(self._db.execute(sql, tuple(values)).lastrowid or 0)
+
+    def write_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Do one statement with many rows."""
+        with self._writing():
+            self._db.executemany(sql, (tuple(row) for row in rows))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` on any error, which stays the one that is told."""
+        self.write("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.write("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite itself ends a transaction that meets a damaged page
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            raise
+        except sqlite3.Error as error:
+            raise self._error(error, "the ledger cannot be written") from None
+
+    def _error(self, error: sqlite3.Error, what: str) -> AvisError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte tells the kind
+        if code in _OF_THE_MACHINE:
+            hint = "make room on the disk (or mend its permissions), then run the same command again"
+            return ToolError(f"{self.path}: {what}: {error}", hint=hint)
+        return DataError(f"{self.path}: not a readable ledger ({error})", hint=REPAIR)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _connected_to_read(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        return sqlite3.connect(":memory:", isolation_level=None)
+    # Without its -wal file nobody has the ledger open, and it can be read without files beside it, in any folder.
+    in_use = path.with_name(f"{path.name}-wal").exists()
+    mode = "mode=ro" if in_use else "immutable=1"
+    db = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", timeout=30.0, isolation_level=None, uri=True)
+    try:
+        empty = _is_empty(db)
+    except sqlite3.Error:
+        db.close()
+        raise
+    if not empty:
+        return db
+    db.close()  # a command was killed, or is at work, before it wrote anything
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master").fetchone() is None

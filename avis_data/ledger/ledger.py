@@ -1,0 +1,270 @@
+"""An open ledger, with a method for each question that is asked of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from avis_data import __version__
+from avis_data.ledger.database import Database, damaged
+from avis_data.ledger.rows import (
+    Done,
+    Entry,
+    Failed,
+    MeanCost,
+    Output,
+    RunInfo,
+    StateCount,
+    checked_item,
+    inputs_of,
+    outputs_of,
+    parsed,
+    reason_of,
+    state_of,
+)
+
+if TYPE_CHECKING:
+    from avis_data.records import Record
+
+__all__ = ["Ledger"]
+
+Facts = TypeVar("Facts", bound="Record")
+Row = TypeVar("Row")
+
+
+class Ledger:
+    """An open ledger. Only the process that holds the workspace's lock writes; any may read meanwhile.
+
+    Commits survive a kill of the process at any moment. After a power cut the last few may be missing;
+    their items are then done again, which gives the same bytes.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open, and create where there is none.
+
+        Args:
+            path: `ledger.sqlite`.
+            read_only: nothing on the disk is changed; an absent file is an empty ledger.
+
+        Raises:
+            DataError: if the file is no ledger or lacks a table, or the workspace is of another format than this
+                version's. Every other method, too, raises it where the file is damaged, with the row.
+            ToolError: if it cannot be opened: no rights, a full disk, in use for too long. Every other method, too.
+        """
+        self._path = path
+        self._db = Database(path, read_only=read_only)
+
+    def close(self) -> None:
+        """Close the file; the object is of no use afterwards."""
+        self._db.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def commit_done(self, stage: str, done: Done) -> None:
+        """Record one finished item and its outputs in one transaction."""
+        size_bytes = sum(output.size_bytes for output in done.outputs)
+        outputs = json.dumps([list(output) for output in done.outputs])
+        with self._db.transaction():
+            self._write_item(stage, done, ("done", None, None, json.dumps(done.facts), outputs, size_bytes))
+
+    def commit_failed(self, stage: str, failed: Failed) -> None:
+        """Record one failed item; outputs of an earlier success stay on disk but no longer count."""
+        with self._db.transaction():
+            self._write_item(stage, failed, ("failed", failed.reason.value, failed.message, None, "[]", 0))
+
+    def begin_replacing(self, stage: str, item_id: str) -> None:
+        """Say that finished outputs are about to be replaced: a kill half-way then leaves no item that looks done."""
+        with self._db.transaction():
+            self._db.write(
+                "UPDATE items SET state = 'replacing' WHERE stage = ? AND item_id = ? AND state = 'done'",
+                (stage, item_id),
+            )
+
+    def replace_wanted(self, videos: Iterable[str], clips: Iterable[tuple[str, str]]) -> None:
+        """Remember which videos and clips the list asks for: ids, and for clips their record as JSON.
+
+        Addresses are left out on purpose: they may carry passwords or signatures.
+        """
+        with self._db.transaction():
+            self._db.write("DELETE FROM wanted")
+            self._db.write_many("INSERT INTO wanted VALUES ('video', ?, '')", ((video_id,) for video_id in videos))
+            self._db.write_many("INSERT INTO wanted VALUES ('clip', ?, ?)", clips)
+
+    def wanted(self, kind: Literal["video", "clip"]) -> Iterator[tuple[str, str]]:
+        """Id and record (JSON text; empty for videos) of all that the list asks for, by id."""
+        sql = "SELECT item_id, record FROM wanted WHERE kind = ? ORDER BY item_id"
+        for item_id, record in self._db.rows(sql, (kind,), kinds="tt"):
+            yield checked_item(item_id, self._path), record
+
+    def read_wanted(self, parse: Callable[[str], Row]) -> Iterator[tuple[str, Row]]:
+        """Id and row of every clip that the list asks for, by id; `parse` raises ValueError for what is no such row."""
+        for clip_id, text in self.wanted("clip"):
+            yield clip_id, parsed(parse, text, f"row of the list of {clip_id}", self._path)
+
+    def wanted_spans(self) -> Iterator[tuple[str, str, str]]:
+        """Clip id, video id and span (JSON text) of every clip that the list asks for, by clip id; without parsing."""
+        sql = (
+            "SELECT item_id, json_extract(record, '$.span.video_id'), json_extract(record, '$.span') FROM wanted"
+            " WHERE kind = 'clip' ORDER BY item_id"
+        )
+        for clip_id, video_id, span in self._db.rows(sql, kinds="ttt"):
+            yield checked_item(clip_id, self._path), video_id, span
+
+    def adopt(self, records: Iterable[tuple[str, str]]) -> None:
+        """Remember clips that come from an existing set: ids, and records as JSON. No list makes them unwanted."""
+        with self._db.transaction():
+            self._db.write_many("INSERT OR REPLACE INTO adopted VALUES (?, ?)", records)
+
+    def adopted(self) -> Iterator[tuple[str, str]]:
+        """Id and record (JSON text) of every clip that comes from an existing set, by id."""
+        for item_id, record in self._db.rows("SELECT item_id, record FROM adopted ORDER BY item_id", kinds="tt"):
+            yield checked_item(item_id, self._path), record
+
+    def read_adopted(self, kind: type[Facts]) -> Iterator[tuple[str, Facts]]:
+        """Id and record of every clip that comes from an existing set, by id."""
+        for item_id, text in self.adopted():
+            yield item_id, parsed(kind.model_validate_json, text, f"record of the adopted {item_id}", self._path)
+
+    def set(self, name: str, value: str) -> None:
+        """Remember one value of the workspace, as where its list came from."""
+        with self._db.transaction():
+            self._db.write("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
+    def get(self, name: str) -> str | None:
+        """A value that `set` remembered."""
+        rows = self._db.rows("SELECT name, value FROM settings WHERE name = ?", (name,), kinds="tt")
+        return next((value for _, value in rows), None)
+
+    def entries(self, stage: str) -> dict[str, Entry]:
+        """Everything known of a stage's items, by item id."""
+        sql = "SELECT item_id, key, state, reason, message, attempts, outputs FROM items WHERE stage = ?"
+        return {
+            item_id: Entry(
+                checked_item(item_id, self._path),
+                key,
+                state_of(state, item_id, self._path),
+                reason_of(reason, item_id, self._path),
+                message,
+                attempts,
+                left,
+                self._path,
+            )
+            for item_id, key, state, reason, message, attempts, left in self._db.rows(sql, (stage,), kinds="tttTTit")
+        }
+
+    def done_keys(self, stage: str) -> dict[str, str]:
+        """The key with which every finished item of a stage was made, by item id."""
+        return dict(self._done(stage, "key"))
+
+    def facts(self, stage: str) -> Iterator[tuple[str, str]]:
+        """Item id and facts (JSON text, as records parse it fastest) of every finished item of a stage, by id."""
+        yield from self._done(stage, "facts")
+
+    def read_facts(self, stage: str, kind: type[Facts]) -> Iterator[tuple[str, Facts]]:
+        """Item id and facts, as the record that the stage gives, of every finished item of a stage, by id."""
+        for item_id, text in self.facts(stage):
+            yield item_id, parsed(kind.model_validate_json, text, f"facts of {stage} of {item_id}", self._path)
+
+    def outputs(self, stage: str) -> dict[str, list[Output]]:
+        """What every finished item of a stage left on disk, by item id."""
+        return {item_id: outputs_of(text, item_id, self._path) for item_id, text in self._done(stage, "outputs")}
+
+    def only_output(self, stage: str) -> dict[str, Output]:
+        """The one file that every finished item of a stage left, by item id; for stages that leave one."""
+        found = {}
+        for item_id, left in self.outputs(stage).items():
+            if len(left) != 1:
+                raise damaged(self._path, f"{stage} of {item_id} left {len(left)} files, not one")
+            found[item_id] = left[0]
+        return found
+
+    def named_outputs(self, stage: str, *names: str) -> dict[str, dict[str, Output]]:
+        """What every finished item of a stage left, by item id and name; `names` are those that must be there."""
+        found = {}
+        for item_id, left in self.outputs(stage).items():
+            found[item_id] = {output.name: output for output in left}
+            missing = [name for name in names if name not in found[item_id]]
+            if missing:
+                raise damaged(self._path, f"{stage} of {item_id} left no {missing[0]}")
+        return found
+
+    def inputs(self, stage: str) -> dict[str, dict[str, str]]:
+        """The inputs that every finished item of a stage was made from, by item id: name to sha256."""
+        return {item_id: inputs_of(text, item_id, self._path) for item_id, text in self._done(stage, "inputs")}
+
+    def mean_cost(self, stage: str) -> MeanCost | None:
+        """What the finished items of a stage cost; None where there are none."""
+        sql = "SELECT avg(wall_s), avg(size_bytes) FROM items WHERE stage = ? AND state = 'done'"
+        for wall_s, size_bytes in self._db.rows(sql, (stage,), kinds="NN"):
+            return None if wall_s is None or size_bytes is None else MeanCost(wall_s=wall_s, size_bytes=size_bytes)
+        return None
+
+    def counts(self, stage: str) -> list[StateCount]:
+        """How many items of a stage ended in which way, with their mean cost; only items that are still wanted."""
+        sql = (
+            "SELECT state, reason, count(*), avg(wall_s), sum(size_bytes) FROM items"
+            " WHERE stage = ? AND item_id IN (SELECT item_id FROM wanted UNION SELECT item_id FROM adopted)"
+            " GROUP BY state, reason"
+        )
+        return [
+            StateCount(
+                state=state_of(state, f"an item of {stage}", self._path),
+                reason=reason_of(reason, f"an item of {stage}", self._path),
+                count=count,
+                mean_wall_s=mean_wall_s,
+                size_bytes=size_bytes,
+            )
+            for state, reason, count, mean_wall_s, size_bytes in self._db.rows(sql, (stage,), kinds="tTini")
+        ]
+
+    def start_run(self, command: str, pid: int) -> int:
+        """Note that a command begins; gives the id for `finish_run`."""
+        with self._db.transaction():
+            return self._db.write(
+                "INSERT INTO runs (command, version, pid, started_at) VALUES (?, ?, ?, ?)",
+                (command, __version__, pid, _now()),
+            )
+
+    def finish_run(self, run_id: int, outcome: str) -> None:
+        """Note how a command ended."""
+        self._db.write("UPDATE runs SET finished_at = ?, outcome = ? WHERE run_id = ?", (_now(), outcome, run_id))
+
+    def latest_run(self) -> RunInfo | None:
+        """The command that was started last."""
+        rows = self._db.rows("SELECT command, pid, started_at FROM runs ORDER BY run_id DESC LIMIT 1", kinds="tit")
+        return next((RunInfo(command=command, pid=pid, started_at=at) for command, pid, at in rows), None)
+
+    def _done(self, stage: str, column: Literal["key", "facts", "inputs", "outputs"]) -> Iterator[tuple[str, str]]:
+        """Item id and one column of every finished item of a stage, by id."""
+        sql = f"SELECT item_id, {column} FROM items WHERE stage = ? AND state = 'done' ORDER BY item_id"
+        for item_id, text in self._db.rows(sql, (stage,), kinds="tt"):
+            yield checked_item(item_id, self._path), text
+
+    def _write_item(self, stage: str, result: Done | Failed, ended: Sequence[str | int | None]) -> None:
+        """`ended`: state, reason, message, facts, outputs, size of the outputs."""
+        state, reason, message, facts, outputs, size_bytes = ended
+        self._db.write(
+            "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)"
+            " ON CONFLICT (stage, item_id) DO UPDATE SET"
+            " key = excluded.key, state = excluded.state, reason = excluded.reason, message = excluded.message,"
+            " facts = excluded.facts, inputs = excluded.inputs, outputs = excluded.outputs,"
+            " size_bytes = excluded.size_bytes,"
+            " attempts = CASE WHEN items.key = excluded.key THEN items.attempts + 1 ELSE 1 END,"
+            " wall_s = excluded.wall_s, cpu_s = excluded.cpu_s, finished_at = excluded.finished_at,"
+            " version = excluded.version",
+            (
+                *(stage, result.item_id, result.key, state, reason, message, facts, json.dumps(result.inputs)),
+                *(outputs, size_bytes, round(result.wall_s, 4), round(result.cpu_s, 4), _now(), __version__),
+            ),
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
