@@ -67,7 +67,7 @@ class Person:
     def page(self, workspace: Workspace, round_name: str, clip_id: str) -> tuple[str, list[dict[str, Any]]]:
         """The hint above the clip, and the regions that a new annotation is filled with."""
         task_id = self.tasks(workspace, round_name)[clip_id]
-        task = self.client._read(f"api/tasks/{task_id}/")
+        task: Any = self.client._read(f"api/tasks/{task_id}/", lambda found: found)
         predictions = task["predictions"]
         return str(task["data"]["hint"]), predictions[0]["result"] if predictions else []
 

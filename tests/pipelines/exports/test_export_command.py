@@ -79,7 +79,7 @@ def test_a_dry_run_says_what_it_would_do_and_touches_nothing(folder: Path, capsy
         (["--split", "3/5"], 3, "the nearest that can be met: --split"),
         (["--split", "banana"], 2, "--split 75/25"),
         (["--split-file", "nowhere.csv"], 3, "nowhere.csv"),
-        (["--format", "coco"], 2, "'coco' is not"),
+        (["--format", "yolo"], 2, "'yolo' is not"),
         (["--workers", "0"], 2, "0 is not in the range"),
         (["--split", "4/4", "--name", "../out"], 3, "is no id"),
     ],
