@@ -41,7 +41,7 @@ def config_from_yaml(path: Path, model: type[Model], settings: Iterable[str] = (
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from None
     return validated(model, apply_settings(yaml_mapping(text, where=str(path)), settings), where=str(path))
 

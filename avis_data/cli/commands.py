@@ -62,6 +62,10 @@ MAKES_A_WORKSPACE = {"init", "fetch", "run", "import"}
 """Commands that `-C DIR` makes the folder for."""
 
 
+STARTED_IN = "avis_data.started_in"
+"""Under this name click's context has the folder that the command was typed in, where -C leads to another."""
+
+
 class LazyGroup(click.Group):
     """A click group whose commands live in `avis_data.cli.<name>` as the attribute `command`.
 
@@ -127,4 +131,5 @@ def cli(context: click.Context, directory: Path | None, verbose: int) -> None:
             directory.mkdir(parents=True, exist_ok=True)
         if not directory.is_dir():
             raise ConfigError(f"-C {directory}: no such folder", hint="avis-data -C FOLDER init makes one")
+        context.meta[STARTED_IN] = Path.cwd()
         os.chdir(directory)

@@ -35,13 +35,31 @@ class ListedVideos:
         from avis_data.pipelines.kept_video_list import ListOptions
         from avis_data.pipelines.stages.fetch import FetchChoices
 
-        wanted = ListOptions(path=self.list_path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
+        path = None if self.list_path is None else _seen_from_both(self.list_path)
+        wanted = ListOptions(path=path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
         return FetchChoices(
             list=wanted,
             cookies=self.cookies,
             sleep_s=self.sleep_s,
             allow_private_hosts=self.allow_private_hosts,
         )
+
+
+def _seen_from_both(path: Path) -> Path:
+    """A list as seen from the folder of -C; else from the folder that the command was typed in, which is said."""
+    from avis_data.cli.commands import STARTED_IN
+
+    typed_in = click.get_current_context().meta.get(STARTED_IN)
+    if typed_in is None or path.is_absolute():
+        return path
+    other = Path(typed_in) / path
+    if not other.is_file() or (path.is_file() and other.samefile(path)):
+        return path
+    if path.is_file():
+        click.echo(f"--list {path}: taken as seen from -C, {path.resolve()}; there is {other} too", err=True)
+        return path
+    click.echo(f"--list {path}: taken from {other}, where the command was typed", err=True)
+    return other
 
 
 _PATH = click.Path(path_type=Path)

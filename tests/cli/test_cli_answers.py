@@ -99,3 +99,25 @@ def test_a_ray_cluster_that_does_not_answer_is_said_at_once() -> None:
 
     with pytest.raises(ToolError, match=r"no Ray cluster answers at 127\.0\.0\.1:9"):
         RayExecutors(workers=1, address="127.0.0.1:9")(ShoutStage(), 1)
+
+
+def test_a_list_is_found_from_where_one_is_and_from_the_folder_of_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avis_data.cli.main import main
+
+    (tmp_path / "videos.csv").write_text("url\nhttps://127.0.0.1:9/a.mp4\n")
+    (tmp_path / "ws").mkdir()
+
+    def fetch() -> tuple[int, str]:
+        monkeypatch.chdir(tmp_path)
+        code = main(["-C", "ws", "fetch", "--list", "videos.csv", "--dry-run"])
+        return code, capsys.readouterr().err
+
+    code, said = fetch()
+    assert code == 0 and "where the command was typed" in said
+    (tmp_path / "ws" / "videos.csv").write_text("url\nhttps://127.0.0.1:9/b.mp4\n")
+    code, said = fetch()
+    assert code == 0 and "taken as seen from -C" in said and "there is" in said
+    (tmp_path / "videos.csv").unlink()
+    assert fetch() == (0, "")
