@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError, ProblemsError
 from avis_data.io import write_bytes
 from avis_data.ledger import Ledger
@@ -43,6 +45,7 @@ _SHOWN_PROBLEMS = 1000
 ORIGINAL = "original"
 """Name of the input of a video that is fetched from this machine."""
 _GONE = "gone"
+_SHOWN_CATEGORIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,25 @@ def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: L
     if not found.clips:
         raise DataError(f"{path}: no good row")
     _check_adopted(path, ledger, found)
+    _tell_unknown_categories(found, recipe)
     return found
+
+
+def _tell_unknown_categories(video_list: VideoList, recipe: Recipe) -> None:
+    """Log where the list names a category that the recipe's set lacks, with the nearest one that it has.
+
+    Nothing is refused: lists of others name far more than a dataset is about.
+    """
+    known = [category.name for category in category_set(recipe.categories).categories]
+    odd = [place for name, place in video_list.category_places.items() if name not in known]
+    lines = []
+    for place in odd[:_SHOWN_CATEGORIES]:
+        near = difflib.get_close_matches(place.message.lower(), known, n=1)
+        parts = "several? they are parted by ; or |" if "," in place.message else ""
+        hint = parts or (f"did you mean {near[0]!r}?" if near else "")
+        lines.append(f"\n  {place.where}: {place.field}: {place.message!r:.60}" + (f"; {hint}" if hint else ""))
+    if odd:
+        logger.warning("%d categories of the list are not in %s:%s", len(odd), recipe.categories, "".join(lines))
 
 
 def adopt_list(workspace: Workspace, ledger: Ledger, video_list: VideoList, options: ListOptions) -> None:

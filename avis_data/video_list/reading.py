@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -56,6 +56,8 @@ class VideoList:
     """The problems by line; `where` is the line, `field` the column."""
     lines_left_out: tuple[int, ...]
     """Lines of the rows with problems; a bad header is no row."""
+    category_places: Mapping[str, Problem] = field(default_factory=dict)
+    """Where each category is named first, in the good rows: line and column."""
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class _Seen:
 
     url_of_id: dict[str, tuple[str, int]] = field(default_factory=dict)
     line_of_clip: dict[str, int] = field(default_factory=dict)
+    category_places: dict[str, Problem] = field(default_factory=dict)
     spans_ms: dict[str, list[tuple[float, float, int]]] = field(default_factory=dict)
     """Per video: disjoint (start, end, line), sorted; an open end is infinite."""
 
@@ -157,7 +160,7 @@ def _read(path: Path, folder: str | None, default_duration_s: float | None) -> V
                 downloads[video_id] = DownloadRequest(video_id=video_id, url=item.source.url)
     left_out = tuple(sorted({_line(problem) for problem in problems}))
     every = sorted([*header, *problems], key=_line)
-    return VideoList(tuple(downloads.values()), tuple(clips), tuple(every), left_out)
+    return VideoList(tuple(downloads.values()), tuple(clips), tuple(every), left_out, seen.category_places)
 
 
 def _line(problem: Problem) -> int:
@@ -233,6 +236,8 @@ def _admit(
         column, message = conflict
         problems.append(Problem(f"line {item.line}", item.layout.shown(column), message))
         return None
+    for name in item.categories:
+        seen.category_places.setdefault(name, Problem(f"line {item.line}", item.layout.shown("categories"), name))
     span = Span(clip_id=clip_id, video_id=video_id, start_s=item.start_s, end_s=item.end_s)
     return ClipRow(span, item.categories, item.license, item.split)
 

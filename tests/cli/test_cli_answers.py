@@ -121,3 +121,12 @@ def test_a_list_is_found_from_where_one_is_and_from_the_folder_of_c(
     assert code == 0 and "taken as seen from -C" in said and "there is" in said
     (tmp_path / "videos.csv").unlink()
     assert fetch() == (0, "")
+
+
+def test_a_category_that_is_typed_wrongly_is_told_with_its_place(tmp_path: Path) -> None:
+    text = 'url,categories\nhttps://example.com/a.mp4,"person,piano"\nhttps://example.com/b.mp4,person;vilion\n'
+    (tmp_path / "videos.csv").write_text(text)
+    ran = avis_data("-C", tmp_path / "ws", "fetch", "--list", tmp_path / "videos.csv", "--dry-run")
+    assert ran.code == 0
+    assert "line 2: categories: 'person,piano'; several? they are parted by ; or |" in ran.err
+    assert "line 3: categories: 'vilion'; did you mean 'violin'?" in ran.err and "2 categories" in ran.err

@@ -15,7 +15,6 @@ from functools import partial
 from multiprocessing import active_children
 from multiprocessing.sharedctypes import RawArray
 from multiprocessing.synchronize import Semaphore
-from pathlib import Path
 from typing import Self
 
 from pebble import ProcessExpired, ProcessPool
@@ -200,9 +199,10 @@ class LocalExecutor:
 
 def _written(job: Job) -> int:
     """How much there is of a job, in bytes."""
-    files = (file for folder in (job.scratch, job.out) for file in Path(folder).rglob("*"))
     total = 0
-    for file in files:
-        with suppress(OSError):  # it was renamed or removed meanwhile
-            total += file.lstat().st_size
+    for top in (job.scratch, job.out):
+        for folder, _, names in os.walk(top):  # passes over folders that go away meanwhile
+            for name in names:
+                with suppress(OSError):  # it was renamed or removed meanwhile
+                    total += os.lstat(os.path.join(folder, name)).st_size
     return total

@@ -61,7 +61,6 @@ def test_of_endless_problems_the_first_thousand_are_shown(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("command", [["fetch"], ["run", "--untrained"]])
 def test_a_list_that_is_not_there_is_named_in_full_and_makes_no_workspace(tmp_path: Path, command: list[str]) -> None:
-    (tmp_path / "videos.csv").write_text("url\nhttp://h.org/x.mp4\n")
     ran = avis_data("-C", "dataset", *command, "--list", "videos.csv", cwd=tmp_path)
     assert ran.code == 3
     assert f"{tmp_path}/dataset/videos.csv: no such file" in ran.err
