@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import click
+from click.core import ParameterSource
 
 from avis_data.cli.options import (
     FormatName,
@@ -124,49 +125,60 @@ def command(
       avis-data -C dataset import --format ytvis ../world/truth.json
       avis-data -C aviseg import --format ytvis AVISeg/train.json --media AVISeg/train
     """
-    if format_name != "ytvis":
-        for name, value in (("--media", media), ("--into", split), ("--skip-bad", skip_bad), ("--verify", verify)):
-            if value:
-                raise ConfigError(f"{name} goes with --format ytvis")
-        wanted = _set_import(
-            format_name,
-            source,
-            adjustment_of(sounding, pairs, map_file, clip_name, set_fps=set_fps),
-            {
-                "by": match_by,
-                "fps": set_fps,
-                "start_s": set_start,
-                "name_pattern": name_pattern,
-                "first_number": first_number,
-            },
-            own,
-        )
-        return _import_labels(
-            lambda workspace, ledger: _import_of_set(workspace, wanted, ledger), dry_run=dry_run, as_json=as_json
-        )
-    for name, given in (
-        ("--sounding", sounding),
-        ("--map", pairs),
-        ("--map-file", map_file),
-        ("--clip", clip_name),
-        ("--set-fps", set_fps),
-        ("--set-start", set_start),
-        ("--name-pattern", name_pattern),
-        ("--first-number", first_number),
-    ):
-        if given is not None and given != ():
-            raise ConfigError(f"{name} goes with other formats: a ytvis file says it itself")
+    matching = {
+        "by": match_by,
+        "fps": set_fps,
+        "start_s": set_start,
+        "name_pattern": name_pattern,
+        "first_number": first_number,
+    }
+    _check_options(format_name, has_media=media is not None)
+    wanted = _set_import(
+        format_name, source, adjustment_of(sounding, pairs, map_file, clip_name, set_fps=set_fps), matching, own
+    )
     if media is not None:
         choices = _Choices(workers=workers or available_cores(), verify=verify, skip_bad=skip_bad, as_json=as_json)
         return _import_set(source, media, split, choices, dry_run=dry_run)
-    for name, unused in (("--into", split), ("--workers", workers), ("--verify", verify)):
-        if unused:
-            raise ConfigError(f"{name} goes with --media")
-    return _import_labels(
-        lambda workspace, ledger: _import_of_file(workspace, source, ledger, skip_bad=skip_bad),
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+
+    def work(workspace: Workspace, ledger: Ledger | None) -> ImportReport:
+        if format_name == "ytvis":
+            return _import_of_file(workspace, source, ledger, skip_bad=skip_bad)
+        return _import_of_set(workspace, wanted, ledger)
+
+    return _import_labels(work, dry_run=dry_run, as_json=as_json)
+
+
+_GO_WITH = {
+    "--media": "--format ytvis",
+    "--skip-bad": "--format ytvis",
+    "--into": "--media",
+    "--workers": "--media",
+    "--verify": "--media",
+    **dict.fromkeys(
+        (
+            *("--sounding", "--map", "--map-file", "--clip", "--match"),
+            *("--set-fps", "--set-start", "--name-pattern", "--first-number"),
+        ),
+        "other formats: a ytvis file says it itself",
+    ),
+}
+"""What an option needs, of those that do not go with every import."""
+
+
+def _check_options(format_name: str, *, has_media: bool) -> None:
+    """Refuse an option that was typed and would do nothing.
+
+    Raises:
+        ConfigError: that names what it goes with.
+    """
+    context = click.get_current_context()
+    able = {"--format ytvis": format_name == "ytvis", "--media": has_media and format_name == "ytvis"}
+    for param in context.command.params:
+        needs = next((_GO_WITH[name] for name in param.opts if name in _GO_WITH), None)
+        typed = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+        if needs is not None and typed and not able.get(needs, format_name != "ytvis"):
+            shown = "--format ytvis" if needs == "--media" and format_name != "ytvis" else needs
+            raise ConfigError(f"{param.opts[0]} goes with {shown}")
 
 
 @dataclass(frozen=True, kw_only=True)

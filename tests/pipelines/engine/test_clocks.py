@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +18,14 @@ from avis_data import platforms
 from avis_data.errors import Reason
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.executors import ExecutorFactory
+from avis_data.pipelines.engine.executors import ExecutorFactory, local
 from avis_data.pipelines.engine.executors.here import HereExecutors
 from avis_data.pipelines.engine.executors.local import LocalExecutors
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, run_stage
 from avis_data.pipelines.engine.spec import Candidates
 from avis_data.pipelines.engine.stage import Prepared, Workbench
+from avis_data.pipelines.engine.worker import Job
 from avis_data.pipelines.stages.embed import EmbedStage
 from avis_data.platforms import WorkClock
 from support.toy_stages import ShoutFacts, ShoutStage, Word, word_items
@@ -111,3 +115,24 @@ def test_a_process_counts_with_what_it_started() -> None:
         while (platforms._used_by(pid) or 0.0) < 0.5:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_what_a_job_wrote_is_counted_while_its_folders_come_and_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is listed by the one above it, and gone when it is looked into."""
+    for name in ("here", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"12345")
+    scandir = os.scandir
+
+    def vanishing(path: Any) -> Any:
+        if not isinstance(path, int) and Path(path).name == "gone":
+            monkeypatch.undo()
+            shutil.rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    none = tmp_path / "none"
+    job = Job(item_id="a", record=Word(text="a"), root=tmp_path, inputs={}, out=none, scratch=tmp_path)
+    assert local._written(job) == 5

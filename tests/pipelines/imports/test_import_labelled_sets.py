@@ -237,3 +237,23 @@ def test_a_file_of_turns_says_what_sounds(workspace: Workspace, capsys: pytest.C
     turns.write_text(text + "SPEAKER c0 x\nc0,a,x,y\n")
     assert take(folder, "--sounding", str(turns), "--clip", "c0") == 3
     assert "line(s) cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["toy-set", "--media", "."], "--media goes with --format ytvis"),
+        (["toy-set", "--workers", "2"], "--workers goes with --format ytvis"),
+        (["toy-set", "--skip-bad"], "--skip-bad goes with --format ytvis"),
+        (["ytvis", "--workers", "2"], "--workers goes with --media"),
+        (["ytvis", "--match", "time"], "--match goes with other formats"),
+        (["ytvis", "--map", "a=b"], "--map goes with other formats"),
+        (["ytvis", "--identity", "group"], "--identity goes with --format "),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], command: list[str], said: str
+) -> None:
+    name, *more = command
+    assert main(["import", "--format", name, str(workspace.recipe), *more]) == 2
+    assert said in capsys.readouterr().err
