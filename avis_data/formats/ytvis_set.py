@@ -64,5 +64,4 @@ YTVIS_SET = SetSpec(
     keeps=Keeps(sound=True, embeddings=True, fps=True, license=True, source=True),
     reader=YtvisReader(),
     writer=YtvisWriter(),
-    unsaid=("sounding",),
 )

@@ -69,6 +69,14 @@ def damage(folder: Path, seed: int) -> str:
     return f"{file}: {way} ({other.name})"
 
 
+def read_damaged(spec: SetSpec, whole: Path, scratch: Path, *, seeds: int) -> None:
+    """Read so many copies of a set, each with another thing broken in it."""
+    for seed in range(seeds):
+        folder = scratch / str(seed)
+        shutil.copytree(whole, folder, ignore=shutil.ignore_patterns("expected.json"))
+        read_all(spec, folder, damage(folder, seed))
+
+
 def read_all(spec: SetSpec, folder: Path, damaged: str) -> None:
     """Read a set whole, its masks and pictures too; what comes is sound or says what is wrong."""
     assert spec.reader is not None

@@ -80,5 +80,4 @@ COCO = SetSpec(
     keeps=Keeps(empty_tracks=True, fps=True, license=True, source=True),
     reader=CocoReader(),
     writer=CocoWriter(),
-    unsaid=("identity", "sounding"),
 )

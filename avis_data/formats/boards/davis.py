@@ -62,7 +62,6 @@ DAVIS = SetSpec(
     keeps=Keeps(masks="painted", sounding="no"),
     reader=DavisReader(),
     writer=DavisWriter(),
-    unsaid=("sounding", "category"),
     unfit=f"with more than {_MOST} objects",
     fits=lambda clip: f"more than {_MOST} objects" if len(clip.tracks) > _MOST else None,
 )

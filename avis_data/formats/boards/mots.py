@@ -78,7 +78,6 @@ MOTS = SetSpec(
     keeps=Keeps(masks="painted", sounding="no"),
     reader=MotsReader(),
     writer=MotsWriter(),
-    unsaid=("sounding",),
     unfit="with more objects of one category than MOTS can number",
     fits=_unfit,
 )

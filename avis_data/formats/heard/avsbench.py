@@ -65,7 +65,6 @@ AVSBENCH = SetSpec(
     summary="AVSBench S4, MS3 and AVSS: what sounds, one class a pixel.",
     keeps=Keeps(masks="union", identity=False, sounding="sounding only", sound=True),
     reader=AvsbenchReader(),
-    unsaid=("identity", "category"),
 )
 AVSS = SetSpec(
     name="avsbench-avss",
@@ -73,7 +72,6 @@ AVSS = SetSpec(
     keeps=Keeps(masks="painted", identity=False, sounding="sounding only", sound=True),
     reader=AvsbenchReader(),
     writer=AvssWriter(),
-    unsaid=("identity",),
     lengths=tuple(sorted({*AVSS_FRAMES.values()}, reverse=True)),
     only_fps=1,
     unfit="of fewer than 5 stills",

@@ -10,7 +10,7 @@ options of all formats. What reads and writes the files is imported inside the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -111,8 +111,6 @@ class SetSpec:
     """Whether stills and sound lie inside larger files, so that they are written again and not linked."""
     layout: int = 1
     """Raised when the same clips would give other files."""
-    unsaid: Sequence[str] = ()
-    """What the format cannot say, of: sounding, identity, category. An import asks for it."""
     lengths: tuple[int, ...] = ()
     """How many stills a clip of it may have, the preferred first; longer clips are cut. Empty: any number."""
     only_fps: float | None = None

@@ -48,5 +48,4 @@ CVAT = SetSpec(
     summary="CVAT 1.1 XML, for video or for images, also zipped.",
     keeps=Keeps(split=False),
     reader=CvatReader(),
-    unsaid=("sounding",),
 )

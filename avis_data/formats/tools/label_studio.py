@@ -46,5 +46,4 @@ LABEL_STUDIO = SetSpec(
     summary="Label Studio's JSON export, masks as brush run lengths.",
     keeps=Keeps(split=False),
     reader=LabelStudioReader(),
-    unsaid=("identity", "sounding"),
 )

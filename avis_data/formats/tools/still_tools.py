@@ -64,15 +64,28 @@ class IsatReader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelmeReader:
-    """Reads folders and archives of labelme's label files, of versions 3 to 6."""
+class _ShapesReader:
+    """What labelme and X-AnyLabeling have in common: X-AnyLabeling grew out of labelme."""
 
     identity: Annotated[str, IDENTITY] = "auto"
     sounding_attribute: Annotated[str, SOUNDING_ATTRIBUTE] = "sounding"
     outlines: Annotated[Literal["auto", "border", "centre"], OUTLINES] = "border"
     crossing_outlines: Annotated[Crossing, CROSSING] = "refuse"
-    keep_covered: Annotated[bool, KEEP_COVERED] = False
     missing_is_empty: Annotated[bool, MISSING_IS_EMPTY] = False
+
+    def _choices(self) -> Choices:
+        return Choices(
+            identity=self.identity,
+            sounding_attribute=self.sounding_attribute,
+            crossing_outlines=self.crossing_outlines,
+        ).checked("group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelmeReader(_ShapesReader):
+    """Reads folders and archives of labelme's label files, of versions 3 to 6."""
+
+    keep_covered: Annotated[bool, KEEP_COVERED] = False
 
     def looks_right(self, path: Path) -> bool:
         """Whether it holds a JSON file with shapes, and none of X-AnyLabeling's."""
@@ -85,11 +98,7 @@ class LabelmeReader:
 
         tool = ShapeTool(
             name="labelme",
-            choices=Choices(
-                identity=self.identity,
-                sounding_attribute=self.sounding_attribute,
-                crossing_outlines=self.crossing_outlines,
-            ).checked("group"),
+            choices=self._choices(),
             outlines=self.outlines,
             holes=("_background_",),
             left_out=("__ignore__",),
@@ -100,14 +109,8 @@ class LabelmeReader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnyLabelingReader:
+class AnyLabelingReader(_ShapesReader):
     """Reads folders and archives of X-AnyLabeling's label files, of versions 2 to 4."""
-
-    identity: Annotated[str, IDENTITY] = "auto"
-    sounding_attribute: Annotated[str, SOUNDING_ATTRIBUTE] = "sounding"
-    outlines: Annotated[Literal["auto", "border", "centre"], OUTLINES] = "border"
-    crossing_outlines: Annotated[Crossing, CROSSING] = "refuse"
-    missing_is_empty: Annotated[bool, MISSING_IS_EMPTY] = False
 
     def looks_right(self, path: Path) -> bool:
         """Whether it holds a JSON file with shapes and keys that only X-AnyLabeling writes."""
@@ -119,11 +122,7 @@ class AnyLabelingReader:
 
         tool = ShapeTool(
             name="X-AnyLabeling",
-            choices=Choices(
-                identity=self.identity,
-                sounding_attribute=self.sounding_attribute,
-                crossing_outlines=self.crossing_outlines,
-            ).checked("group"),
+            choices=self._choices(),
             outlines=self.outlines,
             missing_is_empty=self.missing_is_empty,
         )
@@ -135,19 +134,16 @@ ISAT = SetSpec(
     summary="ISAT: one JSON file a still, polygons in layers.",
     keeps=Keeps(split=False),
     reader=IsatReader(),
-    unsaid=("sounding",),
 )
 LABELME = SetSpec(
     name="labelme",
     summary="labelme: one JSON file a still, polygons and masks.",
     keeps=Keeps(split=False),
     reader=LabelmeReader(),
-    unsaid=("identity", "sounding"),
 )
 X_ANYLABELING = SetSpec(
     name="x-anylabeling",
     summary="X-AnyLabeling: one JSON file a still, outlines.",
     keeps=Keeps(split=False),
     reader=AnyLabelingReader(),
-    unsaid=("identity", "sounding"),
 )

@@ -84,6 +84,5 @@ AVA_SPEAKER = SetSpec(
     keeps=Keeps(masks="boxes", category=False, stills=False, sound=True),
     reader=AvaReader(),
     writer=AvaWriter(),
-    unsaid=("category",),
     expected=_expected,
 )

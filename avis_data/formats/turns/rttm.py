@@ -78,6 +78,5 @@ RTTM = SetSpec(
     keeps=Keeps(masks="no", category=False, sounding="sounding only", stills=False),
     reader=RttmReader(),
     writer=RttmWriter(),
-    unsaid=("category",),
     expected=_expected,
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from avis_data.formats.sets.registry import SETS
-from support.damaged_sets import damage, read_all
+from support.damaged_sets import read_damaged
 from support.labelled_sets import odd_clips, write_set
 from support.places import NEEDS_SHARED, SHARED
 
@@ -20,18 +19,11 @@ WRITTEN = ("coco", "mots", "davis")
 @NEEDS_SHARED
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_a_damaged_fixture_is_told_and_never_crashes(fixture: str, tmp_path: Path) -> None:
-    spec = SETS[FIXTURES[fixture]]
-    for seed in range(60):
-        folder = tmp_path / str(seed)
-        shutil.copytree(SHARED / "format_fixtures" / fixture, folder, ignore=shutil.ignore_patterns("expected.json"))
-        read_all(spec, folder, damage(folder, seed))
+    read_damaged(SETS[FIXTURES[fixture]], SHARED / "format_fixtures" / fixture, tmp_path, seeds=60)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_damaged_set_of_ours_is_told_and_never_crashes(name: str, tmp_path: Path) -> None:
     clips = [clip for clip in odd_clips(5, 3) if SETS[name].fits(clip) is None]
     write_set(SETS[name], tmp_path / "whole", clips)
-    for seed in range(60):
-        folder = tmp_path / str(seed)
-        shutil.copytree(tmp_path / "whole", folder)
-        read_all(SETS[name], folder, damage(folder, seed))
+    read_damaged(SETS[name], tmp_path / "whole", tmp_path, seeds=60)

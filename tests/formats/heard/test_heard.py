@@ -15,7 +15,7 @@ from avis_data.formats.avsbench_masks import voc_colours
 from avis_data.formats.heard.avsbench import AVSS
 from avis_data.formats.sets.registry import SETS
 from avis_data.masks.rle import decode
-from support.damaged_sets import damage, read_all
+from support.damaged_sets import read_damaged
 from support.labelled_sets import check_expected, check_round_trip, odd_clips, read_set, unread, write_set
 from support.places import NEEDS_SHARED, SHARED
 
@@ -133,8 +133,4 @@ def test_merged_truth_of_avtrack_is_read_where_there_is_no_other(tmp_path: Path)
 @NEEDS_SHARED
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_a_damaged_fixture_is_told_and_never_crashes(fixture: str, tmp_path: Path) -> None:
-    spec = SETS[FIXTURES[fixture]]
-    for seed in range(60):
-        folder = tmp_path / str(seed)
-        shutil.copytree(SHARED / "format_fixtures" / fixture, folder, ignore=shutil.ignore_patterns("expected.json"))
-        read_all(spec, folder, damage(folder, seed))
+    read_damaged(SETS[FIXTURES[fixture]], SHARED / "format_fixtures" / fixture, tmp_path, seeds=60)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from avis_data.formats.sets.registry import SETS
-from support.damaged_sets import damage, read_all
+from support.damaged_sets import read_damaged
 from support.places import NEEDS_SHARED, SHARED
 
 FIXTURES = {
@@ -25,11 +24,7 @@ FIXTURES = {
 @NEEDS_SHARED
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_damaged_files_are_told_and_never_crash(fixture: str, tmp_path: Path) -> None:
-    spec = SETS[FIXTURES[fixture]]
-    for seed in range(80):
-        folder = tmp_path / str(seed)
-        shutil.copytree(SHARED / "format_fixtures" / fixture, folder, ignore=shutil.ignore_patterns("expected.json"))
-        read_all(spec, folder, damage(folder, seed))
+    read_damaged(SETS[FIXTURES[fixture]], SHARED / "format_fixtures" / fixture, tmp_path, seeds=80)
 
 
 @NEEDS_SHARED
