@@ -16,7 +16,7 @@ def export_formats() -> list[str]:
 
     Example:
         >>> avis.export_formats()
-        ['ytvis', 'avsbench-s4', 'avsbench-ms3']
+        ['ytvis', 'avsbench-s4', 'avsbench-ms3', 'coco', 'mots', 'davis', 'rttm', 'ava-speaker', 'avsbench-avss', 'hf']
     """
     from avis_data.pipelines.exports import FORMATS
 
@@ -63,9 +63,9 @@ def export(
     Example:
         >>> avis.open(avis.export("example", split="6/3/3", name="other", masks="rle"))
         ClipSet('example/exports/other', 12 clips: train 6, val 3, test 3)
-        >>> avis.export("example", "coco")
+        >>> avis.export("example", "yolo")
         Traceback (most recent call last):
-        avis_data.errors.ConfigError: no export format 'coco'; there are: ytvis, avsbench-s4, avsbench-ms3
+        avis_data.errors.ConfigError: no export format 'yolo'; there are: ytvis, avsbench-s4, avsbench-ms3, coco, ...
     """
     from avis_data.annotation.labels.tables import bring_up_to_date
     from avis_data.pipelines.exports import FORMATS

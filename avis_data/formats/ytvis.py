@@ -152,6 +152,14 @@ def annotation_json(track: YtvisTrack, video: YtvisVideo, number: int, form: Mas
 
     Raises:
         DataError: if a mask is empty or does not fit the video.
+
+    Example:
+        >>> dataset = read_ytvis(Path("example/exports/ytvis/val.json"))
+        >>> track = dataset.tracks[0]
+        >>> video = next(video for video in dataset.videos if video.video_id == track.video_id)
+        >>> entry = annotation_json(track, video, 7, "rle")
+        >>> entry["id"], entry["length"] == len(entry["areas"])
+        (7, True)
     """
     if len(track.masks) != video.length:
         raise DataError(

@@ -36,7 +36,12 @@ _ENTRY = re.compile(r"^(videos|annotations)\[(\d+)\]")
 
 
 def truth_files(path: Path) -> list[Path]:
-    """The file itself, or the truth files of the splits in a folder."""
+    """The file itself, or the truth files of the splits in a folder.
+
+    Example:
+        >>> [file.name for file in truth_files(Path("example/exports/ytvis"))]
+        ['train.json', 'val.json', 'test.json']
+    """
     if path.is_file():
         return [path]
     named = (truth_path(path, split) for split in get_args(SplitName))
@@ -44,7 +49,12 @@ def truth_files(path: Path) -> list[Path]:
 
 
 def is_truth(file: Path) -> bool:
-    """Whether a file begins, or ends, like one of YouTube-VIS: it lists videos with the names of their frames."""
+    """Whether a file begins, or ends, like one of YouTube-VIS: it lists videos with the names of their frames.
+
+    Example:
+        >>> is_truth(Path("example/exports/ytvis/val.json")), is_truth(Path("example/exports/ytvis/certificate.json"))
+        (True, False)
+    """
     try:
         if file.suffix != ".json":
             return False
@@ -65,6 +75,11 @@ def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
 
     Raises:
         DataError: if there is no such file, or one is no JSON; also ProblemsError.
+
+    Example:
+        >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
+        >>> clip.name, clip.split, len(clip.stills)
+        ('synth1-0001', 'val', 4)
     """
     files = truth_files(path)
     if not files:
@@ -237,6 +252,11 @@ def write_media(folder: Path, clip: LabelledClip) -> list[str]:
 
     Returns:
         The paths of the files in the folder.
+
+    Example:
+        >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
+        >>> write_media(Path("copy"), clip)[0]
+        'val/JPEGImages/synth1-0001/0.jpg'
     """
     split = clip.split or "train"
     names = []
@@ -266,6 +286,12 @@ def write_truth(folder: Path, clips: Clips, facts: SetFacts, *, form: MaskForm) 
 
     Raises:
         DataError: if a category is none of the set's, or a mask is empty or does not fit its clip.
+
+    Example:
+        >>> facts = SetFacts(name="copy", categories={"person": 1, "dog": 2, "violin": 3})
+        >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
+        >>> write_truth(Path("copy"), lambda: iter([clip]), facts, form="rle")
+        ['val.json']
     """
     files: dict[str, _TruthFile] = {}
     with ExitStack() as stack:

@@ -42,6 +42,12 @@ def encode_brush(mask_HW: NDArray[np.bool_]) -> list[int]:
 
     Returns:
         Byte values, 0 to 255.
+
+    Example:
+        >>> mask = np.zeros((2, 3), bool)
+        >>> mask[1, 2] = True
+        >>> np.array_equal(decode_brush(encode_brush(mask), height=2, width=3), mask)
+        True
     """
     flat = np.ascontiguousarray(mask_HW, dtype=np.bool_).reshape(-1).view(np.uint8)
     padded = flat if flat.size % 8 == 0 else np.concatenate((flat, np.zeros(-flat.size % 8, dtype=np.uint8)))
@@ -67,6 +73,11 @@ def decode_brush(rle: Sequence[int], *, height: int, width: int, least_alpha: in
     Raises:
         DataError: if it is no such list, is for another size, or is damaged. Nothing is allocated before its header is
             found to be right.
+
+    Example:
+        >>> decode_brush(encode_brush(np.eye(2, dtype=bool)), height=2, width=2).astype(int)
+        array([[1, 0],
+               [0, 1]])
     """
     try:
         data = bytes(rle)

@@ -81,6 +81,11 @@ def mask_of_ellipse(
 
     Raises:
         DataError: if a radius is not above 0, or a value is no number or far outside.
+
+    Example:
+        >>> from avis_data.masks.rle import area
+        >>> area(mask_of_ellipse((5.0, 5.0), (3.0, 2.0), 0.0, height=10, width=10))
+        20
     """
     check_polygon([*centre, *radii, rotation_deg % 360, 0.0], height=max(height, 360), width=width)
     if min(radii) <= 0:
