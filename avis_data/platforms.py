@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from avis_data.errors import ToolError
 
@@ -122,7 +122,8 @@ def map_in_workers(
     from pebble import ProcessExpired, ProcessPool
 
     others = set(active_children())
-    pool = ProcessPool(workers, initializer=become_worker, initargs=(os.getpid(),), context=get_context("spawn"))
+    spawn: Any = get_context("spawn")  # the types of Windows' pipes and pebble's idea of them do not meet
+    pool = ProcessPool(workers, initializer=become_worker, initargs=(os.getpid(),), context=spawn)
     try:
         with no_interrupt():
             results: Iterator[Result] = pool.map(work, items, chunksize=at_once).result()
@@ -188,6 +189,8 @@ _IDLE_SHARE = 0.005
 
 def _used_by(pid: int) -> float | None:
     """Processor time in seconds of a process and all below it; None where the system does not tell, or it has ended."""
+    if sys.platform != "linux":
+        return None
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         below = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]

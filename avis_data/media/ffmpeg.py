@@ -164,7 +164,7 @@ def raise_passing_end(
         ItemError: `worker_died`, or a fault of the machine.
     """
     died = _signal_of(code, words)
-    if died is signal.SIGXFSZ:
+    if died is not None and died.name == "SIGXFSZ":
         raise ItemError(f"{source}: the result grew beyond ulimit -f", reason=Reason.DISK_FULL)
     if died is not None:
         message = f"{source}: ffmpeg was ended by {died.name}: no memory, a crash, or somebody ended it"
@@ -210,7 +210,7 @@ def _running(
     try:
         yield process, _LogReader(process)
     finally:
-        if process.poll() is None:
+        if sys.platform != "win32" and process.poll() is None:  # Windows never comes here: nothing was started
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -247,6 +247,8 @@ def _signal_of(code: int, words: str) -> signal.Signals | None:
     if code == 255 and (not words or "received signal" in words):  # ffmpeg's own answer to a polite end
         return signal.SIGTERM
     number = -code if code < 0 else code - 128
+    if sys.platform == "win32":
+        return None
     if code < 0 or number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGXFSZ):
         return signal.Signals(number)
     return None
