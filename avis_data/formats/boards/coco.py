@@ -62,7 +62,7 @@ class CocoWriter:
 
     def write_clip(self, folder: Path, clip: LabelledClip, facts: SetFacts) -> list[str]:
         """The stills of a clip."""
-        from avis_data.formats.boards.layout import put_still
+        from avis_data.formats.sets.layout import put_still
 
         places = ((still, f"images/{clip.split or 'all'}/{clip.name}/{still.name}") for still in clip.stills)
         return [name for still, place in places for name in put_still(still, folder, place)]

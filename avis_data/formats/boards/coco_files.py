@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from avis_data.errors import DataError, Problem
 from avis_data.formats.boards.coco_tables import CocoClip, CocoTable, Entry, annotation_files, id_of
 from avis_data.formats.boards.gathering import Gathered, flag_of
-from avis_data.formats.boards.layout import UNKNOWN, foreign_path, picture_file
 from avis_data.formats.sets.clips import LabelledClip, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
+from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file
 from avis_data.formats.ytvis_entries import shown
 from avis_data.masks.rle import check_size, rle_from_segmentation
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.aviseg_folders import STILLS
-from avis_data.formats.boards.layout import clip_of_name, foreign_path, set_name, split_of, still_name, unique_names
+from avis_data.formats.sets.layout import clip_of_name, foreign_path, set_name, split_of, still_name, unique_names
 from avis_data.formats.ytvis_entries import kind, shown
 from avis_data.io import read_json
 from avis_data.records import SplitName

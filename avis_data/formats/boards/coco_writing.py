@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from avis_data.errors import DataError
-from avis_data.formats.boards.layout import UNKNOWN
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Still
+from avis_data.formats.sets.layout import UNKNOWN
 from avis_data.formats.sets.spec import Clips, SetFacts
 from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, area, box

@@ -12,9 +12,9 @@ from avis_data.errors import DataError
 from avis_data.formats.aviseg_folders import STILLS
 from avis_data.formats.avsbench_masks import classes_of_colours, voc_colours
 from avis_data.formats.boards.gathering import Gathered
-from avis_data.formats.boards.layout import UNKNOWN, pictures_in, put_still, split_of, unique_names
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import numbered, opened_set, picture_pixels, picture_size
+from avis_data.formats.sets.layout import UNKNOWN, pictures_in, put_still, split_of, unique_names
 from avis_data.formats.sets.overlap import painted
 from avis_data.formats.sets.spec import Clips
 from avis_data.io import read_json, write_json, write_lines

@@ -14,7 +14,6 @@ import numpy as np
 
 from avis_data.errors import DataError
 from avis_data.formats.boards.gathering import Gathered
-from avis_data.formats.boards.layout import UNKNOWN
 from avis_data.formats.boards.mots_sequences import (
     LINE,
     SIXTEEN_BITS,
@@ -27,6 +26,7 @@ from avis_data.formats.boards.mots_sequences import (
 from avis_data.formats.boards.mots_writing import IGNORED
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import numbered, opened_set, picture_pixels, picture_size
+from avis_data.formats.sets.layout import UNKNOWN
 from avis_data.masks.rle import Rle, check_size, encode
 
 __all__ = ["read_mots"]

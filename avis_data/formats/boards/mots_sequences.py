@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, UnidentifiedImageError
 
-from avis_data.formats.boards.layout import pictures_in, set_name, split_of, unique_names
+from avis_data.formats.sets.layout import pictures_in, set_name, split_of, unique_names
 from avis_data.records import SplitName
 
 __all__ = ["LINE", "SIXTEEN_BITS", "MotsSequence", "SetFiles", "find_sequences", "known_files", "text_of"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.errors import DataError
-from avis_data.formats.boards.layout import UNKNOWN, put_still
 from avis_data.formats.sets.clips import LabelledClip
+from avis_data.formats.sets.layout import UNKNOWN, put_still
 from avis_data.formats.sets.overlap import painted
 from avis_data.formats.sets.spec import Clips, SetFacts
 from avis_data.io import write_lines, write_text

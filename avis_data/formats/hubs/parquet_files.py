@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.boards.layout import split_of
 from avis_data.formats.hubs.parquet_schema import MEDIA, SCHEMA
 from avis_data.formats.hubs.plain import FoundClip, Plain, facts_of, picture_name, stills_of, tracks_of
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.formats.sets.files import opened_set
+from avis_data.formats.sets.layout import split_of
 
 __all__ = ["UNDIVIDED", "ParquetShards", "parquet_files", "read_parquet"]
 

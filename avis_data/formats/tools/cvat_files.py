@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.boards.layout import foreign_path, set_name
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip
 from avis_data.formats.sets.files import natural, opened_set, xml_events
+from avis_data.formats.sets.layout import foreign_path, set_name
 from avis_data.formats.tools.choices import Choices
 from avis_data.formats.tools.cvat_clips import FoundImage, FoundTrack, image_clip, video_clip
 from avis_data.formats.tools.cvat_meta import CvatTask, check_version, tasks_of

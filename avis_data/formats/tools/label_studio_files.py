@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.boards.layout import set_name
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
+from avis_data.formats.sets.layout import set_name
 from avis_data.formats.tools.choices import Choices
 from avis_data.formats.tools.label_studio_regions import Entry, FoundRegion, Span, choose, regions_of
 from avis_data.formats.tools.objects import Drawn, Objects, heard, named_identity

@@ -13,9 +13,9 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.boards.layout import clip_of_name, pictures_in, set_name
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
+from avis_data.formats.sets.layout import clip_of_name, pictures_in, set_name
 from avis_data.formats.tools.objects import Objects
 from avis_data.formats.tools.stills import clips_by_folder, named_picture, one_size, size_problem
 from avis_data.io import read_json

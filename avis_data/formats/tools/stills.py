@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.boards.layout import PICTURES, picture_file
 from avis_data.formats.sets.clips import Media
 from avis_data.formats.sets.files import picture_size
+from avis_data.formats.sets.layout import PICTURES, picture_file
 
 __all__ = ["clips_by_folder", "named_picture", "one_size", "size_problem"]
 

@@ -33,7 +33,7 @@ class AvaReader:
 
     def read(self, path: Path) -> Iterator[LabelledClip | UnreadClip]:
         """The clips of a folder, as boxes in pictures of 100 x 100."""
-        from avis_data.formats.boards.layout import split_of
+        from avis_data.formats.sets.layout import split_of
         from avis_data.formats.turns.ava_rows import clip_of_rows, read_rows
 
         if not self.looks_right(path):

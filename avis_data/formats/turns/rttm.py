@@ -30,7 +30,7 @@ class RttmReader:
 
     def read(self, path: Path) -> Iterator[LabelledClip | UnreadClip]:
         """The clips of a folder; a still stands for each span of time in which the same is said, and for the end."""
-        from avis_data.formats.boards.layout import split_of
+        from avis_data.formats.sets.layout import split_of
         from avis_data.formats.turns.reading import read_turns
 
         if not self.looks_right(path):
