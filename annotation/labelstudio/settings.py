@@ -1,7 +1,7 @@
 """Which Label Studio a workspace works with, and what is needed to be let in.
 
 WORKSPACE/label-studio/server.json      address, and how that server sees the clips
-                       secrets.json     accounts and tokens; mode 600, made once, never printed twice
+                       secrets.json     accounts and tokens; mode 600, made once, the password printed once
                        data/            of the server that `annotate serve` runs: its database, settings, uploads
 """
 
@@ -53,6 +53,7 @@ class Secrets(Record):
 
     username: str | None = Field(default=None, description="E-mail of the first account; null: a server that exists.")
     password: str | None = None
+    password_told: bool = Field(default=False, description="Whether a person was shown the password already.")
     token: str = Field(min_length=1, description="Of that first account, which makes the projects.")
     existing_token: str | None = Field(default=None, description="On a server that exists, while one is in use.")
     backend_token: str = Field(min_length=1, description="The segmenter answers to nobody else.")

@@ -49,7 +49,16 @@ from avis_data.io import atomic_path
 from avis_data.paths import Workspace
 from avis_data.recipe import load_recipe
 
-__all__ = ["BACKEND_PORT", "PORT", "ServeOptions", "Serving", "label_studio_only", "label_studio_variables", "serve"]
+__all__ = [
+    "BACKEND_PORT",
+    "PORT",
+    "ServeOptions",
+    "Serving",
+    "label_studio_only",
+    "label_studio_variables",
+    "password_was_told",
+    "serve",
+]
 
 PORT, BACKEND_PORT = 8080, 9090
 _LOGIN = "annotator@example.com"
@@ -88,7 +97,7 @@ class Serving:
     url: str
     username: str | None
     password: str | None
-    """Only when the account was made just now: it is told once."""
+    """Until a person was told it (`password_was_told`): a first start that fails tells nothing."""
     projects: list[str]
     children: list[Child]
     left_over: list[str]
@@ -138,7 +147,7 @@ def _running(
     folder.chmod(0o700)  # the token, the password and all that people drew
     with _only_one(folder):
         left_over = end_left_over(folder / "processes.json")
-        found, is_new = _secrets(workspace, options)
+        found = _secrets(workspace, options)
         children: list[Child] = []
         try:
             health = _start_all(workspace, options, found, children, with_backend=with_backend)
@@ -149,12 +158,19 @@ def _running(
             client.whoami()
             write_settings(workspace, settings)
             username = found.username if options.url is None else None
-            password = found.password if is_new else None
+            password = found.password if username and not found.password_told else None
             yield client, settings, Serving(settings.url, username, password, [], children, left_over)
         finally:
             for child in reversed(children):
                 child.end()
             (folder / "processes.json").unlink(missing_ok=True)
+
+
+def password_was_told(workspace: Workspace) -> None:
+    """Keep that a person was told the password of the first account, so that it is not printed again."""
+    found = read_secrets(workspace)
+    if found.password is not None and not found.password_told:
+        write_secrets(workspace, found.model_copy(update={"password_told": True}))
 
 
 def label_studio_variables(workspace: Workspace, found: Secrets, *, url: str) -> dict[str, str]:
@@ -208,8 +224,8 @@ def _only_one(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _secrets(workspace: Workspace, options: ServeOptions) -> tuple[Secrets, bool]:
-    """The secrets that are there, else new ones; and whether there is a new password to be told.
+def _secrets(workspace: Workspace, options: ServeOptions) -> Secrets:
+    """The secrets that are there, else new ones.
 
     The token for a server that exists stands beside the account of our own, which is never forgotten, and a token that
     the server does not take is not kept.
@@ -229,7 +245,7 @@ def _secrets(workspace: Workspace, options: ServeOptions) -> tuple[Secrets, bool
     wanted = found.model_copy(update={"existing_token": given, "backend_token": backend or found.backend_token})
     if is_new or wanted != found:
         write_secrets(workspace, wanted)
-    return wanted, is_new and given is None
+    return wanted
 
 
 def _database(workspace: Workspace) -> Path:

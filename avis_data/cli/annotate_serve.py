@@ -90,7 +90,7 @@ def serve_label_studio(
 
     The segmenter turns a click into a mask. Its engine grabcut needs no weights; sam and sam2 do.
 
-    The first start makes an account and tells its password once; it is in label-studio/secrets.json, which only you can
+    The first start makes an account. Its password is told once; it is in label-studio/secrets.json, which only you can
     read. Killed, it starts again with nothing lost. With --label-studio-url and --backend-url nothing is started: the
     workspace is connected with servers that exist.
 
@@ -98,7 +98,7 @@ def serve_label_studio(
     Example:
       avis-data -C my-dataset annotate serve
     """
-    from avis_data.annotation.serve.servers import ServeOptions, serve
+    from avis_data.annotation.serve.servers import ServeOptions, password_was_told, serve
 
     if engine_weights is not None and not engine_weights.exists():
         raise ConfigError(f"--engine-weights {engine_weights}: no such file or folder")
@@ -117,6 +117,8 @@ def serve_label_studio(
     )
     with serve(current_workspace(), options, say=lambda line: click.echo(line, err=True)) as serving:
         _say(serving)
+        if serving.password:
+            password_was_told(current_workspace())
         if not serving.children:
             return ExitCode.OK
         try:

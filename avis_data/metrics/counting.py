@@ -96,6 +96,8 @@ class VideoStats:
     """Mode -> name of a `Counting` -> its counts; `Counting.of` gives them by their type."""
     problems: Sequence[Problem]
     """Why tracks of it were left out."""
+    fits: Mapping[tuple[int, int], int]
+    """(true class, predicted class) -> true tracks that fit, see `doubts.fitting_classes`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

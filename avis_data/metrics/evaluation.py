@@ -12,12 +12,13 @@ import numpy as np
 
 from avis_data.errors import Problem, ProblemsError
 from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, VideoStats
+from avis_data.metrics.doubts import fitting_classes
 from avis_data.metrics.inputs import TrackInput, VideoInput
 from avis_data.metrics.table import countings_of, figures_of, pools_of
 from avis_data.metrics.tracks import load_video
 from avis_data.platforms import map_in_workers
 
-__all__ = ["AvisResult", "ModeResult", "evaluate_avis", "measure_all", "result_of"]
+__all__ = ["AvisResult", "ModeResult", "evaluate_avis", "measure_all", "refuse_problems", "result_of"]
 
 ALL_MODES = (Mode.COMPAT, Mode.STRICT, Mode.YTVIS)
 
@@ -126,13 +127,17 @@ def measure_all(
     measure = partial(_measure_video, countings=countings, variants=variants)
     stats = sorted(_map(measure, first, workers), key=lambda video: _order(video.name))
     everything = [*problems, *(problem for video in stats for problem in video.problems)]
-    if everything and not lenient:
-        raise ProblemsError(
-            f"{len(everything)} problem(s) in the input:",
-            everything,
-            hint="correct the file, or leave such entries out with `--lenient`",
-        )
+    if not lenient:
+        refuse_problems(everything)
     return result_of(first.with_id_zero(stats, measure), categories, modes, everything)
+
+
+def refuse_problems(problems: Sequence[Problem], doubts: Sequence[str] = ()) -> None:
+    """Raise ProblemsError if there are problems; `doubts` say what the whole looks like."""
+    if problems:
+        hint = "correct the file, or leave such entries out with `--lenient`"
+        looks = "".join(f"{doubt}\n" for doubt in doubts)
+        raise ProblemsError(f"{looks}{len(problems)} problem(s) in the input:", problems, hint=hint)
 
 
 class _FirstPredicted:
@@ -231,6 +236,7 @@ def _measure_video(
         num_predicted=len(tracks.predicted),
         counts=counts,
         problems=problems,
+        fits=fitting_classes(tracks),
     )
 
 

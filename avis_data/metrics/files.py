@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ from avis_data.errors import DataError, ProblemsError
 from avis_data.io import atomic_path, sha256_file
 from avis_data.metrics.bootstrap import Interval
 from avis_data.metrics.counting import MEANINGS, Mode, Variant, VideoStats
-from avis_data.metrics.evaluation import AvisResult, measure_all, result_of
+from avis_data.metrics.doubts import doubts_about
+from avis_data.metrics.evaluation import AvisResult, measure_all, refuse_problems, result_of
 from avis_data.metrics.hota import ALPHAS, HOTA
 from avis_data.metrics.reading import EvaluationInput, read_evaluation
 from avis_data.metrics.table import FIGURES, most_telling_first
 from avis_data.metrics.track_ap import AP, THRESHOLDS
 
 __all__ = ["FileEvaluation", "evaluate_files", "evaluation_json", "write_per_video"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class FileEvaluation:
     truth: Path
     predictions: Path
     variants: Sequence[Variant]
+    doubts: Sequence[str]
+    """What the results look like whose ids seem to mean something else than the truth's, see `doubts_about`."""
 
 
 def evaluate_files(
@@ -53,6 +59,8 @@ def evaluate_files(
         workers: processes; the result is the same with any number.
         only: the names of the videos to measure, first parts of their file names; None: all.
 
+    Results whose ids look shifted, permuted or of another split are told in the log, and the scores are what they are.
+
     Raises:
         DataError: if a file is missing, not JSON or of another form.
         ProblemsError: if entries are bad and not `lenient`: names file, entry and field of each.
@@ -73,13 +81,20 @@ def evaluate_files(
         categories=source.categories,
         modes=modes,
         variants=variants,
-        lenient=lenient,
+        lenient=True,
         workers=workers,
         problems=source.problems,
     )
+    doubts = doubts_about(truth, predictions, source, result.videos) if only is None else []
+    if not lenient:
+        refuse_problems(result.problems, doubts)
     if not source.videos:
         raise ProblemsError(f"{truth}: no video can be evaluated:", source.problems)
-    return FileEvaluation(result=result, source=source, truth=truth, predictions=predictions, variants=variants)
+    for doubt in doubts:
+        logger.warning("%s: %s", predictions, doubt)
+    return FileEvaluation(
+        result=result, source=source, truth=truth, predictions=predictions, variants=variants, doubts=doubts
+    )
 
 
 def evaluation_json(
@@ -127,6 +142,7 @@ def _meta(found: FileEvaluation) -> dict[str, Any]:
         "num_dropped": len({problem.where for problem in result.problems}),
         "num_ignored_predictions": found.source.num_ignored,
         "problems": [str(problem) for problem in result.problems[:20]],
+        "doubts": list(found.doubts),
     }
 
 

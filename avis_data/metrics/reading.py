@@ -38,8 +38,19 @@ class EvaluationInput:
     """The videos in the order of their names; entries with a problem are left out."""
     categories: dict[int, str]
     problems: list[Problem]
+    named_videos: set[int]
+    """The whole numbers that predictions give as `video_id`, whether the truth has such a video or not."""
+    named_categories: set[int]
+    """The same of `category_id`."""
+    num_predictions: int
+    """Entries of the result file, sound or not."""
     num_ignored: int = 0
     """Predictions for unknown videos; with `official_input` only, else each is a problem."""
+
+    @property
+    def video_ids(self) -> set[int]:
+        """Of the videos that are sound."""
+        return {video.video_id for video in self.videos}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,7 +69,9 @@ class _Refused(Exception):
         self.field = name
 
 
-def read_evaluation(truth_path: Path, predictions_path: Path, *, official_input: bool = False) -> EvaluationInput:
+def read_evaluation(
+    truth_path: Path, predictions_path: Path, *, official_input: bool = False, video_id_step: int = 0
+) -> EvaluationInput:
     """The videos of a YouTube-VIS style truth file with the predictions of a result file.
 
     Masks are not looked at here: that needs most of the time, and is done where they are measured.
@@ -67,6 +80,7 @@ def read_evaluation(truth_path: Path, predictions_path: Path, *, official_input:
         truth_path: `{"categories": [...], "videos": [...], "annotations": [...]}`.
         predictions_path: a list of `{"video_id", "category_id", "score", "segmentations"}`.
         official_input: let pass what the official loader does (see `Variant.OFFICIAL_INPUT`).
+        video_id_step: added to the `video_id` of each prediction, to see what results look like that count otherwise.
 
     Raises:
         DataError: if a file is missing, not JSON or has another form altogether.
@@ -89,7 +103,7 @@ def read_evaluation(truth_path: Path, predictions_path: Path, *, official_input:
             f"{predictions_path}: must be a list of predicted tracks, is {kind(predictions)}",
             hint='one object per track: [{"video_id": 1, "category_id": 1, "score": 0.9, "segmentations": [...]}, ...]',
         )
-    reader = _Reader(truth_path, predictions_path, official_input=official_input)
+    reader = _Reader(truth_path, predictions_path, official_input=official_input, video_id_step=video_id_step)
     reader.read_truth(truth)
     for index, entry in enumerate(predictions):
         reader.read_prediction(index, entry)
@@ -99,13 +113,17 @@ def read_evaluation(truth_path: Path, predictions_path: Path, *, official_input:
 class _Reader:
     """Goes through the entries of both files and keeps what is sound."""
 
-    def __init__(self, truth_path: Path, predictions_path: Path, *, official_input: bool) -> None:
+    def __init__(self, truth_path: Path, predictions_path: Path, *, official_input: bool, video_id_step: int) -> None:
         self._truth = truth_path.name
         self._predictions = predictions_path.name
         self._official_input = official_input
+        self._video_id_step = video_id_step
         self._categories: dict[int, str] = {}
         self._videos: dict[int, _Video] = {}
         self._problems: list[Problem] = []
+        self._named_videos: set[int] = set()
+        self._named_categories: set[int] = set()
+        self._num_predictions = 0
         self._num_ignored = 0
 
     def read_truth(self, truth: EntryReader) -> None:
@@ -120,11 +138,15 @@ class _Reader:
 
     def read_prediction(self, index: int, entry: Any) -> None:
         where = f"{self._predictions}: [{index}]"
+        self._num_predictions += 1
         with self._collecting(where):
             if not isinstance(entry, dict):
                 raise _Refused("", f"must be an object, is {kind(entry)}")
             found: dict[str, Any] = entry
-            video_id = _whole(found, "video_id")
+            video_id = _whole(found, "video_id") + self._video_id_step
+            self._named_videos.add(video_id)
+            if not whole_fault(found, "category_id"):
+                self._named_categories.add(found["category_id"])
             if video_id not in self._videos and self._official_input:
                 self._num_ignored += 1
                 return
@@ -162,7 +184,13 @@ class _Reader:
                 )
             )
         return EvaluationInput(
-            videos=found, categories=self._categories, problems=self._problems, num_ignored=self._num_ignored
+            videos=found,
+            categories=self._categories,
+            problems=self._problems,
+            named_videos=self._named_videos,
+            named_categories=self._named_categories,
+            num_predictions=self._num_predictions,
+            num_ignored=self._num_ignored,
         )
 
     def _add_video(self, truth: EntryReader, video: VideoEntry, folders: dict[str, str]) -> None:
