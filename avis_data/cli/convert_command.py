@@ -49,7 +49,11 @@ class _ConvertCommand(FormatCommand):
 @format_option(type=FormatName(lambda: [side.name for side in read_sides()]), default=None)
 @out_option(default=None, show_default="the name of SOURCE and of the format, here")
 @set_options
-@click.option("--set-fps", type=click.FloatRange(0, 1000, min_open=True), help="Stills in one second of the set.")
+@click.option(
+    "--set-fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="How many numbers of the set's stills (stills, where they have none) make a second.",
+)
 @click.option("--categories", metavar="NAME", help="A category set: its numbers are written, other names refused.")
 @click.option(
     "--split", metavar="N/N/N", help="Sizes of train/val/test or train/val: numbers of clips, or percentages."

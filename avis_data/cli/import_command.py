@@ -72,7 +72,11 @@ class _ImportCommand(FormatCommand):
     show_default=True,
     help="How stills of the set are found among those of the clip.",
 )
-@click.option("--set-fps", type=click.FloatRange(0, 1000, min_open=True), help="Stills in one second of the set.")
+@click.option(
+    "--set-fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="How many numbers of the set's stills (stills, where they have none) make a second.",
+)
 @click.option("--set-start", type=float, metavar="S", help="When its first still was taken, seconds into the clip.")
 @click.option(
     "--name-pattern", metavar="REGEX", help="Stills are matched by the number in their names, the group of REGEX."

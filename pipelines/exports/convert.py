@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 from avis_data import __version__
@@ -20,6 +21,7 @@ from avis_data.formats.sets.clips import LabelledClip, UnreadClip, name_fault
 from avis_data.formats.sets.compare import differences, kept
 from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
 from avis_data.formats.sets.spec import SetFacts, SetReader, SetSpec
+from avis_data.formats.turns.records import still_times
 from avis_data.io import atomic_dir, sha256_file, sha256_text, write_json, write_text
 from avis_data.pipelines.engine.progress import Progress
 from avis_data.pipelines.exports.certificate import file_list, split_proof
@@ -45,7 +47,8 @@ class Conversion:
     """A category set: its numbers are written, other names are refused. None: the names of the set, numbered in
     alphabetical order."""
     fps: float | None = None
-    """Stills in one second, where the set does not say."""
+    """How many of the numbers of its stills (of its stills, where they have none) make a second, where it does not
+    say."""
     split: str | None = None
     """`75/25`; None: the set's own, else all clips are `train`."""
     seed: int = 0
@@ -156,16 +159,32 @@ def _faults(
         yield from category_problems(clip, names)
     if target.keeps.sounding != "no":
         yield from sounding_problems(clip, wanted.adjustment)
-    fps = clip.fps or wanted.fps
+    fps = _rate(clip, wanted)
     if target.only_fps is not None and fps is not None and fps != target.only_fps:
         yield Problem(where, "fps", f"has {fps:g} stills a second, {target.name} {target.only_fps:g}")
     if target.lengths and len(clip.stills) not in target.lengths:
         able = " or ".join(map(str, target.lengths))
         yield Problem(where, "stills", f"has {len(clip.stills)} stills, {target.name} has {able}")
+    if not target.keeps.stills and _has_gaps(clip):
+        yield Problem(where, "stills", f"are not at one rate, as {target.name} has them")
     if target.keeps.stills and any(still.picture is None for still in clip.stills):
         yield Problem(where, "stills", f"the set has no pictures of it, and {target.name} holds them")
     if (unfit := target.fits(clip)) is not None:
         yield Problem(where, "", unfit)
+
+
+def _rate(clip: LabelledClip, wanted: Conversion) -> float | None:
+    """Stills in one second; of numbers that go in steps, each counts."""
+    if clip.fps is not None or wanted.fps is None or len(clip.stills) < 2:
+        return clip.fps or wanted.fps
+    times = still_times(clip, fps=wanted.fps)
+    return round(1 / min(after - before for before, after in pairwise(times)), 6)
+
+
+def _has_gaps(clip: LabelledClip) -> bool:
+    """Whether stills of its rate are missing."""
+    steps = [after - before for before, after in pairwise(still_times(clip))]
+    return bool(steps) and max(steps) > 1.5 * min(steps)
 
 
 def _count(found: _Survey, clip: LabelledClip, wanted: Conversion) -> None:
@@ -182,7 +201,7 @@ def _count(found: _Survey, clip: LabelledClip, wanted: Conversion) -> None:
     found.own_split[clip.name] = clip.split
     found.sizes[clip.name] = (len(clip.tracks), sum(len(track.frames) for track in clip.tracks))
     found.categories.update(categories)
-    found.rates.add(clip.fps or wanted.fps)
+    found.rates.add(_rate(clip, wanted))
     found.remarks += [f"clip {clip.name}: {remark}" for remark in clip.remarks]
     if wanted.target.keeps.masks == "painted":
         found.contested += num_contested(clip)
@@ -232,7 +251,7 @@ def _again(wanted: Conversion, survey: _Survey, division: Assignment) -> Callabl
     def clips() -> Iterator[LabelledClip]:
         for clip in adjusted(wanted.reader.read(wanted.source), wanted.adjustment):
             if isinstance(clip, LabelledClip) and clip.name in survey.clips and clip.name not in survey.skipped:
-                yield replace(clip, split=division.split_of[clip.name], fps=clip.fps or wanted.fps)
+                yield replace(clip, split=division.split_of[clip.name], fps=_rate(clip, wanted))
 
     return clips
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
-from avis_data.formats.sets.adjust import Adjustment, adjusted, category_problems, sounding_problems
-from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, UnreadClip
+from avis_data.formats.sets.adjust import (
+    Adjustment,
+    adjusted,
+    category_problems,
+    sounding_problems,
+    sounding_said,
+)
+from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Still, UnreadClip
 from avis_data.formats.sets.spec import SetReader
 from avis_data.io import atomic_dir, sha256_file, sha256_text
 from avis_data.ledger import Ledger
@@ -87,7 +93,7 @@ def import_labelled_set(workspace: Workspace, wanted: SetImport, *, ledger: Ledg
     known = [category.name for category in category_set(recipe.categories).categories]
     taken = _Taken()
     with Progress(f"import: {wanted.format_name}", total=None) as progress:
-        for found in adjusted(wanted.reader.read(wanted.path), wanted.adjustment):
+        for found in adjusted(wanted.reader.read(wanted.path), wanted.adjustment, with_sounding=False):
             _take(taken, found, clips.get(clip_id_of(found.name)), known, workspace, wanted)
             progress.step()
     if not taken.rows:
@@ -131,52 +137,77 @@ def _take(
 ) -> None:
     """Add one clip of the set, or what is wrong with it."""
     if isinstance(found, UnreadClip):
-        problems: list[Problem] = list(found.problems)
-        matched: tuple[int | None, ...] = ()
+        problems, laid = list(found.problems), None
     else:
         taken.files.update(found.label_files)
         taken.remarks += [f"clip {found.name}: {remark}" for remark in found.remarks]
-        problems, matched = _faults(found, clip, known, workspace, wanted)
+        problems, laid = _laid(found, clip, known, workspace, wanted)
     if not problems and clip is not None and clip.clip_id in taken.rows:
         problems = [Problem(f"clip {found.name}", "", "is in the set twice")]
-    if problems or clip is None or isinstance(found, UnreadClip):
+    if problems or clip is None or laid is None:
         taken.problems += problems
         taken.skipped.append(found.name)
         return
+    missing = sum(not still.is_labelled for still in laid.stills)
+    if missing:
+        told = f"{missing} of {clip.num_frames} stills are not in the set: nothing is in them"
+        taken.remarks.append(f"clip {found.name}: {told}")
     taken.rows[clip.clip_id] = []
-    for track, source in _tracks(found, clip, f"import:{wanted.format_name}"):
-        rows = list(_rows(track, source, matched))
+    for track, source in _tracks(laid, clip, f"import:{wanted.format_name}"):
+        rows = list(_rows(track, source))
         heard = sum(row.state is State.SOUNDING for row in rows)
         taken.tracks.append(track.model_copy(update={"num_sounding": heard}))
         taken.rows[clip.clip_id] += rows
 
 
-def _faults(
+def _laid(
     found: LabelledClip, clip: Clip | None, known: Sequence[str], workspace: Workspace, wanted: SetImport
-) -> tuple[list[Problem], tuple[int | None, ...]]:
-    """All that is wrong with a clip of a set, and how its stills lie in the workspace's clip."""
+) -> tuple[list[Problem], LabelledClip | None]:
+    """All that is wrong with a clip of a set; and its labels on the stills of the workspace's clip."""
     where = f"clip {found.name}"
-    problems = [*category_problems(found, known), *sounding_problems(found, wanted.adjustment)]
+    problems = list(category_problems(found, known))
     if clip is None:
         message = f"this workspace has no clip {found.name!r:.60}; {_which(workspace)}"
-        return [*problems, Problem(where, "", message)], ()
+        return [*problems, *sounding_problems(found, wanted.adjustment), Problem(where, "", message)], None
     if not found.has_truth:
         problems.append(Problem(where, "", "the set says nothing of it (hidden labels)"))
-    unlabelled = sum(not still.is_labelled for still in found.stills)
-    if unlabelled:
-        message = f"{unlabelled} of {len(found.stills)} stills are not labelled: this is no truth for the clip"
-        problems.append(Problem(where, "", message))
     if (found.width, found.height) != (clip.width, clip.height):
         message = f"is {found.width} x {found.height} pixels, the clip here {clip.width} x {clip.height}"
-        return [*problems, Problem(where, "size", message)], ()
+        problems.append(Problem(where, "size", message))
     try:
         matched = match_stills(found, clip, wanted.matching)
-        if (other := shown_otherwise(found, clip, matched, workspace)) is not None:
-            problems.append(Problem(where, "stills", f"{other}; {_SHIFTED}"))
     except DataError as error:
         hint = f"; {error.hint}" if error.hint else ""
-        return [*problems, Problem(where, "stills", f"{error.args[0]}{hint}")], ()
-    return problems, matched
+        problems.append(Problem(where, "stills", f"{error.args[0]}{hint}"))
+        return [*problems, *sounding_problems(found, wanted.adjustment)], None
+    used = [found.stills[place] for place in matched if place is not None]
+    if unlabelled := sum(not still.is_labelled for still in used):
+        message = f"{unlabelled} of {len(used)} stills are not labelled: this is no truth for the clip"
+        problems.append(Problem(where, "", message))
+    try:
+        if not problems and (other := shown_otherwise(found, clip, matched, workspace)) is not None:
+            problems.append(Problem(where, "stills", f"{other}; {_SHIFTED}"))
+    except DataError as error:
+        problems.append(Problem(where, "stills", str(error.args[0])))
+    laid = sounding_said(_on_stills(found, clip, matched), wanted.adjustment)
+    return [*problems, *sounding_problems(laid, wanted.adjustment)], laid
+
+
+def _on_stills(found: LabelledClip, clip: Clip, matched: Sequence[int | None]) -> LabelledClip:
+    """The labels of a set on the T stills of a clip; a still that the set has not counts as not labelled."""
+    tracks = (
+        replace(
+            track,
+            masks=tuple(None if place is None else track.masks[place] for place in matched),
+            sounding=tuple(None if place is None else track.sounding[place] for place in matched),
+        )
+        for track in found.tracks
+    )
+    stills = (
+        Still(name=f"{number:05d}", number=number, time_s=number / clip.fps, is_labelled=place is not None)
+        for number, place in enumerate(matched)
+    )
+    return replace(found, stills=tuple(stills), tracks=tuple(tracks), fps=clip.fps)
 
 
 _SHIFTED = "was it labelled on stills of another rate or instant? --match time --set-fps RATE"
@@ -209,11 +240,10 @@ def _tracks(found: LabelledClip, clip: Clip, origin: str) -> Iterator[tuple[Trac
         )
 
 
-def _rows(track: Track, source: LabelledTrack, matched: Sequence[int | None]) -> Iterator[MaskRow]:
-    for frame, place in enumerate(matched):
-        mask = None if place is None else source.masks[place]
-        if mask is not None and place is not None and area(mask):
-            yield mask_row(track, frame, mask, _STATES[source.sounding[place]])
+def _rows(track: Track, source: LabelledTrack) -> Iterator[MaskRow]:
+    for frame, (mask, flag) in enumerate(zip(source.masks, source.sounding, strict=True)):
+        if mask is not None and area(mask):
+            yield mask_row(track, frame, mask, _STATES[flag])
 
 
 def _num_maskless(taken: _Taken) -> int:

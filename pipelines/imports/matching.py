@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import math
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
@@ -20,15 +21,13 @@ from PIL import Image, UnidentifiedImageError
 
 from avis_data.errors import DataError
 from avis_data.formats.sets.clips import LabelledClip, Media, Still
+from avis_data.media.clock import INSTANT, frame_instants, rate, seconds
 from avis_data.paths import Workspace
 from avis_data.records import Clip
 
 __all__ = ["MatchBy", "Matching", "match_stills", "shown_otherwise"]
 
 MatchBy = Literal["auto", "number", "name", "time"]
-
-_INSTANT = {"start": 0.0, "mid": 0.5, "end": 1.0}
-"""Where in its period a still of a clip was taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +36,7 @@ class Matching:
 
     by: MatchBy = "auto"
     fps: float | None = None
-    """Stills in one second of the set, where it does not say."""
+    """How many of its numbers (or stills, where they have none) make a second, where the set does not say."""
     start_s: float | None = None
     """When the first still of the set was taken, seconds after the start of the clip; None: at the clip's start."""
     name_pattern: str | None = None
@@ -55,16 +54,13 @@ def match_stills(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[i
     Raises:
         DataError: if there is no way, or more than one, to tell; the hint names the option that says it.
     """
-    fps = matching.fps or found.fps
-    by = "name" if matching.name_pattern is not None else matching.by
+    fps, by = matching.fps or found.fps, matching.by
+    if by == "name" or matching.name_pattern is not None:
+        found = _named(found, matching.name_pattern or _OWN_NAME)
     if by == "auto":
         other_rate = fps is not None and abs(fps - clip.fps) > 1e-6 * clip.fps
         by = "time" if other_rate or matching.start_s is not None else "number"
-    if by == "time":
-        return _by_time(found, clip, fps, matching.start_s or 0.0)
-    if by == "name":
-        return _by_number(_named(found, matching.name_pattern or _OWN_NAME), clip, matching)
-    return _by_number(found, clip, matching)
+    return _by_time(found, clip, fps, matching) if by == "time" else _by_number(found, clip, matching)
 
 
 _OWN_NAME = r"^(\d{5})(?:\.\w+)?$"
@@ -81,8 +77,8 @@ def _by_number(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[int
         raise DataError(f"the set has {len(numbers)} stills without numbers, the clip {clip.num_frames}", hint=_RATE)
     if len(set(known)) != len(known):
         raise DataError("two stills of the set have one number")
-    step = math.gcd(*(after - before for before, after in pairwise(sorted(known)))) if len(known) > 1 else 1
-    if matching.by == "auto" and step > 1 and not any(still.picture for still in found.stills):
+    step = _step(known)
+    if matching.by == "auto" and matching.first_number is None and step > 1:
         raise DataError(
             f"the stills of the set are numbered in steps of {step}, the clip has {clip.num_frames}: "
             "whether these are numbers of the clip's stills is not clear",
@@ -99,6 +95,11 @@ def _by_number(found: LabelledClip, clip: Clip, matching: Matching) -> tuple[int
 
 
 _RATE = "where the set is of another rate: --set-fps 5; its first still later: --set-start 2.5; or --first-number 1"
+
+
+def _step(numbers: Sequence[int]) -> int:
+    """The greatest step in which numbers go."""
+    return math.gcd(*(after - before for before, after in pairwise(sorted(numbers)))) or 1
 
 
 def _is_run(numbers: Sequence[int | None]) -> bool:
@@ -135,52 +136,91 @@ def _named(found: LabelledClip, pattern: str) -> LabelledClip:
     for still in found.stills:
         match = compiled.search(still.name)
         digits = match and (match["number"] if "number" in compiled.groupindex else match[1])
-        if not digits or not digits.isdecimal():
+        if not digits or not digits.isdecimal() or len(digits) > _DIGITS:
             raise DataError(f"the name of still {still.name!r:.60} does not fit {pattern!r:.60}")
         stills.append(replace(still, number=int(digits)))
     return replace(found, stills=tuple(stills))
 
 
-def _by_time(found: LabelledClip, clip: Clip, fps: float | None, start_s: float) -> tuple[int | None, ...]:
-    """The picture of the set that is on display at the instant of each still."""
-    times = list(_times(found.stills, fps, start_s))
-    if any(after <= before for before, after in pairwise(times)):
-        raise DataError("the stills of the set are not in the order of time")
+_DIGITS = 12
+
+
+def _by_time(found: LabelledClip, clip: Clip, fps: float | None, matching: Matching) -> tuple[int | None, ...]:
+    """The picture of the set that is on display at the instant of each still, by the rule of `extract`."""
+    times = list(_times(found.stills, fps, matching))
+    if not times or any(after <= before for before, after in pairwise(times)):
+        raise DataError("the stills of the set are not in the order of time" if times else "the set has not a still")
     if clip.frame_at is None:
         raise DataError("at which instants the stills of the clip were taken is not known", hint="--match number")
-    period = _period(times, fps)
-    if period > 1.001 / clip.fps:
+    steps = sorted(after - before for before, after in pairwise(times))
+    period = steps[len(steps) // 2] if steps else 1 / rate(fps or clip.fps)
+    if period > Fraction(1001, 1000) / rate(clip.fps):
+        slower = f"{float(1 / period):g}"
         raise DataError(
-            f"the set has {1 / period:g} stills a second, the clip {clip.fps:g}: there are stills without labels",
-            hint=f"set extract.fps to {1 / period:g} in recipe.yaml, then avis-data extract",
+            f"the set has {slower} stills a second, the clip {clip.fps:g}: there are stills without labels",
+            hint=f"set extract.fps to {slower} in recipe.yaml, then avis-data extract",
         )
-    matched: list[int | None] = []
-    for number in range(clip.num_frames):
-        instant = (number + _INSTANT[clip.frame_at]) / clip.fps
-        place = bisect_right(times, instant + 1e-6) - 1
-        is_shown = (place >= 0 and instant < times[place] + period - 1e-6) or (place >= 0 and place + 1 < len(times))
-        matched.append(place if is_shown else None)
-    if all(place is None for place in matched):
+    is_finer = period < Fraction(999, 1000) / rate(clip.fps)
+    find = bisect_left if clip.frame_at != "start" and is_finer else bisect_right
+    rounding = -_MICROSECOND if find is bisect_left else _MICROSECOND
+    ends = [
+        times[place + 1] if still.time_s is not None and place + 1 < len(times) else times[place] + period
+        for place, still in enumerate(found.stills)
+    ]
+    ends[-1] += max(Fraction(0), INSTANT[clip.frame_at] - INSTANT["mid"]) / rate(clip.fps)
+    places: list[int | None] = []
+    for instant in frame_instants(clip.num_frames, fps=clip.fps, frame_at=clip.frame_at):
+        place = find(times, instant + rounding) - 1
+        places.append(place if place >= 0 and instant <= ends[place] + _MICROSECOND else None)
+    if matching.start_s is None:
+        _check_span(times, ends[-1], places, clip)
+    if all(place is None for place in places):
         raise DataError("no still of the set is on display at a still of the clip", hint="--set-start SECONDS")
-    return tuple(matched)
+    return tuple(places)
 
 
-def _times(stills: Sequence[Still], fps: float | None, start_s: float) -> Iterator[float]:
+_MICROSECOND = Fraction(1, 1_000_000)
+
+
+def _times(stills: Sequence[Still], fps: float | None, matching: Matching) -> Iterator[Fraction]:
     """Seconds on the clip's clock."""
+    start = seconds(matching.start_s or 0.0)
+    numbers = [still.number for still in stills if still.number is not None]
+    first = _origin(numbers, matching) if len(numbers) == len(stills) and stills else 0
     for place, still in enumerate(stills):
         if still.time_s is not None:
-            yield start_s + still.time_s
+            yield start + seconds(still.time_s)
         elif fps is not None:
-            yield start_s + (place if still.number is None else still.number - (stills[0].number or 0)) / fps
+            number = still.number if len(numbers) == len(stills) else None
+            yield start + (place if number is None else number - first) / rate(fps)
         else:
             raise DataError(f"when still {still.name!r:.60} was taken is not known", hint="--set-fps RATE")
 
 
-def _period(times: Sequence[float], fps: float | None) -> float:
-    if fps is not None:
-        return 1 / fps
-    steps = [after - before for before, after in pairwise(times)]
-    return float(np.median(steps)) if steps else 1.0
+def _origin(numbers: Sequence[int], matching: Matching) -> int:
+    """The number of the still that was taken at the start."""
+    if matching.first_number is not None:
+        return matching.first_number
+    first = min(numbers)
+    if first in (0, 1) or matching.start_s is not None:
+        return first
+    raise DataError(
+        f"the stills of the set are numbered from {first} on: when that one was taken is not clear",
+        hint=f"counted from the start of the clip: --first-number 0; {first} is at second S: --set-start S",
+    )
+
+
+def _check_span(times: Sequence[Fraction], end: Fraction, places: Sequence[int | None], clip: Clip) -> None:
+    """Raises DataError if a set is longer or shorter than its clip: then its rate, or its start, may be another."""
+    last_s, length_s = float(times[-1]), clip.num_frames / clip.fps
+    hint = "how many of its numbers make a second: --set-fps RATE; when its first still was taken: --set-start S"
+    if last_s > length_s + 1 / clip.fps:
+        raise DataError(f"the set goes on to second {last_s:.2f}, the clip has {length_s:g} s", hint=hint)
+    if places[0] is None or places[-1] is None:
+        raise DataError(
+            f"the set goes from second {float(times[0]):.2f} to {float(end):.2f}, the clip has {length_s:g} s",
+            hint=f"{hint} (0: it is as it should, and nothing is in the other stills)",
+        )
 
 
 def shown_otherwise(found: LabelledClip, clip: Clip, matched: Sequence[int | None], workspace: Workspace) -> str | None:

@@ -19,6 +19,7 @@ __all__ = [
     "category_problems",
     "read_category_map",
     "sounding_problems",
+    "sounding_said",
 ]
 
 NO_CATEGORY = "unknown"
@@ -44,8 +45,15 @@ class Adjustment:
     """The name of the only clip of the set."""
 
 
-def adjusted(clips: Iterable[LabelledClip | UnreadClip], adjustment: Adjustment) -> Iterator[LabelledClip | UnreadClip]:
+def adjusted(
+    clips: Iterable[LabelledClip | UnreadClip], adjustment: Adjustment, *, with_sounding: bool = True
+) -> Iterator[LabelledClip | UnreadClip]:
     """The clips with what is said of them.
+
+    Args:
+        clips: of a set.
+        adjustment: what is said.
+        with_sounding: False: `sounding_said` comes later, when it is known at which instants the stills were taken.
 
     Raises:
         DataError: if a name is given and the set has several clips.
@@ -56,7 +64,17 @@ def adjusted(clips: Iterable[LabelledClip | UnreadClip], adjustment: Adjustment)
         if isinstance(clip, UnreadClip):
             yield clip if adjustment.clip is None else replace(clip, name=adjustment.clip)
         else:
-            yield _adjusted(clip, adjustment)
+            renamed = _renamed(clip, adjustment)
+            yield sounding_said(renamed, adjustment) if with_sounding else renamed
+
+
+def sounding_said(clip: LabelledClip, adjustment: Adjustment) -> LabelledClip:
+    """The clip with flags for those masks of which the set does not say whether they sound."""
+    flags = adjustment.flags
+    if flags is None:
+        return clip
+    tracks = (replace(track, sounding=_filled(track, flags(clip, track))) for track in clip.tracks)
+    return replace(clip, tracks=tuple(tracks))
 
 
 def all_sounding(_clip: LabelledClip, track: LabelledTrack) -> tuple[bool | None, ...]:
@@ -128,16 +146,12 @@ def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
         raise DataError(f"{file}: cannot be read as CSV ({error})") from None
 
 
-def _adjusted(clip: LabelledClip, adjustment: Adjustment) -> LabelledClip:
-    clip = replace(clip, name=adjustment.clip or clip.name)
+def _renamed(clip: LabelledClip, adjustment: Adjustment) -> LabelledClip:
     tracks = []
     for track in clip.tracks:
         name = NO_CATEGORY if track.category is None else track.category
-        new = replace(track, category=adjustment.categories.get(name, track.category))
-        if adjustment.flags is not None:
-            new = replace(new, sounding=_filled(new, adjustment.flags(clip, track)))
-        tracks.append(new)
-    return replace(clip, tracks=tuple(tracks))
+        tracks.append(replace(track, category=adjustment.categories.get(name, track.category)))
+    return replace(clip, name=adjustment.clip or clip.name, tracks=tuple(tracks))
 
 
 def _filled(track: LabelledTrack, flags: tuple[bool | None, ...]) -> tuple[bool | None, ...]:

@@ -12,6 +12,7 @@ speaks of: what has no row is not said.
 from __future__ import annotations
 
 import difflib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -93,14 +94,28 @@ def sounding_flags(
 def still_times(clip: LabelledClip, *, fps: float | None = None) -> list[float]:
     """The beginning of the time that each still of a clip stands for, in seconds after the start of the clip.
 
+    The times of its stills count where all have one, else their numbers, counted from the first, else their order.
+
     Args:
-        clip: the clip; the times of its stills count where all have one.
-        fps: stills in one second, where neither they nor the clip say it; None: one.
+        clip: the clip.
+        fps: how many numbers make a second, where the clip does not say it; None: stills, or the steps in which their
+            numbers go, are a second apart.
+
+    Example:
+        >>> from avis_data.formats.sets.clips import Still
+        >>> stills = tuple(Still(name=str(number), number=number) for number in (0, 5, 15))
+        >>> clip = LabelledClip(name="a", width=1, height=1, stills=stills, tracks=())
+        >>> still_times(clip), still_times(clip, fps=10)
+        ([0.0, 1.0, 3.0], [0.0, 0.5, 1.5])
     """
     times = [still.time_s for still in clip.stills if still.time_s is not None]
     if len(times) == len(clip.stills) and times == sorted(times):
         return times
-    return [place / (clip.fps or fps or 1.0) for place in range(len(clip.stills))]
+    numbers = [still.number for still in clip.stills if still.number is not None]
+    if len(numbers) != len(clip.stills) or any(after <= before for before, after in pairwise(numbers)):
+        numbers = list(range(len(clip.stills)))
+    rate = clip.fps or fps or math.gcd(*(after - before for before, after in pairwise(numbers))) or 1
+    return [(number - numbers[0]) / rate for number in numbers]
 
 
 def flags_by(

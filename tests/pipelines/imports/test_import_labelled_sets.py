@@ -148,7 +148,7 @@ def test_what_does_not_fit_the_stills_is_refused(
 
 
 def test_a_set_at_another_rate_is_resampled_by_time(workspace: Workspace) -> None:
-    """At 2 a second the stills of 0.5, 1.5, ... are those that are on display in the middle of each second."""
+    """At 2 a second the stills of 0, 1, ... are on display until the middle of each second, as `extract` takes them."""
     masks = [mask(x) for x in range(8)]
     folder = write_set(
         workspace.root / "set",
@@ -159,11 +159,11 @@ def test_a_set_at_another_rate_is_resampled_by_time(workspace: Workspace) -> Non
     assert take(folder, "--set-fps", "2") == 0
     ((_, rows),) = read_masks(workspace.masks, ["c0"])
     lefts = [row.box_xywh[0] for row in rows if row.box_xywh is not None]
-    assert lefts == [1, 3, 5, 7]
+    assert lefts == [0, 2, 4, 6]
     assert take(folder, "--set-fps", "0.5") == 3, "a slower set has stills without labels"
     assert take(folder, "--set-fps", "2", "--set-start", "1") == 0
     ((_, rows),) = read_masks(workspace.masks, ["c0"])
-    assert [(row.frame, row.box_xywh[0]) for row in rows if row.box_xywh] == [(1, 1), (2, 3), (3, 5)]
+    assert [(row.frame, row.box_xywh[0]) for row in rows if row.box_xywh] == [(1, 0), (2, 2), (3, 4)]
 
 
 def test_pictures_of_another_instant_are_noticed(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,6 +237,26 @@ def test_a_file_of_turns_says_what_sounds(workspace: Workspace, capsys: pytest.C
     turns.write_text(text + "SPEAKER c0 x\nc0,a,x,y\n")
     assert take(folder, "--sounding", str(turns), "--clip", "c0") == 3
     assert "line(s) cannot be read" in capsys.readouterr().err
+
+
+def test_turns_are_in_the_seconds_of_the_clip(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a set that leaves a still out, and of one that has ten a second."""
+    turns = workspace.root / "turns.csv"
+    turns.write_text("clip_id,track,start,end\nc0,a,2,3\n")
+    few = track(masks=[mask(1), mask(2), mask(3)], sounding=[None] * 3)
+    gap = write_set(workspace.root / "gap", {"c0": [few]}, stills=["0", "2", "3"])
+    many = track(masks=[mask(1)] * 40, sounding=[None] * 40)
+    fast = write_set(workspace.root / "fast", {"c0": [many]}, stills=[str(number) for number in range(40)])
+    spec = replace(TOY_SET, reader=replace(TOY_SET.reader, numbered=True), name="toy-numbered")  # type: ignore[type-var]
+    silent, heard = State.SILENT, State.SOUNDING
+    with SETS.with_added(spec):
+        command = ["import", "--format", "toy-numbered", "--sounding", str(turns)]
+        assert main([*command, str(gap)]) == 0
+        assert "1 of 4 stills are not in the set" in capsys.readouterr().out
+        assert rows_of(workspace, "c0") == {("a", 0): silent, ("a", 2): heard, ("a", 3): silent}
+        assert main([*command, str(fast), "--set-fps", "10"]) == 0
+        states = {("a", 0): silent, ("a", 1): silent, ("a", 2): heard, ("a", 3): silent}
+        assert rows_of(workspace, "c0") == states
 
 
 @pytest.mark.parametrize(
