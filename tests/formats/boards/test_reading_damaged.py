@@ -11,9 +11,9 @@ from support.damaged_sets import read_damaged
 from support.labelled_sets import odd_clips, write_set
 from support.places import NEEDS_SHARED, SHARED
 
-FIXTURES = {"coco": "coco", "mots_png": "mots", "mots_txt": "mots", "davis": "davis"}
+FIXTURES = {"coco": "coco", "mots_png": "mots", "mots_txt": "mots", "davis": "davis", "sa-v": "sa-v"}
 """Fixture to format."""
-WRITTEN = ("coco", "mots", "davis")
+WRITTEN = ("coco", "mots", "davis", "sa-v")
 
 
 @NEEDS_SHARED
