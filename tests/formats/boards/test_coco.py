@@ -48,6 +48,7 @@ def saved(folder: Path, raw: Any, name: str = "annotations/instances_val.json") 
     return folder
 
 
+@pytest.mark.cell("coco", "trip")
 @pytest.mark.parametrize("seed", range(12))
 def test_everything_comes_back(seed: int, tmp_path: Path) -> None:
     clips = odd_clips(seed, 5)
@@ -57,6 +58,7 @@ def test_everything_comes_back(seed: int, tmp_path: Path) -> None:
         assert [(track.track_id, track.category) for track in clip.tracks] == ids, "also of tracks without any mask"
 
 
+@pytest.mark.cell("coco", "reader")
 def test_equal_clips_give_equal_bytes_and_the_official_reader_the_same_pixels(tmp_path: Path) -> None:
     clips = [clip for seed in range(4) for clip in odd_clips(seed)]
     clips.sort(key=lambda clip: clip.name)
@@ -91,6 +93,7 @@ def _box(mask_HW: np.ndarray) -> list[int]:
 
 
 @NEEDS_SHARED
+@pytest.mark.cell("coco", "in")
 def test_the_fixture_of_datumaro_is_read_to_the_pixel(tmp_path: Path) -> None:
     fixture = SHARED / "format_fixtures" / "coco"
     expected = json.loads((fixture / "expected.json").read_text())

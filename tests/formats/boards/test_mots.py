@@ -46,12 +46,14 @@ def pictures(folder: Path, *values: list[list[int]], first: int = 0) -> None:
         Image.fromarray(np.array(picture, np.uint16)).save(folder / f"{number:06d}.png")
 
 
+@pytest.mark.cell("mots", "trip")
 @pytest.mark.parametrize("form", ["text", "png"])
 @pytest.mark.parametrize("seed", range(8))
 def test_everything_but_contested_pixels_and_sound_comes_back(form: Form, seed: int, tmp_path: Path) -> None:
     check_round_trip(replace(MOTS, writer=MotsWriter(mots_form=form)), tmp_path / "set", odd_clips(seed, 5))
 
 
+@pytest.mark.cell("mots", "reader")
 def test_no_pixel_is_of_two_and_ids_are_as_evaluators_ask(tmp_path: Path) -> None:
     """Asserts what `load_txt` of mots_tools asserts: no id twice in a frame, no shared pixel, id = class * 1000 + n."""
     clips = sorted((clip for seed in range(6) for clip in odd_clips(seed)), key=lambda clip: clip.name)
@@ -120,6 +122,7 @@ def test_what_mots_cannot_number_is_told_before_anything_is_written() -> None:
 
 
 @NEEDS_SHARED
+@pytest.mark.cell("mots", "in")
 @pytest.mark.parametrize("fixture", ["mots_txt", "mots_png"])
 def test_the_fixture_is_read_to_the_pixel(fixture: str) -> None:
     folder = SHARED / "format_fixtures" / fixture

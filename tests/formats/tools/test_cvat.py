@@ -92,7 +92,7 @@ def test_the_fixtures_are_read_to_the_pixel(fixture: str, tmp_path: Path) -> Non
         assert all(still.picture is not None for still in clip.stills) == (folder / "images").exists()
 
 
-@pytest.mark.cell("cvat", "in")
+@pytest.mark.cell("cvat", "reader")
 def test_masks_are_those_of_cvats_own_coding() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):

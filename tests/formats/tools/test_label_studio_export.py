@@ -89,7 +89,7 @@ def test_the_fixture_is_read_to_the_pixel(tmp_path: Path) -> None:
         assert all(still.picture is not None for still in clip.stills)
 
 
-@pytest.mark.cell("label-studio", "in")
+@pytest.mark.cell("label-studio", "reader")
 @pytest.mark.parametrize("inside", [1, 127, 255])
 def test_masks_are_those_of_the_sdk_whatever_their_alpha(inside: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(inside)

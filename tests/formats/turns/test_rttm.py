@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pyannote.database.util import load_rttm, load_uem
 
@@ -31,7 +32,9 @@ def clips_of(seed: int) -> list[LabelledClip]:
     return odd_clips(seed, 6, fps=(1.0, 2.0, 4.0)[seed % 3])
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.cell(spec.name, "trip")) for name, spec in SPECS.items()]
+)
 @pytest.mark.parametrize("seed", range(6))
 def test_every_time_comes_back(name: str, seed: int, tmp_path: Path) -> None:
     check_round_trip(SPECS[name], tmp_path / "set", clips_of(seed))
@@ -105,6 +108,30 @@ def test_rows_of_ava_have_the_box_of_each_mask_and_nothing_that_nobody_said(tmp_
             assert own == {}
         assert (tmp_path / f"{clip.split}/{clip.name}.wav").read_bytes() == clip.sound.read()  # type: ignore[union-attr]
     assert seen > 20 and f"{unsaid} masks have no row" in (tmp_path / "README.txt").read_text()
+
+
+@pytest.mark.cell("ava-speaker", "reader")
+def test_the_evaluation_of_ava_takes_the_rows_as_truth(tmp_path: Path) -> None:
+    """Does what `get_ava_active_speaker_performance.py` does: columns by name, times and entities joined 1:1."""
+    clips = [replace(clip, split="val") for seed in range(4) for clip in odd_clips(seed)]
+    write_set(SPECS["ava-speaker of all"], tmp_path, clips)
+    columns = [
+        "video_id",
+        "frame_timestamp",
+        *(f"entity_box_{c}" for c in ("x1", "y1", "x2", "y2")),
+        "label",
+        "entity_id",
+    ]
+    files = [tmp_path / f"val/{clip.name}-activespeaker.csv" for clip in clips]
+    truth = pd.concat([pd.read_csv(file, usecols=columns) for file in files], ignore_index=True)
+    truth["uid"] = truth["frame_timestamp"].map(str) + ":" + truth["entity_id"]
+    said = truth.assign(label="SPEAKING_AUDIBLE", score=(truth["label"] == "SPEAKING_AUDIBLE").astype(float))
+    merged = truth.merge(said, on="uid", suffixes=("_truth", "_said"), validate="1:1")
+    merged = merged.sort_values("score", ascending=False).reset_index()
+    heard = (merged["label_truth"] == "SPEAKING_AUDIBLE").cumsum()
+    count = sum(flag is True for clip in clips for track in clip.tracks for flag in track.sounding)
+    assert heard.iloc[-1] == count > 15 and len(merged) > count
+    assert heard.iloc[:count].tolist() == list(range(1, count + 1)), "a perfect ranking has the average precision 1"
 
 
 def test_persons_only_leaves_the_others_out(tmp_path: Path) -> None:

@@ -35,11 +35,17 @@ def spans(turns: Turns) -> list[tuple[str, str, float, float, bool]]:
 
 
 @NEEDS_SHARED
-def test_the_fixtures_say_what_they_should() -> None:
+@pytest.mark.cell("rttm", "in")
+def test_the_fixture_of_pyannote_says_what_it_should() -> None:
     expected = json.loads((SHARED / "format_fixtures/rttm/expected.json").read_text())
     turns = read_turns(SHARED / "format_fixtures/rttm/clip_a.rttm")
     found = {name: [[turn.start_s, turn.end_s] for turn in own] for name, own in turns.by_clip["clip_a"].items()}
     assert (turns.form, found) == ("rttm", expected["segments_s"])
+
+
+@NEEDS_SHARED
+@pytest.mark.cell("ava-speaker", "in")
+def test_the_fixture_of_ava_says_what_it_should() -> None:
     expected = json.loads((SHARED / "format_fixtures/ava/expected.json").read_text())
     turns = read_turns(SHARED / "format_fixtures/ava/clip_a-activespeaker.csv")
     for track in expected["tracks"]:
