@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,15 @@ def odd_clips(
             )
         )
     return clips
+
+
+def with_embeddings(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+    """The clips with embeddings, which differ from clip to clip."""
+    filled = []
+    for number, clip in enumerate(clips):
+        embeddings_TD = np.random.default_rng(number).random((len(clip.stills), 128), np.float32)
+        filled.append(replace(clip, embeddings_TD=lambda embeddings_TD=embeddings_TD: embeddings_TD))
+    return filled
 
 
 def facts_of(clips: Iterable[LabelledClip], *, fps: float | None = 1.0) -> SetFacts:

@@ -1,8 +1,8 @@
 """Formats of what shares and loads datasets: hubs and their loaders.
 
-`hf` ends in a `SetSpec` and imports nothing heavy; `parquet_set` and `parquet_files` write and read its files, `card`
-the page about the set. `plain` has a clip as plain values, as Parquet holds it; `counted` adds up what is said of a
-whole set.
+`hf` and `webdataset` end in a `SetSpec` and import nothing heavy. `parquet_set` and `parquet_files` write and read
+Parquet, `shard_writing` and `shard_reading` tar files. `card` is the page about a set, with what `statements` says,
+`counted` adds up and people give (`about`). `plain` has a clip as plain values, as Parquet and JSON hold it.
 
 Not here: benchmarks (formats.boards), labelling tools (formats.tools), workspaces.
 """

@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from avis_data.formats.hubs import statements
-from avis_data.formats.hubs.counted import Counted
-from avis_data.formats.hubs.parquet_files import UNDIVIDED
+from avis_data.formats.hubs.counted import UNDIVIDED, Counted
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.spec import SetFacts
 from avis_data.io import csv_text, write_text
 
-__all__ = ["LicenseTable", "write_card"]
+__all__ = ["CardForm", "LicenseTable", "write_card"]
 
 _SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
 _COLUMNS = ("clip_id", "split", "license", "source", "url", "start_s")
-_LOAD = """
-from datasets import Audio, load_dataset
 
-clips = load_dataset({name!r}, split={split!r}).cast_column("audio", Audio(decode=False))
-clip = clips[0]
-clip["images"]      # a list of pictures, one a still
-clip["audio"]       # {{"bytes": WAV, "path": ...}}; with torchcodec leave the cast out
-clip["tracks"]      # [{{"track_id", "category", "segmentations", "sounding"}}], lists with one entry a still
-clip["embeddings"]  # VGGish, one row a still; null where there are none
-"""
+
+@dataclass(frozen=True, kw_only=True)
+class CardForm:
+    """What the cards of two formats differ in."""
+
+    files: str
+    """Which files are of a split."""
+    load: str
+    """Lines of Python that load a split."""
 
 
 def write_card(
-    folder: Path, facts: SetFacts, counted: Counted, *, contact: str | None, agreement: str | None
+    folder: Path, facts: SetFacts, counted: Counted, form: CardForm, *, contact: str | None, agreement: str | None
 ) -> list[str]:
     """Write README.md; gives its name."""
     splits = [split or UNDIVIDED for split in counted.splits]
-    head = _head(facts, counted, splits)
+    head = _head(facts, counted, splits, form)
     dumped = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000)
-    write_text(folder / "README.md", f"---\n{dumped}---\n\n{_body(facts, counted, splits, contact, agreement)}")
+    write_text(folder / "README.md", f"---\n{dumped}---\n\n{_body(facts, counted, splits, form, contact, agreement)}")
     return ["README.md"]
 
 
-def _head(facts: SetFacts, counted: Counted, splits: list[str]) -> dict[str, object]:
+def _head(facts: SetFacts, counted: Counted, splits: list[str], form: CardForm) -> dict[str, object]:
     """What hubs read: huggingface.co/docs/hub/datasets-cards."""
     known = statements.license_id(counted)
     num = counted.total("clips")
@@ -54,13 +54,15 @@ def _head(facts: SetFacts, counted: Counted, splits: list[str]) -> dict[str, obj
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
+                "data_files": [{"split": split, "path": form.files.format(split=split)} for split in splits],
             }
         ],
     }
 
 
-def _body(facts: SetFacts, counted: Counted, splits: list[str], contact: str | None, agreement: str | None) -> str:
+def _body(
+    facts: SetFacts, counted: Counted, splits: list[str], form: CardForm, contact: str | None, agreement: str | None
+) -> str:
     names = ("clips", "stills", "tracks", "masks", "sounding", "silent")
     rows = [
         f"| {split} | " + " | ".join(str(counts[name]) for name in names) + " |"
@@ -70,7 +72,7 @@ def _body(facts: SetFacts, counted: Counted, splits: list[str], contact: str | N
     parts = [
         f"# {facts.name}",
         statements.summary(facts, counted),
-        "```python" + _LOAD.format(name="FOLDER OR NAME", split=splits[0] if splits else "train") + "```",
+        "```python" + form.load.format(split=splits[0] if splits else "train") + "```",
         "\n".join(["| split | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1), *rows]),
         "\n".join(["| category | objects |", "|---|---|", *categories]),
         "Masks are COCO's compressed run lengths (`pycocotools.mask.decode`); null: the object has no mask there. "

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.spec import Clips
 
-__all__ = ["Counted"]
+__all__ = ["UNDIVIDED", "Counted"]
+
+UNDIVIDED = "clips"
+"""What clips of no split are called."""
 
 
 @dataclass(kw_only=True)

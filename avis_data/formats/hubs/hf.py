@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from avis_data.formats.hubs.about import About
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip
-from avis_data.formats.sets.options import Option
+from avis_data.formats.sets.options import Nested, Option
 from avis_data.formats.sets.spec import Clips, Keeps, SetFacts, SetSpec
 
 __all__ = ["HF", "PARQUET_KEEPS", "ParquetReader"]
@@ -45,8 +46,7 @@ class HfWriter:
     """Writes `data/<split>-00000-of-00001.parquet`, `README.md` and `LICENSES.csv`."""
 
     shard_mb: Annotated[int, Option(help="Begin a new file when one holds so many MB.")] = 500
-    contact: Annotated[str | None, Option(help="Whom people ask to remove a clip: an address.")] = None
-    agreement: Annotated[str | None, Option(help="A file: what `avis-data agreement --json` printed.")] = None
+    about: Annotated[About, Nested()] = field(default_factory=About)
 
     def write_clip(self, folder: Path, clip: LabelledClip, facts: SetFacts) -> list[str]:
         """Nothing: clips lie together in files."""
@@ -56,10 +56,7 @@ class HfWriter:
         """All files."""
         from avis_data.formats.hubs.parquet_set import write_parquet_set
 
-        written = write_parquet_set(
-            folder, clips, facts, shard_mb=self.shard_mb, contact=self.contact, agreement=self.agreement
-        )
-        return written.names
+        return write_parquet_set(folder, clips, facts, shard_mb=self.shard_mb, about=self.about).names
 
 
 HF = SetSpec(

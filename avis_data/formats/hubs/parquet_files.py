@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,21 +16,70 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.hubs.parquet_schema import MEDIA, SCHEMA
+from avis_data.formats.hubs.counted import UNDIVIDED
 from avis_data.formats.hubs.plain import FoundClip, Plain, facts_of, picture_name, stills_of, tracks_of
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.formats.sets.files import opened_set
 from avis_data.formats.sets.layout import split_of
+from avis_data.media.sound import SAMPLE_RATE_HZ
 
-__all__ = ["UNDIVIDED", "ParquetShards", "parquet_files", "read_parquet"]
+__all__ = ["ParquetShards", "parquet_files", "read_parquet"]
 
-UNDIVIDED = "clips"
-"""What clips of no split are called."""
 _GROUP_BYTES = 16 << 20
 """A row group is closed at so many bytes: viewers and training read whole groups."""
 _GROUP_ROWS = 100
 _KEPT_GROUPS = 4
 """So many row groups stay in memory while a set is read: one for each split and kind of column."""
+_MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_COLUMNS: dict[str, pa.DataType] = {
+    "clip_id": pa.string(),
+    "images": pa.list_(_MEDIA),
+    "audio": _MEDIA,
+    "tracks": pa.list_(
+        pa.struct(
+            [
+                ("track_id", pa.string()),
+                ("category", pa.string()),
+                ("segmentations", pa.list_(pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())]))),
+                ("sounding", pa.list_(pa.bool_())),
+            ]
+        )
+    ),
+    "stills": pa.list_(
+        pa.struct(
+            [("name", pa.string()), ("number", pa.int64()), ("time_s", pa.float64()), ("is_labelled", pa.bool_())]
+        )
+    ),
+    "embeddings": pa.list_(pa.list_(pa.float32())),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "fps": pa.float64(),
+    "has_truth": pa.bool_(),
+    "has_identity": pa.bool_(),
+    "license": pa.string(),
+    "source": pa.string(),
+    "url": pa.string(),
+    "start_s": pa.float64(),
+}
+_LARGE = ("images", "audio", "embeddings")
+"""Columns of their own, because they are large."""
+
+
+def _feature(kind: pa.DataType, name: str = "") -> Mapping[str, object]:
+    """What `datasets` calls a column of this type (its Features, as it writes them itself)."""
+    if kind == _MEDIA:
+        return {"_type": "Audio", "sampling_rate": SAMPLE_RATE_HZ} if name == "audio" else {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return {"_type": "List", "feature": _feature(kind.value_type)}
+    if pa.types.is_struct(kind):
+        return {inner.name: _feature(inner.type) for inner in kind}
+    named = {"float": "float32", "double": "float64"}
+    return {"_type": "Value", "dtype": named.get(str(kind), str(kind))}
+
+
+_FEATURES = {"info": {"features": {name: _feature(kind, name) for name, kind in _COLUMNS.items()}}}
+_SCHEMA: pa.Schema = pa.schema(_COLUMNS, metadata={"huggingface": json.dumps(_FEATURES)})
+"""Of every file; without its metadata pictures and sound would be plain structs of bytes and a path."""
 
 
 @dataclass(kw_only=True)
@@ -93,7 +143,7 @@ class _Shard:
     def __post_init__(self) -> None:
         # Page indexes and cuts by content: what hubs want, so that a changed clip does not move the bytes of others.
         self.writer = pq.ParquetWriter(
-            self.path, SCHEMA, compression="zstd", write_page_index=True, use_content_defined_chunking=True
+            self.path, _SCHEMA, compression="zstd", write_page_index=True, use_content_defined_chunking=True
         )
 
     def add(self, clip: LabelledClip) -> None:
@@ -111,7 +161,7 @@ class _Shard:
 
     def _flush(self) -> None:
         if self.rows:
-            self.writer.write_table(pa.Table.from_pylist(self.rows, schema=SCHEMA))
+            self.writer.write_table(pa.Table.from_pylist(self.rows, schema=_SCHEMA))
             self.rows, self.waiting_bytes = [], 0
 
 
@@ -239,7 +289,7 @@ class _Shelf:
         table = self.tables[number]
         key = (number, group, media)
         if key not in self._groups:
-            wanted = [name for name in SCHEMA.names if (name in MEDIA) == media and name in table.columns]
+            wanted = [name for name in _SCHEMA.names if (name in _LARGE) == media and name in table.columns]
             try:
                 with pq.ParquetFile(table.path) as file:
                     self._groups[key] = file.read_row_group(group, columns=wanted)

@@ -25,6 +25,7 @@ SETS: Registry[SetSpec] = Registry(
         "avsbench": "avis_data.formats.heard.avsbench:AVSBENCH",
         "avsbench-avss": "avis_data.formats.heard.avsbench:AVSS",
         "hf": "avis_data.formats.hubs.hf:HF",
+        "webdataset": "avis_data.formats.hubs.webdataset:WEBDATASET",
         "avtrack": "avis_data.formats.heard.avtrack:AVTRACK",
     },
     group="avis_data.formats",
@@ -40,5 +41,6 @@ WRITTEN: tuple[str, ...] = (
     "ava-speaker",
     "avsbench-avss",
     "hf",
+    "webdataset",
 )
 """Those that have a writer: known without importing them, for the list of export formats."""

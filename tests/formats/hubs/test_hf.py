@@ -17,11 +17,21 @@ import yaml
 from PIL import Image
 
 from avis_data.errors import ConfigError, DataError
+from avis_data.formats.hubs.about import About
 from avis_data.formats.hubs.hf import HF, HfWriter
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.options import with_options
 from support.format_readers import same_pixels
-from support.labelled_sets import check_expected, check_round_trip, facts_of, odd_clips, read_set, unread, write_set
+from support.labelled_sets import (
+    check_expected,
+    check_round_trip,
+    facts_of,
+    odd_clips,
+    read_set,
+    unread,
+    with_embeddings,
+    write_set,
+)
 from support.places import NEEDS_SHARED, SHARED
 
 _LOADED = """
@@ -37,15 +47,6 @@ for split, rows in found.items():
         out[row["clip_id"]] = row | {"split": split, "pictures": pictures, "audio": audio["bytes"].hex()}
 print(json.dumps(out))
 """
-
-
-def with_embeddings(clips: list[LabelledClip]) -> list[LabelledClip]:
-    """Embeddings that differ from clip to clip."""
-    filled = []
-    for number, clip in enumerate(clips):
-        embeddings_TD = np.random.default_rng(number).random((len(clip.stills), 128), np.float32)
-        filled.append(replace(clip, embeddings_TD=lambda embeddings_TD=embeddings_TD: embeddings_TD))
-    return filled
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_equal_clips_give_equal_bytes_and_files_are_cut_by_size(clips: list[Labe
 def test_the_card_says_licences_splits_and_where_to_write(clips: list[LabelledClip], tmp_path: Path) -> None:
     report = tmp_path / "agreement.json"
     report.write_text('{"clips": 7, "iou": {"mean": 0.81}}')
-    spec = replace(HF, writer=HfWriter(contact="data@example.com", agreement=str(report)))
+    spec = replace(HF, writer=HfWriter(about=About(contact="data@example.com", agreement=str(report))))
     write_set(spec, tmp_path / "set", clips)
     _, head, body = (tmp_path / "set" / "README.md").read_text().split("---\n", 2)
     told = yaml.safe_load(head)
@@ -132,7 +133,7 @@ def test_the_card_says_licences_splits_and_where_to_write(clips: list[LabelledCl
     write_set(HF, tmp_path / "one", one)
     assert yaml.safe_load((tmp_path / "one" / "README.md").read_text().split("---\n")[1])["license"] == "cc-by-4.0"
     with pytest.raises(ConfigError, match="--agreement"):
-        write_set(replace(HF, writer=HfWriter(agreement=str(tmp_path / "gone"))), tmp_path / "none", clips)
+        write_set(replace(HF, writer=HfWriter(about=About(agreement=str(tmp_path / "gone")))), tmp_path / "none", clips)
 
 
 @NEEDS_SHARED
