@@ -1,7 +1,8 @@
-"""The format numbers of what is kept on disk: workspaces, exports and training runs. There is no migration.
+"""The format numbers of what is kept on disk: workspaces, exports, changes, training runs. There is no migration.
 
 A workspace has its number in `ledger.sqlite` (`PRAGMA user_version`), an export in `certificate.json` (`certificate`),
-a training run in `run.json` (`format`). Raise a number here when what is written under it changes.
+a file of changes in itself (`changes`), a training run in `run.json` (`format`). Raise a number here when what is
+written under it changes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from avis_data.io import read_json
 
 __all__ = [
     "CERTIFICATE",
+    "CHANGES",
     "EXPORT",
     "RUN",
     "RUN_FILE",
@@ -69,6 +71,10 @@ EXPORT = KeptFormat(
 )
 RUN = KeptFormat(
     what="a training run", number=1, again="train into another folder: avis-data train-baseline --data DIR --out NEW"
+)
+
+CHANGES = KeptFormat(
+    what="a file of changes", number=1, again="write it anew from both versions: avis-data diff OLD NEW --save FILE"
 )
 
 

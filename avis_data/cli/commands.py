@@ -35,6 +35,10 @@ GROUPS = {
         "stats": "Count videos, frames, masks, sources, categories.",
         "report": "Write one HTML page with contact sheets of an export.",
     },
+    "Keep a dataset for years": {
+        "diff": "Say what changed between two versions of a dataset.",
+        "patch": "Make a new version's truth of the old one and its changes.",
+    },
     "Train and evaluate a model": {
         "train-baseline": "Train a baseline on an export.",
         "predict": "Predict the sounding objects of an export, or of a video.",
