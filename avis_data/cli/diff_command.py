@@ -20,8 +20,12 @@ _FILE = click.Path(path_type=Path)
 @click.argument("new", type=_SET)
 @json_option
 @click.option("--html", "page", type=_FILE, metavar="FILE.html", help="Write here a page of what changed.")
-@click.option("--save", type=_FILE, metavar="FILE.json", help="Write here what `avis-data patch` needs to make NEW of OLD.")
-@click.option("--score", type=_SET, metavar="RESULTS.json", help="Say what the change does to the figures of results of OLD.")
+@click.option(
+    "--save", type=_FILE, metavar="FILE.json", help="Write here what `avis-data patch` needs to make NEW of OLD."
+)
+@click.option(
+    "--score", type=_SET, metavar="RESULTS.json", help="Say what the change does to the figures of results of OLD."
+)
 @click.option("--score-split", default="test", show_default=True, metavar="SPLIT", help="The split of these results.")
 @workers_option(default=1, show_default=True)
 def command(

@@ -52,6 +52,9 @@ def _names() -> list[str]:
 )
 @click.option("--split-file", type=click.Path(dir_okay=False, path_type=Path), help="CSV or JSON of clip_id to split.")
 @click.option("--name", help="Folder below exports/; default: the format.")
+@click.option(
+    "--version", metavar="N.N.N", help="Name the version: CHANGES.md then says what is new since the one before."
+)
 @seed_option()
 @click.option(
     "--select",
@@ -75,6 +78,7 @@ def command(
     split: str | None,
     split_file: Path | None,
     name: str | None,
+    version: str | None,
     seed: int,
     select: Literal["accepted", "all"],
     include: Literal["draft"] | None,
@@ -94,6 +98,7 @@ def command(
     Example:
       avis-data export --format ytvis --split 616/105/205 --seed 1
       avis-data export --split 75/25 --name small --dry-run
+      avis-data export --version 1.1.0
       avis-data export --format avsbench-s4 --split 70/15/15
     """
     from avis_data.pipelines.exports import FORMATS
@@ -106,6 +111,7 @@ def command(
     spec = spec.with_options(**given)
     options = ExportOptions(
         name=name,
+        version=version,
         split=split,
         split_file=split_file,
         seed=seed,

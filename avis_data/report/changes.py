@@ -98,7 +98,9 @@ def _videos(changes: Changes) -> str:
     )
     if not different:
         return "<h2>Videos</h2><p>Both versions say the same.</p>"
-    rows = [(video.name, video.kind, video.new_split or video.old_split or "", video_words(video)) for video in different]
+    rows = [
+        (video.name, video.kind, video.new_split or video.old_split or "", video_words(video)) for video in different
+    ]
     return f"<h2>Videos</h2>{table(('video', '', 'split', 'what'), rows, ends_in_words=True)}"
 
 

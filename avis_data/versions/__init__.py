@@ -1,3 +1,3 @@
-"""Two versions of one dataset: what changed between them, the changes as a file that makes the new out of the old, and what
-they do to figures that were published. Only truth in the YTVIS / AVISeg layout; no media are read.
+"""Two versions of one dataset: what changed between them, the changes as a file that makes the new out of the old, and
+what they do to published figures. Only truth in the YTVIS / AVISeg layout; no media are read.
 """

@@ -14,7 +14,17 @@ from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_y
 from avis_data.quality.dataset import truth_files
 from avis_data.versions.pairs import TrackPairs, pair_by_category, pair_by_pixels
 
-__all__ = ["IOU_BINS", "Changes", "Kind", "TrackChange", "Version", "VideoChange", "compare_versions", "read_version", "split_files"]
+__all__ = [
+    "IOU_BINS",
+    "Changes",
+    "Kind",
+    "TrackChange",
+    "Version",
+    "VideoChange",
+    "compare_versions",
+    "read_version",
+    "split_files",
+]
 
 Kind = Literal["added", "removed", "changed", "same"]
 IOU_BINS = 10
@@ -165,7 +175,7 @@ def split_files(path: Path) -> dict[str, Path]:
 
 
 def compare_versions(old: Version, new: Version) -> Changes:
-    """Say what changed. Videos are found by name (first part of their file names), categories by name, tracks by pixels."""
+    """Say what changed. Videos are found by name (first part of file names), categories by name, tracks by pixels."""
     sides = [{place.video.name: place for place in _places(version)} for version in (old, new)]
     histogram = np.zeros(IOU_BINS, dtype=np.int64)
     videos = tuple(
@@ -284,26 +294,22 @@ def _pair(
     old: _Place, new: _Place, before: YtvisTrack, after: YtvisTrack, iou_T: np.ndarray | None, histogram: np.ndarray
 ) -> TrackChange:
     there_O, there_N = (np.array([mask is not None for mask in track.masks]) for track in (before, after))
-    masks: dict[str, int] = {}
+    added = removed = differ = same_masks = 0
     mean = None
     if iou_T is not None:
         frames = len(iou_T)
         both = there_O[:frames] & there_N[:frames]
         changed = iou_T[both][iou_T[both] < 1]
         np.add.at(histogram, np.minimum((changed * IOU_BINS).astype(int), IOU_BINS - 1), 1)
-        masks = {
-            "masks_added": int(there_N.sum() - both.sum()),
-            "masks_removed": int(there_O.sum() - both.sum()),
-            "masks_changed": len(changed),
-            "masks_same": int(both.sum()) - len(changed),
-        }
+        added, removed = (int(there.sum() - both.sum()) for there in (there_N, there_O))
+        differ, same_masks = len(changed), int(both.sum()) - len(changed)
         mean = round(float(iou_T[both].mean()), 6) if both.any() else None
     sounds_O, sounds_N = _sounds(before), _sounds(after)
-    seconds = _seconds(sounds_O, sounds_N, old.video.fps, new.video.fps)
+    time = _time(sounds_O, sounds_N, old.video.fps, new.video.fps)
     categories = (old.category(before), new.category(after))
     same = (
         iou_T is not None
-        and not any(masks[name] for name in ("masks_added", "masks_removed", "masks_changed"))
+        and not added + removed + differ
         and categories[0] == categories[1]
         and before.sounding == after.sounding
         and before.iscrowd == after.iscrowd
@@ -315,8 +321,14 @@ def _pair(
         old_category=categories[0],
         new_category=categories[1],
         mean_iou=mean,
-        **masks,
-        **seconds,
+        masks_added=added,
+        masks_removed=removed,
+        masks_changed=differ,
+        masks_same=same_masks,
+        onset_shift_s=time.onset_shift_s,
+        offset_shift_s=time.offset_shift_s,
+        seconds_added=time.seconds_added,
+        seconds_removed=time.seconds_removed,
     )
 
 
@@ -326,19 +338,33 @@ def _sounds(track: YtvisTrack) -> np.ndarray:
     return np.array([mask is not None and flag is not False for mask, flag in zip(track.masks, flags, strict=True)])
 
 
-def _seconds(old_T: np.ndarray, new_T: np.ndarray, old_fps: float, new_fps: float) -> dict[str, float]:
-    """How the time changed in which it sounds; second by second only at equal rates."""
-    found = {}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Time:
+    """How the time changed in which a track sounds; fields as those of TrackChange."""
+
+    onset_shift_s: float = 0.0
+    offset_shift_s: float = 0.0
+    seconds_added: float = 0.0
+    seconds_removed: float = 0.0
+
+
+def _time(old_T: np.ndarray, new_T: np.ndarray, old_fps: float, new_fps: float) -> _Time:
+    """Edges at any rates; second by second only at equal ones."""
+    onset = offset = added = removed = 0.0
     if old_T.any() and new_T.any():
-        first, last = ([edge(np.flatnonzero(side)) for side in (old_T, new_T)] for edge in (np.min, np.max))
-        found["onset_shift_s"] = round(float(first[1] / new_fps - first[0] / old_fps), 3)
-        found["offset_shift_s"] = round(float((last[1] + 1) / new_fps - (last[0] + 1) / old_fps), 3)
+        old_at, new_at = np.flatnonzero(old_T), np.flatnonzero(new_T)
+        onset = float(new_at[0] / new_fps - old_at[0] / old_fps)
+        offset = float((new_at[-1] + 1) / new_fps - (old_at[-1] + 1) / old_fps)
     if old_fps == new_fps:
         frames = max(len(old_T), len(new_T))
         old_T, new_T = (np.pad(side, (0, frames - len(side))) for side in (old_T, new_T))
-        found["seconds_added"] = round(float((new_T & ~old_T).sum() / new_fps), 3)
-        found["seconds_removed"] = round(float((old_T & ~new_T).sum() / old_fps), 3)
-    return found
+        added, removed = (float(side.sum() / new_fps) for side in (new_T & ~old_T, old_T & ~new_T))
+    return _Time(
+        onset_shift_s=round(onset, 3),
+        offset_shift_s=round(offset, 3),
+        seconds_added=round(added, 3),
+        seconds_removed=round(removed, 3),
+    )
 
 
 def _differ(before: str | None, after: str | None) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.io import read_json
-from avis_data.metrics.counting import Mode
+from avis_data.metrics.counting import Mode, Rank
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.metrics.files import evaluate_files
-from avis_data.metrics.table import Rank, figures_of
+from avis_data.metrics.table import figures_of
 from avis_data.versions.changes import Version
 
 __all__ = ["ScoreChange", "score_change"]

@@ -105,7 +105,9 @@ def _count_rows(changes: Changes) -> list[list[str]]:
     names = {"videos": "videos", "tracks": "tracks", "masks": "masks", "sounding_seconds": "sounding seconds"}
     kinds = ("added", "removed", "changed", "same")
     counts = changes.counts
-    return [[title, *(f"{counts[name][k]:,g}" if k in counts[name] else "" for k in kinds)] for name, title in names.items()]
+    return [
+        [title, *(f"{counts[name][k]:,g}" if k in counts[name] else "" for k in kinds)] for name, title in names.items()
+    ]
 
 
 def _remarks(changes: Changes) -> Iterator[str]:
@@ -130,7 +132,8 @@ def _remarks(changes: Changes) -> Iterator[str]:
         yield f"IoU of changed masks with the old ones, from: {', '.join(bins)}"
     shifts = [abs(track.onset_shift_s) for video in changes.videos for track in video.tracks if track.onset_shift_s]
     if shifts:
-        yield f"onsets: {len(shifts)} shifted, by {sum(shifts) / len(shifts):.2f} s in the mean, {max(shifts):g} s at most"
+        mean_s, most_s = sum(shifts) / len(shifts), max(shifts)
+        yield f"onsets: {len(shifts)} shifted, by {mean_s:.2f} s in the mean, {most_s:g} s at most"
 
 
 def _listed(ids: Iterable[int]) -> str:

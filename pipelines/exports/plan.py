@@ -16,6 +16,7 @@ from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.division import Division, divide
 from avis_data.pipelines.exports.inputs import ExportInputs, Piece, Selection, gather
 from avis_data.pipelines.exports.spec import ExportSize, ExportSpec
+from avis_data.pipelines.exports.versions import ExportVersion, folder_of, planned_version
 from avis_data.recipe import Truth, load_recipe
 from avis_data.splits import Assignment, balance_report
 
@@ -28,6 +29,8 @@ class ExportOptions:
 
     name: str | None = None
     """Folder below `exports/`; None: the name of the format."""
+    version: str | None = None
+    """`1.1.0`: the folder's name ends in it, and CHANGES.md says what is new since the version before."""
     split: str | None = None
     """`616/105/205` or `75/25`; None: that of the list or of the imported sets, else the recipe's default."""
     split_file: Path | None = None
@@ -58,6 +61,7 @@ class ExportPlan:
     """Clips of which none is."""
     assignment: Assignment
     splits: Mapping[str, Sequence[Piece]]
+    version: ExportVersion | None
     key: str
     """Hash of all that the files depend on: equal keys, equal bytes."""
     size: ExportSize
@@ -134,6 +138,9 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         Division(split=options.split, split_file=options.split_file, seed=options.seed),
         left_out=frozenset(unfit),
     )
+    version = None
+    if options.version is not None:
+        version = planned_version(workspace, _base(spec, options), options.version)
     used = replace(inputs, clips=tuple(item for item in inputs.clips if pieces_of[item.clip.clip_id]))
     return ExportPlan(
         spec=spec,
@@ -142,7 +149,8 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         unfit=unfit,
         assignment=assignment,
         splits={name: [pieces[unit] for unit in assignment.clip_ids(name)] for name in assignment.names},
-        key=_key(used, assignment, _chosen(spec, options, used, pieces)),
+        version=version,
+        key=_key(used, assignment, _chosen(spec, options, used, pieces) + _versioned(version)),
         size=spec.format.size(workspace, list(pieces.values())),
         pieces_of={clip_id: of_clip for clip_id, of_clip in pieces_of.items() if of_clip},
     )
@@ -175,8 +183,12 @@ def count_pieces(pieces: Sequence[Piece], columns: Sequence[str]) -> dict[str, f
     return {name: counts[name] for name in counts if name in columns} | frames
 
 
-def _name(spec: ExportSpec, options: ExportOptions) -> str:
+def _base(spec: ExportSpec, options: ExportOptions) -> str:
     return spec.name if options.name is None else options.name
+
+
+def _name(spec: ExportSpec, options: ExportOptions) -> str:
+    return folder_of(_base(spec, options), options.version)
 
 
 def _check_fits(workspace: Workspace, spec: ExportSpec, options: ExportOptions) -> None:
@@ -210,6 +222,11 @@ def _chosen(
     chosen += spec.values()
     whole = all(piece.name == piece.item.clip.clip_id for piece in pieces.values())
     return chosen if whole else [*chosen, sorted(pieces)]
+
+
+def _versioned(version: ExportVersion | None) -> list[object]:
+    """What a version adds to the choices: the page of changes depends on the one before."""
+    return [] if version is None else ["version", version.number, version.before and version.before.key]
 
 
 def _key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[object]) -> str:
