@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import current_workspace, json_option
+from avis_data.cli.options import current_workspace, html_option, json_option
 
 if TYPE_CHECKING:
     from avis_data.report.agreement_figures import AgreementFigures, AgreementReport, Estimate
@@ -20,9 +20,9 @@ _SHOWN = 10
 
 @click.command("agreement")
 @click.option("--round", "round_name", metavar="ROUND", help="The round, by its name.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Also write a page to open.")
+@html_option
 @json_option
-def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
+def command(round_name: str | None, page: Path | None, as_json: bool) -> None:
     """Compare what two people said of the same clips: masks, identities, who sounds when.
 
     Without --round all draft rounds are compared; clips are labelled twice with `annotate push --double 5%`. With the
@@ -47,14 +47,14 @@ def command(round_name: str | None, html: Path | None, as_json: bool) -> None:
     blind = round_name is None or is_blind(round_name)
     states = {place.clip_id: place.state.value for place in labels.places()}
     report = agreement_report(compare_rounds(labels, round_name), is_blind=blind, states=states)
-    if html is not None:
-        write_agreement_page(report, strips_to_look_at(labels, report), html)
+    if page is not None:
+        write_agreement_page(report, strips_to_look_at(labels, report), page)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         _print(report)
-        if html is not None:
-            click.echo(f"page: {html}")
+        if page is not None:
+            click.echo(f"page: {page}")
 
 
 def _print(report: AgreementReport) -> None:

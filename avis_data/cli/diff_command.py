@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.options import json_option, workers_option
+from avis_data.cli.options import html_option, json_option, on_option, workers_option
 
 __all__ = ["command"]
 
@@ -19,14 +19,14 @@ _FILE = click.Path(path_type=Path)
 @click.argument("old", type=_SET)
 @click.argument("new", type=_SET)
 @json_option
-@click.option("--html", "page", type=_FILE, metavar="FILE.html", help="Write here a page of what changed.")
+@html_option
 @click.option(
     "--save", type=_FILE, metavar="FILE.json", help="Write here what `avis-data patch` needs to make NEW of OLD."
 )
 @click.option(
     "--score", type=_SET, metavar="RESULTS.json", help="Say what the change does to the figures of results of OLD."
 )
-@click.option("--score-split", default="test", show_default=True, metavar="SPLIT", help="The split of these results.")
+@on_option
 @workers_option(default=1, show_default=True)
 def command(
     old: Path,
@@ -35,7 +35,7 @@ def command(
     page: Path | None,
     save: Path | None,
     score: Path | None,
-    score_split: str,
+    split: str,
     workers: int,
 ) -> None:
     """Say what changed from the dataset OLD to NEW: videos, tracks, masks, sounding seconds, categories, splits.
@@ -45,7 +45,7 @@ def command(
 
     \b
     Example:
-      avis-data diff exports/ytvis-1.0.0 exports/ytvis-1.1.0 --html changes.html
+      avis-data diff exports/ytvis-1-0-0 exports/ytvis-1-1-0 --html changes.html
     """
     from avis_data.io import write_json
     from avis_data.versions.changes import compare_versions, read_version
@@ -57,7 +57,7 @@ def command(
     changes = compare_versions(before, after)
     figures = None
     if score is not None:
-        figures = score_change(before, after, score, split=score_split, workers=workers)
+        figures = score_change(before, after, score, split=split, workers=workers)
     if save is not None:
         write_json(save, changes_json(before, after, changes), indent=None)
     if page is not None:

@@ -38,6 +38,7 @@ __all__ = [
     "force_option",
     "format_option",
     "fps_option",
+    "html_option",
     "json_option",
     "label_studio_url_option",
     "lenient_option",
@@ -84,6 +85,7 @@ engine_weights_option = click.option(
     "--engine-weights", type=_PATH, default=None, metavar="PATH", help="Weights of the engine: a file, or a folder."
 )
 force_option = click.option("--force", is_flag=True, help="Do again what is done already.")
+html_option = click.option("--html", "page", type=_PATH, metavar="FILE", help="Also write a page to open.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 label_studio_url_option = click.option(
     "--label-studio-url", "url", default=None, metavar="URL", help="The Label Studio server at this address."

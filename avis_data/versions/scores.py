@@ -73,7 +73,7 @@ def score_change(
     for version in (old, new):
         if split not in version.splits:
             has = ", ".join(version.splits)
-            raise ConfigError(f"{version.path}: has no split {split!r}", hint=f"--score-split, one of: {has}")
+            raise ConfigError(f"{version.path}: has no split {split!r}", hint=f"--on takes one of: {has}")
     videos = [{video.name: video for video in version.splits[split].videos} for version in (old, new)]
     common = [name for name, video in videos[0].items() if name in videos[1] and _same_form(video, videos[1][name])]
     if not common:

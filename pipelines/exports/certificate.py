@@ -11,15 +11,24 @@ import pyarrow.parquet as pq
 from avis_data import __version__
 from avis_data.features.store import bucket, part_name
 from avis_data.format_numbers import EXPORT
-from avis_data.io import sha256_text
+from avis_data.io import canonical_json, sha256_text
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs
+from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs, Piece
 from avis_data.pipelines.exports.plan import ExportPlan
 from avis_data.pipelines.exports.spec import Statement
 from avis_data.quality.published import FILE_LIST
 from avis_data.splits import Assignment, balance_report
+from avis_data.versions.exported import ClipTruth
 
-__all__ = ["clip_origin", "common_part", "embedding_origins", "file_list", "sources_of_sound", "split_proof"]
+__all__ = [
+    "clip_origin",
+    "common_part",
+    "embedding_origins",
+    "file_list",
+    "sources_of_sound",
+    "split_proof",
+    "truth_of_clips",
+]
 
 
 def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) -> Statement:
@@ -73,6 +82,11 @@ def clip_origin(item: ExportClip) -> Statement:
     }
 
 
+def truth_of_clips(plan: ExportPlan) -> dict[str, ClipTruth]:
+    """What the next version of an export is compared with."""
+    return {piece.name: _clip_truth(split, piece) for split, pieces in plan.splits.items() for piece in pieces}
+
+
 def file_list(files: Mapping[str, str]) -> str:
     """The text of `files.sha256`, as `sha256sum -c` reads it: sorted lines `<sha256>  <path>`."""
     return "".join(f"{files[path]}  {path}\n" for path in sorted(files))
@@ -93,6 +107,26 @@ def embedding_origins(workspace: Workspace, clip_ids: Sequence[str]) -> Statemen
     return {"network": "vggish", "untrained": untrained} | {
         name: dict(sorted(counts.items())) for name, counts in found.items()
     }
+
+
+def _clip_truth(split: str, piece: Piece) -> ClipTruth:
+    tracks = sorted(piece.tracks, key=lambda track: track.track.track_id)
+    masks = [[track.masks[t] for t in piece.frames] for track in tracks]
+    said = [
+        [
+            track.track.category,
+            [mask and mask.counts for mask in of_track],
+            [track.sounding[t] for t in piece.frames],
+        ]
+        for track, of_track in zip(tracks, masks, strict=True)
+    ]
+    return ClipTruth(
+        split=split,
+        digest=sha256_text(canonical_json(said))[:16],
+        tracks=len(tracks),
+        masks=sum(mask is not None for of_track in masks for mask in of_track),
+        categories=", ".join(sorted({track.track.category for track in tracks})),
+    )
 
 
 def _rate(fps: float, **of_rate: int) -> dict[str, float]:

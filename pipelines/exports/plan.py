@@ -16,9 +16,9 @@ from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.division import Division, divide
 from avis_data.pipelines.exports.inputs import ExportInputs, Piece, Selection, gather
 from avis_data.pipelines.exports.spec import ExportSize, ExportSpec
-from avis_data.pipelines.exports.versions import ExportVersion, folder_of, planned_version
 from avis_data.recipe import Truth, load_recipe
 from avis_data.splits import Assignment, balance_report
+from avis_data.versions.exported import ExportVersion, folder_of, planned_version
 
 __all__ = ["ExportOptions", "ExportPlan", "count_pieces", "plan_export", "planned"]
 
@@ -140,7 +140,7 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
     )
     version = None
     if options.version is not None:
-        version = planned_version(workspace, _base(spec, options), options.version)
+        version = planned_version(workspace.exports, _base(spec, options), options.version)
     used = replace(inputs, clips=tuple(item for item in inputs.clips if pieces_of[item.clip.clip_id]))
     return ExportPlan(
         spec=spec,

@@ -13,12 +13,12 @@ from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import sha256_file, write_json, write_text
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.progress import Progress
-from avis_data.pipelines.exports.certificate import common_part, file_list
+from avis_data.pipelines.exports.certificate import common_part, file_list, truth_of_clips
 from avis_data.pipelines.exports.inputs import Piece
 from avis_data.pipelines.exports.plan import ExportPlan
 from avis_data.pipelines.exports.spec import Hashes
-from avis_data.pipelines.exports.versions import write_changes
 from avis_data.quality.published import FILE_LIST
+from avis_data.versions.exported import write_changes
 
 __all__ = ["ExportJob", "check_clip", "torn", "write_export"]
 
@@ -84,11 +84,11 @@ def write_export(workspace: Workspace, plan: ExportPlan, folder: Path) -> Hashes
         raise DataError(f"read back, {problems[0]}; nothing was published", hint=hint)
     files = {path: digest for hashes in of_clips.values() for path, digest in hashes.items()} | shared
     if plan.version is not None:
-        files |= write_changes(workspace, folder, plan.version, plan.splits)
+        files |= write_changes(folder, plan.version, truth_of_clips(plan), exports=workspace.exports)
     size_bytes = sum((folder / name).stat().st_size for name in files)
     statement = made.certificate(job, common_part(plan, files=files, size_bytes=size_bytes))
     if plan.version is not None:
-        statement["version"] = plan.version.statement(plan.splits)
+        statement["version"] = plan.version.statement(truth_of_clips(plan))
     write_text(folder / FILE_LIST, file_list(files))
     write_json(folder / CERTIFICATE, statement)
     return files

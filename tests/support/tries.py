@@ -49,6 +49,8 @@ TRIES = (
     Try(f"convert {EXPORT}/test.json --format ytvis --to coco --out coco"),
     Try(f"validate {EXPORT}"),
     Try(f"stats {EXPORT}"),
+    Try(f"diff {EXPORT} {EXPORT} --html diff.html --save changes.json"),
+    Try(f"patch {EXPORT} changes.json --out patched"),
     Try(f"report {EXPORT} --out report.html"),
     Try(f"evaluate --truth {EXPORT}/test.json --pred none.json"),
     Try(f"compare none.json none.json --truth {EXPORT}/test.json"),

@@ -6,23 +6,28 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from avis_data.errors import AvisError, ConfigError, DataError
 from avis_data.format_numbers import CERTIFICATE
-from avis_data.io import canonical_json, read_json, sha256_text, write_text
-from avis_data.paths import Workspace
+from avis_data.io import read_json, sha256_text, write_text
 
-if TYPE_CHECKING:
-    from avis_data.pipelines.exports.inputs import Piece
-    from avis_data.pipelines.exports.spec import Hashes, Statement
-
-__all__ = ["CHANGES_PAGE", "ExportVersion", "Previous", "folder_of", "planned_version", "write_changes"]
+__all__ = ["CHANGES_PAGE", "ClipTruth", "ExportVersion", "Previous", "folder_of", "planned_version", "write_changes"]
 
 CHANGES_PAGE = "CHANGES.md"
 _NUMBER = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
-_Row = tuple[str, str, int, int, str]
-"""Of a clip: its split, a hash of its truth, numbers of tracks and masks, its categories."""
+
+
+class ClipTruth(NamedTuple):
+    """What a version keeps of the truth of a clip, so that the next one can be compared with it in any format."""
+
+    split: str
+    digest: str
+    """Of categories, masks and sounding."""
+    tracks: int
+    masks: int
+    categories: str
+    """Names, with commas."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,7 @@ class Previous:
     """Folder below `exports/`."""
     number: str
     key: str
-    clips: Mapping[str, _Row] = field(repr=False)
+    clips: Mapping[str, ClipTruth] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +50,10 @@ class ExportVersion:
     before: Previous | None
     """None: the first one."""
 
-    def statement(self, splits: Mapping[str, Sequence[Piece]]) -> Statement:
+    def statement(self, clips: Mapping[str, ClipTruth]) -> dict[str, object]:
         """What the certificate says of it; the next version is compared with this."""
         since = None if self.before is None else {"name": self.before.name, "version": self.before.number}
-        return {
-            "number": self.number,
-            "since": since,
-            "clips": {name: list(row) for name, row in _rows(splits).items()},
-        }
+        return {"number": self.number, "since": since, "clips": {name: list(clip) for name, clip in clips.items()}}
 
 
 def folder_of(base: str, number: str | None) -> str:
@@ -68,19 +69,19 @@ def folder_of(base: str, number: str | None) -> str:
     return f"{base}-{number.replace('.', '-')}"
 
 
-def planned_version(workspace: Workspace, base: str, number: str) -> ExportVersion:
+def planned_version(exports: Path, base: str, number: str) -> ExportVersion:
     """What an export is going to be.
 
     Args:
-        workspace: where its versions are.
-        base: what the folders of all versions begin with.
+        exports: the folder of all versions.
+        base: what the names of their folders begin with.
         number: of the new one.
 
     Raises:
         ConfigError: if it is no version number, or a later version is there, so that this one would have no place.
     """
-    there = sorted(_found(workspace, base), key=lambda other: _order(other.number))
-    folder = workspace.exports / folder_of(base, number)
+    folder = exports / folder_of(base, number)
+    there = sorted(_found(exports, base), key=lambda other: _order(other.number))
     later = [other for other in there if _order(other.number) > _order(number)]
     if later and not folder.exists():
         hint = f"take a later number than {later[-1].number}, or another --name"
@@ -90,15 +91,25 @@ def planned_version(workspace: Workspace, base: str, number: str) -> ExportVersi
 
 
 def write_changes(
-    workspace: Workspace, folder: Path, version: ExportVersion, splits: Mapping[str, Sequence[Piece]]
-) -> Hashes:
-    """Write CHANGES.md: mask by mask where both versions are in the YTVIS layout, else clip by clip."""
-    title = f"{version.number}"
+    folder: Path, version: ExportVersion, clips: Mapping[str, ClipTruth], *, exports: Path
+) -> dict[str, str]:
+    """Write CHANGES.md: mask by mask where both versions are in the YTVIS layout, else clip by clip.
+
+    Args:
+        folder: where the new version is written.
+        version: which it is.
+        clips: its truth.
+        exports: where the version before is.
+
+    Returns:
+        The file's name and hash.
+    """
     if version.before is None:
-        text = f"# {title}\n\nThe first version.\n"
+        text = f"# {version.number}\n\nThe first version.\n"
     else:
-        title += f", changes since {version.before.number}"
-        text = _by_masks(workspace.exports / version.before.name, folder, title) or _by_clips(version, splits, title)
+        title = f"{version.number}, changes since {version.before.number}"
+        by_masks = _by_masks(exports / version.before.name, folder, title)
+        text = by_masks or _by_clips(version.before.clips, clips, title)
     write_text(folder / CHANGES_PAGE, text)
     return {CHANGES_PAGE: sha256_text(text)}
 
@@ -107,43 +118,25 @@ def _order(number: str) -> tuple[int, ...]:
     return tuple(int(part) for part in number.split("."))
 
 
-def _found(workspace: Workspace, base: str) -> Iterator[Previous]:
+def _found(exports: Path, base: str) -> Iterator[Previous]:
     """The finished versions that are there; what is no version of this export, or is damaged, is passed over."""
-    for path in sorted(workspace.exports.glob(f"{base}-*/{CERTIFICATE}")):
+    for path in sorted(exports.glob(f"{base}-*/{CERTIFICATE}")):
         try:
             said = read_json(path)
             version = said["version"]
             number, key = version["number"], said["key"]
             if not isinstance(key, str) or not _NUMBER.fullmatch(number):
                 continue
-            clips = {name: _row(row) for name, row in version["clips"].items()}
+            clips = {name: _clip(row) for name, row in version["clips"].items()}
         except (AvisError, KeyError, TypeError, ValueError, AttributeError):
             continue
         if path.parent.name == folder_of(base, number):
             yield Previous(name=path.parent.name, number=number, key=key, clips=clips)
 
 
-def _row(row: Sequence[object]) -> _Row:
+def _clip(row: Sequence[object]) -> ClipTruth:
     split, digest, tracks, masks, categories = row
-    return str(split), str(digest), int(str(tracks)), int(str(masks)), str(categories)
-
-
-def _rows(splits: Mapping[str, Sequence[Piece]]) -> dict[str, _Row]:
-    return {piece.name: _row_of(split, piece) for split, pieces in splits.items() for piece in pieces}
-
-
-def _row_of(split: str, piece: Piece) -> _Row:
-    truth = [
-        [
-            track.track.category,
-            [None if track.masks[t] is None else track.masks[t].counts for t in piece.frames],  # type: ignore[union-attr]  # asked just before
-            [track.sounding[t] for t in piece.frames],
-        ]
-        for track in piece.tracks
-    ]
-    masks = sum(mask is not None for entry in truth for mask in entry[1])
-    categories = ", ".join(sorted({track.track.category for track in piece.tracks}))
-    return split, sha256_text(canonical_json(truth))[:16], len(truth), masks, categories
+    return ClipTruth(str(split), str(digest), int(str(tracks)), int(str(masks)), str(categories))
 
 
 def _by_masks(old: Path, new: Path, title: str) -> str | None:
@@ -157,34 +150,31 @@ def _by_masks(old: Path, new: Path, title: str) -> str | None:
     return markdown(compare_versions(*versions), title=title)
 
 
-def _by_clips(version: ExportVersion, splits: Mapping[str, Sequence[Piece]], title: str) -> str:
-    assert version.before is not None
-    old, new = version.before.clips, _rows(splits)
-    totals = [
-        [len(rows), sum(row[2] for row in rows.values()), sum(row[3] for row in rows.values())] for rows in (old, new)
-    ]
+def _by_clips(old: Mapping[str, ClipTruth], new: Mapping[str, ClipTruth], title: str) -> str:
+    before, now = (
+        (len(side), sum(clip.tracks for clip in side.values()), sum(clip.masks for clip in side.values()))
+        for side in (old, new)
+    )
     lines = [f"# {title}", "", "| | before | now |", "|---|---:|---:|"]
-    lines += [
-        f"| {what} | {totals[0][n]:,} | {totals[1][n]:,} |" for n, what in enumerate(("clips", "tracks", "masks"))
-    ]
+    lines += [f"| {what} | {before[n]:,} | {now[n]:,} |" for n, what in enumerate(("clips", "tracks", "masks"))]
     lines += ["", *_different(old, new), ""]
     return "\n".join(lines)
 
 
-def _different(old: Mapping[str, _Row], new: Mapping[str, _Row]) -> Iterator[str]:
+def _different(old: Mapping[str, ClipTruth], new: Mapping[str, ClipTruth]) -> Iterator[str]:
     for name in sorted(old.keys() | new):
         if name not in old:
-            yield f"- `{name}`: added ({new[name][0]}, {new[name][2]} track(s))"
+            yield f"- `{name}`: added ({new[name].split}, {new[name].tracks} track(s))"
         elif name not in new:
-            yield f"- `{name}`: removed ({old[name][0]}, {old[name][2]} track(s))"
+            yield f"- `{name}`: removed ({old[name].split}, {old[name].tracks} track(s))"
         elif words := _words(old[name], new[name]):
             yield f"- `{name}`: {'; '.join(words)}"
 
 
-def _words(old: _Row, new: _Row) -> list[str]:
-    words = [] if old[0] == new[0] else [f"moved from {old[0]} to {new[0]}"]
-    if old[1] != new[1]:
-        words.append(f"labels changed: {old[2]} -> {new[2]} track(s), {old[3]} -> {new[3]} mask(s)")
-    if old[4] != new[4]:
-        words.append(f"categories: {old[4] or 'none'} -> {new[4] or 'none'}")
+def _words(old: ClipTruth, new: ClipTruth) -> list[str]:
+    words = [] if old.split == new.split else [f"moved from {old.split} to {new.split}"]
+    if old.digest != new.digest:
+        words.append(f"labels changed: {old.tracks} -> {new.tracks} track(s), {old.masks} -> {new.masks} mask(s)")
+    if old.categories != new.categories:
+        words.append(f"categories: {old.categories or 'none'} -> {new.categories or 'none'}")
     return words
