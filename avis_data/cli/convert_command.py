@@ -123,10 +123,12 @@ def command(
 
 
 def _recognised(source: Path) -> SetSpec:
-    """The only format that a set looks like."""
+    """The only format that a set looks like, or the narrowest of those."""
     from avis_data.formats.sets.registry import SETS
 
     found = list({spec.reader: spec for spec in reversed(list(SETS)) if _looks_right(spec, source)}.values())
+    wider = {name for spec in found for name in spec.narrows}
+    found = [spec for spec in found if spec.name not in wider]
     if len(found) != 1:
         names = " or ".join(spec.name for spec in found) or "none that is known"
         raise ConfigError(f"{source}: looks like {names}", hint="--format NAME; avis-data convert --help lists them")

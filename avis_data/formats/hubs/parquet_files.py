@@ -23,7 +23,10 @@ from avis_data.formats.sets.files import opened_set
 from avis_data.formats.sets.layout import split_of
 from avis_data.media.sound import SAMPLE_RATE_HZ
 
-__all__ = ["ParquetShards", "parquet_files", "read_parquet"]
+__all__ = ["ParquetShards", "has_clips", "parquet_files", "read_parquet", "read_parquet_files"]
+
+_NEEDED = {"clip_id", "images", "tracks"}
+"""The columns without which there are no clips."""
 
 _GROUP_BYTES = 16 << 20
 """A row group is closed at so many bytes: viewers and training read whole groups."""
@@ -213,26 +216,44 @@ def read_parquet(path: Path) -> Iterator[LabelledClip | UnreadClip]:
         files = parquet_files(root)
         if not files:
             raise DataError(f"{path}: holds no Parquet file", hint="a folder with data/<split>-00000-of-00001.parquet")
-        tables = [_Table.opened(file) for file in files]
-        shelf = _Shelf(tables=tables)
-        places = sorted(
-            (name, number, group, row)
-            for number, table in enumerate(tables)
-            for group, names in enumerate(table.names)
-            for row, name in enumerate(names)
-        )
-        counts = Counter(name for name, *_ in places)
-        for name, number, group, row in places:
-            table = tables[number]
-            where = f"{table.path}: row {table.first_row(group) + row}"
-            if counts[name] > 1:
-                message = f"the clip is in {counts[name]} rows of the set"
-                yield UnreadClip(name=name, problems=(Problem(where, "clip_id", message),))
-                continue
-            try:
-                yield _clip(shelf, name, (number, group, row), where)
-            except DataError as error:
-                yield UnreadClip(name=name, problems=(Problem(where, "", str(error)),))
+        yield from read_parquet_files(files)
+
+
+def has_clips(file: Path) -> bool:
+    """Whether a Parquet file has the columns of clips. Raises DataError if it is none, or is cut off."""
+    try:
+        with pq.ParquetFile(file) as opened:
+            return _NEEDED <= set(opened.schema_arrow.names)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{file}: no Parquet file, or cut off ({error!s:.200})", hint="get it again") from None
+
+
+def read_parquet_files(files: Sequence[Path]) -> Iterator[LabelledClip | UnreadClip]:
+    """The clips of some Parquet files, in the order of their names.
+
+    Raises:
+        DataError: if one cannot be read or has not the columns.
+    """
+    tables = [_Table.opened(file) for file in files]
+    shelf = _Shelf(tables=tables)
+    places = sorted(
+        (name, number, group, row)
+        for number, table in enumerate(tables)
+        for group, names in enumerate(table.names)
+        for row, name in enumerate(names)
+    )
+    counts = Counter(name for name, *_ in places)
+    for name, number, group, row in places:
+        table = tables[number]
+        where = f"{table.path}: row {table.first_row(group) + row}"
+        if counts[name] > 1:
+            message = f"the clip is in {counts[name]} rows of the set"
+            yield UnreadClip(name=name, problems=(Problem(where, "clip_id", message),))
+            continue
+        try:
+            yield _clip(shelf, name, (number, group, row), where)
+        except DataError as error:
+            yield UnreadClip(name=name, problems=(Problem(where, "", str(error)),))
 
 
 @dataclass(kw_only=True)
@@ -249,7 +270,7 @@ class _Table:
         try:
             with pq.ParquetFile(path) as file:
                 columns = frozenset(file.schema_arrow.names)
-                missing = {"clip_id", "images", "tracks"} - columns
+                missing = _NEEDED - columns
                 if missing:
                     told = f"has no column {', '.join(sorted(missing))} (has {', '.join(sorted(columns)):.200})"
                     raise DataError(f"{path}: {told}")

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from avis_data.formats.hubs.counted import Counted
 from avis_data.formats.sets.spec import SetFacts
 
-__all__ = ["agreement", "collection", "labelling", "license_id", "licenses", "limits", "removal", "summary"]
+__all__ = [
+    "agreement",
+    "balance",
+    "collection",
+    "labelling",
+    "license_id",
+    "license_urls",
+    "licenses",
+    "limits",
+    "people",
+    "removal",
+    "summary",
+    "tools",
+    "unsaid",
+]
 
 _KNOWN_LICENSES = {
     *("cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0"),
@@ -19,8 +34,30 @@ _KNOWN_LICENSES = {
 
 def license_id(counted: Counted) -> str | None:
     """The one licence of all clips, as hubs write it; None: there are several, or one that hubs do not know."""
-    names = [name.strip().lower().replace(" ", "-") for name in counted.licenses]
+    names = [_hub_name(name) for name in counted.licenses]
     return names[0] if len(names) == 1 and names[0] in _KNOWN_LICENSES else None
+
+
+def license_urls(counted: Counted) -> list[str]:
+    """The licences of clips as addresses where they are known, else as they were given."""
+    found = [_license_url(name) for name in sorted(counted.licenses) if name]
+    unsaid = counted.licenses[""]
+    return found + ([f"not stated for {unsaid} clips (LICENSES.csv)"] if unsaid else [])
+
+
+def _license_url(name: str) -> str:
+    known = _hub_name(name)
+    if known == "cc0-1.0":
+        return "https://creativecommons.org/publicdomain/zero/1.0/"
+    if known in _KNOWN_LICENSES and (found := re.fullmatch(r"cc-(.+)-(\d\.\d)", known)):
+        return f"https://creativecommons.org/licenses/{found[1]}/{found[2]}/"
+    return {"apache-2.0": "https://spdx.org/licenses/Apache-2.0", "mit": "https://spdx.org/licenses/MIT"}.get(
+        known, name
+    )
+
+
+def _hub_name(license: str) -> str:
+    return license.strip().lower().replace(" ", "-")
 
 
 def summary(facts: SetFacts, counted: Counted) -> str:
@@ -80,6 +117,34 @@ def licenses(counted: Counted) -> str:
     unsaid = counted.licenses[""]
     said += [f"{unsaid} without a stated licence, whose rights are with their makers"] if unsaid else []
     return f"Clips keep the licence of their source video (LICENSES.csv): {', '.join(said) or 'none'}."
+
+
+def tools(facts: SetFacts) -> str:
+    """What made masks, by number of tracks; nothing where nobody said it."""
+    return _tally("Tracks by origin of their masks", _part(facts, "truth").get("origins"))
+
+
+def unsaid(counted: Counted) -> str:
+    """Of how many masks, clips and sounds there is no word."""
+    masks = counted.total("masks") - counted.total("sounding") - counted.total("silent")
+    return (
+        f"Of {masks} masks nobody said whether the object sounds; of {counted.num_without_truth} clips the labels are "
+        f"not given; {counted.num_without_sound} clips have no sound."
+    )
+
+
+def balance(counted: Counted) -> str:
+    """How many objects of each category there are."""
+    named = ", ".join(f"{name} {count}" for name, count in sorted(counted.categories.items()))
+    return f"Objects by category: {named or 'none'}. Nothing was balanced."
+
+
+def people(counted: Counted) -> str:
+    """Whether people can be known again."""
+    return (
+        f"Stills and sound are those of the source videos: who is seen or heard in them can be recognised "
+        f"({counted.categories['person']} objects of the category person)."
+    )
 
 
 def limits(facts: SetFacts, counted: Counted) -> str:

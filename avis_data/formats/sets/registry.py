@@ -26,6 +26,7 @@ SETS: Registry[SetSpec] = Registry(
         "avsbench-avss": "avis_data.formats.heard.avsbench:AVSS",
         "hf": "avis_data.formats.hubs.hf:HF",
         "webdataset": "avis_data.formats.hubs.webdataset:WEBDATASET",
+        "croissant": "avis_data.formats.hubs.croissant:CROISSANT",
         "avtrack": "avis_data.formats.heard.avtrack:AVTRACK",
     },
     group="avis_data.formats",
@@ -42,5 +43,6 @@ WRITTEN: tuple[str, ...] = (
     "avsbench-avss",
     "hf",
     "webdataset",
+    "croissant",
 )
 """Those that have a writer: known without importing them, for the list of export formats."""

@@ -122,3 +122,5 @@ class SetSpec:
     expected: Callable[[LabelledClip, SetSpec], LabelledClip] | None = field(default=None, compare=False)
     """What comes back of a clip that this spec's writer wrote, where `keeps` does not say it all; None: what `keeps`
     says."""
+    narrows: tuple[str, ...] = ()
+    """Formats that a set of this one seems to be too, because it is one with more beside it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +120,20 @@ def test_an_unknown_form_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     Path("in").mkdir()
     assert main(["convert", "in", "--to", "toy-set", "--out", "out"]) == 2
     assert "in: looks like none that is known" in capsys.readouterr().err
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreReader(ToyReader):
+    """Reads what the toy's reader reads, and says so."""
+
+
+def test_of_two_forms_the_narrower_is_recognised(capsys: pytest.CaptureFixture[str]) -> None:
+    """A set of one format with a description beside it is of both; by itself neither would be the right one."""
+    write_set(Path("in"))
+    more = replace(TOY_SET, name="toy-more", reader=MoreReader())
+    with SETS.with_added(more):
+        assert main(["convert", "in", "--to", "toy-set", "--out", "out"]) == 2
+    assert "looks like" in capsys.readouterr().err
+    with SETS.with_added(replace(more, narrows=("toy-set",))):
+        assert main(["convert", "in", "--to", "toy-set", "--out", "out"]) == 0
+    assert read_json(Path("out/certificate.json"))["converted_from"]["format"] == "toy-more"
