@@ -154,7 +154,7 @@ def append_lines(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file, also one that gzip packed.
+    """Parse a JSON file, also one that gzip packed, or that an editor began with a byte order mark.
 
     Raises:
         DataError: if it is missing, unreadable or not JSON; names the file, the line and the column.
@@ -165,7 +165,7 @@ def read_json(path: Path) -> Any:
         data = path.read_bytes()
         if data.startswith(_ZIP):
             raise DataError(f"{path}: is a zip archive, not JSON", hint=f"unzip {path}, then give the JSON file in it")
-        return json.loads((_unpacked(data) if data.startswith(_GZIP) else data).decode("utf-8"))
+        return json.loads((_unpacked(data) if data.startswith(_GZIP) else data).decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:

@@ -88,6 +88,9 @@ class Split(Protocol):
     def __len__(self) -> int:
         """Clips."""
 
+    def need_labels(self) -> None:
+        """Raise DataError if there are none to learn from or to measure with."""
+
     def fitted(self, config: RunConfig) -> ModelConfig:
         """The architecture with what follows from this training set. Raises ConfigError if it contradicts it."""
 

@@ -39,7 +39,7 @@ def truth_file(clips: ClipSet) -> Path:
 
 def with_predictions(clips: ClipSet, results: Path) -> ClipSet:
     """See `ClipSet.with_predictions`."""
-    found = read_evaluation(truth_file(clips), results)
+    found = read_evaluation(truth_file(clips), results, needs_labels=False)
     problems = [problem for problem in found.problems if problem.where.startswith(results.name)]
     tracks = {
         video.name.split("/")[0]: _tracks(video, found.categories, problems)
@@ -54,10 +54,9 @@ def with_predictions(clips: ClipSet, results: Path) -> ClipSet:
 def _tracks(video: VideoInput, categories: Mapping[int, str], problems: list[Problem]) -> tuple[Track, ...]:
     found = []
     for number, entry in enumerate(sorted(video.predictions, key=lambda entry: -entry.score), start=1):
-        try:
-            masks = _masks(entry, video)
-        except DataError as error:
-            problems.append(Problem(entry.where, "segmentations", str(error)))
+        masks, faults = _masks(entry, video)
+        problems.extend(faults)
+        if faults:
             continue
         found.append(
             Track(
@@ -73,7 +72,15 @@ def _tracks(video: VideoInput, categories: Mapping[int, str], problems: list[Pro
     return tuple(found)
 
 
-def _masks(entry: TrackInput, video: VideoInput) -> tuple[Rle | None, ...]:
-    """An empty mask says that it is silent, as none does."""
-    rles = [rle_from_segmentation(mask, height=video.height, width=video.width) for mask in entry.masks]
-    return tuple(rle if rle is not None and area(rle) else None for rle in rles)
+def _masks(entry: TrackInput, video: VideoInput) -> tuple[tuple[Rle | None, ...], list[Problem]]:
+    """The masks of a track, and what is wrong with them. An empty mask says that it is silent, as none does."""
+    found: list[Rle | None] = []
+    problems = []
+    for frame, segmentation in enumerate(entry.masks):
+        try:
+            rle = rle_from_segmentation(segmentation, height=video.height, width=video.width)
+        except DataError as error:
+            problems.append(Problem(entry.where, f"segmentations[{frame}]", str(error)))
+            continue
+        found.append(rle if rle is not None and area(rle) else None)
+    return tuple(found), problems

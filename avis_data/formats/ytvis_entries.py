@@ -7,6 +7,7 @@ Two readers stand on this one: `ytvis_parse` (import, export, training, checks),
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ __all__ = [
     "CategoryEntry",
     "EntryReader",
     "VideoEntry",
+    "areas_fault",
+    "is_finite",
     "kind",
     "masks_of",
     "shown",
@@ -56,7 +59,7 @@ class VideoEntry:
     file_names: list[str]
     """One for each frame; none where the file's are of no use (then it is not sound)."""
     size: tuple[int, int] | None
-    """Height and width in pixels; None where the entry says neither. A reader may set it from an annotation."""
+    """Height and width in pixels, of its first annotation where it says neither; None where it is not sound."""
 
     @property
     def num_frames(self) -> int:
@@ -92,13 +95,8 @@ class _Known:
 class EntryReader:
     """Reads the three lists of a truth file: categories and videos at once, annotations when they are asked for."""
 
-    def __init__(self, raw: object, *, needs_annotations: bool = False) -> None:
-        """Read categories and videos.
-
-        Args:
-            raw: what `json.load` gave; anything at all.
-            needs_annotations: whether a file without a list of them, as of a hidden test set, is a problem.
-        """
+    def __init__(self, raw: object) -> None:
+        """Read categories and videos of what `json.load` gave; anything at all."""
         self.problems: list[Problem] = []
         """All that is wrong so far: `where` is the entry ("" for the file itself), `field` the key in it."""
         self.incomplete: set[int] = set()
@@ -119,8 +117,9 @@ class EntryReader:
         self.categories = [self._category(*entry, category_ids, names) for entry in self._table("categories")]
         video_ids: dict[int, str] = {}
         self.videos = [self._video(*entry, video_ids) for entry in self._table("videos")]
-        if needs_annotations or self.raw.get("annotations") is not None:
+        if self.raw.get("annotations") is not None:  # else the labels are withheld
             self._annotations = self._table("annotations")
+        self._take_sizes()
 
     def annotations(self, *, or_longer: bool = False) -> Iterator[AnnotationEntry]:
         """The annotations of videos that are sound by now, each when it is reached.
@@ -160,6 +159,18 @@ class EntryReader:
             return None
         return height, width
 
+    def _take_sizes(self) -> None:
+        """Give each video that says neither height nor width those of its first annotation that says both."""
+        bare = {v.number: v for v in self.videos if v.size is None and v.sound and not {"height", "width"} & set(v.raw)}
+        for where, raw in self._annotations if bare else ():
+            video_id = raw.get("video_id")
+            if isinstance(video_id, int) and video_id in bare and {"height", "width"} <= set(raw):
+                size = self.size(where, raw)
+                if size is not None:
+                    bare.pop(video_id).size = size
+        for video in bare.values():
+            self.refuse(video, "height, width", "missing, and the video has no annotation to take them from")
+
     def _table(self, table: str) -> list[tuple[str, Mapping[str, object]]]:
         """The name and the content of each entry that is an object."""
         entries = self.raw.get(table)
@@ -179,7 +190,7 @@ class EntryReader:
         self, where: str, raw: Mapping[str, object], ids: dict[int, str], names: dict[str, str]
     ) -> CategoryEntry:
         before = len(self.problems)
-        number, name = self._id(where, raw, ids), raw.get("name")
+        number, name = self._id(where, raw, ids, least=1), raw.get("name")
         if not isinstance(name, str) or not name:
             self.note(where, "name", f"must be text ({shown(raw, 'name')})")
             name = ""
@@ -251,8 +262,10 @@ class EntryReader:
             self.note(where, "segmentations", fault)
         return masks
 
-    def _id(self, where: str, raw: Mapping[str, object], ids: dict[int, str]) -> int | None:
-        number = self._whole(where, raw, "id")
+    def _id(
+        self, where: str, raw: Mapping[str, object], ids: dict[int, str], *, least: int | None = None
+    ) -> int | None:
+        number = self._whole(where, raw, "id", least=least)
         if number is not None and (other := taken(ids, number, where)):
             self.note(where, "id", f"{number} is also the id of {other}")
         return number
@@ -277,6 +290,33 @@ def masks_of(raw: Mapping[str, object], *, num_frames: int, or_longer: bool = Fa
     if len(masks) < num_frames or (len(masks) > num_frames and not or_longer):
         return [], f"has {len(masks)} entries, the video has {num_frames} frames"
     return masks, ""
+
+
+def areas_fault(areas: object) -> str:
+    """What is wrong with the field `areas`; "" if nothing is, or there is none (evaluation takes those of the masks).
+
+    Example:
+        >>> areas_fault([12, None, 3.5]), areas_fault("12")
+        ('', 'must be a list of finite numbers and null, is text')
+    """
+    if areas is None:
+        return ""
+    if not isinstance(areas, list):
+        return f"must be a list of finite numbers and null, is {kind(areas)}"
+    return "" if all(area is None or is_finite(area) for area in areas) else "must be a list of finite numbers and null"
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value of a JSON file is a finite number.
+
+    Example:
+        >>> is_finite(2.5), is_finite(True), is_finite(float("nan")), is_finite(10**400)
+        (True, False, False, False)
+    """
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of more than 300 digits
+        return False
 
 
 def whole_fault(raw: Mapping[str, object], key: str, *, least: int | None = None) -> str:

@@ -12,15 +12,15 @@ from avis_data.formats.ytvis_entries import (
     CategoryEntry,
     EntryReader,
     VideoEntry,
+    areas_fault,
     shown,
     taken,
-    whole_fault,
 )
 from avis_data.formats.ytvis_records import YtvisDataset, YtvisTrack, YtvisVideo
 from avis_data.masks.rle import Rle, rle_from_segmentation
 from avis_data.records import Category
 
-__all__ = ["ParsedYtvis", "parse_ytvis"]
+__all__ = ["ParsedYtvis", "VideoFiles", "parse_ytvis", "sounding_flags", "video_files"]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -75,9 +75,6 @@ def parse_ytvis(raw: object) -> ParsedYtvis:
 
 
 def _category(reader: EntryReader, entry: CategoryEntry) -> Category | None:
-    fault = whole_fault(entry.raw, "id", least=1)
-    if fault and not whole_fault(entry.raw, "id"):  # else the reader has said what is wrong
-        reader.refuse(entry, "id", fault)
     parent = entry.raw.get("supercategory")
     if not entry.sound:
         return None
@@ -85,10 +82,7 @@ def _category(reader: EntryReader, entry: CategoryEntry) -> Category | None:
 
 
 def _video(reader: EntryReader, entry: VideoEntry, parsed: ParsedYtvis) -> YtvisVideo | None:
-    if entry.size is None and not {"height", "width"} & set(entry.raw):  # else the reader has said what is wrong
-        for key in ("height", "width"):
-            reader.refuse(entry, key, whole_fault(entry.raw, key, least=1))
-    _check_file_names(reader, entry)
+    files = video_files(reader, entry)
     if not entry.sound or entry.size is None:
         return None
     parsed.places["videos", entry.number] = entry.where
@@ -101,10 +95,27 @@ def _video(reader: EntryReader, entry: VideoEntry, parsed: ParsedYtvis) -> Ytvis
         length=entry.num_frames,
         file_names=tuple(entry.file_names),
         license_id=license_id if isinstance(license_id, int) and not isinstance(license_id, bool) else None,
-        fps=_fps(reader, entry),
-        frame_times=_frame_times(reader, entry),
-        audio_file=_audio_file(reader, entry),
+        fps=files.fps,
+        frame_times=files.frame_times,
+        audio_file=files.audio_file,
         source=source if isinstance(source, str) else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoFiles:
+    """When the frames of a video are, and where its sound is; see `YtvisVideo`."""
+
+    fps: float
+    frame_times: tuple[float, ...] | None
+    audio_file: str | None
+
+
+def video_files(reader: EntryReader, entry: VideoEntry) -> VideoFiles:
+    """What a video says of its files; a name that could lead out of its folder makes it unusable."""
+    _check_file_names(reader, entry)
+    return VideoFiles(
+        fps=_fps(reader, entry), frame_times=_frame_times(reader, entry), audio_file=_audio_file(reader, entry)
     )
 
 
@@ -181,7 +192,9 @@ def _check_names(reader: EntryReader, videos: Sequence[YtvisVideo], parsed: Pars
 
 def _track(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> YtvisTrack | None:
     masks = _masks(reader, entry, parsed)
-    sounding = _sounding(reader, entry)
+    sounding = sounding_flags(reader, entry)
+    if fault := areas_fault(entry.raw.get("areas")):
+        reader.refuse(entry, "areas", fault)
     if not entry.sound:
         return None
     parsed.places["annotations", entry.number] = entry.where
@@ -212,7 +225,8 @@ def _masks(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> 
     return masks
 
 
-def _sounding(reader: EntryReader, entry: AnnotationEntry) -> tuple[bool | None, ...] | None:
+def sounding_flags(reader: EntryReader, entry: AnnotationEntry) -> tuple[bool | None, ...] | None:
+    """The field `sounding` of a track; None where there is none. Of another form, it makes the track unusable."""
     flags = entry.raw.get("sounding")
     if flags is None or not entry.segmentations:
         return None

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from avis_data.errors import DataError
 
 if TYPE_CHECKING:  # so that the options of the export, MaskForm among them, are known without NumPy
     from avis_data.masks.rle import Rle
     from avis_data.records import Category
 
-__all__ = ["MaskForm", "YtvisDataset", "YtvisTrack", "YtvisVideo"]
+__all__ = ["WITHHELD", "MaskForm", "YtvisDataset", "YtvisTrack", "YtvisVideo", "withheld_error"]
+
+WITHHELD = "missing or null: the labels of this set are withheld, as of hidden test sets"
+"""What all say of the field `annotations` where there is none."""
 
 MaskForm = Literal["polygons", "rle"]
 """How masks are written."""
@@ -74,3 +80,15 @@ class YtvisDataset:
     licenses: tuple[Any, ...] = ()
     has_annotations: bool = True
     """False: there is no list of them, as in files of hidden test sets; an empty list is one."""
+
+
+def withheld_error(file: Path) -> DataError:
+    """What whoever needs labels raises of a file without them.
+
+    Example:
+        >>> print(withheld_error(Path("test.json")))
+        test.json: annotations: missing or null: the labels of this set are withheld, as of hidden test sets
+          hint: a split that has labels (val.json); where nothing sounds in any video, "annotations": []
+    """
+    hint = 'a split that has labels (val.json); where nothing sounds in any video, "annotations": []'
+    return DataError(f"{file}: annotations: {WITHHELD}", hint=hint)

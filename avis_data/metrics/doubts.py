@@ -118,8 +118,8 @@ def _other_readings(truth: Path, predictions: Path, source: EvaluationInput) -> 
     for path in sorted(truth.parent.glob("*.json*")):
         if path not in (truth, predictions) and _is_split(path):
             try:
-                yield _fit(read_evaluation(path, predictions)), f"in {path.name}"
-            except DataError:  # no truth file, or none with labels
+                yield _fit(read_evaluation(path, predictions, needs_labels=False)), f"in {path.name}"
+            except DataError:  # no truth file
                 continue
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, Problem
@@ -18,12 +18,16 @@ from avis_data.formats.ytvis_entries import (
     AnnotationEntry,
     EntryReader,
     VideoEntry,
+    areas_fault,
+    is_finite,
     kind,
     masks_of,
     shown,
     taken,
     whole_fault,
 )
+from avis_data.formats.ytvis_parse import sounding_flags, video_files
+from avis_data.formats.ytvis_records import withheld_error
 from avis_data.io import read_json
 from avis_data.metrics.inputs import TrackInput, VideoInput
 
@@ -70,7 +74,12 @@ class _Refused(Exception):
 
 
 def read_evaluation(
-    truth_path: Path, predictions_path: Path, *, official_input: bool = False, video_id_step: int = 0
+    truth_path: Path,
+    predictions_path: Path,
+    *,
+    official_input: bool = False,
+    video_id_step: int = 0,
+    needs_labels: bool = True,
 ) -> EvaluationInput:
     """The videos of a YouTube-VIS style truth file with the predictions of a result file.
 
@@ -81,23 +90,21 @@ def read_evaluation(
         predictions_path: a list of `{"video_id", "category_id", "score", "segmentations"}`.
         official_input: let pass what the official loader does (see `Variant.OFFICIAL_INPUT`).
         video_id_step: added to the `video_id` of each prediction, to see what results look like that count otherwise.
+        needs_labels: whether truth whose labels are withheld is refused; else its videos have no true tracks.
 
     Raises:
         DataError: if a file is missing, not JSON or has another form altogether.
     """
     with no_cycle_search():
-        truth = EntryReader(read_json(truth_path), needs_annotations=True)
-        predictions = read_json(predictions_path)
-    if truth.raw.get("annotations") is None and not any(
-        not problem.where and not problem.field for problem in truth.problems
-    ):
-        raise DataError(
-            f"{truth_path}: annotations: missing or null: the labels of this set are withheld, as of hidden test sets",
-            hint="evaluate a split that has labels (val.json), or send the results to who keeps the labels",
+        truth = EntryReader(
+            read_json(truth_path),
         )
+        predictions = read_json(predictions_path)
     for problem in truth.problems:
         if not problem.where:  # of the file itself, not of an entry
             raise DataError(f"{truth_path}: {problem}")
+    if needs_labels and not truth.has_annotations:
+        raise withheld_error(truth_path)
     if not isinstance(predictions, list):
         raise DataError(
             f"{predictions_path}: must be a list of predicted tracks, is {kind(predictions)}",
@@ -168,9 +175,7 @@ class _Reader:
         found = []
         for video in sorted(self._videos.values(), key=lambda item: item.name):
             entry = video.entry
-            if entry.size is None:
-                message = "missing, and the video has no annotation to take them from"
-                self._problems.append(Problem(f"{self._truth}: {entry.where}", "height, width", message))
+            if entry.size is None:  # a sound video has one
                 continue
             found.append(
                 VideoInput(
@@ -194,6 +199,7 @@ class _Reader:
         )
 
     def _add_video(self, truth: EntryReader, video: VideoEntry, folders: dict[str, str]) -> None:
+        video_files(truth, video)
         if not video.sound:
             return
         folder = video.file_names[0].rpartition("/")[0] or video.file_names[0]
@@ -203,25 +209,19 @@ class _Reader:
         self._videos[video.number] = _Video(name=folder, entry=video)
 
     def _add_track(self, truth: EntryReader, annotation: AnnotationEntry) -> None:
-        raw, video = annotation.raw, annotation.video
-        if "iscrowd" not in raw:
-            truth.refuse(annotation, "iscrowd", f"must be 0 or 1 ({shown(raw, 'iscrowd')})")
-        size = video.size
-        if size is None or not {"height", "width"} <= set(raw):
-            size = truth.size(annotation.where, raw)
-        mean_area_px, fault = _mean_area(raw.get("areas"))
-        if fault:
+        areas = annotation.raw.get("areas")
+        sounding_flags(truth, annotation)
+        if fault := areas_fault(areas):
             truth.refuse(annotation, "areas", fault)
-        if not annotation.sound or size is None:
+        if not annotation.sound:
             return
-        video.size = size
-        self._videos[video.number].truth.append(
+        self._videos[annotation.video.number].truth.append(
             TrackInput(
                 category=annotation.category_id,
                 masks=annotation.segmentations,
                 track_id=annotation.number,
                 crowd=annotation.crowd,
-                mean_area_px=mean_area_px,
+                mean_area_px=_mean_area(areas) if isinstance(areas, list) else None,
                 where=f"{self._truth}: {annotation.where}",
             )
         )
@@ -244,28 +244,12 @@ def _whole(entry: dict[str, Any], name: str) -> int:
 
 def _score(entry: dict[str, Any]) -> float:
     value = entry.get("score")
-    if value is None or isinstance(value, bool) or not _is_finite(value):
+    if not is_finite(value):
         raise _Refused("score", f"must be a finite number ({shown(entry, 'score')})")
-    return float(value)
+    return float(cast(float, value))
 
 
-def _is_finite(value: Any) -> bool:
-    try:
-        return isinstance(value, (int, float)) and math.isfinite(value)
-    except OverflowError:  # a whole number of more than 300 digits
-        return False
-
-
-def _mean_area(areas: object) -> tuple[float | None, str]:
-    """Mean of what is not null or 0, as the official loader takes it (0 if nothing is left), and what is wrong.
-
-    None where the file has no areas: they are then those of the masks.
-    """
-    if areas is None:
-        return None, ""
-    if not isinstance(areas, list):
-        return 0.0, f"must be a list, is {kind(areas)}"
+def _mean_area(areas: list[float | None]) -> float:
+    """Mean of what is not null or 0, as the official loader takes it; 0 if nothing is left."""
     found = [area for area in areas if area]
-    if not all(map(_is_finite, found)):
-        return 0.0, "must be a list of finite numbers and null"
-    return (math.fsum(found) / len(found) if found else 0.0), ""
+    return math.fsum(found) / len(found) if found else 0.0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, read_ytvis
+from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.masks.rle import area
 from avis_data.quality import truth_files
 
@@ -56,6 +57,8 @@ class SplitStats:
     videos_silent_throughout: int
     maskless_tracks: int
     """Tracks without a mask."""
+    videos_without_labels: int
+    """Videos whose labels are withheld, as of hidden test sets; they count in `videos`, `frames` and lengths only."""
     categories: dict[str, CategoryStats]
     """The categories by name, in the order of the file; those without any object too."""
 
@@ -82,7 +85,7 @@ def split_stats(datasets: Iterable[YtvisDataset]) -> SplitStats:
     lengths: list[int] = []
     seconds = 0.0
     by_sources: Counter[int] = Counter()
-    with_silence = silent_throughout = maskless = 0
+    with_silence = silent_throughout = maskless = unlabelled = 0
     categories: dict[str, Counter[str]] = {}
     for dataset in datasets:
         seen = {track.track_id: _seen(track) for track in dataset.tracks}
@@ -92,6 +95,9 @@ def split_stats(datasets: Iterable[YtvisDataset]) -> SplitStats:
             counts = sounding[video.video_id]
             lengths.append(video.length)
             seconds += video.length / video.fps
+            if not dataset.has_annotations:
+                unlabelled += 1
+                continue
             by_sources.update(counts)
             with_silence += 0 in counts
             silent_throughout += not any(counts)
@@ -115,6 +121,7 @@ def split_stats(datasets: Iterable[YtvisDataset]) -> SplitStats:
         videos_with_silent_frame=with_silence,
         videos_silent_throughout=silent_throughout,
         maskless_tracks=maskless,
+        videos_without_labels=unlabelled,
         categories={
             name: CategoryStats(tracks=numbers["tracks"], masks=numbers["masks"], videos=numbers["videos"])
             for name, numbers in categories.items()
@@ -140,13 +147,18 @@ def stats_table(figures: dict[str, SplitStats]) -> str:
         )
     whole = list(figures.values())[-1]
     kinds = (whole.silent_frames, whole.single_frames, whole.multi_frames)
-    shares = " / ".join(f"{100 * number / max(whole.frames, 1):.2f} %" for number in kinds)
+    shares = " / ".join(f"{100 * number / max(sum(kinds), 1):.2f} %" for number in kinds)
     lines = [
         _aligned(rows),
         "",
         f"frames silent / single / multi: {shares}; mean length {whole.mean_seconds:.1f} s",
         f"videos with a silent frame: {whole.videos_with_silent_frame}, silent throughout: "
         f"{whole.videos_silent_throughout}; tracks without a mask: {whole.maskless_tracks}",
+        *(
+            f"{split}: annotations: {WITHHELD}; of {found.videos_without_labels} videos only the lengths are counted"
+            for split, found in figures.items()
+            if found.videos_without_labels and (split != "all" or len(figures) == 1)
+        ),
         "",
         _aligned([["category", "tracks", "masks", "videos"], *_category_rows(whole)]),
     ]

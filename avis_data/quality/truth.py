@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from avis_data.formats.ytvis import ParsedYtvis, YtvisTrack, YtvisVideo
+from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.masks.rle import Rle, area, box
 from avis_data.quality.findings import Findings, Severity
 
@@ -90,9 +91,15 @@ def _check_annotation(entry: dict[str, Any], track: YtvisTrack, where: str, chec
         check(_ERROR, "id-not-positive", f"is {track.track_id}; evaluators take 0 and -1 for none", where, "id")
     for key in ("height", "width"):
         if key not in entry:
-            check(_ERROR, "size-missing", "is missing; the official evaluation reads it here", where, key)
+            check(
+                _ERROR,
+                "size-missing",
+                "is missing; the official evaluation reads it here (ours takes the video's)",
+                where,
+                key,
+            )
     if "iscrowd" not in entry:
-        check(_ERROR, "iscrowd-missing", "is missing; the evaluators need it", where, "iscrowd")
+        check(_ERROR, "iscrowd-missing", "is missing; the official evaluators need it (ours takes 0)", where, "iscrowd")
     if track.areas is None:
         text = "must be a list with one entry for each frame; evaluate takes those of the masks"
         check(_WARNING, "areas-missing", text, where, "areas")
@@ -185,6 +192,9 @@ def _has_pixels(mask: Rle | None) -> bool:
 
 
 def _check_absences(parsed: ParsedYtvis, check: _Check) -> None:
+    if not parsed.dataset.has_annotations:
+        check(_NOTE, "labels-withheld", WITHHELD, "", "annotations")
+        return
     with_tracks = {track.video_id for track in parsed.dataset.tracks}
     for video in parsed.dataset.videos:
         if video.video_id not in with_tracks:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from avis_data import __version__
 from avis_data.errors import ConfigError
+from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.io import write_text
 from avis_data.quality.stats import SplitStats, split_stats
 from avis_data.report.clips import ClipView, DatasetClips, open_dataset
@@ -111,7 +112,9 @@ def _split_table(figures: dict[str, SplitStats], total: SplitStats) -> str:
     rows = [_split_row(split, stats) for split, stats in figures.items()]
     if len(rows) > 1:
         rows.append(_split_row("all", total))
-    return f"<h2>Splits</h2>{table(head, rows, total=len(rows) > 1)}"
+    withheld = [split for split, stats in figures.items() if stats.videos_without_labels]
+    note = f'<p class="soft">{text(", ".join(withheld))}: annotations: {text(WITHHELD)}.</p>' if withheld else ""
+    return f"<h2>Splits</h2>{table(head, rows, total=len(rows) > 1)}{note}"
 
 
 def _split_row(name: str, stats: SplitStats) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ def _split_row(name: str, stats: SplitStats) -> tuple[str, ...]:
     return (
         name,
         *(f"{count:,}" for count in counts),
-        *(f"{count:,} ({100 * count / max(stats.frames, 1):.1f} %)" for count in shares),
+        *(f"{count:,} ({100 * count / max(sum(shares), 1):.1f} %)" for count in shares),
         f"{stats.length_min} / {stats.length_median:g} / {stats.length_max}",
     )
 
@@ -154,7 +157,7 @@ def _source_bars(figures: dict[str, SplitStats]) -> str:
     for split, stats in figures.items():
         counts = (stats.silent_frames, stats.single_frames, stats.multi_frames)
         parts = [
-            (count / max(stats.frames, 1), colour, f"{name}: {count}")
+            (count / max(sum(counts), 1), colour, f"{name}: {count}")
             for count, (name, colour) in zip(counts, names, strict=True)
         ]
         rows.append(_bar_row(split, share_bar(parts), f"{stats.frames:,} seconds"))

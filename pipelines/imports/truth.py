@@ -20,6 +20,7 @@ from typing import Any
 from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
+from avis_data.formats.ytvis_records import withheld_error
 from avis_data.io import atomic_path, read_json, sha256_file
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
@@ -149,12 +150,9 @@ def import_ytvis(
 
 
 def check_annotated(parsed: ParsedYtvis, truth: Path) -> None:
-    """Raise DataError for a file that says nothing of sound, as those of hidden test sets: it is no truth."""
+    """Raise DataError for a file whose labels are withheld: it says nothing of sound."""
     if not parsed.dataset.has_annotations:
-        raise DataError(
-            f"{truth}: holds no annotations (a test file?), nothing imported",
-            hint='a file with "annotations": [] says that nothing sounds in any of its videos',
-        )
+        raise withheld_error(truth)
 
 
 def _prepared(workspace: Workspace, truth: Path, clips: Mapping[str, Clip]) -> Prepared:

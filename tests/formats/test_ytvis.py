@@ -240,8 +240,10 @@ def test_optional_things_may_be_missing() -> None:
 
 def test_areas_are_kept_as_the_file_says() -> None:
     content = truth(["alpha"])
+    content["annotations"][0]["areas"] = [30.5, None, 7]
+    assert parse_ytvis(content).dataset.tracks[0].areas == (30.5, None, 7)
     content["annotations"][0]["areas"] = [30.5, None, float("nan")]
-    assert parse_ytvis(content).dataset.tracks[0].areas == (30.5, None, None)
+    assert [problem.field for problem in parse_ytvis(content).problems] == ["areas"]
 
 
 def test_dropped_polygons_are_named() -> None:

@@ -40,7 +40,31 @@ ENTRY_FAULTS: dict[str, tuple[Spoil, str]] = {
     ),
     "category id as text": (
         setting("categories", 1, "id", "2"),
-        "categories[1] (id '2'): id: must be a whole number (found '2')",
+        "categories[1] (id '2'): id: must be a whole number of 1 or more (found '2')",
+    ),
+    "category id of nothing": (
+        setting("categories", 1, "id", 0),
+        "categories[1] (id 0): id: must be a whole number of 1 or more (found 0)",
+    ),
+    "frame that leads out": (
+        setting("videos", 1, "file_names", ["beta/0.jpg", "../1.jpg", "beta/2.jpg"]),
+        "videos[1] (id 2): file_names[1]: is unsafe, it could lead out of its folder (found '../1.jpg')",
+    ),
+    "rate of nothing": (setting("videos", 1, "fps", 0), "videos[1] (id 2): fps: must be a number above 0 (found 0)"),
+    "areas as text": (
+        setting("annotations", 2, "areas", "30"),
+        "annotations[2] (id 3): areas: must be a list of finite numbers and null, is text",
+    ),
+    "flags as text": (
+        setting("annotations", 2, "sounding", "yes"),
+        "annotations[2] (id 3): sounding: must be 3 of true, false or null, one for each frame",
+    ),
+    "no size anywhere": (
+        lambda content: (
+            [content["videos"][1].pop(key) for key in ("height", "width")]
+            + [entry.pop(key) for entry in content["annotations"][2:] for key in ("height", "width")]
+        ),
+        "videos[1] (id 2): height, width: missing, and the video has no annotation to take them from",
     ),
     "category id twice": (
         setting("categories", 1, "id", 1),

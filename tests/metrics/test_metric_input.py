@@ -63,7 +63,7 @@ BAD_PREDICTIONS: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] =
     "masks missing": (without("segmentations"), ["segmentations", "missing"]),
 }
 BAD_TRUTH: dict[str, tuple[Callable[[dict[str, Any]], None], list[str]]] = {
-    **{f"{name} missing": (without(name), [name, "found nothing"]) for name in ("iscrowd", "height", "id")},
+    "id missing": (without("id"), ["id", "found nothing"]),
     "id used twice": (
         lambda e: e.update(id=GT["annotations"][0]["id"], video_id=GT["annotations"][0]["video_id"]),
         ["id"],
@@ -145,6 +145,22 @@ def test_areas_that_are_missing_are_those_of_the_masks(tmp_path: Path) -> None:
     for entry in bare["annotations"]:
         del entry["areas"]
     assert evaluate_files(*saved(tmp_path, bare, PRED), modes=MODES).result.as_dict() == given
+
+
+def test_what_the_truth_does_not_say_is_taken_from_elsewhere(tmp_path: Path) -> None:
+    """The size from the video, or from its annotations where the video has none; no crowd where nothing says so."""
+    want = evaluate_files(*saved(tmp_path, GT, PRED), modes=MODES).result.as_dict()
+    bare, of_annotations = copy.deepcopy(GT), copy.deepcopy(GT)
+    for entry in bare["annotations"]:
+        for name in ("iscrowd", "height", "width"):
+            del entry[name]
+    assert evaluate_files(*saved(tmp_path, bare, PRED), modes=MODES).result.as_dict() == want
+    for video in of_annotations["videos"]:
+        if any(entry["video_id"] == video["id"] for entry in of_annotations["annotations"]):
+            del video["height"], video["width"]
+    paths = saved(tmp_path, of_annotations, PRED)
+    assert evaluate_files(*paths, modes=MODES).result.as_dict() == want
+    assert len(read_ytvis(paths[0]).videos) == len(GT["videos"])
 
 
 def test_results_of_another_split_are_told(tmp_path: Path) -> None:

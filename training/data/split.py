@@ -94,6 +94,8 @@ class SplitData:
     clips: tuple[DatasetClip, ...]
     categories: dict[int, str]
     """Category id -> name."""
+    has_labels: bool
+    """False: they are withheld, as of hidden test sets; then no clip has a track."""
     audio: AudioFeatures | None
     """How `DatasetClip.audio` is read; None for a model without audio."""
 
@@ -149,6 +151,7 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
         truth=truth,
         clips=tuple(clips),
         categories={category.id: category.name for category in dataset.categories},
+        has_labels=dataset.has_annotations,
         audio=audio,
     )
 

@@ -20,6 +20,7 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.avsbench_masks import voc_colours
 from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, encode, rle_from_segmentation
+from avis_data.metrics.inputs import TrackInput
 from avis_data.metrics.reading import read_evaluation
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.split import DatasetClip, SplitData
@@ -52,17 +53,16 @@ def read_results(path: Path, split: SplitData) -> dict[str, list[PredictedTrack]
         DataError: if the file is missing, not JSON or of another form.
         ProblemsError: with every entry that is not in order, or not of this split.
     """
-    found = read_evaluation(split.truth, path)
+    found = read_evaluation(split.truth, path, needs_labels=False)
     problems = [problem for problem in found.problems if problem.where.startswith(path.name)]
     videos = {video.video_id: video for video in found.videos}
     result: dict[str, list[PredictedTrack]] = {}
     for clip in split.clips:
         tracks: list[PredictedTrack] = []
         for entry in videos[clip.video_id].predictions if clip.video_id in videos else ():
-            try:
-                masks = tuple(_mask(mask, clip.size_hw) for mask in entry.masks)
-            except DataError as error:
-                problems.append(Problem(entry.where, "segmentations", str(error)))
+            masks, faults = _masks(entry, clip.size_hw)
+            problems.extend(faults)
+            if faults:
                 continue
             tracks.append(PredictedTrack(label=entry.category - 1, score=entry.score, query=len(tracks), masks=masks))
         result[clip.clip_id] = sorted(tracks, key=lambda track: -track.score)
@@ -100,7 +100,14 @@ def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) ->
             }
 
 
-def _mask(segmentation: object, size_hw: tuple[int, int]) -> Rle:
-    height, width = size_hw
-    rle = rle_from_segmentation(segmentation, height=height, width=width)
-    return encode(np.zeros(size_hw, dtype=bool)) if rle is None else rle
+def _masks(entry: TrackInput, size_hw: tuple[int, int]) -> tuple[tuple[Rle, ...], list[Problem]]:
+    """The masks of a track, empty where there is none, and what is wrong with them."""
+    found, problems, (height, width) = [], [], size_hw
+    for frame, segmentation in enumerate(entry.masks):
+        try:
+            rle = rle_from_segmentation(segmentation, height=height, width=width)
+        except DataError as error:
+            problems.append(Problem(entry.where, f"segmentations[{frame}]", str(error)))
+            continue
+        found.append(encode(np.zeros(size_hw, dtype=bool)) if rle is None else rle)
+    return tuple(found), problems

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from avis_data.errors import ConfigError, DataError
+from avis_data.formats.ytvis_records import withheld_error
 from avis_data.metrics.table import headlines_of_tracks
 from avis_data.training.config import RunConfig
 from avis_data.training.data.audio_features import AudioFeatures
@@ -69,6 +70,11 @@ class AvisSplit:
 
     def __len__(self) -> int:
         return len(self.data.clips)
+
+    def need_labels(self) -> None:
+        """Of a hidden test set they are withheld."""
+        if not self.data.has_labels:
+            raise withheld_error(self.truth)
 
     def fitted(self, config: RunConfig) -> ModelConfig:
         """The architecture with what the model's spec takes from a training set."""

@@ -130,6 +130,9 @@ class OpenedAvsSplit:
     def __len__(self) -> int:
         return len(self.data.clips)
 
+    def need_labels(self) -> None:
+        """A clip without masks is refused when it is opened."""
+
     def fitted(self, config: RunConfig) -> ModelConfig:
         """The architecture as it is."""
         return config.model

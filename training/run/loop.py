@@ -86,6 +86,7 @@ class Trainer:
         self.val: Split | None = None
         if config.validation.every or config.validation.draw_every:
             self.val = task.open(data, config.validation.split, config)
+            self.val.need_labels()
         self.optimiser = build_optimiser(model, config.optimiser)
         self.parallel = processes.wrapped(model)
         self.state = RunState(iteration=0, train_sha256=sha256_file(train.truth))

@@ -55,6 +55,7 @@ def train_baseline(
     device = choose_device(device_name)
     folder = RunFolder(out)
     train = task_of(config).open(data, "train", config)
+    train.need_labels()
     config = fitted_config(config, train)
     with joined_processes(device) as processes:
         model = new_model(config, device)

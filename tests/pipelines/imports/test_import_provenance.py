@@ -66,7 +66,9 @@ def test_a_file_without_annotations_is_no_truth(
 ) -> None:
     """Official files of test sets look like this; they would erase truth and accept every clip as silent."""
     bring(workspace, truth(["alpha", "beta"]), tmp_path / "truth.json")
-    with pytest.raises(DataError, match=r"test\.json: holds no annotations \(a test file\?\)"):
+    with pytest.raises(
+        DataError, match=r"test\.json: annotations: missing or null: the labels of this set are withheld"
+    ):
         bring(workspace, without(truth(["alpha", "beta"]), value), tmp_path / "test.json", skip_bad=skip_bad)
     assert {name: len(rows) for name, rows in read_masks(workspace.masks)} == {"alpha": 3, "beta": 3}
     assert len(list(read_manifest(workspace.manifest / "tracks.jsonl", Track))) == 4
@@ -82,7 +84,7 @@ def test_an_empty_list_says_that_nothing_sounds(workspace: Workspace, tmp_path: 
 def test_a_set_without_annotations_adopts_nothing(tmp_path: Path) -> None:
     content = write_split(tmp_path, "test", ["gamma"])
     (tmp_path / "test.json").write_text(json.dumps(without(content, None)))
-    with pytest.raises(DataError, match="holds no annotations"):
+    with pytest.raises(DataError, match="the labels of this set are withheld"):
         read_set(tmp_path / "test.json", tmp_path / "test", split=None)
     arguments = ["--format", "ytvis", str(tmp_path / "test.json"), "--media", str(tmp_path / "test")]
     assert main(["-C", str(tmp_path / "new"), "import", *arguments]) == 3
