@@ -54,9 +54,9 @@ def with_predictions(clips: ClipSet, results: Path) -> ClipSet:
 def _tracks(video: VideoInput, categories: Mapping[int, str], problems: list[Problem]) -> tuple[Track, ...]:
     found = []
     for number, entry in enumerate(sorted(video.predictions, key=lambda entry: -entry.score), start=1):
-        masks, faults = _masks(entry, video)
-        problems.extend(faults)
-        if faults:
+        masks, fault = _masks(entry, video)
+        if fault is not None:
+            problems.append(fault)
             continue
         found.append(
             Track(
@@ -72,15 +72,13 @@ def _tracks(video: VideoInput, categories: Mapping[int, str], problems: list[Pro
     return tuple(found)
 
 
-def _masks(entry: TrackInput, video: VideoInput) -> tuple[tuple[Rle | None, ...], list[Problem]]:
-    """The masks of a track, and what is wrong with them. An empty mask says that it is silent, as none does."""
+def _masks(entry: TrackInput, video: VideoInput) -> tuple[tuple[Rle | None, ...], Problem | None]:
+    """The masks of a track, and what is wrong with the first that is of no use. An empty one means silence, as none."""
     found: list[Rle | None] = []
-    problems = []
     for frame, segmentation in enumerate(entry.masks):
         try:
             rle = rle_from_segmentation(segmentation, height=video.height, width=video.width)
         except DataError as error:
-            problems.append(Problem(entry.where, f"segmentations[{frame}]", str(error)))
-            continue
+            return (), Problem(entry.where, f"segmentations[{frame}]", str(error))
         found.append(rle if rle is not None and area(rle) else None)
-    return tuple(found), problems
+    return tuple(found), None

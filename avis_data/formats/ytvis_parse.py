@@ -112,7 +112,14 @@ class VideoFiles:
 
 
 def video_files(reader: EntryReader, entry: VideoEntry) -> VideoFiles:
-    """What a video says of its files; a name that could lead out of its folder makes it unusable."""
+    """What a video says of its files; a name that could lead out of its folder makes it unusable.
+
+    Example:
+        >>> video = {"id": 1, "height": 4, "width": 6, "file_names": ["a/0.jpg", "a/1.jpg"], "fps": 2}
+        >>> reader = EntryReader({"categories": [], "videos": [video]})
+        >>> video_files(reader, reader.videos[0])
+        VideoFiles(fps=2.0, frame_times=None, audio_file=None)
+    """
     _check_file_names(reader, entry)
     return VideoFiles(
         fps=_fps(reader, entry), frame_times=_frame_times(reader, entry), audio_file=_audio_file(reader, entry)
@@ -226,7 +233,17 @@ def _masks(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> 
 
 
 def sounding_flags(reader: EntryReader, entry: AnnotationEntry) -> tuple[bool | None, ...] | None:
-    """The field `sounding` of a track; None where there is none. Of another form, it makes the track unusable."""
+    """The field `sounding` of a track; None where there is none. Of another form, it makes the track unusable.
+
+    Example:
+        >>> video = {"id": 1, "height": 4, "width": 6, "file_names": ["a/0.jpg", "a/1.jpg"]}
+        >>> track = {"id": 1, "video_id": 1, "category_id": 1, "segmentations": [None, None], "sounding": [True]}
+        >>> tables = {"categories": [{"id": 1, "name": "dog"}], "videos": [video], "annotations": [track]}
+        >>> reader = EntryReader(tables)
+        >>> sounding_flags(reader, next(reader.annotations()))
+        >>> print(reader.problems[0])
+        annotations[0] (id 1): sounding: must be 2 of true, false or null, one for each frame
+    """
     flags = entry.raw.get("sounding")
     if flags is None or not entry.segmentations:
         return None

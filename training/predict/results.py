@@ -60,9 +60,9 @@ def read_results(path: Path, split: SplitData) -> dict[str, list[PredictedTrack]
     for clip in split.clips:
         tracks: list[PredictedTrack] = []
         for entry in videos[clip.video_id].predictions if clip.video_id in videos else ():
-            masks, faults = _masks(entry, clip.size_hw)
-            problems.extend(faults)
-            if faults:
+            masks, fault = _masks(entry, clip.size_hw)
+            if fault is not None:
+                problems.append(fault)
                 continue
             tracks.append(PredictedTrack(label=entry.category - 1, score=entry.score, query=len(tracks), masks=masks))
         result[clip.clip_id] = sorted(tracks, key=lambda track: -track.score)
@@ -100,14 +100,13 @@ def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) ->
             }
 
 
-def _masks(entry: TrackInput, size_hw: tuple[int, int]) -> tuple[tuple[Rle, ...], list[Problem]]:
-    """The masks of a track, empty where there is none, and what is wrong with them."""
-    found, problems, (height, width) = [], [], size_hw
+def _masks(entry: TrackInput, size_hw: tuple[int, int]) -> tuple[tuple[Rle, ...], Problem | None]:
+    """The masks of a track, empty where there is none, and what is wrong with the first that is of no use."""
+    found, (height, width) = [], size_hw
     for frame, segmentation in enumerate(entry.masks):
         try:
             rle = rle_from_segmentation(segmentation, height=height, width=width)
         except DataError as error:
-            problems.append(Problem(entry.where, f"segmentations[{frame}]", str(error)))
-            continue
+            return (), Problem(entry.where, f"segmentations[{frame}]", str(error))
         found.append(encode(np.zeros(size_hw, dtype=bool)) if rle is None else rle)
-    return tuple(found), problems
+    return tuple(found), None
