@@ -38,6 +38,7 @@ GROUPS = {
     "Keep a dataset for years": {
         "diff": "Say what changed between two versions of a dataset.",
         "patch": "Make a new version's truth of the old one and its changes.",
+        "datasheet": "Write the page that a dataset paper needs.",
     },
     "Train and evaluate a model": {
         "train-baseline": "Train a baseline on an export.",

@@ -28,6 +28,7 @@ __all__ = [
     "sources_of_sound",
     "split_proof",
     "truth_of_clips",
+    "truth_statement",
 ]
 
 
@@ -57,7 +58,7 @@ def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) 
         "split": split_proof(plan.assignment),
         "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
         "sound": {"source": sources_of_sound(inputs)},
-        "truth": _truth(inputs, plan.selection),
+        "truth": truth_statement(inputs, plan.selection),
         "rights": _rights(inputs),
     }
 
@@ -154,7 +155,8 @@ def split_proof(assignment: Assignment) -> Statement:
     }
 
 
-def _truth(inputs: ExportInputs, selection: str) -> Statement:
+def truth_statement(inputs: ExportInputs, selection: str) -> Statement:
+    """Whose labels the truth is: counted by round, by what drew masks, by the state of labels."""
     tracks = [track.track for item in inputs.clips for track in item.tracks]
     of_seen = {} if inputs.truth == "sounding" else {"masks_of": "visible", "masks_sounding": _masks_by_flag(inputs)}
     return of_seen | {
