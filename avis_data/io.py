@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from avis_data.links.check import check_write
+
 __all__ = [
     "append_lines",
     "ask_folder",
@@ -27,6 +29,7 @@ __all__ = [
     "flush",
     "fsync_tree",
     "link_or_copy",
+    "move",
     "raise_unreadable",
     "read_json",
     "remove",
@@ -36,6 +39,7 @@ __all__ = [
     "write_bytes",
     "write_json",
     "write_lines",
+    "write_private",
     "write_text",
 ]
 
@@ -56,6 +60,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix of the target, by which ffmpeg and others choose the format.
     """
+    check_write(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=target.suffix, dir=target.parent)
     os.close(handle)
@@ -77,6 +82,7 @@ def atomic_dir(target: Path) -> Iterator[Path]:
 
     An old target is renamed before it is removed, so that a kill never leaves a part of it under its name.
     """
+    check_write(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=target.parent))
     try:
@@ -103,6 +109,15 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, line ends as given, whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write UTF-8 text that only its owner may read, from its first byte on, whole or not at all."""
+    before = os.umask(0o077)
+    try:
+        write_text(path, text)
+    finally:
+        os.umask(before)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
@@ -145,8 +160,11 @@ def append_lines(path: Path, text: str) -> None:
         return
     from filelock import FileLock
 
+    lock = path.parent / ".lock"
+    for written in (path, lock):
+        check_write(written, in_place=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / ".lock"), path.open("a+b") as file:
+    with FileLock(lock), path.open("a+b") as file:
         if file.tell():
             file.seek(-1, 2)
             text = text if file.read(1) == b"\n" else "\n" + text  # the last writer was killed within its line
@@ -237,8 +255,35 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def move(source: Path, target: Path) -> None:
+    """Give a file or a folder, which is on the disk, another name, also on another file system.
+
+    There it is copied under a temporary name first, always the same one: what a kill left is replaced by the next try.
+    """
+    check_write(target)
+    try:
+        os.replace(source, target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    part = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
+    remove(part)
+    try:
+        if source.is_dir():
+            shutil.copytree(source, part)
+        else:
+            shutil.copy2(source, part)
+        fsync_tree(part)
+        os.replace(part, target)
+    finally:
+        remove(part)
+    remove(source)
+
+
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all below it; nothing happens where there is none."""
+    """Remove a file or a folder with all below it; nothing happens where there is none. No link is followed."""
+    check_write(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from avis_data.errors import DataError
 from avis_data.records import ID_PATTERN, is_safe_id
 
-__all__ = ["Workspace", "checked_id"]
+__all__ = ["Workspace", "checked_id", "data_home"]
 
 
 def checked_id(text: str) -> str:
@@ -20,6 +21,15 @@ def checked_id(text: str) -> str:
     if not is_safe_id(text):
         raise DataError(f"{text!r} is no id: ids match {ID_PATTERN}")
     return text
+
+
+def data_home() -> Path:
+    """The user's data folder: AVIS_DATA_HOME, else avis-data in XDG_DATA_HOME, else ~/.local/share/avis-data."""
+    if own := os.environ.get("AVIS_DATA_HOME"):
+        return Path(own)
+    if xdg := os.environ.get("XDG_DATA_HOME"):
+        return Path(xdg) / "avis-data"
+    return Path.home() / ".local" / "share" / "avis-data"
 
 
 @dataclass(frozen=True)

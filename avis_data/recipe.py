@@ -13,6 +13,7 @@ from avis_data.errors import ConfigError
 from avis_data.format_numbers import what_is
 from avis_data.io import write_text
 from avis_data.ledger import Ledger
+from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 from avis_data.records import Fps, FrameAt, Record
 
@@ -195,7 +196,9 @@ def create_workspace(workspace: Workspace, recipe_name: str) -> Recipe:
 
     Raises:
         ConfigError: if there is no such recipe, or the folder has another one.
+        DataError: if a link in it leads out of the folder.
     """
+    check_links(workspace.root)
     text = shipped_recipe(recipe_name)
     if workspace.recipe.exists():
         recipe = load_recipe(workspace)

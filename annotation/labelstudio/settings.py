@@ -17,7 +17,8 @@ from pydantic import Field
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.config import validated
 from avis_data.errors import DataError, ProblemsError, ToolError
-from avis_data.io import read_json, write_text
+from avis_data.io import read_json, write_private, write_text
+from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 from avis_data.recipe import load_recipe
 from avis_data.records import Record
@@ -30,7 +31,6 @@ __all__ = [
     "read_secrets",
     "read_settings",
     "server_dir",
-    "write_private",
     "write_secrets",
     "write_settings",
 ]
@@ -74,8 +74,10 @@ def connect(workspace: Workspace) -> tuple[LabelStudio, ServerSettings]:
 
     Raises:
         ConfigError: if the folder is no workspace.
+        DataError: if a link leads out of it.
         ToolError: if there is none yet, or it does not answer, or not to us.
     """
+    check_links(workspace.root)
     load_recipe(workspace)
     settings = read_settings(workspace)
     client = LabelStudio(settings.url, read_secrets(workspace).token_in_use)
@@ -128,15 +130,6 @@ def read_secrets(workspace: Workspace) -> Secrets:
 def write_secrets(workspace: Workspace, found: Secrets) -> None:
     """Keep `secrets.json`, readable for its owner only from its first byte on."""
     write_private(server_dir(workspace) / "secrets.json", found.model_dump_json(indent=2) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
-    before = os.umask(0o077)
-    try:
-        write_text(path, text)
-    finally:
-        os.umask(before)
 
 
 def _parsed(path: Path, record: type[AnyRecord], *, hint: str) -> AnyRecord:

@@ -24,7 +24,6 @@ from avis_data.annotation.labelstudio.settings import (
     new_secrets,
     read_secrets,
     server_dir,
-    write_private,
     write_secrets,
     write_settings,
 )
@@ -45,7 +44,8 @@ from avis_data.annotation.serve.server_processes import (
 )
 from avis_data.errors import BusyError, ConfigError, ToolError
 from avis_data.extras import need_extra
-from avis_data.io import atomic_path
+from avis_data.io import atomic_path, write_private
+from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 from avis_data.recipe import load_recipe
 
@@ -122,6 +122,7 @@ def serve(
         ConfigError: if options contradict each other, the folder is no workspace, or has not one still a second.
         ToolError: if a port is in use, something is not installed, or a server does not come up.
     """
+    check_links(workspace.root)
     check_rate(load_recipe(workspace))
     _check(options)
     if options.clips_folder is None:  # the server refuses a folder that is not there (yet)
@@ -142,6 +143,7 @@ def label_studio_only(workspace: Workspace, options: ServeOptions) -> Iterator[S
 def _running(
     workspace: Workspace, options: ServeOptions, say: Callable[[str], None], *, with_backend: bool
 ) -> Iterator[tuple[LabelStudio, ServerSettings, Serving]]:
+    check_links(workspace.root)
     folder = server_dir(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)  # the token, the password and all that people drew

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from avis_data.errors import DataError
+from avis_data.links.check import is_inside
 from avis_data.paths import Workspace
 
 __all__ = ["Still", "Stills"]
@@ -44,9 +45,8 @@ class Stills:
             DataError: if there is none, it leads out of the workspace, or is no picture.
         """
         path = self._workspace.frame(clip_id, frame)
-        home = self._workspace.root.resolve()
         try:
-            if home not in path.resolve(strict=True).parents:
+            if not is_inside(self._workspace.root, path.resolve(strict=True)):
                 raise DataError(f"{self._workspace.relative(path)}: leads out of the workspace")
             data = path.read_bytes()
         except OSError:

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from avis_data.cli.options import html_option, json_option, on_option, workers_option
+from avis_data.cli.written_path import WrittenPath
 
 __all__ = ["command"]
 
 _SET = click.Path(exists=True, path_type=Path)
-_FILE = click.Path(path_type=Path)
 
 
 @click.command(name="diff")
@@ -21,7 +21,10 @@ _FILE = click.Path(path_type=Path)
 @json_option
 @html_option
 @click.option(
-    "--save", type=_FILE, metavar="FILE.json", help="Write here what `avis-data patch` needs to make NEW of OLD."
+    "--save",
+    type=WrittenPath(),
+    metavar="FILE.json",
+    help="Write here what `avis-data patch` needs to make NEW of OLD.",
 )
 @click.option(
     "--score", type=_SET, metavar="RESULTS.json", help="Say what the change does to the figures of results of OLD."

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from avis_data.cli.options import RunOptions, current_workspace, run_options, untrained_option, weights_option
+from avis_data.cli.written_path import WrittenPath
 from avis_data.errors import ExitCode
 
 __all__ = ["command"]
@@ -17,7 +18,7 @@ __all__ = ["command"]
 @untrained_option
 @click.option(
     "--windows",
-    type=click.Path(path_type=Path),
+    type=WrittenPath(),
     default=None,
     metavar="DATASET",
     help="Instead, for RCF: write VGGish's last hidden layer for the sound before each frame of an export.",

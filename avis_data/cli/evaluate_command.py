@@ -22,6 +22,7 @@ from avis_data.cli.options import (
     truth_option,
     workers_option,
 )
+from avis_data.cli.written_path import WrittenPath
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ _VARIANTS = ["official_ids_from_one", "empty_as_null", "official_literal_constan
 )
 @json_option
 @out_option()
-@click.option("--per-video", type=_FILE, metavar="FILE.parquet", help="Write here the figures of each video.")
-@click.option("--errors", type=_FILE, metavar="DIR", help="Write here what is missing to 100, by kind of error.")
+@click.option("--per-video", type=WrittenPath(), metavar="FILE.parquet", help="Write here the figures of each video.")
+@click.option(
+    "--errors", type=WrittenPath(), metavar="DIR", help="Write here what is missing to 100, by kind of error."
+)
 @bootstrap_option()
 @seed_option()
 @lenient_option

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from avis_data.cli.written_path import WrittenPath
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ engine_weights_option = click.option(
     "--engine-weights", type=_PATH, default=None, metavar="PATH", help="Weights of the engine: a file, or a folder."
 )
 force_option = click.option("--force", is_flag=True, help="Do again what is done already.")
-html_option = click.option("--html", "page", type=_PATH, metavar="FILE", help="Also write a page to open.")
+html_option = click.option("--html", "page", type=WrittenPath(), metavar="FILE", help="Also write a page to open.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 label_studio_url_option = click.option(
     "--label-studio-url", "url", default=None, metavar="URL", help="The Label Studio server at this address."
@@ -207,7 +208,7 @@ objects_option = partial(
     help="What has masks: things while they sound, or all that is seen, with flags.",
 )
 out_option = partial(
-    click.option, "--out", type=_PATH, show_default=True, metavar="PATH", help="Where to write the result."
+    click.option, "--out", type=WrittenPath(), show_default=True, metavar="PATH", help="Where to write the result."
 )
 pred_option = partial(
     click.option,

@@ -22,6 +22,7 @@ from avis_data.cli.options import (
     set_option,
     weights_option,
 )
+from avis_data.cli.written_path import WrittenPath
 
 if TYPE_CHECKING:
     from avis_data.training.predict.predict import PredictRequest
@@ -42,7 +43,9 @@ _PATH = click.Path(path_type=Path)
 @on_option
 @out_option(show_default="results.json, or predictions for masks")
 @click.option("--stream", "as_stream", is_flag=True, help="Print each frame as it is predicted, a line of JSON each.")
-@click.option("--keep", type=_PATH, default=None, metavar="DIR", help="With --video: keep it there, as a dataset.")
+@click.option(
+    "--keep", type=WrittenPath(), default=None, metavar="DIR", help="With --video: keep it there, as a dataset."
+)
 @weights_option
 @config_option
 @set_option

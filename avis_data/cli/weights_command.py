@@ -34,7 +34,8 @@ def list_weights(as_json: bool) -> None:
     Example:
       avis-data weights list --json
     """
-    from avis_data.weights import data_home, registered
+    from avis_data.paths import data_home
+    from avis_data.weights import registered
     from avis_data.weights.known import KNOWN
 
     entries = {entry.name: entry for entry in registered()}

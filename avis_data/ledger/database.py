@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.format_numbers import WORKSPACE
+from avis_data.links.check import check_write
 
 __all__ = ["COLUMNS", "REPAIR", "Database", "create_tables", "damaged"]
 
@@ -85,6 +86,8 @@ class Database:
     def __init__(self, path: Path, *, read_only: bool) -> None:
         """Open, and create where there is none. Raises as `Ledger`."""
         self.path = path
+        for side in ("-journal", "-shm", "-wal", *([] if read_only else [""])):  # SQLite writes them in place
+            check_write(path.with_name(f"{path.name}{side}"), in_place=True)
         try:
             self._db = _connected_to_read(path) if read_only else _connected(path)
         except sqlite3.Error as error:

@@ -6,7 +6,6 @@ Every file of weights is read and hashed here, and never downloaded. What the te
 
 from avis_data.weights.registry import (
     RegisteredWeights,
-    data_home,
     find,
     problem_with,
     register,
@@ -14,4 +13,4 @@ from avis_data.weights.registry import (
     resolve_vggish,
 )
 
-__all__ = ["RegisteredWeights", "data_home", "find", "problem_with", "register", "registered", "resolve_vggish"]
+__all__ = ["RegisteredWeights", "find", "problem_with", "register", "registered", "resolve_vggish"]

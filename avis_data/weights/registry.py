@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import Field
@@ -10,11 +9,12 @@ from pydantic import Field
 from avis_data.config import validated
 from avis_data.errors import AvisError, ConfigError, DataError, ToolError
 from avis_data.io import read_json, write_json
+from avis_data.paths import data_home
 from avis_data.records import Record, Sha256
 from avis_data.weights.files import check_sha256, read_tensors
 from avis_data.weights.known import KNOWN, KnownWeights, WeightKind, known_by_file_name, known_by_name
 
-__all__ = ["RegisteredWeights", "data_home", "find", "problem_with", "register", "registered", "resolve_vggish"]
+__all__ = ["RegisteredWeights", "find", "problem_with", "register", "registered", "resolve_vggish"]
 
 
 class RegisteredWeights(Record):
@@ -29,15 +29,6 @@ class RegisteredWeights(Record):
 
 class _Registry(Record):
     weights: list[RegisteredWeights]
-
-
-def data_home() -> Path:
-    """The user's data folder: AVIS_DATA_HOME, else avis-data in XDG_DATA_HOME, else ~/.local/share/avis-data."""
-    if own := os.environ.get("AVIS_DATA_HOME"):
-        return Path(own)
-    if xdg := os.environ.get("XDG_DATA_HOME"):
-        return Path(xdg) / "avis-data"
-    return Path.home() / ".local" / "share" / "avis-data"
 
 
 def registered() -> list[RegisteredWeights]:

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from avis_data.errors import AvisError, BusyError
 from avis_data.io import TEMPORARY_PREFIX, remove
 from avis_data.ledger import Ledger
+from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 
 __all__ = ["open_for_work"]
@@ -24,7 +25,9 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
 
     Raises:
         BusyError: if another process holds it; says which command, since when, and its process id.
+        DataError: if a link leads out of the workspace, but to a folder of which the owner said so.
     """
+    check_links(workspace.root)
     workspace.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(workspace.lock)
     try:

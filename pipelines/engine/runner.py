@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avis_data.errors import ExitCode, Reason, fault_of
-from avis_data.io import append_lines, flush, remove
+from avis_data.io import append_lines, flush, move, remove
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import Executor, ExecutorFactory
@@ -286,10 +286,10 @@ class _Run:
 def _commit_success(
     workspace: Workspace, ledger: Ledger, stage: str, planned: PlannedItem, out: Path, success: Success
 ) -> None:
-    """Rename the outputs of one item into its home and record them; a kill in between leaves an item to do again.
+    """Move the outputs of one item into its home and record them; a kill in between leaves an item to do again.
 
     Raises:
-        OSError: if a rename fails (another file system, no permission, disk full).
+        OSError: if that fails (no permission, disk full).
     """
     item = planned.item
     if planned.replaces:
@@ -307,7 +307,7 @@ def _commit_success(
         target = targets[output.path]
         if target.is_dir():
             remove(target)  # a file is replaced at once: what it held may be what the new one was made from
-        os.replace(out / output.path, target)
+        move(out / output.path, target)
         outputs.append(output._replace(path=workspace.relative(target), mtime_ns=target.stat().st_mtime_ns))
     flush(home)
     ledger.commit_done(stage, _done(planned, success, outputs))

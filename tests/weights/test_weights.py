@@ -11,7 +11,8 @@ import torch
 from avis_data.cli.main import main
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
-from avis_data.weights import data_home, find, register, registered, resolve_vggish
+from avis_data.paths import data_home
+from avis_data.weights import find, register, registered, resolve_vggish
 from avis_data.weights.known import KNOWN
 
 

@@ -38,6 +38,7 @@ from avis_data.io import (
     write_lines,
     write_text,
 )
+from avis_data.links.check import check_place
 from avis_data.training.config import RunConfig, config_values
 from avis_data.weights.files import read_tensors
 
@@ -96,7 +97,14 @@ class RunFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """The folder, made if it is missing, for this run alone. Raises BusyError if another one writes in it."""
+        """The folder, made if it is missing, for this run alone.
+
+        Raises:
+            BusyError: if another one writes in it.
+            ConfigError: if it is a file.
+            DataError: if it lies in a workspace, and a link leads out of that.
+        """
+        check_place(self.root)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):

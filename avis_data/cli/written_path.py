@@ -1,0 +1,29 @@
+"""The type of every option that names what is written: `--out`, `--html`, `--keep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["WrittenPath"]
+
+
+class WrittenPath(click.Path):
+    """A path that is written, or below which is: in a workspace, no link on the way there or in it leads out."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | PathLike[str]:
+        from avis_data.links.check import check_place
+
+        path = super().convert(value, param, ctx)
+        check_place(Path(str(path)))
+        return path
