@@ -19,6 +19,7 @@ from avis_data.format_numbers import CERTIFICATE, EXPORT
 from avis_data.formats.sets.adjust import Adjustment, adjusted, category_problems, sounding_problems
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip, name_fault
 from avis_data.formats.sets.compare import differences, kept
+from avis_data.formats.sets.files import named_as_given
 from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
 from avis_data.formats.sets.spec import SetFacts, SetReader, SetSpec
 from avis_data.formats.turns.records import still_times
@@ -125,7 +126,7 @@ def _survey(wanted: Conversion) -> _Survey:
     found = _Survey()
     known = _known(wanted.categories)
     with Progress("convert: read", total=None) as progress:
-        for clip in adjusted(wanted.reader.read(wanted.source), wanted.adjustment):
+        for clip in adjusted(named_as_given(wanted.reader.read(wanted.source), wanted.source), wanted.adjustment):
             progress.step()
             problems = list(_faults(clip, found, wanted, known))
             if problems or isinstance(clip, UnreadClip):
@@ -249,7 +250,7 @@ def _again(wanted: Conversion, survey: _Survey, division: Assignment) -> Callabl
     """The clips that are written, with their splits, from the start each time."""
 
     def clips() -> Iterator[LabelledClip]:
-        for clip in adjusted(wanted.reader.read(wanted.source), wanted.adjustment):
+        for clip in adjusted(named_as_given(wanted.reader.read(wanted.source), wanted.source), wanted.adjustment):
             if isinstance(clip, LabelledClip) and clip.name in survey.clips and clip.name not in survey.skipped:
                 yield replace(clip, split=division.split_of[clip.name], fps=_rate(clip, wanted))
 

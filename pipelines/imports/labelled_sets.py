@@ -22,6 +22,7 @@ from avis_data.formats.sets.adjust import (
     sounding_said,
 )
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Still, UnreadClip
+from avis_data.formats.sets.files import named_as_given
 from avis_data.formats.sets.spec import SetReader
 from avis_data.io import atomic_dir, sha256_file, sha256_text
 from avis_data.ledger import Ledger
@@ -93,7 +94,9 @@ def import_labelled_set(workspace: Workspace, wanted: SetImport, *, ledger: Ledg
     known = [category.name for category in category_set(recipe.categories).categories]
     taken = _Taken()
     with Progress(f"import: {wanted.format_name}", total=None) as progress:
-        for found in adjusted(wanted.reader.read(wanted.path), wanted.adjustment, with_sounding=False):
+        for found in adjusted(
+            named_as_given(wanted.reader.read(wanted.path), wanted.path), wanted.adjustment, with_sounding=False
+        ):
             _take(taken, found, clips.get(clip_id_of(found.name)), known, workspace, wanted)
             progress.step()
     if not taken.rows:

@@ -28,16 +28,13 @@ class CocoReader:
     def looks_right(self, path: Path) -> bool:
         """Whether it is a JSON file with images, or a folder or archive with such files."""
         from avis_data.formats.boards.coco_tables import annotation_files
-        from avis_data.formats.sets.files import is_zip
+        from avis_data.formats.sets.files import is_zip, member_names
 
         try:
             if path.is_dir():
                 return any(self.looks_right(file) for file in annotation_files(path)[:3])
             if is_zip(path):
-                import zipfile
-
-                with zipfile.ZipFile(path) as archive:
-                    names = [name.rpartition("/")[2] for name in archive.namelist()]
+                names = [name.rpartition("/")[2] for name in member_names(path)]
                 return any(name.startswith("instances_") or name == "_annotations.coco.json" for name in names)
             if path.suffix != ".json":
                 return False
@@ -45,7 +42,7 @@ class CocoReader:
                 found = file.read(_ENDS_BYTES)
                 file.seek(max(0, path.stat().st_size - _ENDS_BYTES))
                 found += file.read()
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except (OSError, ValueError):
             return False
         return re.search(rb'"(images|image_id)"\s*:', found) is not None
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -16,9 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from avis_data.errors import DataError
-from avis_data.formats.sets.clips import Media
+from avis_data.errors import DataError, Problem
+from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.masks.rle import MAX_PIXELS
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it says so of each such archive
+    LZMAError = zlib.error  # type: ignore[misc, assignment]  # another kind of the same
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "is_zip",
     "member_names",
+    "named_as_given",
     "natural",
     "numbered",
     "opened_set",
@@ -39,6 +48,13 @@ _MAX_GROWTH = 300
 _SMALL_BYTES = 100 << 20
 """Below this, growth is not looked at: 1 MB of RLE text may well be 1 kB packed."""
 _MAX_MEMBERS = 2_000_000
+_MAX_DEPTH = 100
+"""Of elements of XML in one another; tools have 7."""
+_LEFT_BY_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
+"""What macOS adds to archives; it looks like labels by its name."""
+_UNPACKED = "avis-data-set-"
+_NAMES = {errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ, None}
+"""Of what is wrong with names of files, or (None) inside an archive; the rest is wrong with the machine."""
 _ORIENTATION = 0x0112
 """The EXIF tag."""
 
@@ -74,9 +90,33 @@ def opened_set(path: Path) -> Iterator[Path]:
     if path.is_dir() or not is_zip(path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="avis-data-set-") as folder:
+    with tempfile.TemporaryDirectory(prefix=_UNPACKED) as folder:
         _unpack(path, Path(folder))
         yield Path(folder)
+
+
+def named_as_given(clips: Iterator[LabelledClip | UnreadClip], path: Path) -> Iterator[LabelledClip | UnreadClip]:
+    """The clips of a set; what is wrong in an archive is told as `labels.zip/a.json`, not where it was unpacked.
+
+    Raises:
+        DataError: as the reader does.
+    """
+    folder = re.escape(str(Path(tempfile.gettempdir()) / _UNPACKED)) + r"[^/\\:]+[/\\]"
+    given = str(path).replace("\\", r"\\")
+
+    def told(text: str) -> str:
+        return re.sub(folder, f"{given}/", text)
+
+    try:
+        for clip in clips:
+            if isinstance(clip, UnreadClip):
+                faults = (Problem(told(fault.where), fault.field, told(fault.message)) for fault in clip.problems)
+                yield replace(clip, problems=tuple(faults))
+            else:
+                yield replace(clip, remarks=tuple(map(told, clip.remarks)))
+    except DataError as error:
+        error.args = (told(str(error.args[0])), *error.args[1:])
+        raise
 
 
 def _unpack(path: Path, folder: Path) -> None:
@@ -85,14 +125,20 @@ def _unpack(path: Path, folder: Path) -> None:
             members = archive.infolist()
             _check_members(path, members)
             for member in members:
-                if member.is_dir():
+                name = member.filename.replace("\\", "/")  # as programs of Windows write it
+                if name.endswith("/") or _LEFT_BY_SYSTEMS.search(name):
                     continue
-                target = folder / member.filename
+                target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as out:
                     shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError) as error:
         raise DataError(f"{path}: the archive cannot be read ({error})", hint="get it again") from None
+    except OSError as error:
+        if error.errno not in _NAMES:
+            raise
+        told = f"{name!r:.80}: {error.strerror}" if error.errno else str(error)
+        raise DataError(f"{path}: the archive cannot be read ({told})", hint="get it again") from None
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -121,8 +167,12 @@ def xml_events(path: Path, *tags: str) -> Iterator[Element]:
 
     try:
         with path.open("rb") as file:
-            for _, element in iterparse(file, events=("end",), forbid_dtd=True):
-                if element.tag in tags:
+            depth = 0
+            for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+                depth += 1 if event == "start" else -1
+                if depth > _MAX_DEPTH:
+                    raise DataError(f"{path}: more than {_MAX_DEPTH} elements lie in one another; no tool writes that")
+                if event == "end" and element.tag in tags:
                     yield element
                     element.clear()
     except DefusedXmlException:

@@ -39,7 +39,7 @@ def read_cvat(path: Path, choices: Choices) -> Iterator[LabelledClip | UnreadCli
     """
     with opened_set(path) as root:
         found = [root] if root.is_file() else sorted(root.rglob("*.xml"), key=lambda file: natural(str(file)))
-        files = [file for file in found if file.is_file()]
+        files = [file for file in found if file.is_file() and not file.name.startswith(".")]
         if not files:
             raise DataError(f"{path}: holds no annotations.xml", hint="export the task as CVAT 1.1")
         usual = {file: _usual_name(file, path, alone=len(files) == 1) for file in files}

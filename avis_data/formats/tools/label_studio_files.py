@@ -69,6 +69,7 @@ def read_label_studio(path: Path, choices: Choices) -> Iterator[LabelledClip | U
     """
     with opened_set(path) as root:
         files = [root] if root.is_file() else sorted(root.rglob("*.json"), key=lambda file: natural(str(file)))
+        files = [file for file in files if not file.name.startswith(".")]
         clips: dict[str, _Clip] = defaultdict(_Clip)
         used = []
         for file in files:
@@ -77,7 +78,7 @@ def read_label_studio(path: Path, choices: Choices) -> Iterator[LabelledClip | U
             except DataError as error:
                 if len(files) == 1:
                     raise
-                clips[file.stem].problems.append(Problem(str(file), "", str(error)))
+                clips[file.stem].problems.append(Problem(str(file), "", str(error).removeprefix(f"{file}: ")))
                 continue
             if tasks is not None:
                 used.append(file)

@@ -145,7 +145,7 @@ def _label_file(file: Path, tool: LabelTool, objects: Objects) -> _Found | None:
     try:
         raw = read_json(file)
     except DataError as error:
-        objects.problems.append(Problem(where, "", str(error.args[0])))
+        objects.problems.append(Problem(where, "", str(error.args[0]).removeprefix(f"{where}: ")))
         return _Found(name=file.stem, where=where, file=file)
     if not isinstance(raw, dict) or not tool.is_ours(raw):
         return None
