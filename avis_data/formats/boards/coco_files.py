@@ -133,9 +133,10 @@ class _Reading:
         else:
             images.sort(key=lambda image: int(str(image[1][key])))
         numbers = [entry[key] if key else entry.get("file_name") for _, entry in images]
+        times = Counter(map(str, numbers))
         for (where, _), number in zip(images, numbers, strict=True):
-            if numbers.count(number) > 1:
-                self._problem(where, key or "file_name", f"{number!r:.60} is said of {numbers.count(number)} images")
+            if times[str(number)] > 1:
+                self._problem(where, key or "file_name", f"{number!r:.60} is said of {times[str(number)]} images")
         return images
 
     def _still(self, where: str, entry: Entry, size: tuple[int, int] | None) -> Still:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.sets.clips import LabelledTrack
+from avis_data.formats.sets.clips import LabelledTrack, too_many
 from avis_data.masks.rle import Rle, area
 
 __all__ = ["Gathered", "flag_of"]
@@ -39,6 +39,7 @@ class Gathered:
     problems: list[Problem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     _objects: dict[str, _Object] = field(default_factory=dict)
+    _is_full: bool = False
 
     def problem(self, where: str, name: str, message: str) -> None:
         """Note something wrong: where (file, line or path inside), which field, and what."""
@@ -47,7 +48,11 @@ class Gathered:
     def track(self, track_id: str, category: str | None, where: str) -> None:
         """Note that there is a track, even if it has no mask; one that has two categories is wrong."""
         known = self._objects.get(track_id)
-        if known is None:
+        if known is None and (fault := too_many(len(self._objects) + 1, self.num_stills)) is not None:
+            if not self._is_full:
+                self.problem(where, "", fault)
+            self._is_full = True
+        elif known is None:
             nothing: list[None] = [None] * self.num_stills
             self._objects[track_id] = _Object(
                 category=category, masks=list(nothing), sounding=list(nothing), said_in=where
@@ -61,7 +66,9 @@ class Gathered:
     ) -> None:
         """Take in the mask of a track in a still, counted from 0. A mask of no pixels says that it is not there."""
         self.track(track_id, category, where)
-        known = self._objects[track_id]
+        known = self._objects.get(track_id)
+        if known is None:
+            return
         if known.masks[still] is not None:
             self.problem(where, f"track {track_id}", "has a second mask in one still")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +36,9 @@ def read_avtrack(path: Path) -> Iterator[LabelledClip | UnreadClip]:
         raise DataError(f"{path / META}: must have a list of videos")
     annotated = "annotations" in raw and (path / _ONE_BY_ONE).is_dir() | (path / _MERGED).is_dir()
     readings = [_Reading(root=path, where=f"{path / META}: videos[{n}]", raw=entry) for n, entry in enumerate(videos)]
-    names = [reading.name for reading in readings]
+    times = Counter(reading.name for reading in readings)
     for reading in sorted(readings, key=lambda reading: reading.name):
-        if names.count(reading.name) > 1:
+        if times[reading.name] > 1:
             reading.problem("file_names", f"{reading.name!r:.60} is the folder of several videos")
         yield reading.result(has_truth=annotated)
 

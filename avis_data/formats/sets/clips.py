@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the options of all formats are known without NumPy
 
     from avis_data.masks.rle import Rle
 
-__all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip", "name_fault"]
+__all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip", "name_fault", "too_many"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,26 @@ def name_fault(clip: LabelledClip) -> str | None:
 _LONGEST = 200
 _UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32)), "\x7f"}
 """What one file system or another does not take in a name."""
+
+
+def too_many(num_objects: int, num_stills: int) -> str | None:
+    """Why so many objects in so many stills are not one clip, whose tracks have a place for each still; None: they are.
+
+    A folder of pictures that nobody tracked has as many objects as masks: ten thousand of each would fill the memory.
+
+    Example:
+        >>> too_many(500, 1000), too_many(20_000, 10_000) is None
+        (None, False)
+    """
+    if num_objects * num_stills <= _MOST_PLACES:
+        return None
+    return (
+        f"more than {num_objects - 1} objects in {num_stills} stills are no clip: either nothing says which masks are "
+        "one object, or these are the pictures of several clips (one folder for each)"
+    )
+
+
+_MOST_PLACES = 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

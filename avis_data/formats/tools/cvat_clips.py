@@ -19,7 +19,7 @@ from avis_data.formats.tools.choices import Choices
 from avis_data.formats.tools.cvat_meta import CvatTask
 from avis_data.formats.tools.cvat_shapes import CvatShape, between, pixels_of
 from avis_data.formats.tools.objects import Drawn, Objects, named_identity
-from avis_data.formats.tools.stills import named_picture, one_size, size_problem
+from avis_data.formats.tools.stills import Pictures, one_size, size_problem
 from avis_data.masks.rle import check_size
 
 __all__ = ["FoundImage", "FoundTrack", "image_clip", "video_clip"]
@@ -63,7 +63,8 @@ def video_clip(
             objects.problem(str(file), f"track {track_id}", f"{times} tracks have this id")
     frames = _frames(task, tracks, file, objects)
     folders = [file.parent / "images", file.parent / "images" / name, file.parent]
-    stills = tuple(_video_still(number, frame, folders) for number, frame in enumerate(frames))
+    found = Pictures()
+    stills = tuple(_video_still(number, frame, folders, found) for number, frame in enumerate(frames))
     size_wh = _video_size(task, stills, file, objects)
     objects.num_stills = len(stills)
     if size_wh is not None:
@@ -95,9 +96,9 @@ def image_clip(
     size_wh = _possible(size_wh, file, objects)
     numbers = [numbered(image.path.stem) for image in images]
     by_name = len({*numbers} - {None}) == len(images)
-    stills = []
+    stills, pictures = [], Pictures()
     for image, number in zip(images, numbers, strict=True):
-        picture = named_picture([file.parent / "images", file.parent], image.path)
+        picture = pictures.named([file.parent / "images", file.parent], image.path)
         stills.append(Still(name=image.path.stem, number=number if by_name else image.frame, picture=picture))
         if size_wh is not None and (fault := size_problem(picture, size_wh, image.where)) is not None:
             objects.problems.append(fault)
@@ -141,9 +142,9 @@ def _frames(task: CvatTask, tracks: Sequence[FoundTrack], file: Path, objects: O
         return range(0)
 
 
-def _video_still(number: int, frame: int, folders: Sequence[Path]) -> Still:
+def _video_still(number: int, frame: int, folders: Sequence[Path], found: Pictures) -> Still:
     name = f"frame_{frame:06d}"
-    return Still(name=name, number=number, picture=named_picture(folders, PurePosixPath(f"{name}.PNG")))
+    return Still(name=name, number=number, picture=found.named(folders, PurePosixPath(f"{name}.PNG")))
 
 
 def _video_size(task: CvatTask, stills: Sequence[Still], file: Path, objects: Objects) -> tuple[int, int] | None:
@@ -199,7 +200,8 @@ def _covered(track: FoundTrack, frames: range, objects: Objects) -> Iterator[Cva
 def _held(shape: CvatShape, after: CvatShape | None, frames: range, objects: Objects) -> Iterator[CvatShape]:
     """The shape at stills for which nothing is written, up to the next shape or the end of the task."""
     end = frames.stop if after is None else after.frame
-    missing = [frame for frame in range(frames.start, min(end, frames.stop), frames.step) if frame > shape.frame]
+    first = shape.frame + 1 + (frames.start - shape.frame - 1) % frames.step
+    missing = range(max(first, frames.start), min(end, frames.stop), frames.step)
     if after is None and missing:
         objects.remarks.append(f"{shape.where}: nothing closes the track, it lasts to the end")
     if after is None or after.is_outside:

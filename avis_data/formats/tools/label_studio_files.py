@@ -21,7 +21,7 @@ from avis_data.formats.sets.layout import set_name
 from avis_data.formats.tools.choices import Choices
 from avis_data.formats.tools.label_studio_regions import Entry, FoundRegion, Span, choose, regions_of
 from avis_data.formats.tools.objects import Drawn, Objects, heard, named_identity
-from avis_data.formats.tools.stills import clips_by_folder, named_picture, one_size, size_problem
+from avis_data.formats.tools.stills import Pictures, clips_by_folder, one_size, size_problem
 from avis_data.io import read_json
 from avis_data.masks.rle import check_size
 
@@ -189,7 +189,8 @@ def _made(
     for number, times in Counter(page.number for page in clip.pages).items():
         if number is not None and times > 1:
             objects.problem(clip.pages[0].where, "", f"{times} tasks of the clip are of still {number}")
-    pictures = [named_picture(folders, PurePosixPath(page.path.name)) for page in clip.pages]
+    there = Pictures()
+    pictures = [there.named(folders, PurePosixPath(page.path.name)) for page in clip.pages]
     size_wh = _size(clip, pictures, objects)
     for place, page in enumerate(clip.pages):
         for region in page.regions if size_wh is not None else ():

@@ -80,10 +80,10 @@ def read_labelme(path: Path, tool: ShapeTool) -> Iterator[LabelledClip | UnreadC
 _JSON = "give the JSON files beside the stills"
 
 
-def _picture_inside(file: Path) -> Media | None:
-    """The picture that a label file holds as base64."""
-    raw = read_json(file)
-    if not isinstance(raw, dict) or not isinstance(raw.get("imageData"), str) or not raw["imageData"]:
+def _picture_inside(file: Path, raw: dict[str, object]) -> Media | None:
+    """The picture that a label file holds as base64, which is read again when it is needed."""
+    coded = raw.pop("imageData", None)
+    if not isinstance(coded, str) or not coded:
         return None
     path = raw.get("imagePath")
     name = PurePosixPath(path.replace("\\", "/")).name if isinstance(path, str) else ""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import Problem
-from avis_data.formats.sets.clips import LabelledTrack
+from avis_data.formats.sets.clips import LabelledTrack, too_many
 from avis_data.masks.rle import Rle, area, decode, encode
 
 __all__ = ["Drawn", "Objects", "heard", "named_identity"]
@@ -70,6 +70,7 @@ class Objects:
     _num_unnamed: int = 0
     _num_named: int = 0
     _covered: int = 0
+    _is_full: bool = False
 
     def problem(self, where: str, name: str, message: str) -> None:
         """Note something wrong: where, which field, and what."""
@@ -125,22 +126,30 @@ class Objects:
         owners = [owner for _, owner in shapes if owner is not None]
         if len(set(owners)) == len(shapes) and (not self.covers or len(shapes) < 2):
             return {owner: drawn.mask if area(drawn.mask) else None for drawn, owner in shapes if owner is not None}
-        seen: dict[tuple[str, str], NDArray[np.bool_]] = {}
+        return self._painted(shapes) if self.covers else _cut(shapes)
+
+    def _painted(self, shapes: Sequence[tuple[Drawn, tuple[str, str] | None]]) -> dict[tuple[str, str], Rle | None]:
+        """As one lies over another: each pixel is of one owner."""
+        numbers = {owner: number for number, owner in enumerate({owner: None for _, owner in shapes if owner}, start=1)}
+        owner_HW = np.zeros((shapes[0][0].mask.height, shapes[0][0].mask.width), np.int32)
         for drawn, owner in shapes:
-            inside_HW = decode(drawn.mask)
-            if self.covers or drawn.is_hole:
-                for other, mask_HW in seen.items():
-                    if other != owner:
-                        self._covered += 0 if drawn.is_hole else int((mask_HW & inside_HW).sum())
-                        mask_HW &= ~inside_HW
-            if owner is not None:
-                seen[owner] = seen[owner] | inside_HW if owner in seen else inside_HW.copy()
-        return {owner: encode(mask_HW) if mask_HW.any() else None for owner, mask_HW in seen.items()}
+            inside_HW, number = decode(drawn.mask), numbers[owner] if owner is not None else 0
+            if not drawn.is_hole:
+                under = owner_HW[inside_HW]
+                self._covered += int(((under != 0) & (under != number)).sum())
+            owner_HW[inside_HW] = number
+        left = set(np.unique(owner_HW).tolist())
+        return {owner: encode(owner_HW == number) if number in left else None for owner, number in numbers.items()}
 
     def _take(
         self, objects: dict[str, _Object], name: str, shapes: Sequence[Drawn], still: int, mask: Rle | None
     ) -> None:
         first = shapes[0]
+        if name not in objects and (fault := too_many(len(objects) + 1, self.num_stills)) is not None:
+            if not self._is_full:
+                self.problem(first.where, "", fault)
+            self._is_full = True
+            return
         if name not in objects:
             nothing: list[None] = [None] * self.num_stills
             objects[name] = _Object(category=first.category, said_in=first.where, masks=[*nothing], sounding=[*nothing])
@@ -157,6 +166,18 @@ class Objects:
             return
         known.masks[still] = mask
         known.sounding[still] = next(iter(flags), None)
+
+
+def _cut(shapes: Sequence[tuple[Drawn, tuple[str, str] | None]]) -> dict[tuple[str, str], Rle | None]:
+    """The parts of each owner together, less the holes that lie in front of them; owners may share pixels."""
+    seen: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for drawn, owner in shapes:
+        inside_HW = decode(drawn.mask)
+        if owner is not None:
+            seen[owner] = seen[owner] | inside_HW if owner in seen else inside_HW
+        for mask_HW in seen.values() if drawn.is_hole else ():
+            mask_HW &= ~inside_HW
+    return {owner: encode(mask_HW) if mask_HW.any() else None for owner, mask_HW in seen.items()}
 
 
 def heard(value: object) -> bool | None:

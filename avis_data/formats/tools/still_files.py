@@ -17,7 +17,7 @@ from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
 from avis_data.formats.sets.layout import clip_of_name, pictures_in, set_name
 from avis_data.formats.tools.objects import Objects
-from avis_data.formats.tools.stills import clips_by_folder, named_picture, one_size, size_problem
+from avis_data.formats.tools.stills import Pictures, clips_by_folder, one_size, size_problem
 from avis_data.io import read_json
 from avis_data.masks.rle import check_size
 
@@ -37,8 +37,8 @@ class LabelTool:
     """Width, height and the name of the picture, as they stand in the file."""
     draw: Callable[[Objects, int, Entry, str, tuple[int, int]], None]
     """Takes in the shapes of a still: objects, number of the still, file, where, width and height."""
-    picture_inside: Callable[[Path], Media | None] = lambda _file: None
-    """The picture that the label file itself holds."""
+    picture_inside: Callable[[Path, dict[str, object]], Media | None] = lambda _file, _raw: None
+    """Takes the picture that the label file itself holds out of what was read; it may be large."""
     covers: bool = False
     """Whether what is drawn later, or in a higher layer, takes its pixels from what lies below."""
     missing_is_empty: bool = False
@@ -96,7 +96,8 @@ def _clip(
 ) -> LabelledClip | UnreadClip | None:
     """One clip; None where none of the files is one of the tool's."""
     objects = Objects(num_stills=0, covers=tool.covers)
-    found = [still for file in files if (still := _label_file(file, tool, objects)) is not None]
+    pictures = Pictures()
+    found = [still for file in files if (still := _label_file(file, tool, objects, pictures)) is not None]
     if not found:
         return None
     for still, other in pairwise(found):
@@ -139,7 +140,7 @@ def _clip(
     return replace(clip, remarks=tuple(objects.remarks))
 
 
-def _label_file(file: Path, tool: LabelTool, objects: Objects) -> _Found | None:
+def _label_file(file: Path, tool: LabelTool, objects: Objects, pictures: Pictures) -> _Found | None:
     """What a file says of its still, but for the shapes; None: it is none of the tool's."""
     where = str(file)
     try:
@@ -155,8 +156,9 @@ def _label_file(file: Path, tool: LabelTool, objects: Objects) -> _Found | None:
     if isinstance(picture, str) and picture and "\0" not in picture:
         names.append(PurePosixPath(PurePosixPath(picture.replace("\\", "/")).name or "still"))
     folders = [file.parent, *_beside(file.parent)]
-    still.picture = next((media for name in names if (media := named_picture(folders, name)) is not None), None)
-    still.picture = still.picture or tool.picture_inside(file)
+    still.picture = next((media for name in names if (media := pictures.named(folders, name)) is not None), None)
+    inside = tool.picture_inside(file, raw)
+    still.picture = still.picture or inside
     try:
         if width is None and height is None and still.picture is not None:
             still.size_wh = picture_size(still.picture)

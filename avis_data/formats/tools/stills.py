@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -9,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from avis_data.errors import DataError, Problem
 from avis_data.formats.sets.clips import Media
 from avis_data.formats.sets.files import picture_size
-from avis_data.formats.sets.layout import PICTURES, picture_file
+from avis_data.formats.sets.layout import PICTURES
 
-__all__ = ["clips_by_folder", "named_picture", "one_size", "size_problem"]
+__all__ = ["Pictures", "clips_by_folder", "one_size", "size_problem"]
 
 _GENERIC = {"images", "image", "imgs", "img", "frames", "frame", "stills", "labels", "annotations", "json", "data"}
 """Folders that say nothing of a clip."""
@@ -37,15 +38,41 @@ def clips_by_folder(paths: Sequence[PurePosixPath], usual: str) -> dict[str, lis
     return dict(groups)
 
 
-def named_picture(folders: Sequence[Path], name: PurePosixPath) -> Media | None:
-    """The picture of that name; else of the same name with another ending, upper or lower case; None: there is none."""
-    endings = [name.suffix, *PICTURES, *(ending.upper() for ending in PICTURES)]
-    stem = name.name.removesuffix(name.suffix) if name.suffix else name.name
-    for ending in endings:
-        found = picture_file(folders, name.with_name(stem + ending))
-        if found is not None:
-            return found
-    return None
+class Pictures:
+    """The pictures of a set, found by their names; each folder is listed once, whatever number of stills it has."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, frozenset[str]] = {}
+
+    def named(self, folders: Sequence[Path], name: PurePosixPath) -> Media | None:
+        """The picture of that name; else of the same name with another ending, in upper or lower case.
+
+        Args:
+            folders: where it may be, the likeliest first.
+            name: relative to each of them.
+
+        Returns:
+            None where there is none.
+        """
+        stem = name.name.removesuffix(name.suffix) if name.suffix else name.name
+        places = [(place, self._names_in(place)) for place in (folder / name.parent for folder in folders)]
+        for ending in (name.suffix, *_ENDINGS):
+            for place, names in places:
+                if stem + ending in names:
+                    return Media(name=stem + ending, path=place / (stem + ending))
+        return None
+
+    def _names_in(self, place: Path) -> frozenset[str]:
+        if place not in self._listed:
+            try:
+                with os.scandir(place) as entries:
+                    self._listed[place] = frozenset(entry.name for entry in entries if entry.is_file())
+            except (OSError, ValueError):  # no folder, or a name that the file system does not take
+                self._listed[place] = frozenset()
+        return self._listed[place]
+
+
+_ENDINGS = (*PICTURES, *(ending.upper() for ending in PICTURES))
 
 
 def size_problem(picture: Media | None, size_wh: tuple[int, int], where: str) -> Problem | None:

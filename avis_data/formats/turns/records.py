@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ def sounding_flags(
         return (None,) * len(times_s)
     named = turns.by_clip[clip]
     own = next((named[name] for name in tracks if name in named), [])
-    return tuple(_flag(turns, own, start_s, end_s) for start_s, end_s in _spans(times_s, period_s))
+    heard, said = _Covered([turn for turn in own if turn.is_sounding]), _Covered(own)
+    return tuple(_flag(turns, heard, said, start_s, end_s) for start_s, end_s in _spans(times_s, period_s))
 
 
 def still_times(clip: LabelledClip, *, fps: float | None = None) -> list[float]:
@@ -184,23 +186,33 @@ def _spans(times_s: Sequence[float], period_s: float | None) -> list[tuple[float
     return [(start_s, start_s + period_s) for start_s in times_s]
 
 
-def _flag(turns: Turns, own: Iterable[Turn], start_s: float, end_s: float) -> bool | None:
+def _flag(turns: Turns, heard: _Covered, said: _Covered, start_s: float, end_s: float) -> bool | None:
     """Whether half of a span or more is heard; None where less than half of it is said at all."""
     half_s = _HALF * (end_s - start_s) - _ROUNDING_S
-    heard_s = _covered([turn for turn in own if turn.is_sounding], start_s, end_s)
+    heard_s = heard.within(start_s, end_s)
     if heard_s >= half_s and heard_s > 0:
         return True
     if turns.says_silence:
         return False
-    said_s = _covered(own, start_s, end_s)
+    said_s = said.within(start_s, end_s)
     return False if said_s >= half_s and said_s > 0 else None
 
 
-def _covered(turns: Iterable[Turn], start_s: float, end_s: float) -> float:
-    """Seconds of a span that some turn covers, each counted once."""
-    covered_s, reached_s = 0.0, start_s
-    for turn in sorted(turns, key=lambda turn: turn.start_s):
-        first_s, last_s = max(turn.start_s, reached_s), min(turn.end_s, end_s)
-        if last_s > first_s:
-            covered_s, reached_s = covered_s + last_s - first_s, last_s
-    return covered_s
+class _Covered:
+    """The time that turns cover, each second counted once; looked up by halving, for hours of rows."""
+
+    def __init__(self, turns: Iterable[Turn]) -> None:
+        self._starts: list[float] = []
+        self._ends: list[float] = []
+        for turn in sorted(turns, key=lambda turn: turn.start_s):
+            if self._ends and turn.start_s <= self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], turn.end_s)
+            else:
+                self._starts.append(turn.start_s)
+                self._ends.append(turn.end_s)
+
+    def within(self, start_s: float, end_s: float) -> float:
+        """Seconds of a span that are covered."""
+        first, last = bisect_right(self._ends, start_s), bisect_left(self._starts, end_s)
+        pairs = zip(self._starts[first:last], self._ends[first:last], strict=True)
+        return sum(min(after_s, end_s) - max(before_s, start_s) for before_s, after_s in pairs)
