@@ -88,6 +88,16 @@ class Workspace:
         """Folder of what is published."""
         return self.root / "exports"
 
+    @property
+    def removed(self) -> Path:
+        """Folder of what is known of removed videos: hashes, dates and reasons, no id."""
+        return self.root / "removed"
+
+    @property
+    def removal(self) -> Path:
+        """There while videos are being removed; what a kill broke off is completed by it."""
+        return self.removed / "unfinished.json"
+
     def source_dir(self) -> Path:
         """Folder of the source videos."""
         return self.root / "sources"

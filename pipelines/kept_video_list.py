@@ -12,11 +12,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from avis_data.categories import category_set
-from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
 from avis_data.io import write_bytes
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import Input
+from avis_data.pipelines.upkeep.tombstones import Tombstones, read_tombstones
 from avis_data.recipe import Recipe
 from avis_data.video_list import ClipRow, VideoList, read_video_list
 from avis_data.video_list.urls import local_path
@@ -26,6 +27,7 @@ __all__ = [
     "ORIGINAL",
     "ListOptions",
     "adopt_list",
+    "list_folder",
     "originals",
     "read_wanted",
     "tell_left_out",
@@ -78,6 +80,7 @@ def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: L
         default_duration_s=recipe.clips.default_duration_s,
         folder=_folder(workspace, ledger, options),
     )
+    found = _without_removed(found, read_tombstones(workspace))
     if found.problems and not _holds(_SKIP_BAD_ROWS, options.skip_bad_rows, ledger, options):
         raise ProblemsError(
             f"{path}: {len(found.problems)} problem(s), nothing was downloaded",
@@ -90,6 +93,20 @@ def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: L
     _check_adopted(path, ledger, found)
     _tell_unknown_categories(found, recipe)
     return found
+
+
+def _without_removed(found: VideoList, stones: Tombstones) -> VideoList:
+    """The list with a problem in place of each row that asks for a removed video, whatever it calls it."""
+    urls = {download.video_id: download.url for download in found.downloads}
+    problems: list[Problem] = []
+    for row, line in zip(found.clips, found.lines, strict=True) if stones else ():
+        span = row.span
+        for item_id in dict.fromkeys((span.video_id, span.clip_id)):
+            problem = stones.refusal(f"line {line}", "video_id", item_id, urls[span.video_id])
+            if problem is not None:
+                problems.append(problem)
+                break
+    return found.without(problems) if problems else found
 
 
 def _tell_unknown_categories(video_list: VideoList, recipe: Recipe) -> None:
@@ -174,8 +191,11 @@ def _check_adopted(path: Path, ledger: Ledger, found: VideoList) -> None:
 
 def _folder(workspace: Workspace, ledger: Ledger, options: ListOptions) -> Path:
     """Where the list's relative file names start: where it was when it was given."""
-    if options.path is not None:
-        return options.path.resolve().parent
+    return options.path.resolve().parent if options.path is not None else list_folder(workspace, ledger)
+
+
+def list_folder(workspace: Workspace, ledger: Ledger) -> Path:
+    """Where relative file names of the list that the workspace has start."""
     return workspace.root / (ledger.get(_FOLDER) or ".")
 
 

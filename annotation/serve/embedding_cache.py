@@ -26,7 +26,7 @@ class EmbeddingCache:
     def __init__(self, folder: Path, *, engine: str, weights_sha256: str | None, most_bytes: int) -> None:
         """Entries of another engine, or of other weights, are other entries."""
         self._folder = folder
-        self._salt = f"{engine} {weights_sha256}"
+        self._maker = sha256_text(f"{engine} {weights_sha256}")[:16]
         self._most_bytes = most_bytes
         self._written = 0
 
@@ -59,7 +59,7 @@ class EmbeddingCache:
             self._make_room()
 
     def _path(self, still_sha256: str) -> Path:
-        return self._folder / f"{sha256_text(f'{self._salt} {still_sha256}')}.npz"
+        return self._folder / f"{still_sha256}-{self._maker}.npz"  # by its still, so that it can be removed with it
 
     def _make_room(self) -> None:
         self._written = 0

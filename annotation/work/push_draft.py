@@ -19,6 +19,7 @@ from avis_data.annotation.labelstudio.settings import ServerSettings, connect
 from avis_data.annotation.work.draft_plan import current_draft, num_twice, plan_draft
 from avis_data.annotation.work.previews import has_preview, make_previews
 from avis_data.annotation.work.push import push_round
+from avis_data.annotation.work.removed_tasks import delete_tasks_left
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.records import Clip
@@ -56,6 +57,8 @@ class DraftReport:
     """Annotators who were named and have no clip: all belong to others."""
     without_preview: list[str] = field(default_factory=list)
     """Clips that were left out: there is nothing to play."""
+    num_removed: int = 0
+    """Tasks of clips that were removed from the workspace while the server was down."""
     without_account: list[str] = field(default_factory=list)
     invitation: str | None = None
     """Where these people make their account."""
@@ -86,6 +89,7 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
     ready = {name: clip for name, clip in clips.items() if has_preview(workspace, name)}
     with open_for_work(workspace, "avis-data annotate push") as ledger:
         labels = WorkspaceLabels(workspace)  # what others did until we had the lock counts too
+        report.num_removed = delete_tasks_left(labels, client)
         plan = _planned(labels, ready, request, report)
         labels.give(report.round, plan)
         _push_all(labels, client, settings, ready, plan, report)

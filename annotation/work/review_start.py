@@ -12,6 +12,7 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.settings import ServerSettings
 from avis_data.annotation.work.push import PushReport, push_round
+from avis_data.annotation.work.removed_tasks import delete_tasks_left
 from avis_data.annotation.work.review_plan import Plan, plan_next
 from avis_data.errors import DataError
 
@@ -64,6 +65,7 @@ def start_review(
         DataError: if a file of a round is damaged.
         ToolError: if the server does not answer; run it again.
     """
+    delete_tasks_left(labels, client)
     plan = plan_next(labels, reviewers=reviewers)
     for name, new in plan.assignments.items():
         labels.give(name, new)

@@ -39,6 +39,7 @@ GROUPS = {
         "diff": "Say what changed between two versions of a dataset.",
         "patch": "Make a new version's truth of the old one and its changes.",
         "datasheet": "Write the page that a dataset paper needs.",
+        "remove": "Remove videos for good, with all that was made of them.",
     },
     "Train and evaluate a model": {
         "train-baseline": "Train a baseline on an export.",

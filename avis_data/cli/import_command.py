@@ -248,9 +248,11 @@ def _import_set(truth: Path, media: Path, split: SplitName | None, choices: _Cho
     from avis_data.pipelines.engine.executors.local import LocalExecutors
     from avis_data.pipelines.engine.runner import StageReport
     from avis_data.pipelines.imports.existing_set import import_set, plan_set, read_set
+    from avis_data.pipelines.imports.removed import redaction_of
 
-    files = read_set(truth, media, split=split)  # before a folder becomes a workspace for nothing
     workspace = current_workspace()
+    redaction = redaction_of(workspace, recipe_of(workspace, make_workspace=True, dry_run=True))
+    files = read_set(truth, media, split=split, redaction=redaction)  # before a folder becomes a workspace for nothing
     recipe = recipe_of(workspace, make_workspace=True, dry_run=dry_run)
     if dry_run:
         plan, would = plan_set(workspace, recipe, files, verify=choices.verify, skip_bad=choices.skip_bad)
@@ -298,6 +300,7 @@ def _print(report: ImportReport, *, dry_run: bool) -> None:
         (report.num_maskless_tracks, "track(s) that never sound"),
         (report.num_unsaid_masks, "mask(s) of which nobody said whether they sound"),
         (report.num_clips_without, "clip(s) of the workspace are not in the file"),
+        (report.num_removed, "clip(s) of the set were removed from this workspace (avis-data remove): left out"),
         (report.dropped_polygons, "outline(s) dropped: fewer than 3 points or an odd number of values"),
         (len(report.remarks), "remark(s): " + "; ".join(report.remarks[:_SHOWN])),
         (len(report.skipped_clips), "clip(s) of the set left out for their problems:"),

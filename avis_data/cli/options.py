@@ -128,7 +128,7 @@ untrained_option = click.option(
     "--untrained", is_flag=True, help="Take random weights of VGGish, for tests and demos; the data says so."
 )
 verify_option = click.option(
-    "--verify", is_flag=True, help="Hash finished files instead of trusting their size and time."
+    "--verify", is_flag=True, help="Read the files themselves instead of trusting what is noted of them."
 )
 weights_option = click.option(
     "--weights", type=_PATH, default=None, metavar="FILE", help="VGGish weights; default: the registered ones."

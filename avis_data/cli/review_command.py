@@ -102,7 +102,7 @@ def status(state: str | None, as_json: bool) -> None:
 
 @command.command("close")
 @click.argument("round_name", metavar="ROUND")
-@click.option("--reason", metavar="WHY", help="Close it although clips are open in it; round.json keeps the reason.")
+@click.option("--reason", metavar="WHY", help="Why it is done; it is kept.")
 @json_option
 def close(round_name: str, reason: str | None, as_json: bool) -> None:
     """Close a round for good: nothing is given out in it any more.

@@ -6,7 +6,7 @@ Legend: T stills, D = 128 values.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +19,16 @@ from avis_data.errors import DataError
 from avis_data.features.finite import check_finite
 from avis_data.io import atomic_path
 
-__all__ = ["BUCKETS", "EMBEDDING_SCHEMA", "bucket", "part_name", "read_embeddings", "write_part"]
+__all__ = [
+    "BUCKETS",
+    "EMBEDDING_SCHEMA",
+    "bucket",
+    "clips_in_part",
+    "drop_clips",
+    "part_name",
+    "read_embeddings",
+    "write_part",
+]
 
 BUCKETS = "0123456789abcdef"
 
@@ -120,6 +129,33 @@ def read_embeddings(folder: Path, clip_ids: Iterable[str] | None = None) -> Iter
         wanted.setdefault(bucket(clip_id), set()).add(clip_id)
     for bucket_id in sorted(wanted):
         yield from _read_part(folder / part_name(bucket_id), wanted[bucket_id])
+
+
+def clips_in_part(path: Path) -> list[str]:
+    """The ids of the clips that a part holds, ascending; of any table with a column `clip_id`.
+
+    Raises:
+        DataError: if it cannot be read as Parquet.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            column = file.read(columns=["clip_id"]).column("clip_id")
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet ({error})", hint=_ADVICE) from None
+    return sorted({str(clip_id) for clip_id in column.cast(pa.string()).unique().to_pylist()})
+
+
+def drop_clips(path: Path, clip_ids: Collection[str]) -> None:
+    """Write a part once more without some clips: the same bytes as if it had never had them.
+
+    Raises:
+        DataError: as `read_embeddings`.
+    """
+    constants = ["weights_sha256", "front_end", "window_s"]
+    with pq.ParquetFile(path) as file:
+        (first,) = next(file.iter_batches(batch_size=1, columns=constants)).to_pylist()
+    kept = ((clip_id, rows_TD) for clip_id, rows_TD in _read_part(path, None) if clip_id not in clip_ids)
+    write_part(path, kept, **first)
 
 
 def _batches(clips: Iterable[tuple[str, NDArray[np.float32]]]) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:

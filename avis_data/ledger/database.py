@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.format_numbers import WORKSPACE
 from avis_data.links.check import check_write
 
-__all__ = ["COLUMNS", "REPAIR", "Database", "create_tables", "damaged"]
+__all__ = ["COLUMNS", "REPAIR", "Database", "create_tables", "damaged", "forget"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -47,6 +48,10 @@ COLUMNS = {
 """Table to its columns."""
 
 REPAIR = "move the file away and run the command again: finished files are then made once more"
+
+_JSON_COLUMNS = ("facts", "inputs", "outputs")
+_AT_ONCE = 500
+"""Of rows whose items are of many clips, read so many at a time."""
 
 _OF_THE_MACHINE = {
     sqlite3.SQLITE_PERM,
@@ -205,3 +210,51 @@ def _connected_to_read(path: Path) -> sqlite3.Connection:
 
 def _is_empty(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def forget(db: Database, is_gone: Callable[[str], bool], without: Callable[[object], object]) -> None:
+    """Take videos out: their rows, what other rows say of them, and what SQLite keeps of rows that were deleted.
+
+    See `Ledger.forget`. Killed in between, the next call does the rest.
+    """
+    db.write("PRAGMA secure_delete = ON")
+    with db.transaction():
+        for table in ("items", "wanted", "adopted"):
+            ids = {item_id for (item_id,) in db.rows(f"SELECT DISTINCT item_id FROM {table}", kinds="t")}
+            gone = [(item_id,) for item_id in sorted(ids) if is_gone(item_id)]
+            db.write_many(f"DELETE FROM {table} WHERE item_id = ?", gone)
+        _rewrite(db, without)
+    db.write("VACUUM")  # pages that are free, and ends of pages, still hold what was in them
+    list(db.rows("PRAGMA wal_checkpoint(TRUNCATE)", kinds="iii"))
+
+
+def _rewrite(db: Database, without: Callable[[object], object]) -> None:
+    """Row by row, of stages whose items are of many clips."""
+    columns = ", ".join(_JSON_COLUMNS)
+    last = ("", "")
+    while True:
+        sql = (
+            f"SELECT stage, item_id, {columns}, message FROM items WHERE (stage, item_id) > (?, ?)"
+            f" ORDER BY stage, item_id LIMIT {_AT_ONCE}"
+        )
+        rows = list(db.rows(sql, last, kinds="ttTTTT"))
+        if not rows:
+            return
+        for stage, item_id, *texts in rows:
+            last = (stage, item_id)
+            found = [_text(db, text, without, item_id) for text in texts[:-1]]
+            message = without(texts[-1]) if texts[-1] else texts[-1]
+            if [*found, message] != texts:
+                sets = ", ".join(f"{name} = ?" for name in (*_JSON_COLUMNS, "message"))
+                db.write(f"UPDATE items SET {sets} WHERE stage = ? AND item_id = ?", (*found, message, stage, item_id))
+
+
+def _text(db: Database, text: str | None, without: Callable[[object], object], item_id: str) -> str | None:
+    if not text:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise damaged(db.path, f"what is noted of {item_id} is not JSON: {text!r:.60}") from None
+    found = without(value)
+    return text if found == value else json.dumps(found)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from avis_data import __version__
-from avis_data.ledger.database import Database, damaged
+from avis_data.ledger.database import Database, damaged, forget
 from avis_data.ledger.rows import (
     Done,
     Entry,
@@ -141,6 +141,19 @@ class Ledger:
         """A value that `set` remembered."""
         rows = self._db.rows("SELECT name, value FROM settings WHERE name = ?", (name,), kinds="tt")
         return next((value for _, value in rows), None)
+
+    def drop(self, stage: str, item_id: str) -> None:
+        """Forget one item of a stage: what it had made is not there any more."""
+        self._db.write("DELETE FROM items WHERE stage = ? AND item_id = ?", (stage, item_id))
+
+    def forget(self, is_gone: Callable[[str], bool], without: Callable[[object], object]) -> None:
+        """Take all that is known of some videos and clips out of the file, its unused pages and its journal too.
+
+        Args:
+            is_gone: whether an id is one of them.
+            without: a JSON value without what it says of them; the same object where it says nothing.
+        """
+        forget(self._db, is_gone, without)
 
     def entries(self, stage: str) -> dict[str, Entry]:
         """Everything known of a stage's items, by item id."""

@@ -6,7 +6,7 @@ import bisect
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -52,12 +52,28 @@ class VideoList:
     """One per source video, in the order of the list."""
     clips: tuple[ClipRow, ...]
     """One per good row, in the order of the list."""
+    lines: tuple[int, ...]
+    """The line of each of them."""
     problems: tuple[Problem, ...]
     """The problems by line; `where` is the line, `field` the column."""
     lines_left_out: tuple[int, ...]
     """Lines of the rows with problems; a bad header is no row."""
     category_places: Mapping[str, Problem] = field(default_factory=dict)
     """Where each category is named first, in the good rows: line and column."""
+
+    def without(self, problems: Sequence[Problem]) -> VideoList:
+        """The list with more problems: the rows of their lines are good no more."""
+        bad = {_line(problem) for problem in problems}
+        kept = [(row, line) for row, line in zip(self.clips, self.lines, strict=True) if line not in bad]
+        used = {row.span.video_id for row, _ in kept}
+        return replace(
+            self,
+            downloads=tuple(download for download in self.downloads if download.video_id in used),
+            clips=tuple(row for row, _ in kept),
+            lines=tuple(line for _, line in kept),
+            problems=tuple(sorted([*self.problems, *problems], key=_line)),
+            lines_left_out=tuple(sorted({*self.lines_left_out, *bad})),
+        )
 
 
 @dataclass(slots=True)
@@ -149,6 +165,7 @@ def _read(path: Path, folder: str | None, default_duration_s: float | None) -> V
         raise DataError(f"{path}: holds no video", hint="manifests/videos-template.csv explains the columns")
     downloads: dict[str, DownloadRequest] = {}
     clips: list[ClipRow] = []
+    lines: list[int] = []
     seen = _Seen()
     id_of_url = _ids(parsed)
     for item in parsed:
@@ -156,11 +173,14 @@ def _read(path: Path, folder: str | None, default_duration_s: float | None) -> V
         clip = _admit(item, video_id, id_of_url, seen, problems)
         if clip is not None:
             clips.append(clip)
+            lines.append(item.line)
             if video_id not in downloads:
                 downloads[video_id] = DownloadRequest(video_id=video_id, url=item.source.url)
     left_out = tuple(sorted({_line(problem) for problem in problems}))
     every = sorted([*header, *problems], key=_line)
-    return VideoList(tuple(downloads.values()), tuple(clips), tuple(every), left_out, seen.category_places)
+    return VideoList(
+        tuple(downloads.values()), tuple(clips), tuple(lines), tuple(every), left_out, seen.category_places
+    )
 
 
 def _line(problem: Problem) -> int:

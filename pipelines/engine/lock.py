@@ -8,13 +8,16 @@ from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
-from avis_data.errors import AvisError, BusyError
+from avis_data.errors import AvisError, BusyError, ConfigError
 from avis_data.io import TEMPORARY_PREFIX, remove
 from avis_data.ledger import Ledger
 from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 
-__all__ = ["open_for_work"]
+__all__ = ["REMOVE", "open_for_work"]
+
+REMOVE = "avis-data remove"
+"""The one command that completes a removal."""
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
     Raises:
         BusyError: if another process holds it; says which command, since when, and its process id.
         DataError: if a link leads out of the workspace, but to a folder of which the owner said so.
+        ConfigError: if a removal of videos was broken off, and this is another command.
     """
     check_links(workspace.root)
     workspace.root.mkdir(parents=True, exist_ok=True)
@@ -35,6 +39,9 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
     except Timeout:
         raise BusyError(_who(workspace), hint="wait until it has ended, or stop it with Ctrl-C") from None
     try:
+        if workspace.removal.exists() and command != REMOVE:
+            message = f"{workspace.root}: a removal of videos was broken off half-way"
+            raise ConfigError(message, hint=f"{REMOVE} completes it")
         _remove_left_overs(workspace)
         with Ledger(workspace.ledger) as ledger:
             run_id = ledger.start_run(command, os.getpid())
@@ -54,7 +61,7 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
 
 def _remove_left_overs(workspace: Workspace) -> None:
     """Remove what a kill left in folders that nobody writes into without the lock; the segmenter keeps none."""
-    for folder in (workspace.manifest, workspace.masks, workspace.features):
+    for folder in (workspace.manifest, workspace.masks, workspace.features, workspace.removed):
         for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
             remove(left_over)
 

@@ -42,8 +42,10 @@ def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) 
     """
     inputs = plan.inputs
     fps = inputs.recipe.extract.fps
+    kept = plan.options.kept
     return {
         "certificate": EXPORT.number,
+        **({} if kept is None else {"version": kept.version, "replaces": kept.replaces}),
         "tool": {"name": "avis-data", "version": __version__},
         "format": plan.spec.name,
         "key": plan.key,

@@ -12,7 +12,22 @@ from avis_data.records import Clip
 from avis_data.splits import Assignment, SplitClip, assign_splits, parse_split
 from avis_data.splits.written import SplitEntry, assign_from_entries, read_split_file
 
-__all__ = ["Division", "divide"]
+__all__ = ["Division", "KeptDivision", "divide"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptDivision:
+    """How the version of an export before was divided."""
+
+    split_of: Mapping[str, str]
+    """By clip, or by piece of one."""
+    request: str
+    """What was asked for then."""
+    seed: int | None
+    version: int
+    """Of the export that is made now."""
+    replaces: str
+    """Hash of the list of files of the version before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +39,8 @@ class Division:
     split_file: Path | None
     """A written division, in place of `split`."""
     seed: int
+    kept: KeptDivision | None = None
+    """In place of both."""
 
 
 def divide(
@@ -47,6 +64,8 @@ def divide(
         ConfigError: if nothing says how to divide, or too much does.
         AvisError: as `assign_splits` and `assign_from_entries`.
     """
+    if wanted.kept is not None:
+        return _as_before(units, wanted.kept)
     if wanted.split is not None and wanted.split_file is not None:
         raise ConfigError("--split and --split-file exclude each other")
     if wanted.split_file is not None:
@@ -69,6 +88,16 @@ def divide(
     if text is None:
         raise ConfigError("no split: neither asked for, nor in the list, nor in the recipe", hint="--split 75/25")
     return assign_splits(units, parse_split(text), wanted.seed)
+
+
+def _as_before(units: Sequence[SplitClip], kept: KeptDivision) -> Assignment:
+    """Every clip on the side that it was on; what has come since is on none of them."""
+    entries = [
+        SplitEntry(where=f"clip {unit.clip_id}", id=unit.clip_id, field="clip_id", split=kept.split_of[unit.clip_id])
+        for unit in units
+    ]
+    found = assign_from_entries(units, entries, origin=kept.request)
+    return replace(found, seed=kept.seed)
 
 
 def _for_units(entries: Sequence[SplitEntry], clips: Mapping[str, Clip]) -> list[SplitEntry]:

@@ -13,14 +13,15 @@ from avis_data.io import canonical_json, sha256_text
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.exports import FORMATS
-from avis_data.pipelines.exports.division import Division, divide
+from avis_data.pipelines.exports.division import Division, KeptDivision, divide
 from avis_data.pipelines.exports.inputs import ExportInputs, Piece, Selection, gather
 from avis_data.pipelines.exports.spec import ExportSize, ExportSpec
 from avis_data.recipe import Truth, load_recipe
+from avis_data.records import Record
 from avis_data.splits import Assignment, balance_report
 from avis_data.versions.exported import ExportVersion, folder_of, planned_version
 
-__all__ = ["ExportOptions", "ExportPlan", "count_pieces", "plan_export", "planned"]
+__all__ = ["AskedExport", "ExportOptions", "ExportPlan", "count_pieces", "plan_export", "planned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +44,28 @@ class ExportOptions:
     """`draft`: labels that nobody accepted yet are truth too, for clips that have no other."""
     objects: Truth | None = None
     """Whether masks are of what sounds, or of all that is seen; None: as the recipe says, where the format can."""
+    kept: KeptDivision | None = None
+    """The division of the version before, in place of `split`; the export says that it is the next version."""
     workers: int = 4
     """Threads; the result does not depend on it."""
     force: bool = False
     """Replace an export of the same name."""
+
+
+class AskedExport(Record):
+    """By what an export can be made once more."""
+
+    format: str
+    own: dict[str, object]
+    """The options of the format."""
+    select: Selection
+    include: Literal["draft"] | None
+    objects: Truth | None
+    request: str
+    seed: int | None
+    pieces: dict[str, dict[str, str]]
+    """By clip: its pieces, and the split of each."""
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +103,24 @@ class ExportPlan:
         return {
             name: count_pieces(pieces, self.spec.columns) for name, pieces in [*self.splits.items(), ("total", every)]
         }
+
+    def asked(self) -> AskedExport:
+        """What was asked for, and the division that came of it; the ledger keeps it with the export."""
+        options = self.options
+        return AskedExport(
+            format=self.spec.name,
+            own=self.spec.own(),
+            select=options.select,
+            include=options.include,
+            objects=options.objects,
+            request=self.assignment.request,
+            seed=self.assignment.seed,
+            pieces={
+                clip_id: {piece.name: self.assignment.split_of[piece.name] for piece in pieces}
+                for clip_id, pieces in self.pieces_of.items()
+            },
+            version=options.kept.version if options.kept else 1,
+        )
 
     def as_dict(self) -> dict[str, object]:
         """What `--json` prints."""
@@ -126,7 +163,11 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         include_draft=options.include == "draft",
         truth=options.objects if len(spec.objects) > 1 else spec.objects[0],
     )
-    pieces_of = {item.clip.clip_id: list(spec.format.pieces(item)) for item in inputs.clips}
+    known = None if options.kept is None else options.kept.split_of
+    pieces_of = {
+        item.clip.clip_id: [piece for piece in spec.format.pieces(item) if known is None or piece.name in known]
+        for item in inputs.clips
+    }
     pieces = {piece.name: piece for of_clip in pieces_of.values() for piece in of_clip}
     if not pieces:
         raise DataError(f"none of {len(inputs.clips)} clip(s) is fit for {spec.name}: they are {spec.unfit}")
@@ -135,7 +176,7 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         [piece.for_split() for piece in pieces.values()],
         {name: piece.item.clip for name, piece in pieces.items()},
         inputs.recipe,
-        Division(split=options.split, split_file=options.split_file, seed=options.seed),
+        Division(split=options.split, split_file=options.split_file, seed=options.seed, kept=options.kept),
         left_out=frozenset(unfit),
     )
     version = None

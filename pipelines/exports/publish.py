@@ -12,7 +12,7 @@ from pathlib import Path
 from avis_data.errors import ConfigError, DataError
 from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import TEMPORARY_PREFIX, atomic_dir, read_json, remove, sha256_text
-from avis_data.ledger import Done, Output
+from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.certificate import file_list
@@ -22,7 +22,7 @@ from avis_data.pipelines.exports.writing import write_export
 from avis_data.quality.published import FILE_LIST
 from avis_data.recipe import load_recipe
 
-__all__ = ["ExportReport", "export"]
+__all__ = ["ExportReport", "export", "publish"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -66,15 +66,20 @@ def export(workspace: Workspace, spec: ExportSpec, options: ExportOptions) -> Ex
     """
     load_recipe(workspace)  # before the lock, which would leave files in a folder that is no workspace
     with open_for_work(workspace, "avis-data export") as ledger:
-        plan = planned(workspace, ledger, spec, options)
-        target = workspace.exports / plan.name
-        if target.exists() and not options.force:
-            return _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
-        with _publishing(workspace, target, needed_bytes=plan.size.written) as part:
-            files = write_export(workspace, plan, part)
-        report = _report(workspace, target, plan, files, already_done=False)
-        ledger.commit_done("export", _entry(workspace, target, report))
-        return report
+        return publish(workspace, ledger, spec, options)
+
+
+def publish(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: ExportOptions) -> ExportReport:
+    """Do what `export` does, in a workspace that the caller has locked. Raises as `export`."""
+    plan = planned(workspace, ledger, spec, options)
+    target = workspace.exports / plan.name
+    if target.exists() and not options.force:
+        return _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
+    with _publishing(workspace, target, needed_bytes=plan.size.written) as part:
+        files = write_export(workspace, plan, part)
+    report = _report(workspace, target, plan, files, already_done=False)
+    ledger.commit_done("export", _entry(workspace, target, report))
+    return report
 
 
 @contextmanager
@@ -135,7 +140,7 @@ def _entry(workspace: Workspace, target: Path, report: ExportReport) -> Done:
     return Done(
         item_id=target.name,
         key=report.plan.key,
-        facts=report.as_dict(),
+        facts={**report.as_dict(), "asked": report.plan.asked().model_dump(mode="json")},
         inputs={clip_id: sha256_text(clip.model_dump_json()) for clip_id, clip in clips.items()},
         outputs=[Output(path=workspace.relative(target), sha256=report.files_sha256, size_bytes=size_bytes)],
         wall_s=0.0,

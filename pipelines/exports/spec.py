@@ -110,6 +110,10 @@ class ExportSpec:
         """
         return replace(self, format=with_options(self.format, given, owner=self.name))
 
+    def own(self) -> dict[str, object]:
+        """The values of its own options by the names of their fields, as `with_options` takes them."""
+        return dict(zip(self.options(), self.values(), strict=True))
+
     def values(self) -> list[object]:
         """The values of its own options, in the order of their fields."""
         return values(self.format)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["YTVIS", "YtvisFormat"]
 
 _ORDER = (
-    *("certificate", "tool", "format", "masks", "key", "recipe", "fps", "counts", "files", "split", "frame_at"),
-    *("sound", "embeddings", "truth", "rights", "clips"),
+    *("certificate", "version", "replaces", "tool", "format", "masks", "key", "recipe", "fps", "counts", "files"),
+    *("split", "frame_at", "sound", "embeddings", "truth", "rights", "clips"),
 )
 _WAV = "16 kHz, 16-bit PCM, two equal channels; their mean is the mono sound that the embeddings were made from"
 

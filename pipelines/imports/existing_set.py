@@ -10,7 +10,7 @@ from typing import Any, get_args
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.aviseg_folders import SOUNDS, STILLS
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisVideo, parse_ytvis
-from avis_data.io import read_json, sha256_text
+from avis_data.io import sha256_text
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import ExecutorFactory
@@ -19,6 +19,7 @@ from avis_data.pipelines.engine.planner import Plan, Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
 from avis_data.pipelines.engine.spec import Candidates
 from avis_data.pipelines.engine.stage import Input, Item, item_key, stage_key
+from avis_data.pipelines.imports.removed import Received, read_received
 from avis_data.pipelines.imports.truth import ImportReport, Prepared, check_annotated, import_ytvis
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import (
@@ -28,6 +29,7 @@ from avis_data.pipelines.stages.adopt import (
     AdoptStage,
     clip_id_of,
 )
+from avis_data.pipelines.upkeep.redaction import Redaction
 from avis_data.recipe import Recipe
 from avis_data.records import SplitName
 
@@ -42,6 +44,7 @@ class SetFiles:
     media: Path
     """The folder that holds JPEGImages and WAVAudios."""
     parsed: ParsedYtvis
+    received: Received
     split: SplitName | None
 
 
@@ -56,19 +59,21 @@ class _Adoption:
     """Bytes of stills and sound."""
 
 
-def read_set(truth: Path, media: Path, *, split: SplitName | None) -> SetFiles:
+def read_set(truth: Path, media: Path, *, split: SplitName | None, redaction: Redaction | None = None) -> SetFiles:
     """Read the truth file and look for the media; touches nothing.
 
     Args:
         truth: the JSON file of a split.
         media: the split's folder.
         split: None: the name of the truth file, if that is `train`, `val` or `test`.
+        redaction: leaves out what was removed from the workspace that the set is for (`redaction_of`).
 
     Raises:
         DataError: if the file is no JSON or holds no annotations, or the folder holds no JPEGImages.
         ProblemsError: if no video of the file can be read.
     """
-    parsed = parse_ytvis(read_json(truth))
+    received = read_received(truth, redaction)
+    parsed = parse_ytvis(received.value)
     check_annotated(parsed, truth)
     if not parsed.dataset.videos:
         raise ProblemsError(
@@ -79,7 +84,7 @@ def read_set(truth: Path, media: Path, *, split: SplitName | None) -> SetFiles:
         hint = f"--media {inner}" if (inner / STILLS).is_dir() else f"--media DIR, which holds {STILLS} and {SOUNDS}"
         raise DataError(f"{media}: no folder {STILLS} in it", hint=hint)
     named = next((name for name in get_args(SplitName) if name == truth.stem), None)
-    return SetFiles(truth=truth, media=media, parsed=parsed, split=split or named)
+    return SetFiles(truth=truth, media=media, parsed=parsed, received=received, split=split or named)
 
 
 def plan_set(
@@ -95,7 +100,7 @@ def plan_set(
         _check_conflicts(ledger, adoption, files.truth)
         plan = _plan(workspace, ledger, adoption, verify=verify)
     plan.expected_bytes = sum(adoption.sizes[planned.item.item_id] for planned in plan.todo)
-    prepared = Prepared(recipe=recipe, parsed=files.parsed, coming=frozenset(adoption.items))
+    prepared = Prepared(recipe=recipe, parsed=files.parsed, received=files.received, coming=frozenset(adoption.items))
     return plan, import_ytvis(workspace, files.truth, ledger=None, skip_bad=skip_bad, prepared=prepared)
 
 
@@ -138,7 +143,8 @@ def import_set(
         yield report
         if report.stopped:
             return
-        prepared = Prepared(recipe=recipe, parsed=files.parsed, missing=_failures(ledger, adoption))
+        missing = _failures(ledger, adoption)
+        prepared = Prepared(recipe=recipe, parsed=files.parsed, received=files.received, missing=missing)
         yield import_ytvis(workspace, files.truth, ledger=ledger, skip_bad=skip_bad, prepared=prepared)
 
 

@@ -31,6 +31,7 @@ from avis_data.masks.rle import area
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.progress import Progress
 from avis_data.pipelines.imports.matching import Matching, match_stills, shown_otherwise
+from avis_data.pipelines.imports.removed import redaction_of
 from avis_data.pipelines.imports.truth import (
     ImportReport,
     commit_import,
@@ -40,6 +41,8 @@ from avis_data.pipelines.imports.truth import (
 )
 from avis_data.pipelines.stages.adopt import clip_id_of
 from avis_data.pipelines.truth_records import IMPORTED, write_imported
+from avis_data.pipelines.upkeep.clean import redact_received
+from avis_data.pipelines.upkeep.redaction import Redaction
 from avis_data.recipe import load_recipe
 from avis_data.records import Clip, MaskRow, State, Track, is_safe_id
 
@@ -69,6 +72,7 @@ class _Taken:
     skipped: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)
+    num_removed: int = 0
 
 
 def import_labelled_set(workspace: Workspace, wanted: SetImport, *, ledger: Ledger | None) -> ImportReport:
@@ -92,15 +96,19 @@ def import_labelled_set(workspace: Workspace, wanted: SetImport, *, ledger: Ledg
     if not clips:
         raise DataError(f"{workspace.root}: there are no clips to give these labels to", hint="avis-data extract")
     known = [category.name for category in category_set(recipe.categories).categories]
-    taken = _Taken()
+    taken, redaction = _Taken(), redaction_of(workspace, recipe)
     with Progress(f"import: {wanted.format_name}", total=None) as progress:
-        for found in adjusted(
-            named_as_given(wanted.reader.read(wanted.path), wanted.path), wanted.adjustment, with_sounding=False
-        ):
-            _take(taken, found, clips.get(clip_id_of(found.name)), known, workspace, wanted)
+        given = named_as_given(wanted.reader.read(wanted.path), wanted.path)
+        for found in adjusted(given, wanted.adjustment, with_sounding=False):
+            if redaction is not None and redaction.names_gone(clip_id_of(found.name)):
+                taken.num_removed += 1
+            else:
+                _take(taken, found, clips.get(clip_id_of(found.name)), known, workspace, wanted)
             progress.step()
     if not taken.rows:
-        problems = taken.problems or [Problem(str(wanted.path), "", "holds no clip")]
+        gone = f"{taken.num_removed} clip(s) of it were removed from this workspace"
+        nothing = gone if taken.num_removed else "holds no clip"
+        problems = taken.problems or [Problem(str(wanted.path), "", nothing)]
         raise ProblemsError(f"{wanted.path}: {len(problems)} problem(s), nothing imported", problems)
     files = [wanted.path] if wanted.path.is_file() else taken.files or _files_of(wanted.path)
     names = {path: _name_in(path, wanted.path) for path in files}
@@ -118,10 +126,11 @@ def import_labelled_set(workspace: Workspace, wanted: SetImport, *, ledger: Ledg
         skipped_clips=sorted(taken.skipped),
         problems=taken.problems,
         remarks=taken.remarks,
+        num_removed=taken.num_removed,
     )
     if ledger is not None:
         kept = workspace.annotations / f"import-{sha256[:8]}"
-        _keep(names, kept / "received")
+        _keep(names, kept / "received", redaction)
         replace_truth(workspace, taken.rows, taken.tracks)
         write_imported(
             workspace, wanted.format_name, wanted.path.name, sha256, imported_of(clips, taken.rows, taken.tracks)
@@ -269,10 +278,12 @@ def _name_in(file: Path, root: Path) -> str:
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else "/".join(file.parts[-2:])
 
 
-def _keep(names: Mapping[Path, str], folder: Path) -> None:
+def _keep(names: Mapping[Path, str], folder: Path, redaction: Redaction | None) -> None:
     if folder.exists():
         return
     with atomic_dir(folder) as part:
         for file, name in names.items():
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, part / name)
+            if redaction is not None:
+                redact_received(part / name, Path(name), redaction)

@@ -21,12 +21,13 @@ from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
 from avis_data.formats.ytvis_records import withheld_error
-from avis_data.io import atomic_path, read_json, sha256_file
+from avis_data.io import atomic_path, sha256_file
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import Rle, area, box
 from avis_data.masks.table import replace_clips
 from avis_data.paths import Workspace
+from avis_data.pipelines.imports.removed import Received, read_received, redaction_of
 from avis_data.pipelines.stages.adopt import clip_id_of
 from avis_data.pipelines.truth_records import IMPORTED, ImportedClip, write_imported
 from avis_data.recipe import Recipe, Truth, load_recipe
@@ -65,6 +66,8 @@ class ImportReport:
     skipped_clips: list[str] = field(default_factory=list)
     """Videos of the file that were left out, whole, for their problems (`skip_bad`)."""
     problems: list[Problem] = field(default_factory=list)
+    num_removed: int = 0
+    """Videos or clips that are left out because they were removed from this workspace."""
     num_unsaid_masks: int = 0
     """Masks of which nobody said whether they sound."""
     remarks: list[str] = field(default_factory=list)
@@ -84,6 +87,8 @@ class Prepared:
     recipe: Recipe
     parsed: ParsedYtvis
     """What the file holds."""
+    received: Received
+    """The same as JSON, without videos that were removed from this workspace."""
     coming: frozenset[str] = frozenset()
     """Clips that adopting would make, in a dry run: of the size and length that the file says."""
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -141,9 +146,10 @@ def import_ytvis(
         skipped_clips=sorted({video.name for video in parsed.dataset.videos} - good_names),
         problems=parsed.problems,
         dropped_polygons=len(parsed.remarks),
+        num_removed=prepared.received.num_removed,
     )
     if ledger is not None:
-        _store(workspace, truth, sha256, rows, tracks)
+        _store(workspace, truth, sha256, rows, tracks, prepared.received)
         write_imported(workspace, "ytvis", truth.name, sha256, imported_of(clips, rows, tracks))
         commit_import(workspace, report, workspace.annotations / f"import-{sha256[:8]}" / _TRUTH, ledger)
     return report
@@ -160,9 +166,10 @@ def _prepared(workspace: Workspace, truth: Path, clips: Mapping[str, Clip]) -> P
     if not clips:
         hint = "avis-data extract; or, where the file's stills and sound lie in DIR, add --media DIR"
         raise DataError(f"{workspace.root}: there are no clips to give this truth to", hint=hint)
-    parsed = parse_ytvis(read_json(truth))
+    received = read_received(truth, redaction_of(workspace, recipe))
+    parsed = parse_ytvis(received.value)
     check_annotated(parsed, truth)
-    return Prepared(recipe=recipe, parsed=parsed)
+    return Prepared(recipe=recipe, parsed=parsed, received=received)
 
 
 def _good_part(prepared: Prepared, clips: Mapping[str, Clip]) -> YtvisDataset:
@@ -268,15 +275,23 @@ def mask_row(track: Track, frame: int, mask: Rle, state: State) -> MaskRow:
 
 
 def _store(
-    workspace: Workspace, truth: Path, sha256: str, rows: Mapping[str, list[MaskRow]], tracks: list[Track]
+    workspace: Workspace,
+    truth: Path,
+    sha256: str,
+    rows: Mapping[str, list[MaskRow]],
+    tracks: list[Track],
+    received: Received,
 ) -> None:
     """The file as received first, the manifest last: what is killed in between is completed by the same command."""
     folder = workspace.annotations / f"import-{sha256[:8]}"
     kept = folder / _TRUTH
     if not kept.exists():
         with atomic_path(kept) as part:
-            shutil.copyfile(truth, part)
-    if sha256_file(kept) != sha256:
+            if received.text is None:
+                shutil.copyfile(truth, part)
+            else:
+                part.write_text(received.text, encoding="utf-8", newline="\n")
+    if sha256_file(kept) != (received.sha256 or sha256):
         raise DataError(f"{kept} is not the file that it was when it was imported", hint=f"move {folder} away")
     replace_truth(workspace, rows, tracks)
 

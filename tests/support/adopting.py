@@ -16,6 +16,7 @@ from avis_data.pipelines.engine.runner import StageReport
 from avis_data.pipelines.engine.stage import Stage, Workbench
 from avis_data.pipelines.engine.worker import Failure, Job, Success, execute
 from avis_data.pipelines.imports.existing_set import import_set, read_set
+from avis_data.pipelines.imports.removed import redaction_of
 from avis_data.pipelines.imports.truth import ImportReport
 from avis_data.pipelines.stages.adopt import AdoptOptions, AdoptRequest, AdoptStage
 from avis_data.recipe import create_workspace
@@ -72,7 +73,8 @@ def enter_set(
 ) -> tuple[StageReport, ImportReport]:
     """Bring in `root/<split>.json` with `root/<split>/`."""
     recipe = create_workspace(workspace, "aviseg")
-    files = read_set(root / f"{split}.json", root / split, split=as_split)
+    redaction = redaction_of(workspace, recipe)
+    files = read_set(root / f"{split}.json", root / split, split=as_split, redaction=redaction)
     executors = InlineExecutors()
     adopted, truth = import_set(workspace, recipe, files, executors=executors, verify=verify, skip_bad=skip_bad)
     assert isinstance(adopted, StageReport) and isinstance(truth, ImportReport)

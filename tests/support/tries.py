@@ -44,6 +44,7 @@ TRIES = (
     Try("-C ws embed --untrained --workers 1"),
     Try("-C ws run --untrained --workers 1"),
     Try("-C ws status"),
+    Try("-C ws remove --exports"),
     Try("-C ws import --format ytvis ../world/truth.json"),
     Try("-C ws export --format ytvis --split 1/1/1"),
     Try("-C ws datasheet --split 1/1/1"),

@@ -1,0 +1,194 @@
+"""Taking removed videos out of the files of a workspace, file by file; each is whole before and after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from avis_data.errors import DataError
+from avis_data.features.store import clips_in_part, drop_clips
+from avis_data.io import flush, read_json, remove, write_json, write_text
+from avis_data.ledger import Ledger
+from avis_data.masks.table import replace_clips
+from avis_data.paths import Workspace
+from avis_data.pipelines.upkeep.places import Found, Holds, files_of
+from avis_data.pipelines.upkeep.redaction import Redaction
+from avis_data.pipelines.upkeep.tombstones import Tombstones
+
+__all__ = ["Cleaner", "redact_received", "remove_empty_folders"]
+
+_LINES = {".csv", ".tsv", ".txt", ".jsonl", ".rttm", ".srt", ".vtt", ".md"}
+
+
+class Cleaner:
+    """Makes the files of a workspace agree with its tombstones; running it again changes nothing."""
+
+    def __init__(self, workspace: Workspace, stones: Tombstones, redaction: Redaction) -> None:
+        self._workspace, self._stones, self._redaction = workspace, stones, redaction
+        self._ways: dict[Holds, Callable[[Found], bool]] = {
+            Holds.UNFINISHED: self._unfinished,
+            Holds.ONE: self._one,
+            Holds.STILL: self._still,
+            Holds.LIST: self._text(self._redaction.rows),
+            Holds.LINES: self._text(self._redaction.records),
+            Holds.ENTRIES: self._entries,
+            Holds.RECEIVED: self._received,
+            Holds.SPLIT: self._split,
+            Holds.MASKS: self._masks,
+            Holds.EMBEDDINGS: self._embeddings,
+            Holds.LOG: self._log,
+        }
+
+    def all(self, tell: Callable[[Found, int], object]) -> None:
+        """Go through all files; `tell` is called with each that was removed or rewritten, and the bytes that it had."""
+        for found in files_of(self._workspace):
+            way = self._ways.get(found.place.holds) if found.place is not None else None
+            size_bytes = found.path.lstat().st_size
+            if way is not None and way(found):
+                tell(found, size_bytes - found.path.lstat().st_size if found.path.exists() else size_bytes)
+        for folder in ("clips", "sources", ".tmp", "annotations", "exports"):
+            remove_empty_folders(self._workspace.root / folder)
+
+    def ledger(self, ledger: Ledger) -> None:
+        """The ledger's own part."""
+        ledger.forget(self._stones.is_gone, self._redaction.value)
+
+    def _unfinished(self, found: Found) -> bool:
+        """Whosever it is: nobody writes into the workspace without the lock but the servers, in their own folder."""
+        if found.relative.startswith("label-studio/"):
+            return False
+        remove(found.path)
+        return True
+
+    def _one(self, found: Found) -> bool:
+        if found.item_id is None or not self._stones.is_gone(found.item_id):
+            return False
+        remove(found.path)
+        return True
+
+    def _still(self, found: Found) -> bool:
+        if found.path.name.partition("-")[0] not in self._stones.files:
+            return False
+        remove(found.path)
+        return True
+
+    def _text(self, change: Callable[[str], str]) -> Callable[[Found], bool]:
+        def way(found: Found) -> bool:
+            text = _decoded(found.path)
+            changed = change(text)
+            if changed == text:
+                return False
+            write_text(found.path, changed)
+            return True
+
+        return way
+
+    def _entries(self, found: Found) -> bool:
+        value = read_json(found.path)
+        changed = self._redaction.value(value)
+        if changed != value:
+            write_json(found.path, changed, indent=1)
+        return bool(changed != value)
+
+    def _received(self, found: Found) -> bool:
+        below = Path(*found.relative.split("/")[2:])
+        return redact_received(found.path, below, self._redaction)
+
+    def _split(self, found: Found) -> bool:
+        """Somebody's own file: what is no JSON is left alone."""
+        try:
+            value = read_json(found.path)
+        except DataError:
+            return False
+        changed = self._redaction.received_json(value)
+        if changed != value:
+            write_json(found.path, changed)
+        return bool(changed != value)
+
+    def _masks(self, found: Found) -> bool:
+        gone = [clip_id for clip_id in clips_in_part(found.path) if self._stones.is_gone(clip_id)]
+        if gone:
+            replace_clips(self._workspace.masks, {clip_id: [] for clip_id in gone})
+        return bool(gone)
+
+    def _embeddings(self, found: Found) -> bool:
+        gone = {clip_id for clip_id in clips_in_part(found.path) if self._stones.is_gone(clip_id)}
+        if gone:
+            drop_clips(found.path, gone)
+        return bool(gone)
+
+    def _log(self, found: Found) -> bool:
+        """In its place: a server that runs goes on writing to the end of this very file."""
+        with found.path.open("r+b") as file:
+            text = file.read().decode("utf-8", "surrogateescape")
+            changed = self._redaction.lines(text)
+            if changed == text:
+                return False
+            file.seek(0)
+            file.write(changed.encode("utf-8", "surrogateescape"))
+            file.truncate()
+        flush(found.path)
+        return True
+
+
+def redact_received(path: Path, name: Path, redaction: Redaction) -> bool:
+    """Take removed videos out of a copy of what somebody gave; gives whether anything was.
+
+    A text that cannot be rewritten goes whole: the labels of its other clips are in the tables.
+
+    Args:
+        path: of the file.
+        name: where it lay in what was given; parts of it may name a video.
+        redaction: knows what was removed.
+    """
+    if redaction.names_gone(name.as_posix()):
+        remove(path)
+        return True
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        return False  # pictures, sound, packed files: their names say whose they are
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _redact_json(path, text, redaction)
+    changed = redaction.rows(text) if suffix == ".csv" else redaction.lines(text)
+    if changed == text:
+        return False
+    if suffix in _LINES:
+        write_text(path, changed)
+    else:
+        remove(path)
+    return True
+
+
+def _redact_json(path: Path, text: str, redaction: Redaction) -> bool:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        if redaction.lines(text) == text:
+            return False
+        remove(path)
+        return True
+    changed = redaction.received_json(value)
+    if changed != value:
+        write_json(path, changed, indent=None)
+    return bool(changed != value)
+
+
+def remove_empty_folders(top: Path) -> None:
+    """Remove the folders below a folder that hold nothing."""
+    if not top.is_dir() or top.is_symlink():
+        return
+    for path in top.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            remove_empty_folders(path)
+            if not any(path.iterdir()):
+                path.rmdir()
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
