@@ -49,8 +49,8 @@ def command(
     """Remove videos for good: sources, clips, labels, tasks, rows of tables and lists. A tombstone stays.
 
     A removed video does not come back by fetch or import. Exports that hold it are named; --exports writes them anew
-    with the same options and the same division, as their next version. A removal that was broken off is completed by
-    the next call, also without VIDEO. There is no way back: --dry-run first.
+    with the same options and the same division, those with a version as the next one. A removal that was broken off
+    is completed by the next call, also without VIDEO. There is no way back: --dry-run first.
 
     --verify changes nothing: it searches every file of the workspace for what was removed, and names what it finds
     (exit code 4).
@@ -132,7 +132,9 @@ def _say(report: RemovalReport, *, dry_run: bool) -> None:
         click.echo("  the next avis-data annotate push, review start or remove deletes them", err=True)
     for entry in report.rewritten:
         if entry.problem is None:
-            what = "no clip was left, removed" if entry.version is None else f"written anew, version {entry.version}"
+            what = "no clip was left, removed"
+            if entry.now is not None:
+                what = "written anew" if entry.now == entry.name else f"written anew as exports/{entry.now}, removed"
             click.echo(f"exports/{entry.name}: {what}")
         else:
             click.echo(f"exports/{entry.name}: holds them still, {entry.problem}", err=True)

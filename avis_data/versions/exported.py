@@ -12,7 +12,16 @@ from avis_data.errors import AvisError, ConfigError, DataError
 from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import read_json, sha256_text, write_text
 
-__all__ = ["CHANGES_PAGE", "ClipTruth", "ExportVersion", "Previous", "folder_of", "planned_version", "write_changes"]
+__all__ = [
+    "CHANGES_PAGE",
+    "ClipTruth",
+    "ExportVersion",
+    "Previous",
+    "folder_of",
+    "next_number",
+    "planned_version",
+    "write_changes",
+]
 
 CHANGES_PAGE = "CHANGES.md"
 _NUMBER = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
@@ -48,7 +57,9 @@ class ExportVersion:
     number: str
     """`MAJOR.MINOR.PATCH`."""
     before: Previous | None
-    """None: the first one."""
+    """None: the first one, or one that takes the place of another."""
+    opening: str = "The first version."
+    """What the page of changes says where there is none before."""
 
     def statement(self, clips: Mapping[str, ClipTruth]) -> dict[str, object]:
         """What the certificate says of it; the next version is compared with this."""
@@ -67,6 +78,14 @@ def folder_of(base: str, number: str | None) -> str:
     if not _NUMBER.fullmatch(number):
         raise ConfigError(f"--version {number!r:.40}: is no version", hint="three whole numbers: --version 1.0.0")
     return f"{base}-{number.replace('.', '-')}"
+
+
+def next_number(exports: Path, base: str, number: str) -> str:
+    """The number of a version that takes the place of `number`: one patch more; where later ones are there, its own."""
+    if any(_order(other.number) > _order(number) for other in _found(exports, base)):
+        return number
+    major, minor, patch = _order(number)
+    return f"{major}.{minor}.{patch + 1}"
 
 
 def planned_version(exports: Path, base: str, number: str) -> ExportVersion:
@@ -105,7 +124,7 @@ def write_changes(
         The file's name and hash.
     """
     if version.before is None:
-        text = f"# {version.number}\n\nThe first version.\n"
+        text = f"# {version.number}\n\n{version.opening}\n"
     else:
         title = f"{version.number}, changes since {version.before.number}"
         by_masks = _by_masks(exports / version.before.name, folder, title)

@@ -45,7 +45,7 @@ def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) 
     kept = plan.options.kept
     return {
         "certificate": EXPORT.number,
-        **({} if kept is None else {"version": kept.version, "replaces": kept.replaces}),
+        **({} if kept is None else {"replaces": kept.replaces}),
         "tool": {"name": "avis-data", "version": __version__},
         "format": plan.spec.name,
         "key": plan.key,

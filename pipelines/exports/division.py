@@ -24,10 +24,10 @@ class KeptDivision:
     request: str
     """What was asked for then."""
     seed: int | None
-    version: int
-    """Of the export that is made now."""
     replaces: str
-    """Hash of the list of files of the version before."""
+    """Hash of the list of files of the export whose place the new one takes."""
+    changes: str
+    """What is new since then, for the page of changes."""
 
 
 @dataclass(frozen=True, kw_only=True)

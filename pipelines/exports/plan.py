@@ -45,7 +45,7 @@ class ExportOptions:
     objects: Truth | None = None
     """Whether masks are of what sounds, or of all that is seen; None: as the recipe says, where the format can."""
     kept: KeptDivision | None = None
-    """The division of the version before, in place of `split`; the export says that it is the next version."""
+    """The division of the export whose place the new one takes, instead of `split`."""
     workers: int = 4
     """Threads; the result does not depend on it."""
     force: bool = False
@@ -65,7 +65,9 @@ class AskedExport(Record):
     seed: int | None
     pieces: dict[str, dict[str, str]]
     """By clip: its pieces, and the split of each."""
-    version: int
+    base: str
+    """What the folder's name begins with; all of it where there is no version."""
+    version: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +121,8 @@ class ExportPlan:
                 clip_id: {piece.name: self.assignment.split_of[piece.name] for piece in pieces}
                 for clip_id, pieces in self.pieces_of.items()
             },
-            version=options.kept.version if options.kept else 1,
+            base=_base(self.spec, options),
+            version=options.version,
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -180,7 +183,9 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         left_out=frozenset(unfit),
     )
     version = None
-    if options.version is not None:
+    if options.version is not None and options.kept is not None:
+        version = ExportVersion(number=options.version, before=None, opening=options.kept.changes)
+    elif options.version is not None:
         version = planned_version(workspace.exports, _base(spec, options), options.version)
     used = replace(inputs, clips=tuple(item for item in inputs.clips if pieces_of[item.clip.clip_id]))
     return ExportPlan(

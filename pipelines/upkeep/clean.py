@@ -178,9 +178,7 @@ def _redact_json(path: Path, text: str, redaction: Redaction) -> bool:
 
 def remove_empty_folders(top: Path) -> None:
     """Remove the folders below a folder that hold nothing."""
-    if not top.is_dir() or top.is_symlink():
-        return
-    for path in top.iterdir():
+    for path in top.iterdir() if top.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             remove_empty_folders(path)
             if not any(path.iterdir()):

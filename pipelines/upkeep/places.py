@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from avis_data.io import TEMPORARY_PREFIX
+from avis_data.links.put_folders import put_folders
 from avis_data.paths import Workspace
 
 __all__ = ["PLACES", "Found", "Holds", "Place", "files_of", "place_of"]
@@ -143,12 +144,23 @@ def place_of(relative: str) -> tuple[Place | None, str | None]:
     return None, None
 
 
-def files_of(workspace: Workspace) -> Iterator[Found]:
-    """Every file and link below a workspace, sorted by folder; links are not followed."""
-    for folder, folders, names in os.walk(workspace.root):
+def files_of(workspace: Workspace, *, also_empty: bool = False) -> Iterator[Found]:
+    """Every file and link of a workspace, sorted by folder; `also_empty`: and every folder that holds nothing.
+
+    No link is followed but those of whole folders that the owner put elsewhere.
+    """
+    put = {workspace.root / name: str(folder) for name, folder in put_folders(workspace.root).items()}
+    elsewhere = {link for link, folder in put.items() if link.is_symlink() and os.path.realpath(link) == folder}
+    for top in (workspace.root, *sorted(elsewhere)):
+        yield from (found for found in _below(workspace, top, also_empty=also_empty) if found.path not in elsewhere)
+
+
+def _below(workspace: Workspace, top: Path, *, also_empty: bool) -> Iterator[Found]:
+    for folder, folders, names in os.walk(top):
         folders.sort()
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in sorted([*names, *links]):
+        nothing = [""] if also_empty and not folders and not names else []
+        for name in sorted([*names, *links, *nothing]):
             path = Path(folder, name)
             relative = workspace.relative(path)
             yield Found(path, relative, *place_of(relative))

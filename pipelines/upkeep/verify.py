@@ -70,10 +70,10 @@ def traces_of(workspace: Workspace, video_ids: Sequence[str] = ()) -> tuple[int,
     names = {category.name for category in category_set(recipe.categories).categories}
     search = _Search(read_tombstones(workspace), names, video_ids, _living(workspace))
     number, traces = 0, []
-    for found in files_of(workspace):
+    for found in files_of(workspace, also_empty=True):
         if found.relative.startswith("removed/"):
             continue  # the hashes themselves
-        number += 1
+        number += not found.path.is_dir()
         kind = "not ours" if found.place is None else found.place.name
         traces += [Trace(path=found.relative, what=what, kind=kind) for what in search.of(found)]
     return number, traces
@@ -102,7 +102,7 @@ class _Search:
     def of(self, found: Found) -> list[str]:
         """What is found in the name and in the content of one file, each once."""
         path = found.path
-        if path.is_symlink():
+        if path.is_symlink() or path.is_dir():
             return self._said(found.relative)
         numbered = found.place is not None and found.place.holds is Holds.EXPORT
         traces = self._said(found.relative, numbered=numbered)

@@ -16,10 +16,14 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import BusyError, ConfigError
 from avis_data.features.store import read_embeddings
 from avis_data.ledger import Ledger
+from avis_data.links.put_folders import put
 from avis_data.manifest import read_manifest
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import REMOVE, open_for_work
+from avis_data.pipelines.exports import FORMATS
+from avis_data.pipelines.exports.plan import ExportOptions
+from avis_data.pipelines.exports.publish import export
 from avis_data.pipelines.upkeep.places import Holds, files_of
 from avis_data.pipelines.upkeep.remove import RemovalReport, RemovalRequest, plan_removal, remove_videos
 from avis_data.pipelines.upkeep.tombstones import Tombstones, read_tombstones, tasks_left
@@ -75,7 +79,7 @@ def test_a_removed_video_is_in_no_file(workspace: Workspace) -> None:
     before = where(workspace.root, GONE, CLIP)
     assert len(before) > 30
     report = remove(workspace, GONE, exports=True)
-    assert (report.videos, report.clips) == (1, 1) and [entry.version for entry in report.rewritten] == [2]
+    assert (report.videos, report.clips) == (1, 1) and [entry.now for entry in report.rewritten] == ["ytvis"]
     assert where(workspace.root, GONE, CLIP) == []
     assert traces_of(workspace, [GONE, CLIP])[1] == [] and traces_of(workspace)[1] == []
     assert len(where(workspace.root, "zebra-video-10", "zebra-clip-10")) > 30, "the other one, which begins alike"
@@ -118,10 +122,10 @@ def test_the_export_that_is_written_anew_divides_the_others_as_before(workspace:
     report = remove(workspace, GONE)
     assert report.exports == ["ytvis"] and division() == before, "named, and left as it is"
     again = remove(workspace, exports=True)
-    assert [(entry.name, entry.version, entry.problem) for entry in again.rewritten] == [("ytvis", 2, None)]
+    assert [(entry.name, entry.now, entry.problem) for entry in again.rewritten] == [("ytvis", "ytvis", None)]
     assert division() == {clip_id: before[clip_id] for clip_id in OTHERS}
     said = json.loads((workspace.exports / "ytvis" / "certificate.json").read_text())
-    assert said["version"] == 2 and said["replaces"] == json.loads(old)["files"]["sha256"]
+    assert said["replaces"] == json.loads(old)["files"]["sha256"]
     findings = Findings()
     check_published(workspace.exports / "ytvis", findings=findings, deep=True)
     assert findings.kept == []
@@ -148,6 +152,31 @@ def test_a_dry_run_counts_and_changes_nothing(workspace: Workspace) -> None:
         report = plan_removal(workspace, ledger, request(GONE))
     assert (report.videos, report.clips, report.exports) == (1, 1, ["ytvis"]) and report.files["stills"] == 6
     assert tree_hashes(workspace.root) == before
+
+
+def test_folders_that_lie_elsewhere_are_searched_and_emptied_too(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path / "home"))
+    for name in ("sources", "clips"):
+        (workspace.root / name).rename(tmp_path / name)
+    put(workspace.root, {name: tmp_path / name for name in ("sources", "clips")})
+    assert traces_of(workspace)[1] == []
+    remove(workspace, GONE, exports=True)
+    assert where(workspace.root, GONE, CLIP) == []
+    assert where(tmp_path / "sources", GONE) == where(tmp_path / "clips", CLIP) == []
+    assert len(list((tmp_path / "clips").iterdir())) == 2
+
+
+def test_an_export_with_a_version_is_written_as_the_next(workspace: Workspace) -> None:
+    for number, options in (("1.0.0", {"split": "1/1/1"}), ("1.1.0", {"split": "2/0/1"})):
+        export(workspace, FORMATS["ytvis"], ExportOptions(version=number, **options))
+    remove(workspace, GONE, exports=True)
+    assert sorted(path.name for path in workspace.exports.iterdir()) == ["ytvis", "ytvis-1-0-0", "ytvis-1-1-1"]
+    assert where(workspace.root, GONE, CLIP) == []
+    assert "In place of 1.1.0" in (workspace.exports / "ytvis-1-1-1" / "CHANGES.md").read_text()
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        assert sorted(ledger.entries("export")) == ["ytvis", "ytvis-1-0-0", "ytvis-1-1-1"]
 
 
 def test_removing_again_says_that_it_was_removed(workspace: Workspace) -> None:
@@ -203,6 +232,7 @@ def test_a_video_called_like_a_category_takes_no_labels_of_others_with_it(tmp_pa
 @pytest.mark.parametrize(
     "plant",
     [
+        lambda root: (root / "clips" / CLIP).mkdir(),
         lambda root: (root / "notes.txt").write_text(f"see {CLIP}, it is good"),
         lambda root: (root / f"{GONE}.bak").write_bytes(b"x"),
         lambda root: (root / "copy.bin").write_bytes(f"the film of {GONE}".encode() * 50),
@@ -216,7 +246,7 @@ def test_a_video_called_like_a_category_takes_no_labels_of_others_with_it(tmp_pa
             or (root / "annotations" / "draft" / "received" / CLIP / "1.json.gz").write_bytes(b"x")
         ),
     ],
-    ids=["text", "name", "bytes", "packed", "glued", "database", "folder"],
+    ids=["empty folder", "text", "name", "bytes", "packed", "glued", "database", "folder"],
 )
 def test_verify_finds_whatever_is_left(workspace: Workspace, plant: object) -> None:
     remove(workspace, GONE, exports=True)
