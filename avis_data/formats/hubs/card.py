@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from avis_data.formats.hubs import statements
-from avis_data.formats.hubs.counted import UNDIVIDED, Counted
+from avis_data.formats.hubs.statements import UNDIVIDED, Counted
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.spec import SetFacts
 from avis_data.io import csv_text, write_text

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 from avis_data.errors import ConfigError, DataError
 from avis_data.formats.hubs import statements
 from avis_data.formats.hubs.about import About
-from avis_data.formats.hubs.counted import Counted
 from avis_data.formats.hubs.croissant import CATALOGUE, Publication
 from avis_data.formats.hubs.parquet_files import has_clips, read_parquet_files
 from avis_data.formats.hubs.parquet_set import write_parquet_set
 from avis_data.formats.hubs.plain import Plain
+from avis_data.formats.hubs.statements import Counted
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip
 from avis_data.formats.sets.files import opened_set
 from avis_data.formats.sets.layout import foreign_path

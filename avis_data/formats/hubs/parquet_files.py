@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.hubs.counted import UNDIVIDED
 from avis_data.formats.hubs.plain import FoundClip, Plain, facts_of, picture_name, stills_of, tracks_of
+from avis_data.formats.hubs.statements import UNDIVIDED
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.formats.sets.files import opened_set
 from avis_data.formats.sets.layout import split_of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from avis_data.formats.hubs.about import About, shard_bytes
 from avis_data.formats.hubs.card import CardForm, LicenseTable, write_card
-from avis_data.formats.hubs.counted import Counted
 from avis_data.formats.hubs.parquet_files import ParquetShards
+from avis_data.formats.hubs.statements import Counted
 from avis_data.formats.sets.spec import Clips, SetFacts
 
 __all__ = ["ParquetSet", "write_parquet_set"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from avis_data.formats.sets.files import numbered, picture_size
 from avis_data.masks.rle import check_size, rle_from_segmentation
 from avis_data.records import SplitName
 
-__all__ = ["FoundClip", "Plain", "facts_of", "picture_name", "stills_of", "tracks_of"]
+__all__ = ["FoundClip", "Plain", "facts_of", "npy_array", "picture_name", "stills_of", "tracks_of"]
 
 Plain = dict[str, object]
 """Values of JSON."""
@@ -65,6 +66,26 @@ def picture_name(still: Still) -> str:
     """The bare file name of the picture of a still."""
     assert still.picture is not None
     return PurePosixPath(still.name).name + (PurePosixPath(still.picture.name).suffix.lower() or ".jpg")
+
+
+def npy_array(data: bytes) -> NDArray[np.generic]:
+    """The array of numbers in the bytes of a `.npy` file.
+
+    Raises:
+        DataError: if they are none, or are cut off.
+    """
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]  # NumPy has no types for these
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(file)  # type: ignore[no-untyped-call]  # likewise
+        count = math.prod(shape)
+        if dtype.kind not in "buif" or count * dtype.itemsize != len(data) - file.tell():
+            raise ValueError(f"{dtype} {shape} in {len(data)} bytes")
+        flat = np.frombuffer(data, dtype, count, file.tell())
+        return flat.reshape(shape, order="F" if is_fortran else "C")
+    except (ValueError, TypeError, KeyError, SyntaxError, EOFError, OverflowError, RecursionError) as error:
+        raise DataError(f"is no table of numbers ({error!s:.100})") from None
 
 
 @dataclass(kw_only=True)

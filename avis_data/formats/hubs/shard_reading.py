@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.hubs.plain import FoundClip
+from avis_data.formats.hubs.plain import FoundClip, npy_array
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.formats.sets.files import natural, opened_set
 from avis_data.formats.sets.layout import PICTURES, split_of, unique_names
@@ -290,7 +290,6 @@ def _value(shard: Path, member: _Member) -> object:
 def _embeddings(shard: Path, member: _Member) -> NDArray[np.float32]:
     """float32 (T, D)."""
     try:
-        found = np.load(io.BytesIO(_bytes(shard, member)), allow_pickle=False)
-        return np.asarray(found, np.float32)
-    except (ValueError, TypeError, OSError, EOFError, MemoryError, SyntaxError) as error:
-        raise DataError(f"{shard}: {member.key}.{member.field}: is no table of numbers ({error!s:.100})") from None
+        return np.asarray(npy_array(_bytes(shard, member)), np.float32)
+    except DataError as error:
+        raise DataError(f"{shard}: {member.key}.{member.field}: {error}") from None

@@ -14,8 +14,8 @@ import numpy as np
 
 from avis_data.formats.hubs.about import About, shard_bytes
 from avis_data.formats.hubs.card import CardForm, LicenseTable, write_card
-from avis_data.formats.hubs.counted import UNDIVIDED, Counted
 from avis_data.formats.hubs.plain import facts_of, stills_of, tracks_of
+from avis_data.formats.hubs.statements import UNDIVIDED, Counted
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.spec import Clips, SetFacts
 

@@ -1,15 +1,19 @@
-"""What a card or a catalogue says of a set in sentences: how it was collected, labelled and checked, and its limits."""
+"""What a card or a catalogue says of a set: sums over its clips, and in sentences how it was made, and its limits."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from avis_data.formats.hubs.counted import Counted
-from avis_data.formats.sets.spec import SetFacts
+from avis_data.formats.sets.clips import LabelledClip
+from avis_data.formats.sets.spec import Clips, SetFacts
 
 __all__ = [
+    "UNDIVIDED",
+    "Counted",
     "agreement",
     "balance",
     "collection",
@@ -25,11 +29,55 @@ __all__ = [
     "unsaid",
 ]
 
+UNDIVIDED = "clips"
+"""What clips of no split are called."""
 _KNOWN_LICENSES = {
     *("cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0"),
     *("cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-4.0", "apache-2.0", "mit"),
 }
 """Of those that hubs know by an id (huggingface.co/docs/hub/repositories-licenses), the ones that clips have."""
+
+
+@dataclass(kw_only=True)
+class Counted:
+    """Sums over the clips that were added."""
+
+    splits: dict[str, Counter[str]] = field(default_factory=dict)
+    """For each split: clips, stills, tracks, masks, and masks that are of something that sounds, is silent, or of
+    which nobody said so."""
+    categories: Counter[str] = field(default_factory=Counter)
+    """Tracks of each."""
+    licenses: Counter[str] = field(default_factory=Counter)
+    """Clips of each; "": of which nobody said it."""
+    num_without_truth: int = 0
+    num_without_sound: int = 0
+
+    def over(self, clips: Clips) -> Iterator[LabelledClip]:
+        """The clips, each added as it goes by."""
+        for clip in clips():
+            self.add(clip)
+            yield clip
+
+    def add(self, clip: LabelledClip) -> None:
+        """Count a clip."""
+        counts = self.splits.setdefault(clip.split or "", Counter())
+        flags = [
+            track.sounding[place] for track in clip.tracks for place, mask in enumerate(track.masks) if mask is not None
+        ]
+        counts["clips"] += 1
+        counts["stills"] += len(clip.stills)
+        counts["tracks"] += len(clip.tracks)
+        counts["masks"] += len(flags)
+        counts["sounding"] += flags.count(True)
+        counts["silent"] += flags.count(False)
+        self.categories.update(track.category or "unknown" for track in clip.tracks)
+        self.licenses[clip.license or ""] += 1
+        self.num_without_truth += not clip.has_truth
+        self.num_without_sound += clip.sound is None
+
+    def total(self, name: str) -> int:
+        """A count over all splits."""
+        return sum(counts[name] for counts in self.splits.values())
 
 
 def license_id(counted: Counted) -> str | None:

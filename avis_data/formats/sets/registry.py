@@ -27,6 +27,7 @@ SETS: Registry[SetSpec] = Registry(
         "hf": "avis_data.formats.hubs.hf:HF",
         "webdataset": "avis_data.formats.hubs.webdataset:WEBDATASET",
         "croissant": "avis_data.formats.hubs.croissant:CROISSANT",
+        "fiftyone": "avis_data.formats.hubs.fiftyone:FIFTYONE",
         "avtrack": "avis_data.formats.heard.avtrack:AVTRACK",
     },
     group="avis_data.formats",
@@ -44,5 +45,6 @@ WRITTEN: tuple[str, ...] = (
     "hf",
     "webdataset",
     "croissant",
+    "fiftyone",
 )
 """Those that have a writer: known without importing them, for the list of export formats."""

@@ -11,7 +11,7 @@ from support.damaged_sets import read_damaged
 from support.labelled_sets import odd_clips, with_embeddings, write_set
 from support.places import NEEDS_SHARED, SHARED
 
-NAMES = ("hf", "webdataset", "croissant")
+NAMES = ("hf", "webdataset", "croissant", "fiftyone")
 
 
 @NEEDS_SHARED
