@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from avis_data.errors import DataError
 from avis_data.formats.tools.choices import Crossing
 from avis_data.masks.outlines import crosses_itself, mask_from_borders, mask_from_centres
-from avis_data.masks.rle import Rle
+from avis_data.masks.rle import MAX_PIXELS, Rle
 
-__all__ = ["Outlines", "filled", "group_of", "points_of"]
+__all__ = ["Outlines", "filled", "group_of", "picture_of_base64", "points_of"]
 
 Outlines = Literal["auto", "border", "centre"]
 _CLAMPED = 0.1
@@ -67,6 +70,22 @@ def filled(
     if crossing == "refuse" and crosses_itself(whole_N2 if is_centre else points_N2):
         raise DataError("the outline crosses itself: mend it, or --crossing-outlines even-odd")
     return mask
+
+
+def picture_of_base64(coded: str) -> Image.Image:
+    """The picture that a text in base64 is, loaded.
+
+    Raises:
+        DataError: if it is none, is cut off, or has too many pixels.
+    """
+    try:
+        picture = Image.open(io.BytesIO(base64.b64decode(coded, validate=True)))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise DataError(f"its picture has {picture.width} x {picture.height} pixels: too many")
+        picture.load()
+        return picture
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"is no picture in base64 ({error!s:.80})") from None
 
 
 def group_of(value: object, *, zero_is_none: bool = False) -> str | None:

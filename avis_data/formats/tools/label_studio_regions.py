@@ -14,7 +14,7 @@ import numpy as np
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.tools.choices import Choices
-from avis_data.formats.tools.json_shapes import filled, points_of
+from avis_data.formats.tools.json_shapes import filled, picture_of_base64, points_of
 from avis_data.masks.brush_rle import decode_brush
 from avis_data.masks.outlines import mask_of_ellipse, rotated_box
 from avis_data.masks.rle import Rle, check_size, decode, encode
@@ -22,7 +22,8 @@ from avis_data.masks.rle import Rle, check_size, decode, encode
 __all__ = ["FoundRegion", "Span", "regions_of"]
 
 Entry = Mapping[str, object]
-_KINDS = ("brush", "rectangle", "polygon", "ellipse")
+_KINDS = ("brush", "bitmask", "rectangle", "polygon", "ellipse")
+_LIKE_A_BRUSH = "magicwand"
 _PROMPTS = ("keypoint", "vector")
 _SAYS_NOTHING = ("relation", "rating", "taxonomy", "datetime", "pairwise", "ranker", "paragraphs", "hypertextlabels")
 _SOFT, _ANY = 128, 1
@@ -114,6 +115,7 @@ def _take(
     if type(page) is not int or not 0 <= page < 1_000_000:
         raise DataError(f"item_index must be the number of a page (found {page!r:.40})")
     drawn = kind.removesuffix("labels")
+    drawn = "brush" if drawn == _LIKE_A_BRUSH else drawn
     if drawn in _PROMPTS:
         left_out[kind] += 1
         return
@@ -122,6 +124,8 @@ def _take(
     if kind in ("choices", "textarea", "number"):
         _say(region, entry.get("from_name"), kind, value)
         return
+    if drawn == "videorectangle":
+        raise DataError("a box through a video has no mask: label its stills, or import the masks of another tool")
     if drawn not in (*_KINDS, ""):
         raise DataError(f"a {kind!r:.40} has no mask that is known here: was it made by a newer Label Studio?")
     labels = value.get(kind) if kind.endswith("labels") else None
@@ -132,13 +136,20 @@ def _take(
     _draw(region, drawn, value, entry, left_out)
 
 
+_SAID_BY = {
+    "rle": "brush",
+    "imageDataURL": "bitmask",
+    "radiusX": "ellipse",
+    "points": "polygon",
+    "width": "rectangle",
+}
+"""What a region is, by a key that only regions of its kind have."""
+
+
 def _draw(region: FoundRegion, drawn: str, value: Entry, entry: Entry, left_out: Counter[str]) -> None:
-    if drawn == "" and "rle" not in value:  # `labels` of something that another result draws, or of a prompt
-        drawn = "rectangle" if "width" in value else "polygon" if "points" in value else ""
-        drawn = "ellipse" if "radiusX" in value else drawn
-    elif drawn == "":
-        drawn = "brush"
-    if drawn == "brush" and "rle" not in value:
+    if drawn == "":  # `labels` of something that another result draws, or of a prompt
+        drawn = next((kind for key, kind in _SAID_BY.items() if key in value), "")
+    if (drawn == "brush" and "rle" not in value) or (drawn == "bitmask" and not value.get("imageDataURL")):
         left_out["region without a mask"] += 1
         return
     if not drawn:
@@ -188,6 +199,8 @@ def _piece(kind: str, value: Entry, choices: Choices, size_wh: tuple[int, int], 
         coded = value["rle"]
         assert isinstance(coded, list)  # as was found
         return encode(decode_brush(coded, height=height, width=width, least_alpha=_SOFT if is_own else _ANY))
+    if kind == "bitmask":
+        return _bitmask(value.get("imageDataURL"), size_wh)
     if kind == "polygon":
         points_N2 = points_of(value.get("points"), least=3) * np.array([width, height]) / 100
         return filled(points_N2, "border", choices.crossing_outlines, height=height, width=width)
@@ -202,6 +215,20 @@ def _piece(kind: str, value: Entry, choices: Choices, size_wh: tuple[int, int], 
     corners = rotated_box(x, y, x + wide, y + tall, turned)
     corners += np.array([x, y]) - corners[0]  # Label Studio turns a rectangle about its first corner
     return filled(corners, "border", "even-odd", height=height, width=width)
+
+
+def _bitmask(url: object, size_wh: tuple[int, int]) -> Rle:
+    """A picture of the size of the still, inside where it is not transparent, as the page itself decides."""
+    head, _, coded = url.partition(",") if isinstance(url, str) else ("", "", "")
+    if not head.startswith("data:image/") or not head.endswith(";base64"):
+        raise DataError(f"imageDataURL must be data:image/png;base64,... (found {url!r:.40})")
+    picture = picture_of_base64(coded)
+    if picture.size != size_wh:
+        found = f"{picture.width} x {picture.height}"
+        raise DataError(f"its picture has {found} pixels, the still {size_wh[0]} x {size_wh[1]}")
+    if not picture.has_transparency_data:
+        raise DataError("its picture has no transparency, which says what is inside")
+    return encode(np.asarray(picture.convert("RGBA"))[..., 3] >= _ANY)
 
 
 def _number(value: Entry, name: str, usual: float | None = None) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,12 +16,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from avis_data.errors import DataError
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.formats.tools.choices import Choices
-from avis_data.formats.tools.json_shapes import Outlines, filled, group_of, points_of
+from avis_data.formats.tools.json_shapes import Outlines, filled, group_of, picture_of_base64, points_of
 from avis_data.formats.tools.objects import Drawn, Objects, heard, named_identity
 from avis_data.formats.tools.still_files import Entry, LabelTool, read_stills
 from avis_data.io import read_json
@@ -202,14 +200,11 @@ def _pasted(points: NDArray[np.float64], coded: object, *, height: int, width: i
         raise DataError(f"corners {left},{top} and {right},{bottom} are not inside a picture of {width} x {height}")
     if not isinstance(coded, str) or not coded:
         raise DataError(f"mask must be a PNG in base64 (found {coded!r:.40})")
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(coded, validate=True))) as picture:
-            if picture.size != (right - left + 1, bottom - top + 1):
-                said = f"{right - left + 1} x {bottom - top + 1}"
-                raise DataError(f"its PNG has {picture.width} x {picture.height} pixels, its corners say {said}")
-            inside_HW = np.asarray(picture) > 0
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"its mask is no PNG in base64 ({error!s:.80})") from None
+    picture = picture_of_base64(coded)
+    if picture.size != (right - left + 1, bottom - top + 1):
+        said = f"{right - left + 1} x {bottom - top + 1}"
+        raise DataError(f"its PNG has {picture.width} x {picture.height} pixels, its corners say {said}")
+    inside_HW = np.asarray(picture) > 0
     if inside_HW.ndim != 2:
         raise DataError("its PNG has colours, must be grey")
     picture_HW = np.zeros((height, width), bool)

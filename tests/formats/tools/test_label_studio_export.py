@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from label_studio_sdk.converter.brush import decode_rle, encode_rle, mask2rle
+from PIL import Image
 
 from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin
 from avis_data.annotation.labelstudio.regions import regions_from_tracks
@@ -42,6 +45,20 @@ def result(kind: str, value: Raw, region: str = "r1", *, name: str = "mask", **m
 def brush(mask_HW: np.ndarray, label: str = "dog", region: str = "r1", **more: Any) -> Raw:
     value = {"format": "rle", "rle": list(mask2rle(mask_HW.astype(np.uint8) * 255)), "brushlabels": [label]}
     return result("brushlabels", value, region, **more)
+
+
+def data_url(mask_HW: np.ndarray, mode: str = "RGBA") -> str:
+    """As the page makes it of a canvas: black where the mask is, transparent elsewhere."""
+    alpha = Image.fromarray(mask_HW.astype(np.uint8) * 255)
+    picture = Image.merge("RGBA", [Image.new("L", alpha.size)] * 3 + [alpha]) if mode == "RGBA" else alpha
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def bitmask(mask_HW: np.ndarray, region: str = "r1", *, mode: str = "RGBA", label: str = "dog", **more: Any) -> Raw:
+    value = {"imageDataURL": data_url(mask_HW, mode), "bitmasklabels": [label]}
+    return result("bitmasklabels", value, region, **more)
 
 
 def chosen(name: str, words: list[str], region: str = "r1") -> Raw:
@@ -101,6 +118,21 @@ def test_masks_are_those_of_the_sdk_whatever_their_alpha(inside: int, tmp_path: 
     )
     found = decode(clip.tracks[0].masks[0])  # type: ignore[arg-type]  # it is there
     assert (found == theirs).all() and (theirs == mask_HW).all()
+
+
+def test_bitmasks_are_inside_where_the_page_is_not_transparent(tmp_path: Path) -> None:
+    """Under BitmaskLabels; under Bitmask with Labels, which come as two results; and a brush of the wand."""
+    odd = mask()
+    odd[9, 19] = odd[0, 0] = True
+    unlabelled = result("bitmask", {"imageDataURL": data_url(odd)}, "r2", name="bits")
+    label = result("labels", {"imageDataURL": data_url(odd), "labels": ["cat"]}, "r2")
+    wand = brush(mask(9), region="r3") | {"type": "magicwand"}
+    tasks = [task(0, bitmask(odd), unlabelled, label, wand, result("labels", {"labels": ["cow"]}, "r3"))]
+    tasks[0]["annotations"][0]["result"][3]["value"].pop("brushlabels")
+    clip = only(saved(tmp_path, tasks))
+    found = {track.category: decode(track.masks[0]) for track in clip.tracks if track.masks[0] is not None}
+    assert found.keys() == {"dog", "cat", "cow"}
+    assert all((found[name] == odd).all() for name in ("dog", "cat")) and (found["cow"] == mask(9)).all()
 
 
 def test_choices_and_texts_of_a_region_go_with_it_and_pieces_are_one_mask(tmp_path: Path) -> None:
@@ -235,7 +267,15 @@ FAULTS: dict[str, tuple[Callable[[list[Raw]], object], str]] = {
     "huge": (edited(lambda r: r.update(original_width=1 << 40)), "pixels"),
     "no label": (edited(lambda r: r["value"].pop("brushlabels")), "the region has no label"),
     "two labels": (edited(lambda r: r["value"].update(brushlabels=["a", "b"])), "2 labels (a, b)"),
-    "newer": (edited(lambda r: r.update(type="bitmasklabels")), "newer Label Studio"),
+    "newer": (edited(lambda r: r.update(type="voxellabels")), "newer Label Studio"),
+    "box through a video": (edited(lambda r: r.update(type="videorectangle")), "a box through a video has no mask"),
+    "bitmask of another size": (added(bitmask(mask()[1:], "z")), "has 20 x 9 pixels, the still 20 x 10"),
+    "bitmask without alpha": (added(bitmask(mask(), "z", mode="L")), "no transparency"),
+    "bitmask that is a link": (added(result("bitmask", {"imageDataURL": "https://a.org/a.png"})), "must be data:image"),
+    "bitmask that is cut off": (
+        added(result("bitmask", {"imageDataURL": data_url(mask())[:-40]}, "z")),
+        "no picture in base64",
+    ),
     "page": (edited(lambda r: r.update(item_index=4)), "is on page 4, there are 1"),
     "two points": (
         edited(lambda r: r.update(type="polygon", value={"points": [[1, 1], [2, 2]]})),
