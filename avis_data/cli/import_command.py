@@ -120,8 +120,9 @@ def command(
     A clip with a fault is left out, whole, and the others are taken (exit code 4). docs/formats.md says what each
     format can hold.
 
-    ytvis: SOURCE is a YouTube-VIS / AVISeg file; nothing is imported if anything is wrong (--skip-bad). With --media,
-    the set's own stills and sound become clips first, without a source video: stills are copied byte for byte, sound
+    ytvis: SOURCE is a YouTube-VIS / AVISeg file; nothing is imported if anything is wrong (--skip-bad), unless
+    something is said of it (--sounding, --map, --match ...): then it is taken as other sets are. With --media, the
+    set's own stills and sound become clips first, without a source video: stills are copied byte for byte, sound
     becomes 16 kHz mono. Run again to resume. --into, --workers and --verify go with --media.
 
     \b
@@ -136,7 +137,7 @@ def command(
         "name_pattern": name_pattern,
         "first_number": first_number,
     }
-    _check_options(format_name, has_media=media is not None)
+    as_others = _check_options(format_name, has_media=media is not None) or format_name != "ytvis"
     wanted = _set_import(
         format_name, source, adjustment_of(sounding, pairs, map_file, clip_name, set_fps=set_fps), matching, own
     )
@@ -145,9 +146,9 @@ def command(
         return _import_set(source, media, split, choices, dry_run=dry_run)
 
     def work(workspace: Workspace, ledger: Ledger | None) -> ImportReport:
-        if format_name == "ytvis":
-            return _import_of_file(workspace, source, ledger, skip_bad=skip_bad)
-        return _import_of_set(workspace, wanted, ledger)
+        if as_others:
+            return _import_of_set(workspace, wanted, ledger)
+        return _import_of_file(workspace, source, ledger, skip_bad=skip_bad)
 
     return _import_labels(work, dry_run=dry_run, as_json=as_json)
 
@@ -158,31 +159,37 @@ _GO_WITH = {
     "--into": "--media",
     "--workers": "--media",
     "--verify": "--media",
-    **dict.fromkeys(
-        (
-            *("--sounding", "--map", "--map-file", "--clip", "--match"),
-            *("--set-fps", "--set-start", "--name-pattern", "--first-number"),
-        ),
-        "other formats: a ytvis file says it itself",
-    ),
 }
 """What an option needs, of those that do not go with every import."""
+_OF_SETS = {
+    *("--sounding", "--map", "--map-file", "--clip", "--match"),
+    *("--set-fps", "--set-start", "--name-pattern", "--first-number"),
+}
+"""What people say of a set. A ytvis file says it itself; where they say it of one, it is taken as other sets are."""
 
 
-def _check_options(format_name: str, *, has_media: bool) -> None:
-    """Refuse an option that was typed and would do nothing.
+def _check_options(format_name: str, *, has_media: bool) -> bool:
+    """Refuse an option that was typed and would do nothing; gives whether something is said of the set.
 
     Raises:
         ConfigError: that names what it goes with.
     """
     context = click.get_current_context()
     able = {"--format ytvis": format_name == "ytvis", "--media": has_media and format_name == "ytvis"}
-    for param in context.command.params:
-        needs = next((_GO_WITH[name] for name in param.opts if name in _GO_WITH), None)
-        typed = context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-        if needs is not None and typed and not able.get(needs, format_name != "ytvis"):
+    typed = {
+        param.opts[0]
+        for param in context.command.params
+        if context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    }
+    for name in sorted(typed & _GO_WITH.keys()):
+        if not able[needs := _GO_WITH[name]]:
             shown = "--format ytvis" if needs == "--media" and format_name != "ytvis" else needs
-            raise ConfigError(f"{param.opts[0]} goes with {shown}")
+            raise ConfigError(f"{name} goes with {shown}")
+    said = sorted(typed & _OF_SETS)
+    for name in ("--media", "--skip-bad"):
+        if said and name in typed:
+            raise ConfigError(f"{said[0]} and {name} do not go together")
+    return bool(said)
 
 
 @dataclass(frozen=True, kw_only=True)

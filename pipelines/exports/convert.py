@@ -48,8 +48,7 @@ class Conversion:
     """A category set: its numbers are written, other names are refused. None: the names of the set, numbered in
     alphabetical order."""
     fps: float | None = None
-    """How many of the numbers of its stills (of its stills, where they have none) make a second, where it does not
-    say."""
+    """How many of the numbers of its stills (of its stills, where they have none) make a second; None: as it says."""
     split: str | None = None
     """`75/25`; None: the set's own, else all clips are `train`."""
     seed: int = 0
@@ -176,8 +175,8 @@ def _faults(
 
 def _rate(clip: LabelledClip, wanted: Conversion) -> float | None:
     """Stills in one second; of numbers that go in steps, each counts."""
-    if clip.fps is not None or wanted.fps is None or len(clip.stills) < 2:
-        return clip.fps or wanted.fps
+    if wanted.fps is None or len(clip.stills) < 2:
+        return wanted.fps or clip.fps
     times = still_times(clip, fps=wanted.fps)
     return round(1 / min(after - before for before, after in pairwise(times)), 6)
 

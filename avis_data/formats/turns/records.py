@@ -100,8 +100,8 @@ def still_times(clip: LabelledClip, *, fps: float | None = None) -> list[float]:
 
     Args:
         clip: the clip.
-        fps: how many numbers make a second, where the clip does not say it; None: stills, or the steps in which their
-            numbers go, are a second apart.
+        fps: how many numbers make a second; None: as the clip says, else stills, or the steps in which their numbers
+            go, are a second apart.
 
     Example:
         >>> from avis_data.formats.sets.clips import Still
@@ -116,7 +116,7 @@ def still_times(clip: LabelledClip, *, fps: float | None = None) -> list[float]:
     numbers = [still.number for still in clip.stills if still.number is not None]
     if len(numbers) != len(clip.stills) or any(after <= before for before, after in pairwise(numbers)):
         numbers = list(range(len(clip.stills)))
-    rate = clip.fps or fps or math.gcd(*(after - before for before, after in pairwise(numbers))) or 1
+    rate = fps or clip.fps or math.gcd(*(after - before for before, after in pairwise(numbers))) or 1
     return [(number - numbers[0]) / rate for number in numbers]
 
 

@@ -137,3 +137,27 @@ def test_of_two_forms_the_narrower_is_recognised(capsys: pytest.CaptureFixture[s
     with SETS.with_added(replace(more, narrows=("toy-set",))):
         assert main(["convert", "in", "--to", "toy-set", "--out", "out"]) == 0
     assert read_json(Path("out/certificate.json"))["converted_from"]["format"] == "toy-more"
+
+
+def test_turns_and_rates_follow_the_numbers_of_stills(capsys: pytest.CaptureFixture[str]) -> None:
+    """Stills 0, 5 and 10 of a video of 10 a second are half a second apart; where one is missing, RTTM is refused."""
+    mask = encode(np.ones((4, 12), bool)).counts
+
+    def write(folder: Path, *numbers: int) -> None:
+        (folder / "a").mkdir(parents=True)
+        track = {"id": "1", "category": "dog", "masks": [mask] * len(numbers), "sounding": [None] * len(numbers)}
+        said = {"size": [4, 12], "split": None, "stills": [str(number) for number in numbers], "tracks": [track]}
+        (folder / "a" / "labels.json").write_text(json.dumps(said))
+        (folder / "toy.txt").write_text("toy")
+
+    write(Path("in"), 0, 5, 10)
+    write(Path("gap"), 0, 5, 15)
+    Path("turns.csv").write_text("clip_id,track,start,end\na,1,0.5,1\n")
+    spec = replace(TOY_SET, reader=replace(TOY_SET.reader, numbered=True), name="toy-numbered")  # type: ignore[type-var]
+    with SETS.with_added(spec):
+        command = ["convert", "--format", "toy-numbered", "--to", "rttm", "--set-fps", "10", "--sounding", "turns.csv"]
+        assert main([*command, "in", "--out", "rttm"]) == 0, capsys.readouterr().err
+        assert Path("rttm/train.rttm").read_text().split()[3:5] == ["0.500", "0.500"]
+        assert Path("rttm/train.uem").read_text().split()[-1] == "1.500"
+        assert main([*command, "gap", "--out", "not"]) == 3
+        assert "clip a: stills: are not at one rate, as rttm has them" in capsys.readouterr().err

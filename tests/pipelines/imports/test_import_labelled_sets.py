@@ -259,6 +259,32 @@ def test_turns_are_in_the_seconds_of_the_clip(workspace: Workspace, capsys: pyte
         assert rows_of(workspace, "c0") == states
 
 
+def ytvis_file(path: Path, length: int, *, category: str = "dog", **more: Any) -> Path:
+    """A plain YouTube-VIS file of one video, in which an object moves a pixel in each still."""
+    video = {"id": 1, "width": WIDTH, "height": HEIGHT, "length": length}
+    video["file_names"] = [f"c0/{number:05d}.jpg" for number in range(length)]
+    outlines = [[[x, 1, x + 5, 1, x + 5, 6, x, 6]] for x in range(length)]
+    track = {"id": 1, "video_id": 1, "category_id": 7, "iscrowd": 0, "segmentations": outlines}
+    track |= {"bboxes": [[x, 1, 5, 5] for x in range(length)], "areas": [25] * length}
+    said = {"videos": [video | more], "annotations": [track], "categories": [{"id": 7, "name": category}]}
+    path.write_text(json.dumps(said))
+    return path
+
+
+def test_something_may_be_said_of_a_youtube_vis_file(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its names, its rate and what sounds: plain YouTube-VIS has categories of its own, no sound, and 5 a second."""
+    file = ytvis_file(workspace.root / "val.json", 20, category="giant_panda")
+    command = ["import", "--format", "ytvis", str(file)]
+    assert main(command) == 3
+    assert main([*command, "--map", "giant_panda=dog", "--set-fps", "5"]) == 3
+    assert "the set does not say whether they sound" in capsys.readouterr().err
+    assert main([*command, "--map", "giant_panda=dog", "--set-fps", "5", "--sounding", "unknown"]) == 0
+    ((_, rows),) = read_masks(workspace.masks, ["c0"])
+    assert [(row.frame, row.box_xywh[0], row.state) for row in rows if row.box_xywh] == [
+        (0, 2, State.VISIBLE), (1, 7, State.VISIBLE), (2, 12, State.VISIBLE), (3, 17, State.VISIBLE),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -266,8 +292,8 @@ def test_turns_are_in_the_seconds_of_the_clip(workspace: Workspace, capsys: pyte
         (["toy-set", "--workers", "2"], "--workers goes with --format ytvis"),
         (["toy-set", "--skip-bad"], "--skip-bad goes with --format ytvis"),
         (["ytvis", "--workers", "2"], "--workers goes with --media"),
-        (["ytvis", "--match", "time"], "--match goes with other formats"),
-        (["ytvis", "--map", "a=b"], "--map goes with other formats"),
+        (["ytvis", "--match", "time", "--skip-bad"], "--match and --skip-bad do not go together"),
+        (["ytvis", "--map", "a=b", "--media", "."], "--map and --media do not go together"),
         (["ytvis", "--identity", "group"], "--identity goes with --format "),
     ],
 )
