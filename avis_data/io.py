@@ -20,6 +20,7 @@ from typing import Any
 from avis_data.links.check import check_write
 
 __all__ = [
+    "GZIP",
     "append_lines",
     "ask_folder",
     "atomic_dir",
@@ -28,6 +29,7 @@ __all__ = [
     "csv_text",
     "flush",
     "fsync_tree",
+    "json_bytes",
     "link_or_copy",
     "move",
     "raise_unreadable",
@@ -44,7 +46,7 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 """How such files begin."""
 _MOST_UNPACKED = 4 << 30
 """A file of labels that unpacks to more would not fit into memory, and is no file of labels."""
@@ -180,16 +182,29 @@ def read_json(path: Path) -> Any:
     from avis_data.errors import DataError
 
     try:
-        data = path.read_bytes()
-        if data.startswith(_ZIP):
-            raise DataError(f"{path}: is a zip archive, not JSON", hint=f"unzip {path}, then give the JSON file in it")
-        return json.loads((_unpacked(data) if data.startswith(_GZIP) else data).decode("utf-8-sig"))
+        return json.loads(json_bytes(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except (ValueError, RecursionError, IsADirectoryError, PermissionError) as error:  # also bad UTF-8, endless digits
         raise DataError(f"{path}: cannot be read as JSON ({type(error).__name__}: {error})") from None
+
+
+def json_bytes(path: Path) -> bytes:
+    """The bytes of a JSON file, unpacked where gzip packed it.
+
+    Raises:
+        DataError: if it is a ZIP archive.
+        ValueError: if it is torn, or unpacks to far too much.
+        OSError: if it cannot be read.
+    """
+    from avis_data.errors import DataError
+
+    data = path.read_bytes()
+    if data.startswith(_ZIP):
+        raise DataError(f"{path}: is a zip archive, not JSON", hint=f"unzip {path}, then give the JSON file in it")
+    return _unpacked(data) if data.startswith(GZIP) else data
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -47,13 +47,13 @@ class YtvisWriter:
 
     def write_clip(self, folder: Path, clip: LabelledClip, facts: SetFacts) -> list[str]:
         """Stills, sound and embeddings."""
-        from avis_data.formats.ytvis_set_files import write_media
+        from avis_data.formats.ytvis_set_writing import write_media
 
         return write_media(folder, clip)
 
     def write_shared(self, folder: Path, clips: Clips, facts: SetFacts) -> list[str]:
         """The truth file of each split."""
-        from avis_data.formats.ytvis_set_files import write_truth
+        from avis_data.formats.ytvis_set_writing import write_truth
 
         return write_truth(folder, clips, facts, form=self.masks)
 

@@ -1,38 +1,35 @@
-"""The files of a set in the AVISeg layout: read video by video, written annotation by annotation."""
+"""The files of a set in the AVISeg layout read, video by video."""
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import shutil
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem, ProblemsError
-from avis_data.formats.aviseg_folders import STILLS, features_path, frame_name, frames_dir, sound_path, truth_path
+from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path, truth_path
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
 from avis_data.formats.sets.files import numbered
-from avis_data.formats.sets.spec import Clips, SetFacts
-from avis_data.formats.ytvis import annotation_json, parse_ytvis, video_json
+from avis_data.formats.sets.json_tables import JsonTables, json_tables
+from avis_data.formats.ytvis import parse_ytvis
 from avis_data.formats.ytvis_parse import ParsedYtvis
-from avis_data.formats.ytvis_records import MaskForm, YtvisTrack, YtvisVideo
-from avis_data.io import atomic_path, read_json
+from avis_data.formats.ytvis_records import YtvisTrack, YtvisVideo
 from avis_data.masks.rle import area
 from avis_data.records import SplitName
 
-__all__ = ["is_truth", "read_ytvis_set", "truth_files", "write_media", "write_truth"]
+__all__ = ["is_truth", "read_ytvis_set", "truth_files"]
 
 _HEAD_BYTES = 1 << 16
 _ENTRY = re.compile(r"^(videos|annotations)\[(\d+)\]")
+_OF_FRAMES = ("segmentations[", "sounding")
+"""Fields of an annotation that are not in memory before its video is read."""
 
 
 def truth_files(path: Path) -> list[Path]:
@@ -84,7 +81,12 @@ def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
     files = truth_files(path)
     if not files:
         raise DataError(f"{path}: holds no train.json, val.json or test.json")
-    splits = [_Split.of(file, root=path if path.is_dir() else file.parent) for file in files]
+    with ExitStack() as stack:
+        opened = [stack.enter_context(json_tables(file)) for file in files]
+        yield from _clips([_Split.of(found, root=path if path.is_dir() else found.file.parent) for found in opened])
+
+
+def _clips(splits: Sequence[_Split]) -> Iterator[LabelledClip | UnreadClip]:
     names = sorted((name, number) for number, split in enumerate(splits) for name in split.names())
     several = Counter(name for name, _ in names)
     for split in splits:
@@ -100,28 +102,48 @@ def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
 
 @dataclass(kw_only=True)
 class _Split:
-    """One truth file."""
+    """One truth file. What its annotations say of each frame stays in it until their video is asked for."""
 
     file: Path
     root: Path
+    tables: JsonTables
     parsed: ParsedYtvis
     faults: dict[str | None, list[Problem]]
     """By the name of the video; None: of the file."""
-    videos: dict[str, YtvisVideo]
-    tracks: dict[int, list[YtvisTrack]]
+    videos: dict[str, tuple[int, YtvisVideo]]
+    """By name: the place in the table, and what it says."""
+    annotations: dict[int, list[int]]
+    """Places in the table, by the id of the video."""
 
     @classmethod
-    def of(cls, file: Path, *, root: Path) -> _Split:
-        raw = read_json(file)
+    def of(cls, tables: JsonTables, *, root: Path) -> _Split:
+        file = tables.file
+        entries: dict[str, list[object]] = {"videos": [], "annotations": []}
+        raw = tables.scan(
+            {
+                "videos": lambda _, entry: entries["videos"].append(entry),
+                "annotations": lambda _, entry: entries["annotations"].append(_without_frames(entry)),
+            }
+        )
+        if isinstance(raw, dict):
+            raw |= {name: found for name, found in entries.items() if tables.has(name)}
         parsed = parse_ytvis(raw)
-        videos = {video.name: video for video in parsed.dataset.videos}
-        tracks: dict[int, list[YtvisTrack]] = defaultdict(list)
-        for track in parsed.dataset.tracks:
-            tracks[track.video_id].append(track)
+        places = {
+            entry["id"]: place
+            for place, entry in enumerate(entries["videos"])
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int)
+        }
+        videos = {video.name: (places[video.video_id], video) for video in parsed.dataset.videos}
+        annotations: dict[int, list[int]] = defaultdict(list)
+        for place, entry in enumerate(entries["annotations"]):
+            if isinstance(entry, dict) and isinstance(entry.get("video_id"), int):
+                annotations[entry["video_id"]].append(place)
         faults = _by_video(raw, parsed, file)
         if not videos and not any(faults):
             raise ProblemsError(f"{file}: no YouTube-VIS file", parsed.problems)
-        return cls(file=file, root=root, parsed=parsed, faults=faults, videos=videos, tracks=tracks)
+        return cls(
+            file=file, root=root, tables=tables, parsed=parsed, faults=faults, videos=videos, annotations=annotations
+        )
 
     def names(self) -> list[str]:
         """Of all videos, those that cannot be read among them."""
@@ -129,14 +151,19 @@ class _Split:
 
     def clip(self, name: str) -> LabelledClip | UnreadClip:
         """One video."""
-        video = self.videos.get(name)
-        if video is None or self.faults[name]:
-            problems = self.faults[name] or [Problem(str(self.file), "videos", f"no video {name!r:.60}")]
+        place, video = self.videos.get(name, (0, None))
+        problems = list(self.faults[name])
+        if video is None:
+            problems = problems or [Problem(str(self.file), "videos", f"no video {name!r:.60}")]
+            return UnreadClip(name=name, problems=tuple(problems))
+        found, of_frames = self._tracks(place, video)
+        problems += of_frames
+        if problems:
             return UnreadClip(name=name, problems=tuple(problems))
         split = next((found for found in get_args(SplitName) if found == self.file.stem), None)
         sound = self._sound(video, split)
         categories = {category.id: category.name for category in self.parsed.dataset.categories}
-        tracks = [_track(track, categories, sounds=sound is not None) for track in self.tracks[video.video_id]]
+        tracks = [_track(track, categories, sounds=sound is not None) for track in found]
         return LabelledClip(
             name=name,
             width=video.width,
@@ -152,6 +179,23 @@ class _Split:
             source=video.source,
             label_files=(self.file,),
         )
+
+    def _tracks(self, place: int, video: YtvisVideo) -> tuple[tuple[YtvisTrack, ...], list[Problem]]:
+        """The tracks of a video, with their masks, and what is wrong with these."""
+        places = self.annotations[video.video_id]
+        raw = {
+            "categories": [category.model_dump() for category in self.parsed.dataset.categories],
+            "videos": [self.tables.entry("videos", place)],
+            "annotations": [self.tables.entry("annotations", number) for number in places],
+        }
+        parsed = parse_ytvis(raw)
+        problems = []
+        for problem in parsed.problems:
+            match = _ENTRY.match(problem.where)
+            if match and match[1] == "annotations" and problem.field.startswith(_OF_FRAMES):
+                where = f"annotations[{places[int(match[2])]}]{problem.where[match.end() :]}"
+                problems.append(Problem(f"{self.file}: {where}", problem.field, problem.message))
+        return parsed.dataset.tracks, problems
 
     def _stills(self, video: YtvisVideo, split: str | None) -> Iterator[Still]:
         folder = next((found for found in self._media(split) if (found / STILLS).is_dir()), None)
@@ -209,6 +253,15 @@ class _Embeddings:
         return found.astype(np.float32)
 
 
+def _without_frames(entry: object) -> object:
+    """An annotation without what it says of each frame, which is looked at when its video is read."""
+    if not isinstance(entry, dict):
+        return entry
+    light = {name: value for name, value in entry.items() if name not in ("sounding", "areas", "bboxes")}
+    masks = light.get("segmentations")
+    return light | {"segmentations": [None] * len(masks)} if isinstance(masks, list) else light
+
+
 def _by_video(raw: object, parsed: ParsedYtvis, file: Path) -> dict[str | None, list[Problem]]:
     """The problems of a file by the name of the video that they are about."""
     tables: Mapping[str, object] = raw if isinstance(raw, dict) else {}
@@ -245,137 +298,3 @@ def _track(track: YtvisTrack, categories: Mapping[int, str], *, sounds: bool) ->
         masks=masks,
         sounding=tuple(flag if mask is not None else None for mask, flag in zip(masks, flags, strict=True)),
     )
-
-
-def write_media(folder: Path, clip: LabelledClip) -> list[str]:
-    """Stills, sound and embeddings of one clip; what it has none of is left out.
-
-    Returns:
-        The paths of the files in the folder.
-
-    Example:
-        >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
-        >>> write_media(Path("copy"), clip)[0]
-        'val/JPEGImages/synth1-0001/0.jpg'
-    """
-    split = clip.split or "train"
-    names = []
-    for number, still in enumerate(clip.stills):
-        if still.picture is not None:
-            names.append(_put(still.picture, folder, frames_dir(folder, split, clip.name) / frame_name(number)))
-    if clip.sound is not None:
-        names.append(_put(clip.sound, folder, sound_path(folder, split, clip.name)))
-    if clip.embeddings_TD is not None:
-        out = io.BytesIO()
-        np.save(out, clip.embeddings_TD(), allow_pickle=False)
-        array = Media(name="embeddings.npy", load=out.getvalue)
-        names.append(_put(array, folder, features_path(folder, split, clip.name)))
-    return names
-
-
-def _put(media: Media, folder: Path, path: Path) -> str:
-    media.put(path)
-    return path.relative_to(folder).as_posix()
-
-
-def write_truth(folder: Path, clips: Clips, facts: SetFacts, *, form: MaskForm) -> list[str]:
-    """The truth file of each split: one annotation a line, flags `sounding` with each.
-
-    Returns:
-        The paths of the files in the folder.
-
-    Raises:
-        DataError: if a category is none of the set's, or a mask is empty or does not fit its clip.
-
-    Example:
-        >>> facts = SetFacts(name="copy", categories={"person": 1, "dog": 2, "violin": 3})
-        >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
-        >>> write_truth(Path("copy"), lambda: iter([clip]), facts, form="rle")
-        ['val.json']
-    """
-    files: dict[str, _TruthFile] = {}
-    with ExitStack() as stack:
-        for clip in clips():
-            split = clip.split or "train"
-            if split not in files:
-                parts = [stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(2)]
-                files[split] = _TruthFile(videos=parts[0], annotations=parts[1], facts=facts, form=form)
-            files[split].add(clip)
-        for split, file in files.items():
-            with atomic_path(truth_path(folder, split)) as part, part.open("w", encoding="utf-8", newline="\n") as out:
-                file.join(out, split)
-    return [truth_path(folder, split).name for split in files]
-
-
-@dataclass(kw_only=True)
-class _TruthFile:
-    """The tables of one truth file, each in a temporary file until all clips are in."""
-
-    videos: IO[str]
-    annotations: IO[str]
-    facts: SetFacts
-    form: MaskForm
-    num_videos: int = 0
-    num_annotations: int = 0
-    licenses: dict[str, int] = field(default_factory=dict)
-
-    def add(self, clip: LabelledClip) -> None:
-        """The entries of a clip."""
-        video = self._video(clip)
-        self._line(self.videos, video_json(video), first=video.video_id == 1)
-        for track in clip.tracks if clip.has_truth else ():
-            if not track.frames:
-                continue
-            if track.category is None or track.category not in self.facts.categories:
-                raise DataError(f"clip {clip.name}: {track.category!r:.60} is no category of the set")
-            self.num_annotations += 1
-            entry = YtvisTrack(
-                track_id=self.num_annotations,
-                video_id=video.video_id,
-                category_id=self.facts.categories[track.category],
-                masks=track.masks,
-                sounding=track.sounding,
-            )
-            written = annotation_json(entry, video, self.num_annotations, self.form)
-            self._line(self.annotations, written, first=self.num_annotations == 1)
-
-    def join(self, out: IO[str], split: str) -> None:
-        """Write the whole file."""
-        facts = self.facts
-        head = {
-            "info": {"description": facts.description, "dataset": facts.name, "split": split},
-            "licenses": [{"id": number, "name": name} for name, number in self.licenses.items()],
-            "categories": [
-                {"id": number, "name": name}
-                for name, number in sorted(facts.categories.items(), key=lambda entry: entry[1])
-            ],
-        }
-        out.write(json.dumps(head, ensure_ascii=False)[:-1])
-        for name, part in (("videos", self.videos), ("annotations", self.annotations)):
-            part.seek(0)
-            out.write(f',\n"{name}": [')
-            shutil.copyfileobj(part, out)
-            out.write("\n]")
-        out.write("}\n")
-
-    def _video(self, clip: LabelledClip) -> YtvisVideo:
-        self.num_videos += 1
-        times = [still.time_s for still in clip.stills]
-        known = [time_s for time_s in times if time_s is not None]
-        license_id = None if clip.license is None else self.licenses.setdefault(clip.license, len(self.licenses) + 1)
-        return YtvisVideo(
-            video_id=self.num_videos,
-            name=clip.name,
-            width=clip.width,
-            height=clip.height,
-            length=len(clip.stills),
-            file_names=tuple(f"{clip.name}/{frame_name(number)}" for number in range(len(clip.stills))),
-            license_id=license_id,
-            fps=clip.fps or 1.0,
-            frame_times=tuple(known) if len(known) == len(times) and known == sorted(set(known)) else None,
-            source=clip.source,
-        )
-
-    @staticmethod
-    def _line(table: IO[str], entry: Mapping[str, object], *, first: bool) -> None:
-        table.write(f"{'' if first else ','}\n{json.dumps(entry, ensure_ascii=False, allow_nan=False)}")

@@ -10,7 +10,8 @@ datumaro and CVAT mark every mask as one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,7 @@ from avis_data.formats.boards.coco_tables import CocoClip, CocoTable, Entry, ann
 from avis_data.formats.boards.gathering import Gathered, flag_of
 from avis_data.formats.sets.clips import LabelledClip, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
+from avis_data.formats.sets.json_tables import json_tables
 from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file
 from avis_data.formats.ytvis_entries import shown
 from avis_data.masks.rle import check_size, rle_from_segmentation
@@ -39,19 +41,25 @@ def read_coco(path: Path) -> Iterator[LabelledClip | UnreadClip]:
         files = annotation_files(root)
         if not files:
             raise DataError(f"{path}: holds no COCO file", hint="a folder with annotations/instances_<split>.json")
-        tables = [CocoTable.of(file, path, alone=len(files) == 1) for file in files]
-        places = sorted((name, number) for number, table in enumerate(tables) for name in table.clips)
-        for table in tables:
-            if table.orphans:
-                yield UnreadClip(name=table.file.name, problems=tuple(table.orphans))
-        names = Counter(name for name, _ in places)
-        for name, number in places:
-            if names[name] > 1:
-                message = f"the clip is in {names[name]} files of the set"
-                yield UnreadClip(name=name, problems=(Problem(str(tables[number].file), "", message),))
-            else:
-                table = tables[number]
-                yield _Reading(table=table, name=name, clip=table.clips[name]).result()
+        with ExitStack() as stack:
+            opened = [stack.enter_context(json_tables(file)) for file in files]
+            tables = [CocoTable.of(found, path, alone=len(files) == 1) for found in opened]
+            yield from _clips(tables)
+
+
+def _clips(tables: Sequence[CocoTable]) -> Iterator[LabelledClip | UnreadClip]:
+    for table in tables:
+        if table.orphans:
+            yield UnreadClip(name=table.file.name, problems=tuple(table.orphans))
+    places = sorted((name, number) for number, table in enumerate(tables) for name in table.names)
+    names = Counter(name for name, _ in places)
+    for name, number in places:
+        table = tables[number]
+        if names[name] > 1:
+            message = f"the clip is in {names[name]} files of the set"
+            yield UnreadClip(name=name, problems=(Problem(str(table.file), "", message),))
+        else:
+            yield _Reading(table=table, name=name, clip=table.clip(name)).result()
 
 
 @dataclass(kw_only=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.aviseg_folders import STILLS
+from avis_data.formats.sets.json_tables import JsonTables
 from avis_data.formats.sets.layout import clip_of_name, foreign_path, set_name, split_of, still_name, unique_names
 from avis_data.formats.ytvis_entries import kind, shown
-from avis_data.io import read_json
 from avis_data.records import SplitName
 
 __all__ = ["CocoClip", "CocoTable", "Entry", "Id", "annotation_files", "id_of"]
@@ -47,62 +48,99 @@ def annotation_files(root: Path) -> list[Path]:
 class CocoClip:
     """The entries of a clip."""
 
-    images: list[tuple[str, Entry]] = field(default_factory=list)
+    images: list[tuple[str, Entry]]
     """Where each stands, as `images[3]`, and what it says."""
-    annotations: dict[Id, list[tuple[str, Entry]]] = field(default_factory=dict)
+    annotations: dict[Id, list[tuple[str, Entry]]]
     """Of each image, by its id."""
+    video: Entry
+    problems: list[Problem]
+
+
+@dataclass(kw_only=True)
+class _Places:
+    """Where the entries of a clip stand in their tables."""
+
+    images: array[int] = field(default_factory=lambda: array("Q"))
+    annotations: array[int] = field(default_factory=lambda: array("Q"))
     video: Entry = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class CocoTable:
-    """One COCO file, its entries put together by clips."""
+    """One COCO file, put together by clips. Images and annotations stay in the file until their clip is asked for."""
 
     file: Path
     split: SplitName | None
     folders: list[Path]
     """Where its pictures may be."""
+    tables: JsonTables
     categories: dict[Id, str | None] = field(default_factory=dict)
     tracks: dict[Id, Entry] = field(default_factory=dict)
     of_video: dict[Id | None, list[Entry]] = field(default_factory=dict)
     """The tracks of each video."""
     licenses: dict[Id, str] = field(default_factory=dict)
-    clips: dict[str, CocoClip] = field(default_factory=dict)
-    clip_of: dict[Id, str] = field(default_factory=dict)
-    """The clip of each image, by its id."""
     orphans: list[Problem] = field(default_factory=list)
     """What is wrong with entries that are of no clip."""
     has_truth: bool = True
+    _clips: dict[str, _Places] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, file: Path, given: Path, *, alone: bool) -> CocoTable:
+    def of(cls, tables: JsonTables, given: Path, *, alone: bool) -> CocoTable:
         """The tables of a file.
 
         Raises:
             DataError: if it is not COCO.
         """
-        raw = read_json(file)
-        if not isinstance(raw, dict) or not isinstance(raw.get("images"), list):
+        file, images, annotations = tables.file, _Images(), _Annotations()
+        raw = tables.scan({"images": images.add, "annotations": annotations.add})
+        if not isinstance(raw, dict) or not tables.has("images"):
             hint = (
                 "it has videos with file_names: --format ytvis" if isinstance(raw, dict) and "videos" in raw else None
             )
             found = kind(raw.get("images")) if isinstance(raw, dict) else kind(raw)
             raise DataError(f"{file}: is no COCO file: images must be a list, is {found}", hint=hint)
         word = file.stem.removeprefix("instances_")
-        table = cls(file=file, split=split_of(word) or split_of(file.parent.name), folders=_folders(file, word))
+        folders = _folders(file, word)
+        table = cls(file=file, split=split_of(word) or split_of(file.parent.name), folders=folders, tables=tables)
         table._read_lists(raw)
-        table._group_images(
-            raw["images"],
+        clip_of = table._group_images(
+            images,
             {number: video for _, video in table._entries(raw, "videos") if (number := id_of(video, "id")) is not None},
             _only_name(given, word, alone=alone),
         )
-        table._group_annotations(raw)
+        table._group_annotations(raw, annotations, clip_of)
         return table
+
+    @property
+    def names(self) -> list[str]:
+        """Of all clips."""
+        return list(self._clips)
+
+    def clip(self, name: str) -> CocoClip:
+        """The entries of a clip, read from the file."""
+        places = self._clips[name]
+        by_image: dict[Id, list[tuple[str, Entry]]] = {}
+        for where, entry in self._read("annotations", places.annotations):
+            image_id = id_of(entry, "image_id")
+            if image_id is not None:
+                by_image.setdefault(image_id, []).append((where, entry))
+        return CocoClip(
+            images=list(self._read("images", places.images)),
+            annotations=by_image,
+            video=places.video,
+            problems=list(places.problems),
+        )
 
     def problem(self, where: str, name: str, message: str) -> Problem:
         """Something wrong in this file."""
         return Problem(f"{self.file}: {where}", name, message)
+
+    def _read(self, table: str, places: array[int]) -> Iterator[tuple[str, Entry]]:
+        for place in places:
+            entry = self.tables.entry(table, place)
+            if isinstance(entry, dict):
+                yield f"{table}[{place}]", entry
 
     def _read_lists(self, raw: Entry) -> None:
         for where, entry in self._entries(raw, "categories"):
@@ -125,53 +163,140 @@ class CocoTable:
             if number is not None and isinstance(name, str) and name:
                 self.licenses[number] = name
 
-    def _group_images(self, images: list[object], videos: Mapping[Id, Entry], only: str) -> None:
-        names = _clip_names(images, videos, only)
-        for index, entry in enumerate(images):
-            name, where = names[index], f"images[{index}]"
-            if not isinstance(entry, dict) or name is None:
+    def _group_images(self, images: _Images, videos: Mapping[Id, Entry], only: str) -> dict[Id, str]:
+        """Put images together into clips; gives the clip of each, by its id."""
+        named = unique_names([_clip_path(key, videos, only) for key in images.keys])
+        clip_of: dict[Id, str] = {}
+        for index, (key, number) in enumerate(zip(images.key_of, images.ids, strict=True)):
+            name, where = (None if key < 0 else named[key]), f"images[{index}]"
+            if name is None:
                 self.orphans.append(self.problem(where, "file_name", "must be an object with the name of a picture"))
                 continue
-            clip = self.clips.setdefault(name, CocoClip())
-            number, video_id = id_of(entry, "id"), id_of(entry, "video_id")
+            clip = self._clips.setdefault(name, _Places())
             if number is None:
-                clip.problems.append(self.problem(where, "id", f"must be a number or text ({shown(entry, 'id')})"))
-            elif number in self.clip_of:
+                clip.problems.append(self.problem(where, "id", f"must be a number or text ({images.faults[index]})"))
+            elif number in clip_of:
                 clip.problems.append(self.problem(where, "id", f"{number!r} is also the id of another image"))
             else:
-                self.clip_of[number] = name
+                clip_of[number] = name
+            video_id = images.keys[key][0]
             if video_id is not None:
                 clip.video = videos.get(video_id, {})
-            clip.images.append((where, entry))
+            clip.images.append(index)
+        return clip_of
 
-    def _group_annotations(self, raw: Entry) -> None:
-        self.has_truth = isinstance(raw.get("annotations"), list)
-        seen: dict[Id, str] = {}
-        for where, entry in self._entries(raw, "annotations"):
-            image_id, number = id_of(entry, "image_id"), id_of(entry, "id")
-            if image_id is None or image_id not in self.clip_of:
-                message = f"no image has this id ({shown(entry, 'image_id')})"
-                self.orphans.append(self.problem(where, "image_id", message))
+    def _group_annotations(self, raw: Entry, annotations: _Annotations, clip_of: Mapping[Id, str]) -> None:
+        self.has_truth = self.tables.has("annotations")
+        self._listed(raw, "annotations")
+        for index, told in annotations.faults.items():
+            self.orphans.append(self.problem(f"annotations[{index}]", "", told))
+        first: dict[Id, int] = {}
+        for index, (image_id, number) in enumerate(zip(annotations.image_ids, annotations.ids, strict=True)):
+            if index in annotations.faults:
                 continue
-            clip = self.clips[self.clip_of[image_id]]
-            if number is not None and number in seen:
-                clip.problems.append(self.problem(where, "id", f"{number!r} is also the id of {seen[number]}"))
+            where = f"annotations[{index}]"
+            if image_id is None or image_id not in clip_of:
+                told = f"no image has this id ({shown({'image_id': image_id}, 'image_id')})"
+                self.orphans.append(self.problem(where, "image_id", told))
+                continue
+            clip = self._clips[clip_of[image_id]]
+            if number is not None and number in first:
+                told = f"{number!r} is also the id of annotations[{first[number]}]"
+                clip.problems.append(self.problem(where, "id", told))
             elif number is not None:
-                seen[number] = where
-            clip.annotations.setdefault(image_id, []).append((where, entry))
+                first[number] = index
+            clip.annotations.append(index)
 
     def _entries(self, raw: Entry, table: str) -> Iterator[tuple[str, Entry]]:
-        entries = raw.get(table)
-        if entries is None:
-            return
-        if not isinstance(entries, list):
-            raise DataError(f"{self.file}: {table} must be a list, is {kind(entries)}")
-        for index, entry in enumerate(entries):
+        for index, entry in enumerate(self._listed(raw, table)):
             if isinstance(entry, dict):
                 yield f"{table}[{index}]", entry
             else:
                 message = f"must be an object, is {kind(entry)}"
                 self.orphans.append(self.problem(f"{table}[{index}]", "", message))
+
+    def _listed(self, raw: Entry, table: str) -> list[object]:
+        entries = raw.get(table)
+        if entries is not None and not isinstance(entries, list):
+            raise DataError(f"{self.file}: {table} must be a list, is {kind(entries)}")
+        return entries or []
+
+
+class _Ids:
+    """Many ids: whole numbers take eight bytes each."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+        self._others: dict[int, str | None] = {}
+
+    def add(self, value: Id | None) -> None:
+        """One more."""
+        if not isinstance(value, int):
+            self._others[len(self._numbers)] = value
+        self._numbers.append(value if isinstance(value, int) else 0)
+
+    def __iter__(self) -> Iterator[Id | None]:
+        for index, number in enumerate(self._numbers):
+            yield self._others[index] if index in self._others else number
+
+
+@dataclass(kw_only=True)
+class _Images:
+    """What groups images, of all of them."""
+
+    ids: _Ids = field(default_factory=_Ids)
+    faults: dict[int, str] = field(default_factory=dict)
+    """What stands where an id should."""
+    keys: list[_Key] = field(default_factory=list)
+    key_of: array[int] = field(default_factory=lambda: array("q"))
+    """The place in `keys` of each image; -1: it says no name."""
+    _known: dict[_Key, int] = field(default_factory=dict)
+
+    def add(self, index: int, entry: object) -> None:
+        """One more."""
+        said: Entry = entry if isinstance(entry, dict) else {}
+        number, key = id_of(said, "id"), _key_of(said) if isinstance(entry, dict) else None
+        self.ids.add(number)
+        if number is None:
+            self.faults[index] = shown(said, "id")
+        if key is None:
+            self.key_of.append(-1)
+            return
+        if key not in self._known:
+            self._known[key] = len(self.keys)
+            self.keys.append(key)
+        self.key_of.append(self._known[key])
+
+
+@dataclass(kw_only=True)
+class _Annotations:
+    """What groups annotations, of all of them."""
+
+    image_ids: _Ids = field(default_factory=_Ids)
+    ids: _Ids = field(default_factory=_Ids)
+    faults: dict[int, str] = field(default_factory=dict)
+
+    def add(self, index: int, entry: object) -> None:
+        """One more."""
+        said: Entry = entry if isinstance(entry, dict) else {}
+        if not isinstance(entry, dict):
+            self.faults[index] = f"must be an object, is {kind(entry)}"
+        self.image_ids.add(id_of(said, "image_id"))
+        self.ids.add(id_of(said, "id"))
+
+
+_Key = tuple[Id | None, str]
+"""What says the clip of an image: the id of its video, else a path whose last part is the clip's name ("": none)."""
+
+
+def _key_of(entry: Entry) -> _Key | None:
+    number = id_of(entry, "video_id")
+    if number is not None:
+        return number, ""
+    try:
+        return None, clip_of_name(foreign_path(str(entry.get("file_name") or "")))
+    except DataError:
+        return None
 
 
 def id_of(entry: Entry, key: str) -> Id | None:
@@ -206,21 +331,13 @@ def _only_name(given: Path, word: str, *, alone: bool) -> str:
     return name
 
 
-def _clip_names(images: Sequence[object], videos: Mapping[Id, Entry], only: str) -> list[str | None]:
-    """The clip of each image; None where the entry says no name. Folders above are named only where they must be."""
-    paths: list[PurePosixPath | None] = []
-    for entry in images:
-        paths.append(_clip_path(entry, videos, only) if isinstance(entry, dict) else None)
-    return unique_names(paths)
-
-
-def _clip_path(entry: Entry, videos: Mapping[Id, Entry], only: str) -> PurePosixPath | None:
-    number = id_of(entry, "video_id")
+def _clip_path(key: _Key, videos: Mapping[Id, Entry], only: str) -> PurePosixPath | None:
+    """A path that ends in the name of a clip; None where the name is none."""
+    number, path = key
+    if number is None:
+        return PurePosixPath(path or only)
+    name = videos.get(number, {}).get("name")
     try:
-        if number is not None:
-            name = videos.get(number, {}).get("name")
-            return foreign_path(name if isinstance(name, str) and name else str(number))
-        path = foreign_path(str(entry.get("file_name") or ""))
+        return foreign_path(name if isinstance(name, str) and name else str(number))
     except DataError:
         return None
-    return PurePosixPath(clip_of_name(path) or only)
