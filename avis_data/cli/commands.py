@@ -40,6 +40,8 @@ GROUPS = {
         "patch": "Make a new version's truth of the old one and its changes.",
         "datasheet": "Write the page that a dataset paper needs.",
         "remove": "Remove videos for good, with all that was made of them.",
+        "prune": "Say what nobody wants any more, and remove it.",
+        "du": "Say what takes the space.",
     },
     "Train and evaluate a model": {
         "train-baseline": "Train a baseline on an export.",

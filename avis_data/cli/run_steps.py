@@ -43,7 +43,21 @@ def run_steps(
     if make_workspace and not workspace.recipe.exists():
         check_steps(workspace, recipe, request)  # first: a list that is no good leaves no half-made workspace behind
         recipe_of(workspace, make_workspace=True, dry_run=False)
-    return say_reports(do_steps(workspace, recipe, request, command=command_name()), as_json=run.as_json)
+    code = say_reports(do_steps(workspace, recipe, request, command=command_name()), as_json=run.as_json)
+    if "fetch" in steps:
+        _tell_unlisted(workspace)
+    return code
+
+
+def _tell_unlisted(workspace: Workspace) -> None:
+    """Say (to stderr) what the list, which may be a new one, no longer wants."""
+    from avis_data.ledger import Ledger
+    from avis_data.pipelines.upkeep.leftovers import unlisted
+
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        gone = unlisted(ledger)
+    if gone:
+        click.echo(gone.said(), err=True)
 
 
 def step_request(steps: list[str], run: RunOptions, *choices: object) -> StepRequest:

@@ -28,17 +28,23 @@ def command(list_failed: bool, as_json: bool) -> None:
     """
     from avis_data.ledger import Ledger
     from avis_data.pipelines.status import failed_items, workspace_status
+    from avis_data.pipelines.upkeep.leftovers import unlisted
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     recipe = load_recipe(workspace)
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        stages, failures = workspace_status(ledger, recipe), failed_items(ledger)
+        stages, failures, gone = workspace_status(ledger, recipe), failed_items(ledger), unlisted(ledger)
     if as_json:
-        found = {"recipe": recipe.name, "stages": [stage.as_dict() for stage in stages]}
+        found: dict[str, object] = {"recipe": recipe.name, "stages": [stage.as_dict() for stage in stages]}
+        found["unlisted"] = {"videos": gone.videos, "clips": gone.clips}
         click.echo(json.dumps(found | {"failed_items": [item.as_dict() for item in failures]}))
         return
     _say_stages(stages)
+    if gone:
+        click.echo(gone.said())
+    if workspace.removal.exists():
+        click.echo("a removal of videos was broken off half-way: avis-data remove completes it")
     if list_failed:
         _say_failures(failures)
     elif failures:

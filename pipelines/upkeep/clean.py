@@ -40,9 +40,14 @@ class Cleaner:
             Holds.LOG: self._log,
         }
 
-    def all(self, tell: Callable[[Found, int], object]) -> None:
-        """Go through all files; `tell` is called with each that was removed or rewritten, and the bytes that it had."""
-        for found in files_of(self._workspace):
+    def all(self, tell: Callable[[Found, int], object], *, only: Callable[[Found], bool] = lambda _: True) -> None:
+        """Go through all files, or some.
+
+        Args:
+            tell: called with each that was removed or rewritten, and the bytes that this freed.
+            only: which files are looked at.
+        """
+        for found in filter(only, files_of(self._workspace)):
             way = self._ways.get(found.place.holds) if found.place is not None else None
             size_bytes = found.path.lstat().st_size
             if way is not None and way(found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from avis_data.quality.published import FILE_LIST
 from avis_data.records import Record
 from avis_data.versions.exported import CHANGES_PAGE, folder_of, next_number
 
-__all__ = ["Rewritten", "exports_that_hold", "rewrite_export"]
+__all__ = ["Rewritten", "exports_that_hold", "rewrite_exports"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def exports_that_hold(workspace: Workspace, stones: Tombstones) -> list[str]:
     """
     if not stones or not workspace.exports.is_dir():
         return []
-    folders = sorted(path for path in workspace.exports.iterdir() if path.is_dir())
+    folders = sorted(path for path in workspace.exports.glob("[!.]*") if path.is_dir())
     return [folder.name for folder in folders if any(_holds(folder, stones))]
 
 
@@ -65,25 +65,45 @@ def _holds(folder: Path, stones: Tombstones) -> Iterator[bool]:
             yield any(line.partition("  ")[0] in stones.files for line in text.splitlines())
 
 
-def rewrite_export(workspace: Workspace, ledger: Ledger, name: str) -> Rewritten:
-    """Write an export once more with the same options and the same division, without what was removed since.
+def rewrite_exports(
+    workspace: Workspace, ledger: Ledger, stones: Tombstones, *, begun: Iterable[str] = ()
+) -> list[Rewritten]:
+    """Write every export that holds a removed video once more without it, with the same options and the same division.
 
     It takes the place of the one before. One with a version gets the next number, and the one before is removed; where
     later versions are there it keeps its own. Where no clip of it is left it is removed.
+
+    Args:
+        workspace: that the caller has locked.
+        ledger: of the workspace; knows what was asked for.
+        stones: of the removed videos.
+        begun: exports that a removal which was broken off was to write: one may be missing at the moment.
     """
-    found = dict(ledger.read_facts("export", _Facts)).get(name)
-    if found is None:
-        return Rewritten(name=name, now=None, problem="it was not made here: remove it, or export again")
-    asked = found.asked
+    holding, known = exports_that_hold(workspace, stones), dict(ledger.read_facts("export", _Facts))
+    missing = [name for name in begun if not (workspace.exports / name).exists() and name in known]
+    found = []
+    for name in sorted({*holding, *missing}):
+        facts = known.get(name)
+        if facts is None:
+            problem = "it was not made here: remove it, or export again"
+            found.append(Rewritten(name=name, now=None, problem=problem))
+        else:
+            found.append(_rewritten(workspace, ledger, name, facts, _successor(workspace, facts, holding)))
+    return found
+
+
+def _rewritten(workspace: Workspace, ledger: Ledger, name: str, facts: _Facts, now: str | None) -> Rewritten:
+    """`now`: what took its place already, before a kill."""
+    asked = facts.asked
     if not asked.pieces:
         _drop(workspace, ledger, name)
         return Rewritten(name=name, now=None)
-    number = None if asked.version is None else next_number(workspace.exports, asked.base, asked.version)
-    now = folder_of(asked.base, number)
-    if not _takes_place(workspace.exports / now, found.files_sha256):
+    if now is None:
+        number = None if asked.version is None else next_number(workspace.exports, asked.base, asked.version)
+        now = folder_of(asked.base, number)
         try:
             spec = FORMATS[asked.format].with_options(**asked.own)
-            publish(workspace, ledger, spec, _options(asked, number, found.files_sha256))
+            publish(workspace, ledger, spec, _options(asked, number, facts.files_sha256))
         except AvisError as error:
             return Rewritten(name=name, now=None, problem=str(error))
     if now != name:
@@ -110,12 +130,13 @@ def _options(asked: AskedExport, number: str | None, replaces: str) -> ExportOpt
     )
 
 
-def _takes_place(folder: Path, files_sha256: str) -> bool:
-    """Whether an export was written to take the place of that one already; a kill may have come after it."""
-    if not (folder / CERTIFICATE).is_file():
-        return False
-    said = read_json(folder / CERTIFICATE)
-    return isinstance(said, dict) and said.get("replaces") == files_sha256
+def _successor(workspace: Workspace, facts: _Facts, holding: Collection[str]) -> str | None:
+    """The export that took the place of another one already, by its certificate."""
+    for path in sorted(workspace.exports.glob(f"[!.]*/{CERTIFICATE}")):
+        said = read_json(path) if path.parent.name not in holding else None
+        if isinstance(said, dict) and said.get("replaces") == facts.files_sha256:
+            return path.parent.name
+    return None
 
 
 def _drop(workspace: Workspace, ledger: Ledger, name: str) -> None:

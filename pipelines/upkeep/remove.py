@@ -25,7 +25,7 @@ from avis_data.pipelines.stages.adopt import AdoptedVideo
 from avis_data.pipelines.stages.fetch import fetched_videos
 from avis_data.pipelines.upkeep.clean import Cleaner
 from avis_data.pipelines.upkeep.places import Found, Holds, files_of
-from avis_data.pipelines.upkeep.published import Rewritten, exports_that_hold, rewrite_export
+from avis_data.pipelines.upkeep.published import Rewritten, exports_that_hold, rewrite_exports
 from avis_data.pipelines.upkeep.redaction import Redaction
 from avis_data.pipelines.upkeep.tombstones import (
     Removal,
@@ -141,20 +141,22 @@ def remove_videos(
     before = () if broken_off is None else broken_off.new
     report.completed = len(before)
     known = read_tombstones(workspace)
-    exports = request.exports or (broken_off is not None and broken_off.exports)
+    begun = None if broken_off is None else broken_off.exports
+    exports = request.exports or begun is not None
     if targets or exports or broken_off is not None:
         shared = _shared_hashes(workspace, targets)
         new = [*before, *_stones(targets, request, shared=shared)]
-        write_removal(workspace, Removal(new=tuple(new), exports=exports))
+        holding = exports_that_hold(workspace, Tombstones([*known.all, *new])) if exports else ()
+        begun = tuple(sorted({*(begun or ()), *holding}))
+        write_removal(workspace, Removal(new=tuple(new), exports=begun if exports else None))
         write_tombstones(workspace, [*known.all, *new])
         known = read_tombstones(workspace)
         _clean(workspace, ledger, recipe, known, report)
         if new:
             write_text(tasks_left(workspace), "")
-    report.exports = exports_that_hold(workspace, known)
     if exports:
-        report.rewritten = [rewrite_export(workspace, ledger, name) for name in report.exports]
-        report.exports = [entry.name for entry in report.rewritten if entry.problem]
+        report.rewritten = rewrite_exports(workspace, ledger, known, begun=begun or ())
+    report.exports = exports_that_hold(workspace, known)
     _ask_server(workspace, known, report, on_server)
     workspace.removal.unlink(missing_ok=True)
     return report

@@ -68,7 +68,7 @@ class Removal(Record):
     """`unfinished.json`: what a removal is to do."""
 
     new: tuple[Tombstone, ...]
-    exports: bool = Field(description="Whether exports that hold removed clips are written anew.")
+    exports: tuple[str, ...] | None = Field(description="Exports to write anew; null: none, they are only named.")
 
 
 class Tombstones:
@@ -79,6 +79,17 @@ class Tombstones:
         self._by_id = {digest: stone for stone in self.all for digest in stone.ids_sha256}
         self._by_url = {digest: stone for stone in self.all for digest in stone.urls_sha256}
         self.is_gone = lru_cache(maxsize=1 << 18)(self._is_gone)
+
+    @staticmethod
+    def of_ids(ids: Iterable[str]) -> Tombstones:
+        """Of videos and clips that go now and may come back; they are not to be kept."""
+        hashes = tuple(sorted(map(sha256_text, ids)))
+        empty: dict[str, tuple[str, ...]] = {"urls_sha256": (), "files_sha256": ()}
+        said = {"reason": "quality", "removed_on": "", "removed_by": ""}
+        return Tombstones(
+            Tombstone.model_validate({"video_sha256": digest, "clips_sha256": hashes, **empty, **said})
+            for digest in hashes[:1]
+        )
 
     def __bool__(self) -> bool:
         return bool(self.all)

@@ -45,6 +45,8 @@ TRIES = (
     Try("-C ws run --untrained --workers 1"),
     Try("-C ws status"),
     Try("-C ws remove --exports"),
+    Try("-C ws prune"),
+    Try("-C ws du"),
     Try("-C ws import --format ytvis ../world/truth.json"),
     Try("-C ws export --format ytvis --split 1/1/1"),
     Try("-C ws datasheet --split 1/1/1"),

@@ -196,7 +196,7 @@ def test_a_command_at_work_is_not_disturbed(workspace: Workspace) -> None:
 
 def test_while_a_removal_is_broken_off_nothing_else_works_here(workspace: Workspace) -> None:
     workspace.removed.mkdir()
-    workspace.removal.write_text('{"new": [], "exports": false}')
+    workspace.removal.write_text('{"new": [], "exports": null}')
     with pytest.raises(ConfigError, match="broken off"), open_for_work(workspace, "avis-data fetch"):
         pass
     remove(workspace)
