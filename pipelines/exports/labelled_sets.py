@@ -86,7 +86,7 @@ class LabelledSetFormat:
         """The files of several clips."""
         from avis_data.pipelines.exports.certificate import common_part
 
-        said = common_part(job.plan, files={}, size_bytes=0)
+        said = common_part(job.plan, files={}, size_bytes=0) | self._of_embeddings(job)
         facts = replace(_facts(job), certificate={name: value for name, value in said.items() if name != "files"})
         return job.hashes(*self.writer.write_shared(job.folder, lambda: _clips(job), facts))
 
@@ -120,6 +120,7 @@ class LabelledSetFormat:
             met = sum(num_contested(labelled(piece)) for _, piece in pieces)
             said = said | {"overlaps": {"rule": OVERLAP_RULE, "pixels": met}}
         return said | {
+            **self._of_embeddings(job),
             "counts": job.plan.counts(),
             "keeps": asdict(self.spec.keeps),
             "clips": [
@@ -127,6 +128,15 @@ class LabelledSetFormat:
                 for split, piece in pieces
             ],
         }
+
+    def _of_embeddings(self, job: ExportJob) -> Statement:
+        """Which weights made the embeddings; nothing where the format has none."""
+        from avis_data.pipelines.exports.certificate import embedding_origins
+
+        if not self.spec.keeps.embeddings:
+            return {}
+        clip_ids = {piece.item.clip.clip_id for of_clip in job.plan.pieces_of.values() for piece in of_clip}
+        return {"embeddings": embedding_origins(job.workspace, sorted(clip_ids))}
 
 
 def export_spec(spec: SetSpec) -> ExportSpec:
@@ -235,8 +245,10 @@ def _embeddings(workspace: Workspace, piece: Piece) -> NDArray[np.float32]:
 def _facts(job: ExportJob) -> SetFacts:
     inputs = job.plan.inputs
     rates = {item.clip.fps for item in inputs.clips}
+    version = job.plan.version
     return SetFacts(
         name=inputs.recipe.name,
+        version=version.number if version is not None else "1.0.0",
         categories={category.name: category.id for category in inputs.categories.categories},
         fps=rates.pop() if len(rates) == 1 else None,
         description=inputs.recipe.description,

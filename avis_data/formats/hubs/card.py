@@ -27,6 +27,7 @@ class CardForm:
     """Which files are of a split."""
     load: str
     """Lines of Python that load a split."""
+    has_embeddings: bool = True
 
 
 def write_card(
@@ -68,6 +69,7 @@ def _body(
         f"| {split} | " + " | ".join(str(counts[name]) for name in names) + " |"
         for split, counts in zip(splits, counted.splits.values(), strict=True)
     ]
+    of_sound = statements.embeddings(facts, counted) if form.has_embeddings else ""
     categories = [f"| {name} | {count} |" for name, count in sorted(counted.categories.items())]
     parts = [
         f"# {facts.name}",
@@ -77,7 +79,7 @@ def _body(
         "\n".join(["| category | objects |", "|---|---|", *categories]),
         "Masks are COCO's compressed run lengths (`pycocotools.mask.decode`); null: the object has no mask there. "
         "`sounding` is true, false, or null where nobody said it.",
-        f"## Collection\n\n{statements.collection(facts, counted)}",
+        f"## Collection\n\n{statements.collection(facts, counted)} {of_sound}".rstrip(),
         f"## Labels\n\n{statements.labelling(facts)} {statements.agreement(agreement)}",
         f"## Limits\n\n{statements.limits(facts, counted)}",
         f"## Licences\n\n{statements.licenses(counted)}",

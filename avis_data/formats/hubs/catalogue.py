@@ -131,6 +131,7 @@ def _rai(facts: SetFacts, counted: Counted, about: About) -> Plain:
     said = {
         "dataCollection": statements.collection(facts, counted),
         "dataCollectionMissingData": statements.unsaid(counted),
+        "dataPreprocessingProtocol": statements.embeddings(facts, counted),
         "dataAnnotationProtocol": statements.labelling(facts),
         "dataAnnotationAnalysis": statements.agreement(about.agreement_text()),
         "machineAnnotationTools": statements.tools(facts),

@@ -35,6 +35,7 @@ __all__ = ["read_fiftyone", "write_fiftyone", "write_media"]
 
 _FORM = CardForm(
     files="images/{split}/**",
+    has_embeddings=False,
     load="""
 import sys
 

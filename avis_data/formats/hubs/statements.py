@@ -17,6 +17,7 @@ __all__ = [
     "agreement",
     "balance",
     "collection",
+    "embeddings",
     "labelling",
     "license_id",
     "license_urls",
@@ -51,6 +52,7 @@ class Counted:
     """Clips of each; "": of which nobody said it."""
     num_without_truth: int = 0
     num_without_sound: int = 0
+    num_with_embeddings: int = 0
 
     def over(self, clips: Clips) -> Iterator[LabelledClip]:
         """The clips, each added as it goes by."""
@@ -74,6 +76,7 @@ class Counted:
         self.licenses[clip.license or ""] += 1
         self.num_without_truth += not clip.has_truth
         self.num_without_sound += clip.sound is None
+        self.num_with_embeddings += clip.embeddings_TD is not None
 
     def total(self, name: str) -> int:
         """A count over all splits."""
@@ -121,7 +124,9 @@ def summary(facts: SetFacts, counted: Counted) -> str:
 
 def collection(facts: SetFacts, counted: Counted) -> str:
     """How clips came together."""
-    rate = f"one still at each 1/{facts.fps:g} s" if facts.fps else "stills at rates of their own (column fps)"
+    rate = "stills at rates of their own (fps)"
+    if facts.fps:
+        rate = "one still a second" if facts.fps == 1 else f"{facts.fps:g} stills a second"
     split = _part(facts, "split")
     divided = ""
     if split:
@@ -173,12 +178,14 @@ def tools(facts: SetFacts) -> str:
 
 
 def unsaid(counted: Counted) -> str:
-    """Of how many masks, clips and sounds there is no word."""
+    """Of how many masks, clips and sounds there is no word; nothing where there is a word of all."""
     masks = counted.total("masks") - counted.total("sounding") - counted.total("silent")
-    return (
-        f"Of {masks} masks nobody said whether the object sounds; of {counted.num_without_truth} clips the labels are "
-        f"not given; {counted.num_without_sound} clips have no sound."
-    )
+    parts = [
+        f"Of {masks} masks nobody said whether the object sounds." if masks else "",
+        f"Of {counted.num_without_truth} clips the labels are not given." if counted.num_without_truth else "",
+        f"{counted.num_without_sound} clips have no sound." if counted.num_without_sound else "",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def balance(counted: Counted) -> str:
@@ -198,15 +205,26 @@ def people(counted: Counted) -> str:
 def limits(facts: SetFacts, counted: Counted) -> str:
     """What the set cannot tell."""
     rate = f"{facts.fps:g} a second" if facts.fps else "the rate of each clip"
-    unsaid = counted.total("masks") - counted.total("sounding") - counted.total("silent")
     parts = [
         f"Labels have the resolution of the stills ({rate}): a shorter sound or silence is not in them.",
         "A still without a mask of an object does not say whether it is hidden or out of the picture.",
-        f"Of {unsaid} masks nobody said whether the object sounds." if unsaid else "",
-        f"Of {counted.num_without_truth} clips the labels are not given." if counted.num_without_truth else "",
-        f"{counted.num_without_sound} clips have no sound." if counted.num_without_sound else "",
+        unsaid(counted),
     ]
     return " ".join(part for part in parts if part)
+
+
+def embeddings(facts: SetFacts, counted: Counted) -> str:
+    """What made the embeddings; nothing where no clip has any."""
+    if not counted.num_with_embeddings:
+        return ""
+    made = _part(facts, "embeddings")
+    if not made:
+        return "Embeddings were taken over from another set as they are."
+    if made.get("untrained"):
+        return "Embeddings are of VGGish with random weights, for tests: they say nothing of the sound."
+    weights = made.get("weights_sha256")
+    named = ", ".join(f"sha256 {name}" for name in weights) if isinstance(weights, Mapping) else ""
+    return f"Embeddings are of VGGish, 128 numbers a still ({named or 'weights not stated'})."
 
 
 def removal(contact: str | None) -> str:

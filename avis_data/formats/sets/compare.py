@@ -69,6 +69,12 @@ def differences(found: LabelledClip, expected: LabelledClip, spec: SetSpec) -> I
         yield "masks are joined to other objects"
     if spec.keeps.stills:
         yield from _other_stills(found, expected)
+    if spec.keeps.sound and expected.sound is not None:
+        if found.sound is None or found.sound.read() != expected.sound.read():
+            yield "the sound is not what was written"
+    if spec.keeps.embeddings and expected.embeddings_TD is not None:
+        if found.embeddings_TD is None or not np.array_equal(found.embeddings_TD(), expected.embeddings_TD()):
+            yield "the embeddings are not what was written"
     if spec.keeps.masks in ("no", "boxes") and _names(found) != _names(expected):
         yield "other times"
 

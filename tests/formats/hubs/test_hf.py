@@ -20,6 +20,7 @@ from avis_data.errors import ConfigError, DataError
 from avis_data.formats.hubs.about import About
 from avis_data.formats.hubs.hf import HF, HfWriter
 from avis_data.formats.sets.clips import LabelledClip
+from avis_data.formats.sets.compare import differences
 from avis_data.formats.sets.options import with_options
 from support.format_readers import same_pixels
 from support.labelled_sets import (
@@ -188,3 +189,31 @@ def test_facts_of_a_set_without_a_certificate_are_plain(clips: list[LabelledClip
     write_set(HF, tmp_path, [replace(clip, license=None) for clip in clips], facts_of(clips, fps=None))
     text = (tmp_path / "README.md").read_text()
     assert "without a stated licence" in text and "None" not in text.replace("null", "")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"untrained": True, "weights_sha256": {"untrained-1": 9}}, "random weights, for tests"),
+        ({"untrained": False, "weights_sha256": {"10086976ab": 9}}, "sha256 10086976ab"),
+        (None, "taken over from another set"),
+    ],
+)
+def test_the_card_says_what_made_the_embeddings(
+    made: dict[str, object] | None, said: str, clips: list[LabelledClip], tmp_path: Path
+) -> None:
+    facts = replace(facts_of(clips), certificate={} if made is None else {"embeddings": made})
+    for name, there in (("with", clips), ("without", [replace(clip, embeddings_TD=None) for clip in clips])):
+        write_set(HF, tmp_path / name, there, facts)
+        collection = (tmp_path / name / "README.md").read_text().partition("## Collection")[2].partition("##")[0]
+        assert (said in collection) == (name == "with")
+
+
+def test_another_sound_and_other_embeddings_are_noticed_when_a_set_is_read_back(clips: list[LabelledClip]) -> None:
+    whole = clips[0]
+    assert list(differences(whole, whole, HF)) == []
+    for other in (clips[1].sound, None):
+        assert list(differences(replace(whole, sound=other), whole, HF)) == ["the sound is not what was written"]
+    for rows in (clips[1].embeddings_TD, None):
+        found = replace(whole, embeddings_TD=rows)
+        assert list(differences(found, whole, HF)) == ["the embeddings are not what was written"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,4 +64,4 @@ def test_fiftyone_s_own_folder_is_read(clips: list[LabelledClip], world: tuple[d
         assert [(track.track_id, track.category) for track in found.tracks] == [
             (track.track_id, track.category) for track in seen
         ]
-        assert list(differences(found, clip, FIFTYONE)) == []
+        assert list(differences(found, replace(clip, sound=None), FIFTYONE)) == [], "it holds pictures only"

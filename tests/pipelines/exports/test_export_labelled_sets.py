@@ -74,6 +74,17 @@ def test_a_damaged_still_is_named_and_nothing_published(
     assert not (workspace.exports / "toy-set").exists()
 
 
+@pytest.mark.usefixtures("workspace")
+def test_its_version_and_what_made_its_embeddings_are_said_in_its_own_files(workspace: Workspace) -> None:
+    assert main(["export", "--format", "croissant", "--split", "2/2", "--version", "1.2.0"]) == 0
+    (root,) = workspace.exports.glob("croissant*")
+    catalogue = read_json(root / "croissant.json")
+    assert catalogue["version"] == "1.2.0" and "version={1.2.0}" in catalogue["citeAs"]
+    made = read_json(root / "certificate.json")["embeddings"]
+    assert made["network"] == "vggish" and made["untrained"]
+    assert "random weights" in catalogue["rai:dataPreprocessingProtocol"]
+
+
 def test_the_list_of_written_formats_is_that_of_the_specs() -> None:
     assert [spec.name for spec in SETS if spec.writer is not None] == list(WRITTEN)
     assert {name for name in WRITTEN if SETS[name].reader is None} == set(), "what cannot be read cannot be read back"
