@@ -19,6 +19,7 @@ from avis_data.cli.options import (
     truth_option,
     workers_option,
 )
+from avis_data.cli.subset_option import common_to, stamp_on, subset_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,7 @@ _FILE = click.Path(path_type=Path)
 @seed_option()
 @json_option
 @lenient_option
+@subset_option
 @workers_option(default=1, show_default=True)
 def command(
     a: Path,
@@ -50,6 +52,7 @@ def command(
     seed: int,
     as_json: bool,
     lenient: bool,
+    subsets: tuple[Path, ...],
     workers: int,
 ) -> None:
     """Say whether the predictions B beat the predictions A, metric by metric.
@@ -70,14 +73,28 @@ def command(
     from avis_data.metrics.files import evaluate_files
     from avis_data.metrics.text_tables import comparison_table
 
-    sets = [evaluate_files(truth, path, modes=modes_named(mode), lenient=lenient, workers=workers) for path in (a, b)]
+    only, stamp = common_to(subsets, truth), stamp_on(truth, subsets)
+    sets = [
+        evaluate_files(truth, path, modes=modes_named(mode), lenient=lenient, workers=workers, only=only)
+        for path in (a, b)
+    ]
     differences = compare_results(sets[0].result, sets[1].result, num_draws=bootstrap, rng=np.random.default_rng(seed))
     dropped = [len({problem.where for problem in item.result.problems}) for item in sets]
     if as_json:
-        meta = {"a": a.name, "b": b.name, "truth": truth.name, "draws": bootstrap, "seed": seed, "num_dropped": dropped}
+        meta: dict[str, Any] = {
+            "a": a.name,
+            "b": b.name,
+            "truth": truth.name,
+            "draws": bootstrap,
+            "seed": seed,
+            "num_dropped": dropped,
+        }
+        meta |= {"subset": stamp} if stamp else {}
         click.echo(json.dumps({**_figures(differences), "meta": meta}, allow_nan=False))
         return
     click.echo(comparison_table(differences, (str(a), str(b))))
+    if stamp:
+        click.echo(stamp)
     if any(dropped):
         click.echo(
             f"left out: {dropped[0]} bad entries with A, {dropped[1]} with B (see `avis-data evaluate --lenient`)"

@@ -22,6 +22,7 @@ from avis_data.cli.options import (
     truth_option,
     workers_option,
 )
+from avis_data.cli.subset_option import common_to, stamp_on, subset_option
 from avis_data.cli.written_path import WrittenPath
 from avis_data.errors import ConfigError
 
@@ -59,6 +60,7 @@ _VARIANTS = ["official_ids_from_one", "empty_as_null", "official_literal_constan
 @bootstrap_option()
 @seed_option()
 @lenient_option
+@subset_option
 @click.option(
     "--classes", type=click.IntRange(2), metavar="C", help="The masks are semantic, of C classes; AVSS has 71 (avs)."
 )
@@ -85,7 +87,9 @@ def command(task: str, **options: Any) -> None:
     names = ("classes", "clips_per_group", "probabilities")
     avs_options = {name: options.pop(name) for name in names}
     if task == "avs":
-        _refuse_given(["mode", "variants", "per_video", "errors", "bootstrap", "seed", "workers"], "--task avis")
+        _refuse_given(
+            ["mode", "variants", "per_video", "errors", "bootstrap", "seed", "subsets", "workers"], "--task avis"
+        )
         common = {name: options[name] for name in ("truth", "predictions", "as_json", "out", "lenient")}
         _evaluate_avs(**common, **avs_options)
     else:
@@ -141,6 +145,7 @@ def _evaluate_avis(
     bootstrap: int | None,
     seed: int,
     lenient: bool,
+    subsets: Sequence[Path],
     workers: int,
 ) -> None:
     from avis_data.metrics.counting import Mode, Variant, modes_named
@@ -159,6 +164,7 @@ def _evaluate_avis(
         variants=[Variant(variant) for variant in variants],
         lenient=lenient,
         workers=workers,
+        only=common_to(subsets, truth),
     )
     intervals = None
     if bootstrap is not None:
@@ -173,7 +179,11 @@ def _evaluate_avis(
     if errors is not None:
         with _writing(errors):
             _write_errors(errors, found)
-    _report(evaluation_json(found, intervals), evaluation_table(found, intervals), as_json=as_json, out=out)
+    value, table = evaluation_json(found, intervals), evaluation_table(found, intervals)
+    if stamp := stamp_on(truth, subsets):
+        value["meta"]["subset"] = stamp
+        table += f"\n{stamp}"
+    _report(value, table, as_json=as_json, out=out)
 
 
 @contextmanager

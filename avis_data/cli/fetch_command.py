@@ -16,7 +16,15 @@ from avis_data.errors import ExitCode
 if TYPE_CHECKING:
     from avis_data.pipelines.stages.fetch import FetchChoices
 
-__all__ = ["ListedVideos", "command", "list_options"]
+__all__ = ["ListedVideos", "allow_private_hosts_option", "command", "list_options"]
+
+
+allow_private_hosts_option = click.option(
+    "--allow-private-hosts",
+    is_flag=True,
+    envvar="AVIS_DATA_ALLOW_PRIVATE_HOSTS",
+    help="Let links lead to this machine and to private networks.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +91,7 @@ _LIST_OPTIONS = [
         metavar="SECONDS",
         help="Pause before each download.",
     ),
-    click.option(
-        "--allow-private-hosts",
-        is_flag=True,
-        envvar="AVIS_DATA_ALLOW_PRIVATE_HOSTS",
-        help="Let links lead to this machine and to private networks.",
-    ),
+    allow_private_hosts_option,
 ]
 
 

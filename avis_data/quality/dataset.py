@@ -14,7 +14,7 @@ from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.media import FrameSizes, check_media
-from avis_data.quality.published import check_published
+from avis_data.quality.published import check_published, published_without_media
 from avis_data.quality.truth import check_truth
 
 __all__ = ["SPLITS", "ValidationReport", "truth_files", "validate"]
@@ -78,8 +78,9 @@ def validate(path: Path, *, deep: bool = False) -> ValidationReport:
     """
     report = ValidationReport(path=str(path))
     splits: dict[str, _Split] = {}
+    truth_only = path.is_file() or published_without_media(path)
     for file in truth_files(path):
-        splits[file.stem] = _check_split(file, report, deep=deep, alone=path.is_file())
+        splits[file.stem] = _check_split(file, report, deep=deep, alone=truth_only)
     _check_shared(splits, report.findings)
     if path.is_dir():
         report.files = check_published(path, findings=report.findings, deep=deep)

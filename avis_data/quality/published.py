@@ -11,9 +11,11 @@ from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import read_json, sha256_file, sha256_text
 from avis_data.quality.findings import Findings, Severity
 
-__all__ = ["FILE_LIST", "check_published"]
+__all__ = ["FILE_LIST", "MEDIA_LEFT_OUT", "check_published", "published_without_media"]
 
 FILE_LIST = "files.sha256"
+MEDIA_LEFT_OUT = "left out"
+"""What the certificate says under `media` of a set that is published without stills and sound."""
 
 _ERROR = Severity.ERROR
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -47,6 +49,15 @@ def check_published(root: Path, *, findings: Findings, deep: bool = False) -> di
         size_bytes = None if listed.keys() ^ found else sum((root / name).stat().st_size for name in both)
         _check_certificate(root, said, len(listed), size_bytes, findings)
     return {"listed": len(listed), "found": len(both), "hashed": len(hashed)}
+
+
+def published_without_media(root: Path) -> bool:
+    """Whether the certificate says that stills and sound were left out on purpose; False without a readable one."""
+    try:
+        said = read_json(root / CERTIFICATE)
+    except DataError:
+        return False
+    return isinstance(said, dict) and said.get("media") == MEDIA_LEFT_OUT
 
 
 def _read_list(root: Path, findings: Findings) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""The stills, the sound and the features of one clip in the AVISeg layout, and what they are when read back."""
+"""The stills, the sound and the features of one clip in the AVISeg layout, and what they are when read back.
+
+In a set without media: the print of each clip, and the list that `avis-data rebuild` fetches by.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,24 @@ import numpy as np
 
 from avis_data.features.store import read_embeddings
 from avis_data.formats.aviseg_folders import FEATURES, features_path, frame_name, frames_dir, sound_path
+from avis_data.io import csv_text, read_json, write_json, write_text
 from avis_data.pipelines.exports.inputs import Piece
-from avis_data.pipelines.exports.media import link_stills, mono_samples, same_wav, write_wav
+from avis_data.pipelines.exports.media import check_stills, link_stills, mono_samples, same_wav, write_wav
 from avis_data.pipelines.exports.spec import Hashes
 from avis_data.pipelines.exports.writing import ExportJob, torn
+from avis_data.versions.media_prints import VIDEO_LIST, ClipPrint, print_of, print_path
+from avis_data.video_list import read_video_list
+from avis_data.video_list.rows import COLUMNS
 
-__all__ = ["check_clip", "make_folders", "write_clip", "write_features"]
+__all__ = [
+    "check_clip",
+    "check_print",
+    "make_folders",
+    "write_clip",
+    "write_features",
+    "write_print",
+    "write_video_list",
+]
 
 
 def write_clip(job: ExportJob, clip: Piece) -> Hashes:
@@ -70,6 +85,55 @@ def check_clip(job: ExportJob, clip: Piece) -> None:
             raise torn(f"features are {embeddings_TD.dtype} {embeddings_TD.shape}")
         if hashlib.sha256(embeddings_TD.tobytes()).hexdigest() != clip.item.features_sha256:
             raise torn("the features differ from the clip's")
+
+
+def write_print(job: ExportJob, clip: Piece) -> Hashes:
+    """Write what a set without media keeps of the stills and the sound of one clip.
+
+    Raises:
+        ItemError: source_missing or torn_input, where the workspace does not hold what its manifest says.
+    """
+    check_stills(job.workspace, clip.item)
+    name = _below(job, print_path(job.folder, clip.name))
+    write_json(job.made(name), _print(job, clip).model_dump(mode="json"), indent=None)
+    return job.hashes(name)
+
+
+def check_print(job: ExportJob, clip: Piece) -> None:
+    """Read the print of one clip back. Raises ItemError torn_input if it is another."""
+    if read_json(print_path(job.folder, clip.name)) != _print(job, clip).model_dump(mode="json"):
+        raise torn("its print is not that of the clip")
+
+
+def write_video_list(job: ExportJob) -> Hashes:
+    """Write the list by which the clips can be fetched again; those that no link leads to are not in it."""
+    wanted = read_video_list(job.workspace.video_list, allow_local=True) if job.workspace.video_list.is_file() else None
+    spans = {row.span.clip_id: row.span for row in wanted.clips} if wanted else {}
+    rows: list[tuple[object, ...]] = [COLUMNS]
+    for item in job.plan.inputs.clips:
+        clip, span = item.clip, spans.get(item.clip.clip_id)
+        if span is None or not item.video.url.startswith(("http://", "https://")):
+            continue
+        end = "" if span.end_s is None else _seconds(span.end_s)
+        where = (item.video.url, clip.video_id, _seconds(span.start_s), end)
+        rows.append((*where, ";".join(clip.categories), item.license or "", job.plan.assignment.split_of[clip.clip_id]))
+    write_text(job.folder / VIDEO_LIST, csv_text(rows))
+    return job.hashes(VIDEO_LIST)
+
+
+def _print(job: ExportJob, clip: Piece) -> ClipPrint:
+    of_clip = clip.item.clip
+    return print_of(
+        clip.name,
+        [job.workspace.frame(of_clip.clip_id, number) for number in range(of_clip.num_frames)],
+        mono_samples(job.workspace, clip.item),
+        source_sha256=clip.item.video.sha256,
+        sound_sha256=of_clip.audio_sha256,
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def _below(job: ExportJob, path: Path) -> str:

@@ -50,6 +50,7 @@ TRIES = (
     Try("-C ws import --format ytvis ../world/truth.json"),
     Try("-C ws export --format ytvis --split 1/1/1"),
     Try("-C ws datasheet --split 1/1/1"),
+    Try("rebuild ws/exports/ytvis --out rebuilt --dry-run", works=False),
     Try(f"convert {EXPORT}/test.json --format ytvis --to coco --out coco"),
     Try(f"validate {EXPORT}"),
     Try(f"stats {EXPORT}"),

@@ -1,0 +1,154 @@
+"""A set published without media is rebuilt from a real server: whole, with videos gone, with others behind links."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from avis_data.cli.main import main
+from avis_data.io import read_json, write_json
+from avis_data.media.ffmpeg import find_ffmpeg
+from support.server import MediaServer
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of four videos that were fetched from a server, with both exports."""
+    root = tmp_path_factory.mktemp("rebuild")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        size = ["--num-clips", 4, "--seconds", 3, "--seed", 5, "--size", "96x64", "--video-fps", 6]
+        with MediaServer(root / "world" / "media") as server:
+            assert run("synth", *size, "-j", 1, "--out", root / "world", "--base-url", server.url("")[:-1]) == 0
+            write_links(root, server.url(""))
+            fetch = ["fetch", "--list", root / "videos.csv", "--sleep", 0, "--allow-private-hosts", "-j", 1]
+            assert run("-C", root / "ws", *fetch) == 0
+        assert run("-C", root / "ws", "extract", "-j", 1) == 0
+        assert run("-C", root / "ws", "import", "--format", "ytvis", root / "world" / "truth.json") == 0
+        common = ["--split", "2/1/1", "--without-features"]
+        assert run("-C", root / "ws", "export", *common) == 0
+        assert run("-C", root / "ws", "export", *common, "--without-media", "--name", "published") == 0
+    return root
+
+
+def write_links(root: Path, base: str) -> None:
+    """The list of the world, with links into this server."""
+    text = (root / "world" / "videos.csv").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    lead = lines[1].split(",")[0].rsplit("/", 1)[0] + "/"
+    (root / "videos.csv").write_text("\n".join(lines).replace(lead, base) + "\n")
+
+
+def published(made: Path, tmp_path: Path, base: str) -> Path:
+    """The published set, whose links lead to a server of this test."""
+    folder = tmp_path / "published"
+    shutil.copytree(made / "ws" / "exports" / "published", folder)
+    lines = (folder / "videos.csv").read_text().splitlines()
+    lead = lines[1].split(",")[0].rsplit("/", 1)[0] + "/"
+    (folder / "videos.csv").write_text("\n".join(lines).replace(lead, base) + "\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def rebuild(folder: Path, out: Path) -> int:
+    return run("rebuild", folder, "--out", out, "--allow-private-hosts", "-j", 1, "--retries", 0)
+
+
+def test_what_is_published_has_no_media_and_is_valid(made: Path) -> None:
+    folder = made / "ws" / "exports" / "published"
+    files = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert files == {".json", ".csv", ".sha256"}
+    assert run("validate", folder) == 0
+    assert read_json(folder / "certificate.json")["media"] == "left out"
+    assert len((folder / "videos.csv").read_text().splitlines()) == 5
+
+
+def test_everything_is_still_there(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with MediaServer(made / "world" / "media") as server:
+        folder = published(made, tmp_path, server.url(""))
+        assert rebuild(folder, tmp_path / "again") == 0
+        said = capsys.readouterr().out
+        assert "test: all 1 test videos" in said and "4 clips are the same to the bit" in said
+        assert rebuild(folder, tmp_path / "again") == 0, "nothing is left to do"
+    mine, theirs = tmp_path / "again" / "exports" / "rebuilt", made / "ws" / "exports" / "ytvis"
+    for path in sorted(theirs.rglob("*")):
+        if path.suffix in (".jpg", ".wav"):
+            assert (mine / path.relative_to(theirs)).read_bytes() == path.read_bytes()
+        elif path.name in ("train.json", "val.json", "test.json"):
+            assert read_json(mine / path.name) == read_json(path)
+    assert run("validate", mine) == 0
+
+
+def test_what_is_gone_or_another_is_named_and_left_out(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    media = tmp_path / "media"
+    shutil.copytree(made / "world" / "media", media)
+    truth = read_json(made / "ws" / "exports" / "published" / "train.json")
+    gone, coded = sorted(video["file_names"][0].split("/")[0] for video in truth["videos"])
+    other = read_json(made / "ws" / "exports" / "published" / "val.json")["videos"][0]["file_names"][0].split("/")[0]
+    (media / f"{gone}.mp4").unlink()
+    again = ["-y", "-loglevel", "error", "-i", media / f"{coded}.mp4", "-crf", "30", "-c:a", "copy", tmp_path / "c.mp4"]
+    subprocess.run([find_ffmpeg().program, *map(str, again)], check=True)
+    shutil.move(tmp_path / "c.mp4", media / f"{coded}.mp4")
+    source = made / "world" / "media" / f"{gone}.mp4"
+    shutil.copy(source, media / f"{other}.mp4")  # a link that leads to another video now
+    with MediaServer(media) as server:
+        assert rebuild(published(made, tmp_path, server.url("")), tmp_path / "again") == 4
+    said = capsys.readouterr().out
+    assert f"missing: {gone} (train): removed: " in said
+    assert f"missing: {other} (val): other_content: stills " in said
+    assert f"not the same file any more: {coded}: stills " in said
+    assert "train: 1 of 2 train videos, subset " in said and "val: 0 of 1 val videos" in said
+    folder = tmp_path / "again" / "exports" / "rebuilt"
+    left = read_json(folder / "train.json")
+    assert [video["file_names"][0].split("/")[0] for video in left["videos"]] == [coded]
+    kept = [entry for entry in truth["annotations"] if entry["video_id"] == left["videos"][0]["id"]]
+    assert left["annotations"] == kept, "ids are those of the published set"
+    (tmp_path / "none.json").write_text("[]")
+    figures = ["--pred", tmp_path / "none.json", "--mode", "strict"]
+    assert run("evaluate", "--truth", folder / "train.json", *figures) == 0
+    assert "1 of 2 train videos, subset " in capsys.readouterr().out
+    full = ["--truth", made / "ws" / "exports" / "ytvis" / "train.json", *figures]
+    assert run("evaluate", *full, "--subset", folder, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["meta"]["subset"].startswith("1 of 2 train videos, subset ")
+
+
+@pytest.mark.parametrize("damage", ["certificate", "print", "other print", "list", "truth", "with media"])
+def test_a_damaged_or_other_set_is_refused(
+    made: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with MediaServer(made / "world" / "media") as server:
+        folder = published(made, tmp_path, server.url(""))
+        name, another = sorted(path.stem for path in (folder / "media").iterdir())[:2]
+        if damage == "certificate":
+            (folder / "certificate.json").write_text("{")
+        elif damage == "print":
+            found = read_json(folder / "media" / f"{name}.json")
+            write_json(folder / "media" / f"{name}.json", found | {"loudness": 3, "stills": []})
+        elif damage == "other print":
+            shutil.copy(folder / "media" / f"{another}.json", folder / "media" / f"{name}.json")
+        elif damage == "list":
+            (folder / "videos.csv").unlink()
+        elif damage == "truth":
+            truth = read_json(folder / "test.json")
+            truth["videos"][0]["file_names"] = ["../x/0.jpg", "../x/1.jpg", "../x/2.jpg"]
+            write_json(folder / "test.json", truth)
+        else:
+            folder = made / "ws" / "exports" / "ytvis"
+        assert rebuild(folder, tmp_path / "again") == 3
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "again" / "exports" / "rebuilt").exists()
