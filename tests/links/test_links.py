@@ -50,6 +50,7 @@ WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
     "datasheet": ["--out"],
     "diff": ["../old", "../new", "--html"],
     "patch": ["../old", "../patch.json", "--out"],
+    "rebuild": ["../set", "--out"],
     "convert": ["../set", "--to", "coco", "--out"],
     "report": ["../set", "--out"],
     "train-baseline": ["--data", "../set", "--config", "avism_tiny", "--out"],
@@ -162,7 +163,7 @@ def test_every_command_has_its_row() -> None:
 FILES_THAT_ARE_READ = {
     *("--checkpoint", "--config", "--cookies", "--data", "--engine-weights", "--init", "--list", "--media", "--pred"),
     *("--score", "--shown", "--split-file", "--truth", "--video", "--weights", "--backend-token-file", "--token-file"),
-    *("--map-file", "--run", "--env"),
+    *("--map-file", "--run", "--env", "--subset"),
 }
 """An environment holds links by its nature; only `annotate install` changes one, which is no part of a workspace."""
 
