@@ -43,6 +43,8 @@ WRITE_IN_A_WORKSPACE: dict[str, list[str]] = {
     "review start": ["--reviewers", "a@example.com"],
     "review close": ["draft"],
     "review confirm": [CLIP],
+    "remove": ["dog", "--reason", "takedown"],
+    "prune": ["--yes"],
 }
 """Commands that change the workspace that they are run in; also those that ask its server with its token."""
 WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
@@ -64,6 +66,7 @@ WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
 """The place comes after these arguments."""
 ONLY_READ: dict[str, list[str]] = {
     "status": [],
+    "du": [],
     "review status": [],
     "review history": [CLIP],
     "validate": ["../set"],
