@@ -13,6 +13,7 @@ from PIL import Image
 
 from avis_data.errors import ItemError, Reason
 from avis_data.media.pictures import stream_pictures
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
 from avis_data.records import Clip, FrameAt, Video, VideoStream
 
@@ -137,7 +138,7 @@ class Footage:
         try:
             with Image.open(path) as picture:
                 return Shot(frame=frame, picture_HW3=np.asarray(picture.convert("RGB")))
-        except OSError as error:
+        except UNREADABLE_PICTURE as error:
             message = f"{'/'.join(path.parts[-4:])} cannot be read ({error}); avis-data extract makes it again"
             raise ItemError(message, reason=Reason.TORN_INPUT) from None
 

@@ -39,7 +39,7 @@ class EmbeddingCache:
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:  # TypeError: an npy, no archive
             logger.warning("embedding %s cannot be read, it is made again (%s)", path.name, error)
             return None
         return found

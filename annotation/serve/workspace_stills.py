@@ -9,10 +9,11 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError
 from avis_data.links.check import is_inside
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
 
 __all__ = ["Still", "Stills"]
@@ -58,5 +59,5 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"a still is no picture ({error})") from None

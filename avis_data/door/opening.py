@@ -14,7 +14,7 @@ from avis_data.door.clip_sets import ClipSet, Part
 from avis_data.door.clips import Clip
 from avis_data.door.tracks import Track
 from avis_data.errors import DataError
-from avis_data.features.finite import check_finite
+from avis_data.features.arrays import check_finite, load_npy
 from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path
 from avis_data.formats.avsbench_clips import is_avsbench
 from avis_data.formats.ytvis import YtvisTrack, YtvisVideo, read_ytvis
@@ -129,11 +129,8 @@ class _ReadRows:
     num_frames: int
 
     def __call__(self) -> NDArray[np.float32]:
-        try:
-            rows = np.load(self.path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{self.path}: no npy array ({error})") from None
-        if rows.ndim != 2 or len(rows) != self.num_frames or rows.dtype.kind != "f":
+        rows = load_npy(self.path)
+        if rows.ndim != 2 or rows.shape != (self.num_frames, 128) or rows.dtype.kind != "f":
             raise DataError(f"{self.path}: holds {rows.dtype} {rows.shape}, must be float ({self.num_frames}, 128)")
         check_finite(rows, self.path, what="embeddings")
         return np.asarray(rows, dtype=np.float32)

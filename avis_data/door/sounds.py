@@ -12,6 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.features.arrays import check_finite
 
 __all__ = ["Sound", "read_sound"]
 
@@ -51,7 +52,8 @@ def read_sound(path: Path) -> Sound:
     """The mean of the channels of a sound file, at its own rate. Raises DataError if it cannot be read."""
     try:
         samples_NC, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, MemoryError) as error:  # a damaged header says any length
         raise DataError(f"{path}: cannot be read as sound ({error})") from None
+    check_finite(samples_NC, path, what="samples")
     samples_N: NDArray[np.float32] = samples_NC.mean(axis=1)
     return Sound(samples_N=samples_N, sample_rate_hz=int(rate_hz))

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avis_data.errors import DataError
+from avis_data.features.arrays import check_finite
 from avis_data.media.sound import SAMPLE_RATE_HZ
 
 __all__ = ["ActivityOptions", "active_spans", "clip_activity"]
@@ -40,12 +42,21 @@ class ActivityOptions:
 
 
 def clip_activity(path: Path, options: ActivityOptions | None = None) -> tuple[tuple[float, float], ...]:
-    """The spans of a clip's `audio.wav` in which something is heard, as `active_spans`."""
+    """The spans of a clip's `audio.wav` in which something is heard, as `active_spans`.
+
+    Raises:
+        DataError: if it is no sound file of 16 kHz, or holds values that are no numbers.
+    """
     import soundfile
 
-    samples_N, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    hint = "avis-data extract --verify"
+    try:
+        samples_N, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, MemoryError) as error:  # a damaged header says any length
+        raise DataError(f"{path}: cannot be read as sound ({error})", hint=hint) from None
     if rate_hz != SAMPLE_RATE_HZ:
-        raise ValueError(f"{path}: {rate_hz} Hz, must be {SAMPLE_RATE_HZ}")
+        raise DataError(f"{path}: {rate_hz} Hz, must be {SAMPLE_RATE_HZ}", hint=hint)
+    check_finite(samples_N, path, what="samples", hint=hint)
     return active_spans(samples_N.mean(axis=1), options)
 
 

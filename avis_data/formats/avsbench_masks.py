@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError
+from avis_data.features.arrays import load_npy
 from avis_data.formats.avsbench import LayoutName
+from avis_data.media.stills import UNREADABLE_PICTURE
 
 __all__ = ["MaskFiles", "classes_of_colours", "label_of", "mask_files", "voc_colours"]
 
@@ -39,7 +41,7 @@ class MaskFiles:
         """The array, or the stacked pictures (T, H, W) or (T, H, W, 3). Raises DataError if they cannot be read."""
         try:
             return self._load()
-        except (OSError, ValueError, KeyError, EOFError, UnidentifiedImageError, zipfile.BadZipFile) as error:
+        except (*UNREADABLE_PICTURE, KeyError, zipfile.BadZipFile) as error:
             raise DataError(f"{self.files[0]}: clip {self.name}: cannot be read ({error})") from None
 
     def _load(self) -> np.ndarray:
@@ -47,7 +49,7 @@ class MaskFiles:
             with np.load(self.files[0], allow_pickle=False) as archive:
                 return np.asarray(archive[self.key])
         if self.files[0].suffix == ".npy":
-            return np.asarray(np.load(self.files[0], allow_pickle=False))
+            return load_npy(self.files[0])
         return np.stack([_picture(path) for path in self.files])
 
 
@@ -123,7 +125,7 @@ def label_of(path: Path, layout: LayoutName, num_classes: int) -> NDArray[np.uin
                 classes: NDArray[np.uint8] = classes_of_colours(colours[None], num_classes)[0].astype(np.uint8)
                 return classes
             grey = np.asarray(picture.convert("L") if picture.mode != "P" else picture)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"{path}: no picture ({error})") from None
     if not set(np.unique(grey).tolist()) <= {0, 1, 255}:
         _warn_grey(path.parent)

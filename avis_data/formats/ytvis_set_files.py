@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.features.arrays import check_rows, load_npy
 from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path, truth_path
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
 from avis_data.formats.sets.files import numbered
@@ -244,13 +245,9 @@ class _Embeddings:
 
     def __call__(self) -> NDArray[np.float32]:
         """float32 (T, 128)."""
-        try:
-            found: NDArray[np.float32] = np.load(self.path, allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            raise DataError(f"{self.path}: no array of embeddings ({error!s:.80})") from None
-        if found.shape != (self.length, 128) or found.dtype.kind != "f" or not np.isfinite(found).all():
-            raise DataError(f"{self.path}: must be {self.length} x 128 finite numbers, is {found.shape}")
-        return found.astype(np.float32)
+        found = load_npy(self.path)
+        check_rows(found, what=str(self.path), num_rows=self.length, width=128)
+        return np.asarray(found, np.float32)
 
 
 def _without_frames(entry: object) -> object:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from avis_data.errors import DataError
+from avis_data.features.arrays import load_npy
 from avis_data.formats.aviseg_folders import FEATURES, SOUNDS, STILLS
 from avis_data.formats.ytvis import YtvisVideo
 from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.quality.findings import Findings, Severity
 
 __all__ = ["FrameSizes", "check_media"]
@@ -89,7 +92,7 @@ def _check_image(split: _Split, label: str, path: Path, video: YtvisVideo, *, de
             size = image.size
             if deep:
                 image.load()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+    except UNREADABLE_PICTURE as error:
         split.add(_ERROR, "frame-broken", label, f"is no image that can be read ({error!s:.80})")
         return
     if size != (video.width, video.height):
@@ -143,16 +146,13 @@ def _check_features(split: _Split, video: YtvisVideo) -> None:
     label = f"{FEATURES}/{video.name}.npy"
     path = split.folder / label
     try:
-        features_TD = np.load(path, allow_pickle=False, mmap_mode="r")
-    except FileNotFoundError:
-        split.add(_ERROR, "features-missing", label, "no such file")
+        features_TD = load_npy(path, mapped=True)
+    except DataError as error:
+        fault = "no such file" if not path.exists() else str(error).removeprefix(f"{path}: ")
+        split.add(_ERROR, "features-broken" if path.exists() else "features-missing", label, fault)
         return
-    except (ValueError, OSError, EOFError) as error:
-        split.add(_ERROR, "features-broken", label, f"is no array that can be read ({error!s:.80})")
-        return
-    if not isinstance(features_TD, np.ndarray) or features_TD.dtype != np.float32:
-        dtype = getattr(features_TD, "dtype", "an archive")
-        split.add(_ERROR, "features-dtype", label, f"holds {dtype}, must be float32")
+    if features_TD.dtype != np.float32:
+        split.add(_ERROR, "features-dtype", label, f"holds {features_TD.dtype}, must be float32")
         return
     if features_TD.shape != (video.length, 128):
         text = f"has the shape {features_TD.shape}, must be ({video.length}, 128): one row for each frame"

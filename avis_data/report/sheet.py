@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from avis_data.errors import DataError
+from avis_data.features.arrays import check_finite
 from avis_data.io import atomic_path
 from avis_data.masks.rle import Rle, decode
 from avis_data.media.stills import open_still
@@ -169,6 +170,7 @@ def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArr
                 block = file.read(edges[bar + 1] - edges[bar], dtype="float32", always_2d=True)
                 if not len(block):
                     break
+                check_finite(block, path, what="samples")
                 peaks[bar] = min(1.0, float(np.abs(block).max()))
     except soundfile.LibsndfileError as error:
         raise DataError(f"{path}: no sound file ({error})", hint=f"avis-data validate {path.parent.parent}") from None

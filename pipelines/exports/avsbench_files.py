@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError
+from avis_data.features.arrays import load_npy
 from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS, log_mel
 from avis_data.formats.avsbench import (
     NUM_FRAMES,
@@ -25,6 +26,7 @@ from avis_data.formats.avsbench import (
 from avis_data.io import write_text
 from avis_data.masks.rle import decode
 from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.media.stills import UNREADABLE_PICTURE, open_still
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.inputs import Piece
 from avis_data.pipelines.exports.media import check_stills, mono_samples, same_wav, write_wav
@@ -101,8 +103,8 @@ def union_mask(piece: Piece, second: int) -> NDArray[np.bool_]:
 def _pictures(workspace: Workspace, piece: Piece, paths: AvsbenchPaths) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name and pixels of every still, (224, 224, 3), and of every mask, (224, 224) of 0 and 255."""
     for second, frame, mask in zip(piece.frames, paths.frames, paths.masks, strict=True):
-        with Image.open(workspace.frame(piece.item.clip.clip_id, second)) as still:
-            yield frame, np.asarray(still.convert("RGB").resize(_SIZE, Image.Resampling.BILINEAR))
+        still = open_still(workspace.frame(piece.item.clip.clip_id, second))
+        yield frame, np.asarray(still.resize(_SIZE, Image.Resampling.BILINEAR))
         if mask is not None:
             yield mask, union_mask(piece, second).astype(np.uint8) * np.uint8(255)
 
@@ -122,8 +124,8 @@ def _same_sound(path: Path, samples_N: NDArray[np.int16], sound: AvsbenchSound) 
     if sound == "wav":
         return same_wav(path, samples_N, channels=1)
     try:
-        return np.array_equal(np.load(path, allow_pickle=False), _examples(samples_N))
-    except (OSError, EOFError, ValueError):
+        return np.array_equal(load_npy(path), _examples(samples_N))
+    except DataError:
         return False
 
 
@@ -137,5 +139,5 @@ def _read_picture(path: Path) -> NDArray[np.uint8] | None:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return np.asarray(picture)
-    except (OSError, UnidentifiedImageError, SyntaxError):
+    except UNREADABLE_PICTURE:
         return None

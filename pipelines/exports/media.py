@@ -16,6 +16,7 @@ from PIL import Image
 from avis_data.errors import ItemError, Reason
 from avis_data.io import link_or_copy, sha256_file, sha256_tree
 from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.inputs import ExportClip
 from avis_data.pipelines.exports.spec import Hashes
@@ -144,7 +145,7 @@ def _which_is_torn(workspace: Workspace, item: ExportClip) -> str:
         try:
             with Image.open(path) as picture:
                 picture.load()
-        except (OSError, SyntaxError):  # what PIL raises for a broken file
+        except UNREADABLE_PICTURE:  # what PIL raises for a broken file
             torn.append(workspace.relative(path))
     if torn:
         return f"torn: {', '.join(torn[:5])}" + (f" and {len(torn) - 5} more" if len(torn) > 5 else "")

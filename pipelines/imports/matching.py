@@ -17,11 +17,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError
 from avis_data.formats.sets.clips import LabelledClip, Media, Still
 from avis_data.media.clock import INSTANT, frame_instants, rate, seconds
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
 from avis_data.records import Clip
 
@@ -274,5 +275,5 @@ def _dots(picture: Media) -> NDArray[np.float32]:
     try:
         with Image.open(io.BytesIO(picture.read())) as image:
             return np.asarray(image.convert("L").resize((24, 24), Image.Resampling.BOX), np.float32)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"{picture.path or picture.name}: no picture ({error!s:.80})") from None

@@ -23,6 +23,7 @@ from avis_data.media.clock import seconds_of_sound
 from avis_data.media.decode import FRAMES, SOUND
 from avis_data.media.given_sound import GivenSound, sound_decoder, write_mono_16k
 from avis_data.media.sound import SAMPLE_RATE_HZ, Sound, check_sound, write_wav
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.pipelines.engine.spec import StageSpec
 from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ClipFacts
@@ -219,7 +220,7 @@ def _check_still(label: str, data: bytes, wanted: tuple[int, int]) -> None:
                 picture.load()
     except UnidentifiedImageError:
         raise ItemError(f"{label}: is no JPEG", reason=Reason.NOT_MEDIA) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE_PICTURE as error:
         raise ItemError(f"{label}: does not decode ({error!s:.80})", reason=Reason.CORRUPT_MEDIA) from None
     if size != wanted:
         found = f"is {size[0]} x {size[1]}, the truth file says {wanted[0]} x {wanted[1]}"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from avis_data.cycles import no_cycle_search
-from avis_data.errors import ItemError, Reason
+from avis_data.errors import DataError, ItemError, Reason
 from avis_data.ledger import Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
@@ -269,9 +269,11 @@ def _still_examples(wav: Path, request: EmbedRequest) -> Iterator[NDArray[np.flo
 
 
 def _read_array(clip_id: str, path: Path) -> NDArray[np.float32]:
+    from avis_data.features.arrays import load_npy
+
     try:
-        embeddings_TD: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        embeddings_TD = load_npy(path)
+    except DataError as error:
         raise ItemError(f"embeddings of {clip_id}: cannot be read ({error})", reason=_TORN) from None
     fits = embeddings_TD.dtype == np.float32 and embeddings_TD.ndim == 2 and embeddings_TD.shape[1] == 128
     if not fits or not np.isfinite(embeddings_TD).all():

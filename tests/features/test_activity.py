@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from avis_data.errors import DataError
 from avis_data.features.activity import active_spans, clip_activity
 
 RATE_HZ = 16000
@@ -62,5 +63,5 @@ def test_a_file_of_another_rate_is_refused(tmp_path: Path) -> None:
     soundfile.write(path, planted(3, [(1, 2)], noise=0, kind="tone"), RATE_HZ)
     assert clip_activity(path) == active_spans(soundfile.read(path, dtype="float32")[0])
     soundfile.write(path, np.zeros(8000), 8000)
-    with pytest.raises(ValueError, match="8000 Hz"):
+    with pytest.raises(DataError, match="8000 Hz"):
         clip_activity(path)

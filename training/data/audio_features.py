@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
-from avis_data.features.finite import check_finite
+from avis_data.features.arrays import check_finite, load_npy
 from avis_data.formats.aviseg_folders import FEATURES, WINDOWS
 from avis_data.training.data.audio_slices import SpectrogramSlices
 from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
@@ -50,9 +50,9 @@ class NpyRows:
     def problem(self, path: Path, times: FrameTimes) -> str | None:
         """What is wrong with a file: no array, not one row per frame, of another width."""
         try:
-            features = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            return f"no npy array ({error})"
+            features = load_npy(path, mapped=True)
+        except DataError as error:
+            return str(error).removeprefix(f"{path}: ")
         if features.ndim != 2 or features.shape[1] != self.width or features.dtype.kind != "f":
             return f"holds {features.dtype} {features.shape}, must be float (T, {self.width})"
         return None if len(features) == len(times) else f"has {len(features)} rows, the clip has {len(times)} frames"
@@ -60,8 +60,8 @@ class NpyRows:
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """The rows of some frames, float32 (n, width). Raises DataError if the file does not hold them whole."""
         try:
-            rows: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)[list(frames)]
-        except (OSError, ValueError, IndexError) as error:
+            rows = load_npy(path, mapped=True)[list(frames)]
+        except IndexError as error:
             raise DataError(f"{path}: cannot be read as features of {len(times)} frames ({error})") from None
         check_finite(rows, path, what="features", hint=self.hint)
         return np.array(rows, dtype=np.float32)

@@ -14,7 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
-from avis_data.features.finite import check_finite
+from avis_data.features.arrays import check_finite
 from avis_data.formats.aviseg_folders import sound_path
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.frame_times import FrameTimes
@@ -48,7 +48,7 @@ def read_sound(path: Path) -> NDArray[np.float32]:
     """All samples, float32 (N,), in [-1, 1). Raises DataError if it cannot be read, or a sample is no number."""
     try:
         samples_NC, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, MemoryError) as error:  # a damaged header says any length
         raise DataError(f"{path}: cannot be read as sound ({error})") from None
     check_finite(samples_NC, path, what="samples")
     return mono_16k(samples_NC, rate)

@@ -14,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.features.arrays import check_finite
 from avis_data.features.logmel import NUM_BANDS, causal_examples, second_examples
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound
@@ -45,7 +46,9 @@ class SecondSummaries(SoundFile):
                     begin = math.floor(frame / times.fps * rate + 0.5)
                     if begin < file.frames:
                         file.seek(begin)
-                        rows[place] = log_mel_summary(mono_16k(file.read(rate, dtype="float32", always_2d=True), rate))
+                        samples_NC = file.read(rate, dtype="float32", always_2d=True)
+                        check_finite(samples_NC, path, what=f"samples of frame {frame}")
+                        rows[place] = log_mel_summary(mono_16k(samples_NC, rate))
         except soundfile.LibsndfileError as error:
             raise DataError(f"{path}: cannot be read as sound ({error})") from None
         return rows

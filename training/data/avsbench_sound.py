@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
-from avis_data.features.finite import check_finite
+from avis_data.features.arrays import check_finite, load_npy
 from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS, log_mel
 from avis_data.features.vggish import Vggish, embed_examples, load_vggish
 from avis_data.training.data.audio_sound import read_sound
@@ -101,10 +101,7 @@ def _examples_of(path: Path) -> NDArray[np.float32]:
         if not count:
             raise DataError(f"{path}: holds less than 0.975 s of sound")
         return frames_FM[: count * EXAMPLE_FRAMES].reshape(count, EXAMPLE_FRAMES, NUM_BANDS)
-    try:
-        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _unpickled(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as log-mel examples ({error})") from None
+    values = load_npy(path) if path.suffix == ".npy" else _unpickled(path)
     if values.ndim == 4 and values.shape[1] == 1:
         values = values[:, 0]
     fits = values.ndim == 3 and len(values) and values.shape[1:] == (EXAMPLE_FRAMES, NUM_BANDS)
@@ -114,6 +111,13 @@ def _examples_of(path: Path) -> NDArray[np.float32]:
     examples_NFM: NDArray[np.float32] = values.astype(np.float32)
     check_finite(examples_NFM, path, what="log-mel values")
     return examples_NFM
+
+
+_ODD_PICKLE = (
+    *(OSError, EOFError, AttributeError, IndexError, KeyError, RuntimeError, TypeError),
+    *(ValueError, OverflowError, MemoryError),
+)
+"""What unpickling was seen to raise of a damaged file, besides its own error."""
 
 
 class _TensorUnpickler(pickle.Unpickler):
@@ -138,7 +142,7 @@ def _unpickled(path: Path) -> NDArray[np.generic]:
     try:
         with path.open("rb") as file:
             tensor = _TensorUnpickler(file).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+    except (pickle.UnpicklingError, *_ODD_PICKLE) as error:
         raise DataError(f"{path}: no pickled tensor, or damaged ({error})") from None
     if not isinstance(tensor, torch.Tensor):
         raise DataError(f"{path}: holds a {type(tensor).__name__}, must be a tensor")

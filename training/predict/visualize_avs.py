@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError
 from avis_data.formats.avsbench_clips import AvsFiles, open_layout
 from avis_data.formats.avsbench_masks import classes_of_colours
 from avis_data.masks.rle import Rle, encode
-from avis_data.media.stills import open_still
+from avis_data.media.stills import UNREADABLE_PICTURE, open_still
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.report.render import write_views
 
@@ -91,5 +91,5 @@ def _values(path: Path, size: tuple[int, int], categories: dict[int, str]) -> ND
             return classes_of_colours(np.asarray(scaled.convert("RGB")), max(categories) + 1)
     except FileNotFoundError:
         raise DataError(f"{path}: no such mask", hint="avis-data predict --data DATASET --out MASKS") from None
-    except (OSError, UnidentifiedImageError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"{path}: cannot be read as a picture ({error})") from None

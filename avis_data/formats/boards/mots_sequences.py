@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.formats.sets.layout import pictures_in, set_name, split_of, unique_names
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.records import SplitName
 
 __all__ = ["LINE", "SIXTEEN_BITS", "MotsSequence", "SetFiles", "find_sequences", "known_files", "text_of"]
@@ -113,7 +114,7 @@ def _has_16_bits(pictures: list[Path]) -> bool:
         try:
             with Image.open(file) as picture:
                 return picture.mode in SIXTEEN_BITS
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except UNREADABLE_PICTURE:
             return False
     return False
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from avis_data.errors import DataError
 from avis_data.formats.aviseg_folders import STILLS
@@ -15,6 +15,7 @@ from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media
 from avis_data.formats.sets.spec import Clips, SetFacts
 from avis_data.io import write_json, write_lines
 from avis_data.masks.rle import area, rle_from_runs
+from avis_data.media.stills import UNREADABLE_PICTURE
 
 __all__ = ["OURS", "without_other_pictures", "write_clip", "write_lists"]
 
@@ -77,7 +78,7 @@ def _put_jpeg(picture: Media, target: Path) -> None:
     try:
         with Image.open(io.BytesIO(picture.read())) as opened:
             ImageOps.exif_transpose(opened).convert("RGB").save(target, "JPEG", quality=_QUALITY)
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"{picture.path or picture.name}: no picture ({error})") from None
 
 

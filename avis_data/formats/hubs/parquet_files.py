@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
+from avis_data.features.arrays import check_rows
 from avis_data.formats.hubs.plain import FoundClip, Plain, facts_of, picture_name, stills_of, tracks_of
 from avis_data.formats.hubs.statements import UNDIVIDED
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
@@ -374,6 +375,8 @@ def _bytes(shelf: _Shelf, place: tuple[int, int, int], column: str, number: int 
 
 def _embeddings(shelf: _Shelf, place: tuple[int, int, int]) -> NDArray[np.float32]:
     try:
-        return np.asarray(shelf.row(place, media=True)["embeddings"], np.float32)
+        found = np.asarray(shelf.row(place, media=True)["embeddings"], np.float32)
     except (TypeError, ValueError) as error:
         raise DataError(f"embeddings are no table of numbers ({error})") from None
+    check_rows(found, what="embeddings")
+    return found

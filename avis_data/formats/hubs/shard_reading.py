@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError, Problem
+from avis_data.features.arrays import check_rows
 from avis_data.formats.hubs.plain import FoundClip, npy_array
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.formats.sets.files import natural, opened_set
@@ -289,7 +290,10 @@ def _value(shard: Path, member: _Member) -> object:
 
 def _embeddings(shard: Path, member: _Member) -> NDArray[np.float32]:
     """float32 (T, D)."""
+    where = f"{shard}: {member.key}.{member.field}"
     try:
-        return np.asarray(npy_array(_bytes(shard, member)), np.float32)
+        found = npy_array(_bytes(shard, member))
     except DataError as error:
-        raise DataError(f"{shard}: {member.key}.{member.field}: {error}") from None
+        raise DataError(f"{where}: {error}") from None
+    check_rows(found, what=where)
+    return np.asarray(found, np.float32)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.masks.rle import MAX_PIXELS
+from avis_data.media.stills import UNREADABLE_PICTURE
 
 try:
     from lzma import LZMAError
@@ -226,7 +227,7 @@ def picture_pixels(path: Path, *, modes: tuple[str, ...] = ()) -> NDArray[np.gen
             if modes and picture.mode not in modes:
                 raise DataError(f"{path}: is of the form {picture.mode}, must be {' or '.join(modes)}")
             return np.asarray(picture)
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"{path}: no picture, or cut off ({error})") from None
 
 
@@ -240,5 +241,5 @@ def picture_size(media: Media) -> tuple[int, int]:
         with Image.open(io.BytesIO(media.read())) as picture:
             turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
             return (picture.height, picture.width) if turned else (picture.width, picture.height)
-    except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"{media.path or media.name}: no picture ({error})") from None

@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from avis_data.errors import DataError
 from avis_data.formats.tools.choices import Crossing
 from avis_data.masks.outlines import crosses_itself, mask_from_borders, mask_from_centres
 from avis_data.masks.rle import MAX_PIXELS, Rle
+from avis_data.media.stills import UNREADABLE_PICTURE
 
 __all__ = ["Outlines", "filled", "group_of", "picture_of_base64", "points_of"]
 
@@ -84,7 +85,7 @@ def picture_of_base64(coded: str) -> Image.Image:
             raise DataError(f"its picture has {picture.width} x {picture.height} pixels: too many")
         picture.load()
         return picture
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE_PICTURE as error:
         raise DataError(f"is no picture in base64 ({error!s:.80})") from None
 
 
