@@ -22,6 +22,7 @@ from pydantic import Field
 
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
+from avis_data.features.arrays import load_npy
 from avis_data.ledger import Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
@@ -269,8 +270,6 @@ def _still_examples(wav: Path, request: EmbedRequest) -> Iterator[NDArray[np.flo
 
 
 def _read_array(clip_id: str, path: Path) -> NDArray[np.float32]:
-    from avis_data.features.arrays import load_npy
-
     try:
         embeddings_TD = load_npy(path)
     except DataError as error:
