@@ -129,6 +129,10 @@ def command(
     report = export(workspace, spec, options)
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"
     _show(report.plan, report.as_dict(), f"{report.path}: {said}", as_json=as_json)
+    if report.contested_pixels and not as_json:
+        from avis_data.formats.sets.overlap import OVERLAP_RULE
+
+        click.echo(f"{report.contested_pixels} pixels are of two objects or more: {OVERLAP_RULE}")
 
 
 def _take_labels(workspace: Workspace, *, dry_run: bool) -> None:

@@ -133,6 +133,8 @@ def _survey(wanted: Conversion) -> _Survey:
                 found.skipped.append(clip.name)
             else:
                 _count(found, clip, wanted)
+    if found.contested:
+        found.remarks.append(f"{found.contested} pixels are of two objects or more: {OVERLAP_RULE}")
     return found
 
 

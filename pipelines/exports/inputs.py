@@ -371,7 +371,7 @@ def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[Mas
 
 
 def _hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[Problem]) -> dict[str, str]:
-    hint = "avis-data embed, or avis-data export --without-features"
+    hint = "avis-data embed; ytvis goes without them too: --format ytvis --without-features"
     if not any(workspace.features.glob("part-*.parquet")):
         raise DataError(f"{workspace.root}: no embeddings of any clip", hint=hint)
     num_frames = {clip.clip_id: clip.num_frames for clip in clips}

@@ -39,6 +39,8 @@ class ExportReport:
     num_files: int
     files_sha256: str
     """Hash of `files.sha256`, so of every file."""
+    contested_pixels: int = 0
+    """Pixels of two objects or more, in formats where each belongs to one: the certificate says which got them."""
 
     def as_dict(self) -> dict[str, object]:
         """What `--json` prints."""
@@ -47,6 +49,7 @@ class ExportReport:
             "already_done": self.already_done,
             "num_files": self.num_files,
             "files_sha256": self.files_sha256,
+            **({"contested_pixels": self.contested_pixels} if self.contested_pixels else {}),
             **self.plan.as_dict(),
         }
 
@@ -124,12 +127,15 @@ def _published_files(workspace: Workspace, target: Path, key: str) -> dict[str, 
 def _report(
     workspace: Workspace, target: Path, plan: ExportPlan, files: Mapping[str, str], *, already_done: bool
 ) -> ExportReport:
+    said = read_json(target / CERTIFICATE)
+    overlaps = said.get("overlaps") if isinstance(said, dict) else None
     return ExportReport(
         path=workspace.relative(target),
         plan=plan,
         already_done=already_done,
         num_files=len(files),
         files_sha256=sha256_text(file_list(files)),
+        contested_pixels=overlaps["pixels"] if isinstance(overlaps, dict) else 0,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.format_numbers import CERTIFICATE
 from avis_data.formats.ytvis import ParsedYtvis, YtvisDataset, YtvisTrack, YtvisVideo, parse_ytvis
 from avis_data.formats.ytvis_records import withheld_error
 from avis_data.io import atomic_path, sha256_file
@@ -122,6 +123,9 @@ def import_ytvis(
         DataError: if the workspace has no clips, or the file is missing, no JSON, or holds no annotations.
         ProblemsError: with all problems, each with entry and field, unless `skip_bad`.
     """
+    if truth.is_dir():
+        files = ", then ".join(path.name for path in sorted(truth.glob("*.json"))[:3] if path.name != CERTIFICATE)
+        raise DataError(f"{truth}: is a folder; a ytvis set has a file for each split", hint=files or "name the file")
     clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
     if prepared is None:
         prepared = _prepared(workspace, truth, clips)

@@ -57,7 +57,7 @@ class MotsWriter:
         return write_clip(folder, clip, facts, self.mots_form)
 
     def write_shared(self, folder: Path, clips: Clips, facts: SetFacts) -> list[str]:
-        """The names of classes, and the lengths of clips: a frame without objects has no line."""
+        """The names of classes and of objects, and the lengths of clips: a frame without objects has no line."""
         from avis_data.formats.boards.mots_writing import write_shared
 
         return write_shared(folder, clips, facts, self.mots_form)
@@ -78,6 +78,7 @@ MOTS = SetSpec(
     keeps=Keeps(masks="painted", sounding="no"),
     reader=MotsReader(),
     writer=MotsWriter(),
+    layout=2,
     unfit="with more objects of one category than MOTS can number",
     fits=_unfit,
 )

@@ -198,7 +198,8 @@ class _Reading:
         category = self.classes.get(class_id, f"class_{class_id}")
         if self.is_listed and class_id not in self.classes:
             self.gathered.problem(where, "class", f"{class_id} is none of the {len(self.classes)} in labels.txt")
-        self.gathered.add(str(number), place, mask, category=None if category == UNKNOWN else category, where=where)
+        name = self.known.names.get((self.sequence.place.name, str(number)), str(number))
+        self.gathered.add(name, place, mask, category=None if category == UNKNOWN else category, where=where)
 
     def _classes(self) -> dict[int, str]:
         """The name of each class: as `labels.txt` lists them from 1, where there is one, else KITTI's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from avis_data.formats.boards.mots_writing import TRACK_COLUMNS, TRACKS
 from avis_data.formats.sets.layout import pictures_in, set_name, split_of, unique_names
 from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.records import SplitName
@@ -49,6 +51,8 @@ class SetFiles:
     """First and last frame of a sequence."""
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Height and width."""
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What an object is called outside of MOTS, by sequence and id."""
     first_frame: int = 0
     """Where counting begins: 1 in MOTSChallenge."""
 
@@ -159,6 +163,15 @@ def known_files(root: Path, sequences: list[MotsSequence]) -> SetFiles:
             known.lengths[file.parent.name] = (first, first + int(said["seqLength"]) - 1)
         if "imHeight" in said and "imWidth" in said:
             known.sizes[file.parent.name] = (int(said["imHeight"]), int(said["imWidth"]))
+    for file in sorted(root.rglob(TRACKS)) if root.is_dir() else []:
+        try:
+            rows = list(csv.DictReader(text_of(file).splitlines()))
+        except csv.Error:  # then objects are called by their numbers
+            rows = []
+        for row in rows:
+            sequence, number, name = (row.get(column) or "" for column in TRACK_COLUMNS)
+            if name:
+                known.names[sequence, number] = name
     return known
 
 

@@ -15,13 +15,16 @@ from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.layout import UNKNOWN, put_still
 from avis_data.formats.sets.overlap import painted
 from avis_data.formats.sets.spec import Clips, SetFacts
-from avis_data.io import write_lines, write_text
+from avis_data.io import csv_text, write_lines, write_text
 from avis_data.masks.rle import encode
 
-__all__ = ["IGNORED", "write_clip", "write_shared"]
+__all__ = ["IGNORED", "TRACKS", "TRACK_COLUMNS", "write_clip", "write_shared"]
 
 IGNORED = 10
 """The class of regions that evaluators ignore."""
+TRACKS = "tracks.csv"
+"""Says what the objects are called outside of MOTS."""
+TRACK_COLUMNS = ("sequence", "id", "track_id")
 _SEQINFO = "[Sequence]\nname={clip.name}\nseqLength={length}\nimWidth={clip.width}\nimHeight={clip.height}\n"
 _MOST_CLASSES = 64
 """Of PNG: 65,000 and above does not fit 16 bits with all instances."""
@@ -52,14 +55,20 @@ def write_clip(folder: Path, clip: LabelledClip, facts: SetFacts, form: str) -> 
 
 
 def write_shared(folder: Path, clips: Clips, facts: SetFacts, form: str) -> list[str]:
-    """`labels.txt` and `<split>.seqmap` of each split: the class of each number from 1, and each clip's last frame."""
+    """`labels.txt`, `<split>.seqmap` and `tracks.csv` of each split.
+
+    They say the class of each number from 1, each clip's last frame, and what we call each object.
+    """
     lengths: dict[str, list[str]] = {}
     unknown: set[str] = set()
+    tracks: dict[str, list[tuple[object, ...]]] = {}
     for clip in clips():
         split = clip.split or "all"
         lengths.setdefault(split, []).append(f"{clip.name} empty {0:06d} {len(clip.stills) - 1:06d}")
         if any(track.category is None for track in clip.tracks):
             unknown.add(split)
+        own = zip(_ids(clip, facts), clip.tracks, strict=True)
+        tracks.setdefault(split, [TRACK_COLUMNS]).extend((clip.name, number, track.track_id) for number, track in own)
     names = []
     for split, lines in lengths.items():
         classes = {_class(number): name for name, number in facts.categories.items()}
@@ -71,6 +80,8 @@ def write_shared(folder: Path, clips: Clips, facts: SetFacts, form: str) -> list
         for name, content in ((f"{place}/labels.txt", listed), (f"{split}/{split}.seqmap", lines)):
             write_text(folder / name, "".join(f"{line}\n" for line in content))
             names.append(name)
+        names.append(f"{split}/{TRACKS}")
+        write_text(folder / names[-1], csv_text(tracks[split]))
     return names
 
 

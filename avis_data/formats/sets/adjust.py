@@ -100,7 +100,8 @@ def category_problems(clip: LabelledClip, known: Collection[str]) -> Iterator[Pr
             continue
         seen.add(track.category)
         if track.category is None:
-            message = f"the format has no categories: --map {NO_CATEGORY}=NAME, of: {', '.join(sorted(known)[:8])} ..."
+            there = f", of: {', '.join(sorted(known)[:8])} ..." if known else ""
+            message = f"the format has no categories: --map {NO_CATEGORY}=NAME{there}"
         else:
             near = difflib.get_close_matches(track.category.lower(), known, n=1)
             hint = near[0] if near else "NAME"

@@ -17,6 +17,9 @@ from avis_data.errors import DataError
 from avis_data.formats.boards.mots import MOTS, MotsWriter
 from avis_data.formats.sets.clips import LabelledTrack
 from avis_data.formats.sets.spec import SetFacts
+from avis_data.formats.turns.reading import read_turns
+from avis_data.formats.turns.records import flags_by
+from avis_data.formats.turns.rttm import RTTM
 from avis_data.masks.rle import area, decode, encode
 from support.labelled_sets import check_expected, check_round_trip, odd_clips, read_set, unread, write_set
 from support.places import NEEDS_SHARED, SHARED
@@ -50,7 +53,26 @@ def pictures(folder: Path, *values: list[list[int]], first: int = 0) -> None:
 @pytest.mark.parametrize("form", ["text", "png"])
 @pytest.mark.parametrize("seed", range(8))
 def test_everything_but_contested_pixels_and_sound_comes_back(form: Form, seed: int, tmp_path: Path) -> None:
-    check_round_trip(replace(MOTS, writer=MotsWriter(mots_form=form)), tmp_path / "set", odd_clips(seed, 5))
+    clips = odd_clips(seed, 5)
+    found = check_round_trip(replace(MOTS, writer=MotsWriter(mots_form=form)), tmp_path / "set", clips)
+    for clip, written in zip(found, clips, strict=True):
+        categories = {track.track_id: track.category for track in written.tracks}
+        assert {track.track_id: track.category for track in clip.tracks}.items() <= categories.items()
+
+
+def test_turns_that_we_write_beside_it_say_what_sounds(tmp_path: Path) -> None:
+    clips = [replace(clip, split="val") for clip in odd_clips(7, 8)]
+    write_set(MOTS, tmp_path / "mots", clips)
+    write_set(RTTM, tmp_path / "rttm", clips)
+    turns = read_turns(tmp_path / "rttm/val.rttm")
+    seen = 0
+    for clip, written in zip(read_set(MOTS, tmp_path / "mots"), clips, strict=True):
+        flags_of = {track.track_id: track.sounding for track in written.tracks}
+        for track in clip.tracks:
+            for place in track.frames if turns.by_clip.get(clip.name) else ():
+                assert flags_by(turns)(clip, track)[place] == (flags_of[track.track_id][place] is True)
+                seen += 1
+    assert seen > 15
 
 
 @pytest.mark.cell("mots", "reader")

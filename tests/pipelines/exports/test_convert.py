@@ -15,10 +15,13 @@ from PIL import Image
 from avis_data.cli.main import main
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.compare import differences, kept
+from avis_data.formats.sets.overlap import num_contested
 from avis_data.formats.sets.registry import SETS
 from avis_data.formats.sets.spec import Keeps
 from avis_data.io import read_json
 from avis_data.masks.rle import encode
+from support.labelled_sets import odd_clips
+from support.labelled_sets import write_set as write_labelled
 from support.toy_set import TOY_SET, ToyReader, ToyWriter
 
 
@@ -114,6 +117,15 @@ def test_what_a_format_loses_is_not_asked_for(capsys: pytest.CaptureFixture[str]
     deaf = replace(TOY_SET, name="toy-deaf", keeps=Keeps(sounding="no"))
     with SETS.with_added(replace(deaf, writer=ToyWriter(deaf=True))):
         assert main(["convert", "in", "--format", "toy-set", "--to", "toy-deaf", "--out", "deaf"]) == 0
+
+
+def test_pixels_of_two_objects_are_said_with_who_got_them(capsys: pytest.CaptureFixture[str]) -> None:
+    clips = [replace(clip, source=None) for clip in odd_clips(3, 8)]
+    write_labelled(SETS["coco"], Path("set"), clips)
+    assert main(["convert", "set", "--to", "davis", "--sounding", "unknown"]) == 0, capsys.readouterr().err
+    contested = sum(num_contested(clip) for clip in clips)
+    rule = "a pixel of two objects belongs to the smaller one"
+    assert contested > 9 and f"{contested} pixels are of two objects or more: {rule}" in capsys.readouterr().out
 
 
 def test_an_unknown_form_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,7 @@ def test_an_export_is_certified_and_comes_back(
     monkeypatch.chdir(workspace.root)
     seen = ["--objects", "visible"] if "visible" in FORMATS[name].objects else []
     assert main(["export", "--format", name, "--split", "60/40", *seen]) == 0, capsys.readouterr().err
+    told = capsys.readouterr().out
     root = workspace.exports / name
     listed = dict(reversed(line.split("  ", 1)) for line in (root / "files.sha256").read_text().splitlines())
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
@@ -65,6 +66,8 @@ def test_an_export_is_certified_and_comes_back(
     said = read_json(root / "certificate.json")
     assert said["format"] == name and said["split"]["sources_in_two_splits"] == []
     assert ("overlaps" in said) == (SETS[name].keeps.masks == "painted")
+    if contested := said.get("overlaps", {}).get("pixels"):
+        assert f"{contested} pixels are of two objects or more: a pixel of two objects belongs to the" in told
     before = {path: digest for path, digest in listed.items() if not path.endswith("certificate.json")}
     assert main(["export", "--format", name, "--split", "60/40", "--name", "again", *seen]) == 0
     again = (workspace.exports / "again" / "files.sha256").read_text().splitlines()

@@ -180,6 +180,14 @@ def test_a_track_that_never_sounds_is_kept_without_rows(workspace: Workspace, tm
     assert [track.num_sounding for track in tracks] == [2, 0]
 
 
+def test_a_folder_is_told_with_the_files_in_it(workspace: Workspace, tmp_path: Path) -> None:
+    saved(truth(["alpha"]), tmp_path / "train.json")
+    saved(truth(["beta"]), tmp_path / "val.json")
+    (tmp_path / "certificate.json").write_text("{}")
+    with pytest.raises(DataError, match=r"is a folder(.|\n)*train\.json, then val\.json"):
+        bring(workspace, tmp_path)
+
+
 def test_dry_run_touches_nothing(workspace: Workspace, tmp_path: Path) -> None:
     before = tree(workspace)
     report = import_ytvis(workspace, saved(truth(["alpha"]), tmp_path / "truth.json"), ledger=None)
