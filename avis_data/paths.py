@@ -54,6 +54,11 @@ class Workspace:
         return self.root / "ledger.sqlite"
 
     @property
+    def ledger_text(self) -> Path:
+        """`manifest/ledger.jsonl`: the ledger as text, from which it can be rebuilt."""
+        return self.manifest / "ledger.jsonl"
+
+    @property
     def lock(self) -> Path:
         """Held by the one command that may change the workspace."""
         return self.root / ".lock"
@@ -65,7 +70,7 @@ class Workspace:
 
     @property
     def manifest(self) -> Path:
-        """Folder of `videos.jsonl`, `clips.jsonl`, `tracks.jsonl`."""
+        """Folder of `videos.jsonl`, `clips.jsonl`, `tracks.jsonl`, and of `ledger_text`."""
         return self.root / "manifest"
 
     @property

@@ -1,32 +1,52 @@
-"""The manifests of a workspace, `manifest/videos.jsonl` and `manifest/clips.jsonl`, made anew from the ledger."""
+"""The manifests of a workspace, made anew from the ledger: `manifest/videos.jsonl`, `clips.jsonl`, `ledger.jsonl`."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from avis_data.ledger import Ledger, Output
 from avis_data.manifest import write_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.kept_video_list import wanted_clips
+from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.stages.adopt import AdoptedVideo, AdoptFacts
 from avis_data.pipelines.stages.extract import ClipFacts, ExtractFacts
 from avis_data.pipelines.stages.fetch import fetched_videos
 from avis_data.records import Clip, SplitName, Video
 
-__all__ = ["write_manifests"]
+__all__ = ["existing_clips", "existing_videos", "stages_in_text", "write_manifests"]
 
 _OF_A_CLIP = ("frames", "audio.wav")
 
 
 def write_manifests(workspace: Workspace, ledger: Ledger) -> None:
-    """Write both manifests: what is wanted and exists."""
+    """Write what is wanted and exists, videos and clips, and the ledger as text where that is not the newest."""
+    write_manifest(workspace.manifest / "videos.jsonl", existing_videos(ledger))
+    write_manifest(workspace.manifest / "clips.jsonl", existing_clips(ledger))
+    if not ledger.has_text or not workspace.ledger_text.is_file():
+        ledger.keep_text(workspace.ledger_text, stages_in_text())
+
+
+def stages_in_text() -> list[str]:
+    """Whose items stand in `manifest/ledger.jsonl`: those that a run would do again if they were forgotten."""
+    return [part.name for spec in STAGES for part in spec.parts]
+
+
+def existing_videos(ledger: Ledger) -> Iterator[Video]:
+    """The videos that are wanted and there, by id."""
+    return heapq.merge(_fetched(ledger).values(), _adopted_videos(ledger), key=lambda video: video.video_id)
+
+
+def existing_clips(ledger: Ledger) -> Iterator[Clip]:
+    """The clips that are wanted and there, by id."""
+    extracted = _extracted_clips(ledger, _fetched(ledger))
+    return heapq.merge(extracted, _adopted_clips(ledger), key=lambda clip: clip.clip_id)
+
+
+def _fetched(ledger: Ledger) -> dict[str, Video]:
     found = fetched_videos(ledger)
-    fetched = {video_id: found[video_id] for video_id, _ in ledger.wanted("video") if video_id in found}
-    videos = heapq.merge(fetched.values(), _adopted_videos(ledger), key=lambda video: video.video_id)
-    write_manifest(workspace.manifest / "videos.jsonl", videos)
-    clips = heapq.merge(_extracted_clips(ledger, fetched), _adopted_clips(ledger), key=lambda clip: clip.clip_id)
-    write_manifest(workspace.manifest / "clips.jsonl", clips)
+    return {video_id: found[video_id] for video_id, _ in ledger.wanted("video") if video_id in found}
 
 
 def _extracted_clips(ledger: Ledger, fetched: Container[str]) -> Iterable[Clip]:

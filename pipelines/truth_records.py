@@ -23,10 +23,12 @@ __all__ = [
     "ACCEPTED",
     "DRAFT",
     "IMPORTED",
+    "ImportRecord",
     "ImportedClip",
     "LabelledTruth",
     "imported_clips",
     "labelled_truth",
+    "read_import",
     "write_imported",
     "write_labelled_truth",
 ]
@@ -69,7 +71,7 @@ class ImportedClip(Record):
     """Tracks of its truth, those included that never sound."""
 
 
-class _ImportRecord(Record):
+class ImportRecord(Record):
     """`import.json`: the file that was received, and the clips whose truth is from it now."""
 
     format: str
@@ -86,7 +88,7 @@ def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
     """
     found: dict[str, ImportedClip] = {}
     for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
-        found |= _read_record(path).clips
+        found |= read_import(path).clips
     return found
 
 
@@ -104,7 +106,7 @@ def write_imported(
     own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
     before: dict[str, ImportedClip] = {}
     for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
-        record = _read_record(path)
+        record = read_import(path)
         if path == own:
             before = record.clips
         elif record.clips.keys() & new.keys():
@@ -112,7 +114,7 @@ def write_imported(
             write_json(path, record.model_copy(update={"clips": kept}).model_dump())
     clips = dict(sorted({**before, **new}.items()))
     if clips != before or not own.exists():
-        write_json(own, _ImportRecord(format=format_name, file=file, sha256=sha256, clips=clips).model_dump())
+        write_json(own, ImportRecord(format=format_name, file=file, sha256=sha256, clips=clips).model_dump())
 
 
 def labelled_truth(workspace: Workspace) -> dict[str, LabelledTruth]:
@@ -137,8 +139,9 @@ def write_labelled_truth(workspace: Workspace, clips: Mapping[str, LabelledTruth
     write_text(workspace.annotations / "current.json", text + "\n")
 
 
-def _read_record(path: Path) -> _ImportRecord:
+def read_import(path: Path) -> ImportRecord:
+    """An `import.json`. Raises DataError if it is damaged."""
     try:
-        return validated(_ImportRecord, read_json(path), where=str(path))
+        return validated(ImportRecord, read_json(path), where=str(path))
     except ProblemsError as error:
         raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None

@@ -18,22 +18,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
 from avis_data.annotation.labels.records import Answer, Assignment, ClipTask, LabelledClip, PreLabels, RoundInfo
 from avis_data.annotation.labels.rounds import round_order
-from avis_data.config import validated
-from avis_data.errors import DataError, ProblemsError
-from avis_data.io import read_json, sha256_text, write_bytes, write_text
+from avis_data.config import record_from_json
+from avis_data.errors import DataError
+from avis_data.io import sha256_text, write_bytes, write_text
 from avis_data.paths import Workspace, checked_id
 from avis_data.records import Record
 
 __all__ = [
+    "Assignments",
     "keep_received",
     "labelled_files",
     "labelled_path",
@@ -54,14 +53,14 @@ __all__ = [
     "write_round",
 ]
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
-
 _ROUNDS_HINT = "avis-data annotate push --round draft begins the first, avis-data review start the others"
-_PULL_HINT = "avis-data annotate pull"
+_PULL_HINT = "move it away, then: avis-data annotate pull asks the server for it again"
+_PRELABELS_HINT = "move it away, then: avis-data propagate makes it again"
+_COPY_HINT = "bring it back from a copy; avis-data doctor --workspace says what else is damaged"
 
 
-class _Assignments(Record):
-    """`assignments.json`."""
+class Assignments(Record):
+    """`assignments.json`: what was given to whom in a round."""
 
     assignments: tuple[Assignment, ...]
 
@@ -84,7 +83,7 @@ def read_round(workspace: Workspace, name: str) -> RoundInfo:
     if not path.is_file():
         known = ", ".join(round_names(workspace, started=True)) or "none"
         raise DataError(f"no round {name!r} in {workspace.root}; there are: {known}", hint=_ROUNDS_HINT)
-    return _read(path, RoundInfo)
+    return record_from_json(path, RoundInfo, hint=_COPY_HINT)
 
 
 def write_round(workspace: Workspace, info: RoundInfo) -> None:
@@ -101,22 +100,20 @@ def read_assignments(workspace: Workspace, name: str) -> list[Assignment]:
     path = round_dir(workspace, name) / "assignments.json"
     if not path.is_file():
         return []
-    try:
-        return list(validated(_Assignments, read_json(path), where=str(path)).assignments)
-    except ProblemsError as error:
-        raise DataError(error.args[0], hint=f"bring {path.name} back from a copy, or remove {path.parent}") from None
+    hint = f"bring {path.name} back from a copy, or remove {path.parent}"
+    return list(record_from_json(path, Assignments, hint=hint).assignments)
 
 
 def write_assignments(workspace: Workspace, name: str, assignments: Iterable[Assignment]) -> None:
     """Keep what was given to whom in a round."""
-    text = _Assignments(assignments=tuple(assignments)).model_dump_json(indent=1)
+    text = Assignments(assignments=tuple(assignments)).model_dump_json(indent=1)
     write_text(round_dir(workspace, name) / "assignments.json", text + "\n")
 
 
 def read_pushed(workspace: Workspace, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:
     """What a page was filled with; None where it was not by us."""
     path = _pushed_path(workspace, name, clip_id, annotator)
-    return validated(ClipTask, read_json(path), where=str(path)) if path.is_file() else None
+    return record_from_json(path, ClipTask, hint=_COPY_HINT) if path.is_file() else None
 
 
 def write_pushed(workspace: Workspace, name: str, task: ClipTask, annotator: str | None) -> None:
@@ -166,15 +163,15 @@ def read_labelled(workspace: Workspace, name: str, clip_id: str | None = None) -
 
 def read_labels(path: Path) -> LabelledClip:
     """All that one person said of a clip in a round, masks included. Raises DataError if the file is damaged."""
-    return _read(path, LabelledClip)
+    return record_from_json(path, LabelledClip, hint=_PULL_HINT)
 
 
 def read_answer(path: Path) -> Answer:
     """The head of what one person said, without masks. Raises DataError if the file is damaged."""
-    data = path.read_bytes()
     try:
+        data = path.read_bytes()
         return Answer.model_validate_json(data).model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
-    except ValidationError as error:
+    except (ValidationError, IsADirectoryError, FileNotFoundError) as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", hint=_PULL_HINT) from None
 
 
@@ -191,16 +188,9 @@ def write_prelabels(workspace: Workspace, labels: PreLabels) -> None:
 def read_prelabels(workspace: Workspace, clip_id: str) -> PreLabels | None:
     """The pre-labels of a clip; None where there are none. Raises DataError if the file is damaged."""
     path = prelabels_path(workspace, clip_id)
-    return _read(path, PreLabels) if path.is_file() else None
+    return record_from_json(path, PreLabels, hint=_PRELABELS_HINT) if path.is_file() else None
 
 
 def _pushed_path(workspace: Workspace, name: str, clip_id: str, annotator: str | None) -> Path:
     file = sha256_text(annotator)[:12] if annotator else "anyone"
     return round_dir(workspace, name) / "pushed" / checked_id(clip_id) / f"{file}.json"
-
-
-def _read(path: Path, record: type[AnyRecord]) -> AnyRecord:
-    try:
-        return record.model_validate(read_json(path))
-    except (ValidationError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", hint=_PULL_HINT) from None

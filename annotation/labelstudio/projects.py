@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from importlib.resources import files
+from pathlib import Path
 
 from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProject
 from avis_data.annotation.labels.rounds import round_kind
@@ -11,12 +13,13 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import label_config
 from avis_data.annotation.labelstudio.settings import ServerSettings, read_secrets
-from avis_data.errors import ConfigError
+from avis_data.errors import ConfigError, DataError
 from avis_data.io import sha256_text, write_text
 from avis_data.paths import Workspace
 
-__all__ = ["drop_empty_project", "ensure_round_project", "project_key", "refresh_projects"]
+__all__ = ["drop_empty_project", "ensure_round_project", "project_key", "read_workspace_id", "refresh_projects"]
 
+_ID = re.compile(r"[0-9a-f]{16}")
 _LONGEST_TITLE = 50
 
 
@@ -87,9 +90,21 @@ def drop_empty_project(labels: WorkspaceLabels, client: LabelStudio, round_name:
 def project_key(workspace: Workspace, round_name: str, annotator: str | None) -> str:
     """The key by which a project is found again, also when we were killed before we noted its id."""
     path = workspace.annotations / "workspace-id"
-    if not path.is_file():
+    if not path.exists():
         write_text(path, secrets.token_hex(8) + "\n")
-    return f"avis-data {path.read_text(encoding='utf-8').strip()} {round_name} {annotator or 'anyone'}"
+    return f"avis-data {read_workspace_id(path)} {round_name} {annotator or 'anyone'}"
+
+
+def read_workspace_id(path: Path) -> str:
+    """What tells the projects of this workspace from those of others. Raises DataError if the file is damaged."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        text = str(error)
+    if not _ID.fullmatch(text):
+        hint = "bring it back from a copy: by it the projects on the server are found again"
+        raise DataError(f"{path}: no id of a workspace: {text!r:.60}", hint=hint)
+    return text
 
 
 def _title(dataset: str, round_name: str, annotator: str | None) -> str:

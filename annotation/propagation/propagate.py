@@ -321,6 +321,7 @@ SPEC = StageSpec(
     name=PropagateStage.name,
     summary="Carry masks drawn on some stills to all others of a clip.",
     make=_stage,
+    facts=PropagateFacts,
     items=_items,
     covers=("clip", "adopted"),
     every_row=False,

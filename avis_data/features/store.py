@@ -122,13 +122,13 @@ def read_embeddings(folder: Path, clip_ids: Iterable[str] | None = None) -> Iter
     """
     if clip_ids is None:
         for path in sorted(folder.glob("part-*.parquet")):
-            yield from _read_part(path, None)
+            yield from read_part(path, None)
         return
     wanted: dict[str, set[str]] = {}
     for clip_id in clip_ids:
         wanted.setdefault(bucket(clip_id), set()).add(clip_id)
     for bucket_id in sorted(wanted):
-        yield from _read_part(folder / part_name(bucket_id), wanted[bucket_id])
+        yield from read_part(folder / part_name(bucket_id), wanted[bucket_id])
 
 
 def clips_in_part(path: Path) -> list[str]:
@@ -191,7 +191,8 @@ def _table(batch: list[tuple[str, NDArray[np.float32]]], constants: tuple[str, s
     return pa.Table.from_arrays([ids, pa.array(frames), embeddings, *same], schema=EMBEDDING_SCHEMA)
 
 
-def _read_part(path: Path, wanted: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def read_part(path: Path, wanted: set[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The embeddings in one part, of all clips or of these. Raises DataError as `read_embeddings`."""
     missing = set(wanted or ())
     try:
         with pq.ParquetFile(path) as file:

@@ -13,8 +13,9 @@ from urllib.parse import quote
 from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.format_numbers import WORKSPACE
 from avis_data.links.check import check_write
+from avis_data.paths import Workspace
 
-__all__ = ["COLUMNS", "REPAIR", "Database", "create_tables", "damaged", "forget"]
+__all__ = ["COLUMNS", "REPAIR", "DamagedLedger", "Database", "create_tables", "damaged", "forget"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -47,7 +48,7 @@ COLUMNS = {
 }
 """Table to its columns."""
 
-REPAIR = "move the file away and run the command again: finished files are then made once more"
+REPAIR = "avis-data doctor --workspace --repair rebuilds the ledger from files and manifests; nothing is done again"
 
 _JSON_COLUMNS = ("facts", "inputs", "outputs")
 _AT_ONCE = 500
@@ -66,6 +67,9 @@ _OF_THE_MACHINE = {
 }
 """What SQLite says of the disk and of other processes; all else is about what the file holds."""
 
+_SAID = (sqlite3.Error, UnicodeDecodeError)
+"""How SQLite complains; Python itself fails on a complaint that cites damaged text."""
+
 _KINDS: dict[str, tuple[type, ...]] = {
     "t": (str,),
     "T": (str, type(None)),
@@ -75,9 +79,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def damaged(path: Path, what: str) -> DataError:
+class DamagedLedger(DataError):
+    """The ledger does not hold what a ledger holds, or is gone although the workspace had one."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint=REPAIR)
+
+
+def damaged(path: Path, what: str) -> DamagedLedger:
     """The error for a ledger that does not hold what a ledger holds."""
-    return DataError(f"{path}: the ledger is damaged: {what}", hint=REPAIR)
+    return DamagedLedger(f"{path}: the ledger is damaged: {what}")
 
 
 def create_tables(db: sqlite3.Connection) -> None:
@@ -93,18 +104,21 @@ class Database:
         self.path = path
         for side in ("-journal", "-shm", "-wal", *([] if read_only else [""])):  # SQLite writes them in place
             check_write(path.with_name(f"{path.name}{side}"), in_place=True)
+        if path.is_dir() or (path.is_symlink() and not path.exists()):
+            raise damaged(path, "a folder stands in its place" if path.is_dir() else "a link that leads nowhere")
         try:
             self._db = _connected_to_read(path) if read_only else _connected(path)
-        except sqlite3.Error as error:
+        except _SAID as error:
             raise self._error(error, "the ledger cannot be opened") from None
         try:
             if _is_empty(self._db):
+                _check_never_was(path)
                 create_tables(self._db)
             number = self._db.execute("PRAGMA user_version").fetchone()[0]
             WORKSPACE.check(number or None, path.parent)
             for table, columns in COLUMNS.items():
                 self._db.execute(f"SELECT {columns.replace(' ', ', ')} FROM {table} LIMIT 0")
-        except sqlite3.Error as error:
+        except _SAID as error:
             self.close()
             raise self._error(error, "the ledger cannot be opened") from None
         except AvisError:
@@ -136,8 +150,14 @@ class Database:
                 yield row
         except sqlite3.ProgrammingError:
             raise  # ours: a wrong query, a closed file
-        except sqlite3.Error as error:
+        except _SAID as error:
             raise self._error(error, "the ledger cannot be read") from None
+
+    def check(self) -> None:
+        """Read the whole file. Raises DataError if SQLite finds anything wrong in it."""
+        for (found,) in self.rows("PRAGMA quick_check(1)", kinds="t"):
+            if found != "ok":
+                raise damaged(self.path, str(found).replace("\n", " "))
 
     def write(self, sql: str, values: Sequence[object] = ()) -> int:
         """Do one statement; gives the number of the row that was inserted."""
@@ -167,15 +187,22 @@ class Database:
             yield
         except sqlite3.ProgrammingError:
             raise
-        except sqlite3.Error as error:
+        except _SAID as error:
             raise self._error(error, "the ledger cannot be written") from None
 
-    def _error(self, error: sqlite3.Error, what: str) -> AvisError:
+    def _error(self, error: Exception, what: str) -> AvisError:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte tells the kind
         if code in _OF_THE_MACHINE:
             hint = "make room on the disk (or mend its permissions), then run the same command again"
             return ToolError(f"{self.path}: {what}: {error}", hint=hint)
-        return DataError(f"{self.path}: not a readable ledger ({error})", hint=REPAIR)
+        return DamagedLedger(f"{self.path}: not a readable ledger ({error})")
+
+
+def _check_never_was(path: Path) -> None:
+    """A ledger that is gone is not a new workspace: all that was done would be done once more."""
+    text = Workspace(path.parent).ledger_text
+    if text.exists():
+        raise DamagedLedger(f"{path}: there is no ledger any more, but {text} says what stood in it")
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -184,7 +211,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error:
+    except _SAID:
         db.close()
         raise
     return db
@@ -199,7 +226,7 @@ def _connected_to_read(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{quote(str(path.resolve()))}?{mode}", timeout=30.0, isolation_level=None, uri=True)
     try:
         empty = _is_empty(db)
-    except sqlite3.Error:
+    except _SAID:
         db.close()
         raise
     if not empty:

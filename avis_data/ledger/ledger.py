@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from avis_data import __version__
+from avis_data.io import write_lines
 from avis_data.ledger.database import Database, damaged, forget
 from avis_data.ledger.rows import (
     Done,
@@ -25,11 +27,15 @@ from avis_data.ledger.rows import (
     reason_of,
     state_of,
 )
+from avis_data.ledger.text import text_lines
 
 if TYPE_CHECKING:
     from avis_data.records import Record
 
 __all__ = ["Ledger"]
+
+_TEXT = "text"
+"""A setting: there is a text of the ledger in which all that is here stands too."""
 
 Facts = TypeVar("Facts", bound="Record")
 Row = TypeVar("Row")
@@ -56,6 +62,8 @@ class Ledger:
         """
         self._path = path
         self._db = Database(path, read_only=read_only)
+        self._has_text: bool | None = None
+        """None: not asked yet."""
 
     def close(self) -> None:
         """Close the file; the object is of no use afterwards."""
@@ -71,17 +79,17 @@ class Ledger:
         """Record one finished item and its outputs in one transaction."""
         size_bytes = sum(output.size_bytes for output in done.outputs)
         outputs = json.dumps([list(output) for output in done.outputs])
-        with self._db.transaction():
+        with self._changing():
             self._write_item(stage, done, ("done", None, None, json.dumps(done.facts), outputs, size_bytes))
 
     def commit_failed(self, stage: str, failed: Failed) -> None:
         """Record one failed item; outputs of an earlier success stay on disk but no longer count."""
-        with self._db.transaction():
+        with self._changing():
             self._write_item(stage, failed, ("failed", failed.reason.value, failed.message, None, "[]", 0))
 
     def begin_replacing(self, stage: str, item_id: str) -> None:
         """Say that finished outputs are about to be replaced: a kill half-way then leaves no item that looks done."""
-        with self._db.transaction():
+        with self._changing():
             self._db.write(
                 "UPDATE items SET state = 'replacing' WHERE stage = ? AND item_id = ? AND state = 'done'",
                 (stage, item_id),
@@ -92,7 +100,7 @@ class Ledger:
 
         Addresses are left out on purpose: they may carry passwords or signatures.
         """
-        with self._db.transaction():
+        with self._changing():
             self._db.write("DELETE FROM wanted")
             self._db.write_many("INSERT INTO wanted VALUES ('video', ?, '')", ((video_id,) for video_id in videos))
             self._db.write_many("INSERT INTO wanted VALUES ('clip', ?, ?)", clips)
@@ -119,7 +127,7 @@ class Ledger:
 
     def adopt(self, records: Iterable[tuple[str, str]]) -> None:
         """Remember clips that come from an existing set: ids, and records as JSON. No list makes them unwanted."""
-        with self._db.transaction():
+        with self._changing():
             self._db.write_many("INSERT OR REPLACE INTO adopted VALUES (?, ?)", records)
 
     def adopted(self) -> Iterator[tuple[str, str]]:
@@ -134,7 +142,7 @@ class Ledger:
 
     def set(self, name: str, value: str) -> None:
         """Remember one value of the workspace, as where its list came from."""
-        with self._db.transaction():
+        with self._changing():
             self._db.write("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     def get(self, name: str) -> str | None:
@@ -153,6 +161,8 @@ class Ledger:
             is_gone: whether an id is one of them.
             without: a JSON value without what it says of them; the same object where it says nothing.
         """
+        with self._changing():
+            pass  # first: a text that still holds them is not the newest
         forget(self._db, is_gone, without)
 
     def entries(self, stage: str) -> dict[str, Entry]:
@@ -214,7 +224,7 @@ class Ledger:
 
     def mean_cost(self, stage: str) -> MeanCost | None:
         """What the finished items of a stage cost; None where there are none."""
-        sql = "SELECT avg(wall_s), avg(size_bytes) FROM items WHERE stage = ? AND state = 'done'"
+        sql = "SELECT avg(nullif(wall_s, 0)), avg(size_bytes) FROM items WHERE stage = ? AND state = 'done'"
         for wall_s, size_bytes in self._db.rows(sql, (stage,), kinds="NN"):
             return None if wall_s is None or size_bytes is None else MeanCost(wall_s=wall_s, size_bytes=size_bytes)
         return None
@@ -253,6 +263,51 @@ class Ledger:
         """The command that was started last."""
         rows = self._db.rows("SELECT command, pid, started_at FROM runs ORDER BY run_id DESC LIMIT 1", kinds="tit")
         return next((RunInfo(command=command, pid=pid, started_at=at) for command, pid, at in rows), None)
+
+    @property
+    def has_text(self) -> bool:
+        """True if nothing was written since `keep_text`."""
+        if self._has_text is None:
+            self._has_text = self.get(_TEXT) is not None
+        return self._has_text
+
+    def keep_text(self, path: Path, stages: Collection[str]) -> None:
+        """Write the ledger as text, of which `doctor` makes it anew: what was done and wanted, without times of day.
+
+        The same work gives the same bytes. See `avis_data.ledger.text`.
+
+        Args:
+            path: of the file.
+            stages: whose items stand in it.
+        """
+        write_lines(path, self.as_text(stages))
+        with self._db.transaction():
+            self._db.write("INSERT OR REPLACE INTO settings VALUES (?, '')", (_TEXT,))
+        self._has_text = True
+
+    def as_text(self, stages: Collection[str]) -> Iterator[str]:
+        """The lines that `keep_text` writes."""
+        return text_lines(self._db, stages, without={_TEXT})
+
+    def check(self) -> None:
+        """Read the whole file, and every row of it. Raises DataError at the first damage."""
+        self._db.check()
+        for (stage,) in list(self._db.rows("SELECT DISTINCT stage FROM items", kinds="t")):
+            self.inputs(stage)
+            for entry in self.entries(stage).values():
+                entry.outputs()
+        for _ in text_lines(self._db, None, without=()):
+            pass  # which fails where a row holds no JSON
+        self.latest_run()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A transaction after which the text is not what is here any more."""
+        with self._db.transaction():
+            if self.has_text:
+                self._db.write("DELETE FROM settings WHERE name = ?", (_TEXT,))
+            yield
+        self._has_text = False
 
     def _done(self, stage: str, column: Literal["key", "facts", "inputs", "outputs"]) -> Iterator[tuple[str, str]]:
         """Item id and one column of every finished item of a stage, by id."""

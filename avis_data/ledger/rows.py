@@ -24,6 +24,7 @@ __all__ = [
     "StateCount",
     "checked_item",
     "inputs_of",
+    "is_inside",
     "outputs_of",
     "parsed",
     "reason_of",
@@ -147,7 +148,11 @@ def outputs_of(text: str, item_id: str, ledger: Path) -> list[Output]:
     try:
         found = [Output(*values) for values in json.loads(text)]
         good = all(
-            type(path) is str and type(sha256) is str and type(size) is int and type(mtime_ns) is int and _inside(path)
+            type(path) is str
+            and type(sha256) is str
+            and type(size) is int
+            and type(mtime_ns) is int
+            and is_inside(path)
             for path, sha256, size, mtime_ns in found
         )
     except (ValueError, TypeError, RecursionError):
@@ -211,5 +216,6 @@ def state_of(text: str, item_id: str, ledger: Path) -> State:
     raise damaged(ledger, f"{item_id}: there is no state {text!r:.60}")
 
 
-def _inside(path: str) -> bool:
+def is_inside(path: str) -> bool:
+    """True if a path, as rows have it, leads to something in the workspace."""
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")

@@ -91,7 +91,7 @@ def replace_clips(folder: Path, rows_by_clip: Mapping[str, Sequence[MaskRow]]) -
         by_bucket[bucket(clip_id)][clip_id] = rows
     for digit, new in sorted(by_bucket.items()):
         path = folder / part_name(digit)
-        _write_part(path, _merged(_read_part(path, None) if path.exists() else iter(()), new))
+        _write_part(path, _merged(read_masks_part(path, None) if path.exists() else iter(()), new))
 
 
 def read_masks(folder: Path, clip_ids: Collection[str] | None = None) -> Iterator[_Clip]:
@@ -117,7 +117,7 @@ def read_masks(folder: Path, clip_ids: Collection[str] | None = None) -> Iterato
     for digit in digits:
         path = folder / part_name(digit)
         if path.exists():
-            yield from _read_part(path, wanted)
+            yield from read_masks_part(path, wanted)
 
 
 def _merged(old: Iterator[_Clip], new: Mapping[str, Sequence[MaskRow]]) -> Iterator[tuple[str, Sequence[MaskRow]]]:
@@ -133,7 +133,14 @@ def _merged(old: Iterator[_Clip], new: Mapping[str, Sequence[MaskRow]]) -> Itera
         yield name, new[name]
 
 
-def _read_part(path: Path, wanted: set[str] | None) -> Iterator[_Clip]:
+def read_masks_part(path: Path, wanted: set[str] | None) -> Iterator[_Clip]:
+    """The rows in one part, of all clips or of these, as `read_masks` gives them. Raises DataError if it is damaged.
+
+    Example:
+        >>> path = next(iter(sorted(Path("example/masks").glob("part-*.parquet"))))
+        >>> all(rows[0].clip_id == clip_id for clip_id, rows in read_masks_part(path, None))
+        True
+    """
     try:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(MASK_SCHEMA):

@@ -14,7 +14,7 @@ from avis_data.ledger import Ledger
 from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 
-__all__ = ["REMOVE", "open_for_work"]
+__all__ = ["REMOVE", "locked", "open_for_work"]
 
 REMOVE = "avis-data remove"
 """The one command that completes a removal."""
@@ -31,6 +31,23 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
         DataError: if a link leads out of the workspace, but to a folder of which the owner said so.
         ConfigError: if a removal of videos was broken off, and this is another command.
     """
+    with locked(workspace, command), Ledger(workspace.ledger) as ledger:
+        run_id = ledger.start_run(command, os.getpid())
+        outcome = "interrupted"
+        try:
+            yield ledger
+            outcome = "finished"
+        except Exception as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            with suppress(AvisError):  # a full disk, a damaged page: the error that got us here is the one to tell
+                ledger.finish_run(run_id, outcome)
+
+
+@contextmanager
+def locked(workspace: Workspace, command: str) -> Iterator[None]:
+    """Lock a workspace for us without opening its ledger, for what mends it. Raises as `open_for_work`."""
     check_links(workspace.root)
     workspace.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(workspace.lock)
@@ -43,18 +60,7 @@ def open_for_work(workspace: Workspace, command: str) -> Iterator[Ledger]:
             message = f"{workspace.root}: a removal of videos was broken off half-way"
             raise ConfigError(message, hint=f"{REMOVE} completes it")
         _remove_left_overs(workspace)
-        with Ledger(workspace.ledger) as ledger:
-            run_id = ledger.start_run(command, os.getpid())
-            outcome = "interrupted"
-            try:
-                yield ledger
-                outcome = "finished"
-            except Exception as error:
-                outcome = type(error).__name__
-                raise
-            finally:
-                with suppress(AvisError):  # a full disk, a damaged page: the error that got us here is the one to tell
-                    ledger.finish_run(run_id, outcome)
+        yield
     finally:
         lock.release()
 
@@ -68,6 +74,7 @@ def _remove_left_overs(workspace: Workspace) -> None:
 
 def _who(workspace: Workspace) -> str:
     message = f"{workspace.root}: another avis-data command is at work here"
-    with Ledger(workspace.ledger, read_only=True) as ledger:
+    run = None
+    with suppress(AvisError), Ledger(workspace.ledger, read_only=True) as ledger:  # a damaged one is told later
         run = ledger.latest_run()
     return f"{message} (`{run.command}`, process {run.pid}, since {run.started_at})" if run else message

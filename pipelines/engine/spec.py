@@ -11,6 +11,7 @@ from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import Item, Stage, item_key, stage_key
 from avis_data.recipe import Recipe
+from avis_data.records import Record
 
 __all__ = ["Candidates", "Choices", "RowKind", "Setting", "StageSpec", "made_as_now"]
 
@@ -68,6 +69,8 @@ class StageSpec:
     """What the command does, in one sentence."""
     make: Callable[[Recipe, Choices], Stage]
     """The stage, with its parameters from the recipe. Raises AvisError where it cannot be done at all."""
+    facts: type[Record] = Record
+    """What a run of it gives."""
     items: Callable[[Setting], Candidates] | None = None
     """None: its items are made by another command."""
     covers: tuple[RowKind, ...] = ()

@@ -280,6 +280,7 @@ SPEC = StageSpec(
     name=AdoptStage.name,
     summary="Copy stills and sound of an existing set.",
     make=lambda recipe, _: AdoptStage(AdoptOptions(missing_sound=recipe.extract.missing_sound)),
+    facts=AdoptFacts,
     covers=("adopted",),
     up_to_date=_up_to_date,
 )

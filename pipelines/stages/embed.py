@@ -350,8 +350,7 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
 
 
 def _params(recipe: Recipe, choices: Choices) -> EmbedParams:
-    _, sha256 = choices.of(EmbedChoices).found
-    return EmbedParams(front_end=recipe.embed.front_end, weights_sha256=sha256)
+    return EmbedParams(front_end=recipe.embed.front_end, weights_sha256=choices.of(EmbedChoices).found[1])
 
 
 def _embed_stage(recipe: Recipe, choices: Choices) -> EmbedStage:
@@ -384,6 +383,7 @@ SPEC = StageSpec(
     name=EmbedStage.name,
     summary="Compute VGGish embeddings, one per still.",
     make=_embed_stage,
+    facts=EmbedFacts,
     items=lambda setting: embed_items(setting.ledger),
     covers=("clip", "adopted"),
     after=("extract", "adopt"),
@@ -392,6 +392,7 @@ SPEC = StageSpec(
             name=PackStage.name,
             summary="Write the embeddings into the parts of their table.",
             make=lambda recipe, choices: PackStage(_params(recipe, choices)),
+            facts=PackFacts,
             items=_pack_items,
         ),
     ),

@@ -217,6 +217,7 @@ SPEC = StageSpec(
     name=ExtractStage.name,
     summary="Take stills and sound out of the source videos.",
     make=lambda recipe, _: ExtractStage(recipe.extract),
+    facts=ExtractFacts,
     items=lambda setting: extract_items(setting.ledger),
     covers=("clip",),
     after=("fetch",),

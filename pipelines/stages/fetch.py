@@ -245,6 +245,7 @@ SPEC = StageSpec(
     name=FetchStage.name,
     summary="Download the source videos of a list.",
     make=_stage,
+    facts=Video,
     items=_items,
     covers=("video",),
     usual=True,

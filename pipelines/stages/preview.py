@@ -170,6 +170,7 @@ SPEC = StageSpec(
     name=PreviewStage.name,
     summary="Make small playable copies of the clips.",
     make=lambda recipe, _: PreviewStage(recipe.preview),
+    facts=PreviewFacts,
     items=lambda setting: preview_items(setting.ledger),
     covers=("clip",),
     after=("extract",),

@@ -82,6 +82,8 @@ class Place:
 PLACES: tuple[Place, ...] = (
     Place("unfinished files", f"{TEMPORARY_PREFIX}**", Holds.UNFINISHED, "unfinished", remade=True),
     Place("unfinished files", f"**/{TEMPORARY_PREFIX}**", Holds.UNFINISHED, "unfinished", remade=True),
+    Place("damaged files that a repair kept", "*.damaged-*", Holds.UNFINISHED, "unfinished"),
+    Place("damaged files that a repair kept", "**/*.damaged-*", Holds.UNFINISHED, "unfinished"),
     Place("unfinished items", ".tmp/*/{id}/**", Holds.ONE, "unfinished", remade=True),
     Place("unfinished items", ".tmp/**", Holds.NOTHING, "unfinished", remade=True),
     Place("recipe", "recipe.yaml", Holds.NOTHING, "records"),

@@ -67,7 +67,7 @@ def test_a_damaged_ledger_is_refused_with_advice(tmp_path: Path, content: bytes)
     (tmp_path / "ledger.sqlite").write_bytes(content)
     with pytest.raises(DataError, match="not a readable ledger") as caught:
         Ledger(tmp_path / "ledger.sqlite")
-    assert "move the file away" in str(caught.value)
+    assert "doctor --workspace --repair" in str(caught.value)
 
 
 def test_a_ledger_of_another_format_is_refused(tmp_path: Path) -> None:

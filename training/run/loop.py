@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -179,7 +179,7 @@ class Trainer:
             raise self._no_number("the gradient is not a number", sorted(shared))
         self._changing = True
         self.optimiser.step()
-        self.state = replace(self.state, iteration=self.state.iteration + 1)
+        self.state = self.state.model_copy(update={"iteration": self.state.iteration + 1})
         self._changing = False
         return StepRecord(
             iteration=self.state.iteration,
@@ -272,7 +272,8 @@ class Trainer:
         figures = val.validate(self.model, self.config, self.processes, self.device)
         score = headline_score(self.config.validation.metric, figures["strict"])
         if self.state.best_score is None or score > self.state.best_score:
-            self.state = replace(self.state, best_score=score, best_iteration=self.state.iteration)
+            best = {"best_score": score, "best_iteration": self.state.iteration}
+            self.state = self.state.model_copy(update=best)
             if self.processes.is_first:
                 self.folder.save_best(self.model, self.metadata)
         return figures

@@ -16,42 +16,43 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avis_data import __version__
+from avis_data.config import record_from_json
 from avis_data.errors import BusyError, ConfigError, DataError
 from avis_data.format_numbers import RUN, RUN_FILE
 from avis_data.io import (
     TEMPORARY_PREFIX,
     atomic_dir,
     atomic_path,
-    read_json,
     remove,
     write_json,
     write_lines,
     write_text,
 )
 from avis_data.links.check import check_place
+from avis_data.records import Record
 from avis_data.training.config import RunConfig, config_values
 from avis_data.weights.files import read_tensors
 
-__all__ = ["Checkpoint", "RunFolder", "RunState", "restore_optimiser"]
+__all__ = ["Checkpoint", "RunFolder", "RunState", "read_state", "restore_optimiser"]
 
 _MODEL, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunState:
+class RunState(Record):
     """Where a run is. Samples, points and dropped paths are functions of seed and iteration: no more is needed."""
 
-    iteration: int
+    iteration: int = Field(ge=0, le=2**53)
     """Changes of the weights so far."""
     best_score: float | None = None
     """Highest validation score so far."""
@@ -147,7 +148,7 @@ class RunFolder:
         with atomic_dir(target) as part:
             save_file(_stored(model), part / _MODEL, metadata=metadata)
             save_file(_optimiser_tensors(optimiser), part / _OPTIMISER)
-            write_json(part / _STATE, asdict(state))
+            write_json(part / _STATE, state.model_dump())
         for other in target.parent.iterdir():
             if other.name != target.name and other.name.removeprefix(TEMPORARY_PREFIX) and other.is_dir():
                 remove(other)
@@ -163,10 +164,7 @@ class RunFolder:
         folder = self.last()
         if folder is None:
             raise DataError(f"{self.root}: there is no checkpoint to go on from", hint="start without --resume")
-        try:
-            state = RunState(**read_json(folder / _STATE))
-        except TypeError as error:
-            raise DataError(f"{folder / _STATE}: is not the state of a run ({error})") from None
+        state = read_state(folder / _STATE)
         optimiser = read_tensors(folder / _OPTIMISER) if state.iteration else {}  # nothing is in it before a step
         return Checkpoint(model=read_tensors(folder / _MODEL), optimiser=optimiser, state=state)
 
@@ -180,6 +178,11 @@ class RunFolder:
         if self.log.is_file():
             lines = self.log.read_text(encoding="utf-8").splitlines()
             write_lines(self.log, [line for line in lines if _iteration_of(line) <= iteration])
+
+
+def read_state(path: Path) -> RunState:
+    """The `state.json` of a checkpoint. Raises DataError if it is damaged; names the field."""
+    return record_from_json(path, RunState, hint="move its folder away, or train again into another folder")
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], *, where: Path) -> None:
@@ -217,5 +220,5 @@ def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 def _iteration_of(line: str) -> int:
     try:
         return int(json.loads(line)["iteration"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 1 << 62  # a line that was cut off by a kill
