@@ -154,7 +154,7 @@ def drop_clips(path: Path, clip_ids: Collection[str]) -> None:
     constants = ["weights_sha256", "front_end", "window_s"]
     with pq.ParquetFile(path) as file:
         (first,) = next(file.iter_batches(batch_size=1, columns=constants)).to_pylist()
-    kept = ((clip_id, rows_TD) for clip_id, rows_TD in _read_part(path, None) if clip_id not in clip_ids)
+    kept = ((clip_id, rows_TD) for clip_id, rows_TD in read_part(path, None) if clip_id not in clip_ids)
     write_part(path, kept, **first)
 
 

@@ -26,6 +26,7 @@ from avis_data.pipelines.kept_video_list import CLIP_ROW, ORIGINAL
 from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.stages.adopt import AdoptedVideo
 from avis_data.pipelines.stages.fetch import SPEC as FETCH
+from avis_data.pipelines.upkeep.tombstones import read_tombstones
 from avis_data.recipe import Recipe
 from avis_data.records import Record, Video
 
@@ -136,9 +137,12 @@ def _is_good(line: KeptLine) -> bool:
 
 def _merged(workspace: Workspace, text: list[KeptLine], left: list[KeptLine]) -> list[KeptLine]:
     """A row for each thing: of the text where that fits the files, else of what was left of the ledger."""
-    videos = _videos(workspace)
+    videos, stones = _videos(workspace), read_tombstones(workspace)
     first = {_identity(line): line for line in text if _is_good(line) or _is_download(line)}
     second = {_identity(line): line for line in left}
+    for said in (first, second):  # what was removed stays away
+        for identity in [identity for identity in said if identity[0] != "settings" and stones.is_gone(identity[-1])]:
+            del said[identity]
     if any(identity[0] == "wanted" for identity in first):
         second = {identity: line for identity, line in second.items() if identity[0] != "wanted"}
     found = []

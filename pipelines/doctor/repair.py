@@ -32,7 +32,7 @@ from avis_data.pipelines.doctor.examination import (
 )
 from avis_data.pipelines.doctor.files import OWN_FILES, FileKind, kind_of
 from avis_data.pipelines.doctor.rebuilt_ledger import ledger_problem, put_in_place, rebuild_ledger
-from avis_data.pipelines.engine.lock import locked
+from avis_data.pipelines.engine.lock import REPAIR, locked
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.truth_records import IMPORTED, imported_clips, labelled_truth
 from avis_data.records import MaskRow, State, Track
@@ -63,7 +63,7 @@ def repair_workspace(workspace: Workspace, *, verify: bool = False) -> Repair:
     """
     repair = Repair()
     examine_workspace(workspace)  # refuses what is no workspace, before the lock leaves a file in it
-    with locked(workspace, "avis-data doctor"):
+    with locked(workspace, REPAIR):
         for path in list(left_overs(workspace)):
             remove(path)
             repair.done.append(f"removed {workspace.relative(path)}, which a killed command left")

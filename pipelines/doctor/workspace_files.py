@@ -22,6 +22,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.files import FileKind, OwnFiles, not_read
 from avis_data.pipelines.doctor.rebuilt_ledger import ledger_problem
 from avis_data.pipelines.truth_records import IMPORTED, imported_clips, labelled_truth, read_import
+from avis_data.pipelines.upkeep.tombstones import Tombstone, read_removal
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.published import check_published
 from avis_data.recipe import Recipe
@@ -166,6 +167,20 @@ FILES = OwnFiles(
             advice=_TRUTH,
             rebuild="the table of masks",
         ),
+        FileKind(
+            name="what was removed",
+            places=("removed/tombstones.jsonl",),
+            read=lambda _, path: deque(read_manifest(path, Tombstone), maxlen=0),
+            advice="bring it back from a copy: by it removed videos stay away",
+        ),
+        FileKind(
+            name="unfinished removal",
+            places=("removed/unfinished.json",),
+            read=lambda workspace, _: read_removal(workspace),
+            advice="remove it, then ask for the removal again: avis-data remove",
+        ),
+        FileKind(name="note of a removal", places=("removed/*",), read=not_read, advice=""),
+        FileKind(name="signed addresses", places=("signed_urls.json",), read=not_read, advice=_LIST),
         FileKind(name="source video", places=("sources/*",), read=not_read, advice="avis-data fetch brings it again"),
         FileKind(name="stills", places=("clips/*/frames",), read=not_read, advice=_FRAMES, is_folder=True),
         FileKind(name="sound", places=("clips/*/audio.wav",), read=_sound, advice=_FRAMES),

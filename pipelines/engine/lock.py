@@ -14,10 +14,12 @@ from avis_data.ledger import Ledger
 from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 
-__all__ = ["REMOVE", "locked", "open_for_work"]
+__all__ = ["REMOVE", "REPAIR", "locked", "open_for_work"]
 
 REMOVE = "avis-data remove"
 """The one command that completes a removal."""
+REPAIR = "avis-data doctor"
+"""It mends what a removal may need before it can be completed."""
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def locked(workspace: Workspace, command: str) -> Iterator[None]:
     except Timeout:
         raise BusyError(_who(workspace), hint="wait until it has ended, or stop it with Ctrl-C") from None
     try:
-        if workspace.removal.exists() and command != REMOVE:
+        if workspace.removal.exists() and command not in (REMOVE, REPAIR):
             message = f"{workspace.root}: a removal of videos was broken off half-way"
             raise ConfigError(message, hint=f"{REMOVE} completes it")
         _remove_left_overs(workspace)

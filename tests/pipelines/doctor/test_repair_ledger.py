@@ -174,9 +174,10 @@ def test_what_is_replaced_is_kept(dataset: Path) -> None:
     damaged = (dataset / "ledger.sqlite").read_bytes()
     assert main(["-C", str(dataset), "doctor", "--workspace", "--repair"]) == 0
     assert (dataset / "ledger.sqlite.damaged-1").read_bytes() == damaged
-    nonsense(dataset)
+    cut(dataset)
     assert main(["-C", str(dataset), "doctor", "--workspace", "--repair"]) == 0
-    assert (dataset / "ledger.sqlite.damaged-2").exists()
+    assert (dataset / "ledger.sqlite.damaged-1").read_bytes() == damaged
+    assert (dataset / "ledger.sqlite.damaged-2").stat().st_size == 9000
 
 
 def test_files_that_changed_are_made_again(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
