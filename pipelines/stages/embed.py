@@ -318,13 +318,8 @@ def embed_items(ledger: Ledger) -> Candidates:
 
 
 def _embed_request(clip_id: str, facts: ClipFacts) -> EmbedRequest:
-    return EmbedRequest(
-        clip_id=clip_id,
-        num_seconds=facts.num_seconds,
-        fps=facts.fps,
-        num_frames=facts.num_frames,
-        frame_at=facts.frame_at,
-    )
+    names = ("num_seconds", "fps", "num_frames", "frame_at")
+    return EmbedRequest(clip_id=clip_id, **{name: getattr(facts, name) for name in names})
 
 
 @no_cycle_search()
