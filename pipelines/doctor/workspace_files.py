@@ -11,7 +11,7 @@ import numpy as np
 
 from avis_data.config import config_from_yaml, record_from_json
 from avis_data.errors import DataError
-from avis_data.features.finite import check_finite
+from avis_data.features.arrays import check_finite
 from avis_data.features.store import read_part
 from avis_data.format_numbers import check_export
 from avis_data.io import sha256_file
