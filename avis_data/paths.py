@@ -79,6 +79,11 @@ class Workspace:
         return self.root / "features" / "vggish"
 
     @property
+    def fingerprints(self) -> Path:
+        """Folder of the fingerprints, `part-*.parquet`."""
+        return self.root / "fingerprints"
+
+    @property
     def annotations(self) -> Path:
         """Folder of what was received from people and files, one folder for each time; never overwritten."""
         return self.root / "annotations"

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from avis_data.features.store import EMBEDDING_SCHEMA
+from avis_data.fingerprints.store import FINGERPRINT_SCHEMA
 from avis_data.io import write_text
 from avis_data.masks.table import MASK_SCHEMA
 from avis_data.recipe import Recipe
@@ -32,6 +33,7 @@ _RECORDS: dict[str, type[BaseModel]] = {
 }
 _TABLES: dict[str, tuple[pa.Schema, str]] = {
     "embeddings": (EMBEDDING_SCHEMA, "features/vggish/part-*.parquet: one row per clip and still"),
+    "fingerprints": (FINGERPRINT_SCHEMA, "fingerprints/part-*.parquet: one row per clip"),
     "masks": (MASK_SCHEMA, "masks/part-*.parquet: one row per clip, track and still"),
 }
 

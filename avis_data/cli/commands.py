@@ -18,6 +18,7 @@ GROUPS = {
         "extract": "Take stills and sound out of the source videos.",
         "preview": "Make small playable copies of the clips.",
         "embed": "Compute VGGish embeddings, one per still.",
+        "fingerprint": "Make fingerprints, to find near-duplicates.",
         "run": "Fetch, extract and embed, in order.",
         "status": "Say what is done, what failed and why, what is left.",
         "import": "Bring existing truth into the workspace.",

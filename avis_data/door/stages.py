@@ -21,7 +21,7 @@ def stages() -> list[str]:
 
     Example:
         >>> avis.stages()
-        ['fetch', 'extract', 'preview', 'embed', 'propagate']
+        ['fetch', 'extract', 'preview', 'embed', 'fingerprint', 'propagate']
     """
     from avis_data.pipelines.stages import STAGES
 

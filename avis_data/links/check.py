@@ -12,7 +12,7 @@ __all__ = ["NEVER_ELSEWHERE", "check_links", "check_place", "check_write", "is_i
 
 NEVER_ELSEWHERE = (".tmp", "label-studio", "manifest")
 """Folders that hold unfinished work, secrets, or what is derived: they are always in the workspace."""
-_FOLDERS = (*NEVER_ELSEWHERE, "annotations", "clips", "exports", "features", "masks", "runs", "sources")
+_FOLDERS = (*NEVER_ELSEWHERE, "annotations", "clips", "exports", "features", "fingerprints", "masks", "runs", "sources")
 _LEDGER = ("ledger.sqlite", "ledger.sqlite-journal", "ledger.sqlite-shm", "ledger.sqlite-wal")
 _FILES = ("recipe.yaml", "videos.csv", "signed_urls.json", ".lock", *_LEDGER)
 _IN_PLACE = (".lock", *_LEDGER)

@@ -23,6 +23,7 @@ STAGES: Registry[StageSpec] = Registry(
         "preview": "avis_data.pipelines.stages.preview:SPEC",
         "adopt": "avis_data.pipelines.stages.adopt:SPEC",
         "embed": "avis_data.pipelines.stages.embed:SPEC",
+        "fingerprint": "avis_data.pipelines.stages.fingerprint:SPEC",
         "propagate": "avis_data.annotation.propagation.propagate:SPEC",
     },
     group="avis_data.stages",

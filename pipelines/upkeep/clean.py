@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avis_data.errors import DataError
 from avis_data.features.store import clips_in_part, drop_clips
+from avis_data.fingerprints.store import drop_fingerprints
 from avis_data.io import flush, read_json, remove, write_json, write_text
 from avis_data.ledger import Ledger
 from avis_data.masks.table import replace_clips
@@ -36,7 +37,8 @@ class Cleaner:
             Holds.RECEIVED: self._received,
             Holds.SPLIT: self._split,
             Holds.MASKS: self._masks,
-            Holds.EMBEDDINGS: self._embeddings,
+            Holds.EMBEDDINGS: self._rows(drop_clips),
+            Holds.FINGERPRINTS: self._rows(drop_fingerprints),
             Holds.LOG: self._log,
         }
 
@@ -117,11 +119,14 @@ class Cleaner:
             replace_clips(self._workspace.masks, {clip_id: [] for clip_id in gone})
         return bool(gone)
 
-    def _embeddings(self, found: Found) -> bool:
-        gone = {clip_id for clip_id in clips_in_part(found.path) if self._stones.is_gone(clip_id)}
-        if gone:
-            drop_clips(found.path, gone)
-        return bool(gone)
+    def _rows(self, drop: Callable[[Path, set[str]], None]) -> Callable[[Found], bool]:
+        def way(found: Found) -> bool:
+            gone = {clip_id for clip_id in clips_in_part(found.path) if self._stones.is_gone(clip_id)}
+            if gone:
+                drop(found.path, gone)
+            return bool(gone)
+
+        return way
 
     def _log(self, found: Found) -> bool:
         """In its place: a server that runs goes on writing to the end of this very file."""

@@ -29,11 +29,11 @@ from avis_data.records import Track
 
 __all__ = ["Left", "Leftovers", "Unlisted", "find_leftovers", "prune", "unlisted"]
 
-_MADE = {"sources", "stills", "sound", "previews", "embeddings"}
+_MADE = {"sources", "stills", "sound", "previews", "embeddings", "fingerprints"}
 """Groups of what stages make: each file of them is some item's output."""
 _WRITTEN_S = 3600.0
 """A temporary file of a server that is younger may be written just now."""
-_FOLDERS = ("clips", "sources", ".tmp", "features", "annotations", "exports")
+_FOLDERS = ("clips", "sources", ".tmp", "features", "fingerprints", "annotations", "exports")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ class _Search:
                 self._stills.append(file.path)
         elif place.holds is Holds.STILL:
             self._cached.append(file)
-        elif place.holds in (Holds.MASKS, Holds.EMBEDDINGS):
+        elif place.holds in (Holds.MASKS, Holds.EMBEDDINGS, Holds.FINGERPRINTS):
             self._rows(place.name, set(clips_in_part(file.path)))
         elif file.relative == "manifest/tracks.jsonl":
             self._rows(place.name, {track.clip_id for track in read_manifest(file.path, Track)})
@@ -220,7 +220,7 @@ def _wanted(ledger: Ledger) -> set[str]:
 
 def _is_table(file: Found) -> bool:
     return file.place is not None and (
-        file.place.holds in (Holds.MASKS, Holds.EMBEDDINGS) or file.place.name == "manifests"
+        file.place.holds in (Holds.MASKS, Holds.EMBEDDINGS, Holds.FINGERPRINTS) or file.place.name == "manifests"
     )
 
 

@@ -40,6 +40,8 @@ class Holds(StrEnum):
     """Rows of a Parquet table of masks."""
     EMBEDDINGS = "embeddings"
     """Rows of a Parquet table of embeddings."""
+    FINGERPRINTS = "fingerprints"
+    """Rows of a Parquet table of fingerprints."""
     LEDGER = "ledger"
     """Rows of the ledger."""
     STILL = "still"
@@ -102,6 +104,8 @@ PLACES: tuple[Place, ...] = (
     Place("times and other files of clips", "clips/{id}/**", Holds.ONE, "stills"),
     Place("embeddings of clips", "features/vggish/clips/{id}.npy", Holds.ONE, "embeddings"),
     Place("table of embeddings", "features/vggish/part-*.parquet", Holds.EMBEDDINGS, "embeddings"),
+    Place("fingerprints of clips", "fingerprints/clips/{id}.npz", Holds.ONE, "fingerprints"),
+    Place("table of fingerprints", "fingerprints/part-*.parquet", Holds.FINGERPRINTS, "fingerprints"),
     Place("table of masks", "masks/part-*.parquet", Holds.MASKS, "masks"),
     Place("name of the workspace", "annotations/workspace-id", Holds.NOTHING, "annotations"),
     Place("current labels", "annotations/current.json", Holds.ENTRIES, "annotations"),

@@ -32,6 +32,7 @@ WRITE_IN_A_WORKSPACE: dict[str, list[str]] = {
     "extract": [],
     "preview": [],
     "embed": ["--untrained"],
+    "fingerprint": [],
     "run": ["--untrained", "--list", "../list.csv", "--allow-local"],
     "import": ["--format", "ytvis", "../truth.json"],
     "export": [],

@@ -42,6 +42,7 @@ TRIES = (
     Try("-C ws extract --workers 1"),
     Try("-C ws preview --workers 1"),
     Try("-C ws embed --untrained --workers 1"),
+    Try("-C ws fingerprint --workers 1"),
     Try("-C ws run --untrained --workers 1"),
     Try("-C ws status"),
     Try("-C ws remove --exports"),

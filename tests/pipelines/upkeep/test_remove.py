@@ -87,7 +87,16 @@ def test_a_removed_video_is_in_no_file(workspace: Workspace) -> None:
 
 def test_nothing_else_is_changed(workspace: Workspace) -> None:
     own = [found.relative for found in files_of(workspace) if found.item_id not in (GONE, CLIP)]
-    shared = {Holds.LIST, Holds.LINES, Holds.ENTRIES, Holds.RECEIVED, Holds.SPLIT, Holds.MASKS, Holds.EMBEDDINGS}
+    shared = {
+        Holds.LIST,
+        Holds.LINES,
+        Holds.ENTRIES,
+        Holds.RECEIVED,
+        Holds.SPLIT,
+        Holds.MASKS,
+        Holds.EMBEDDINGS,
+        Holds.FINGERPRINTS,
+    }
     may_change = {
         found.relative
         for found in files_of(workspace)

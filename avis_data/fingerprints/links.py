@@ -1,0 +1,189 @@
+"""Pairs of clips that are nearly the same, and the groups that they make."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avis_data.fingerprints.index import Hashes, Shared, picture_hashes, shared_hashes, sound_hashes
+from avis_data.fingerprints.making import Fingerprint
+from avis_data.fingerprints.pictures import PictureMatch, compare_pictures
+from avis_data.fingerprints.sounds import SoundMatch, compare_sounds
+
+__all__ = ["Link", "find_links", "groups_of"]
+
+_LEAST_ALIKE = 0.75
+_LEAST_CHANGES_ALIKE = 0.5
+_FOR_FEW_STILLS = 0.6
+"""A short match must be better: so much more, divided by the root of the number of stills."""
+_LEAST_SOUND_ALIKE = 0.74
+_FOR_SHORT_SOUND = 0.4
+"""The same, by the root of the seconds: two instruments that play one rhythm are alike for two seconds."""
+_MOST_ASKED_OF_SOUND = 0.965
+_LEAST_LEVELS_ALIKE = 0.85
+_NEAR_SIGNS = 6
+"""Hashes that differ in no more signs are a candidate on their own; others must be two."""
+_MOST_TRIES = 3
+_OFFSET_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Link:
+    """Two clips that are nearly the same."""
+
+    first: str
+    second: str
+    by: Literal["picture", "sound"]
+    likeness: float
+    """In [0, 1]: the correlation of what changes."""
+    offset_s: float
+    """Time in the first at which the second begins."""
+    is_mirrored: bool = False
+    """Whether the picture of one is that of the other, mirrored."""
+
+
+def find_links(prints: Sequence[Fingerprint]) -> list[Link]:
+    """Every two clips whose picture or sound is nearly the same, sorted; one link by picture, one by sound at most."""
+    return sorted([*_by_picture(prints), *_by_sound(prints)])
+
+
+def groups_of(links: Iterable[Link]) -> list[list[str]]:
+    """The clips that links join, directly or over others: sorted groups of two or more sorted ids."""
+    leader: dict[str, str] = {}
+
+    def find(clip_id: str) -> str:
+        while leader.setdefault(clip_id, clip_id) != clip_id:
+            leader[clip_id] = leader[leader[clip_id]]
+            clip_id = leader[clip_id]
+        return clip_id
+
+    for link in links:
+        one, two = sorted((find(link.first), find(link.second)))
+        leader[two] = one
+    groups: dict[str, list[str]] = defaultdict(list)
+    for clip_id in sorted(leader):
+        groups[find(clip_id)].append(clip_id)
+    return sorted(groups.values())
+
+
+def _picture_enough(match: PictureMatch) -> bool:
+    wanted = _LEAST_CHANGES_ALIKE + _FOR_FEW_STILLS / match.num_stills**0.5
+    return bool(match.alike >= _LEAST_ALIKE and match.changes_alike >= min(wanted, 0.85))
+
+
+def _sound_enough(match: SoundMatch) -> bool:
+    wanted = min(_LEAST_SOUND_ALIKE + _FOR_SHORT_SOUND / match.seconds**0.5, _MOST_ASKED_OF_SOUND)
+    return bool(match.alike >= wanted and match.levels_alike >= _LEAST_LEVELS_ALIKE)
+
+
+def _picture_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, bool, int]]:
+    index, asked = picture_hashes(prints)
+    return _tries(index, asked, shared_hashes(index, asked))
+
+
+def _tries(index: Hashes, asked: Hashes, shared: Shared) -> list[tuple[int, int, bool, int]]:
+    """Whole clip, other clip, mirrored or not, part: most shared hashes first, few for each pair."""
+    whole_R, other_R = index.clip_R[shared.found_R], asked.clip_R[shared.asked_R]
+    mirrored_R, part_R = asked.kind_R[shared.asked_R], index.kind_R[shared.found_R]
+    rows, count, near = _tally((whole_R, other_R, mirrored_R, part_R), shared.different_R)
+    totals: dict[tuple[int, int], int] = defaultdict(int)
+    nearest: dict[tuple[int, int], int] = defaultdict(lambda: 99)
+    for (whole, other, _, _), number, least in zip(rows, count, near, strict=True):
+        totals[whole, other] += number
+        nearest[whole, other] = min(nearest[whole, other], least)
+    found: list[tuple[int, int, bool, int]] = []
+    tried: dict[tuple[int, int], int] = defaultdict(int)
+    for at in np.lexsort((np.array(near), -np.array(count))).tolist() if rows else []:
+        whole, other, mirrored, part = rows[at]
+        pair = (whole, other)
+        if totals[pair] < 2 and nearest[pair] > _NEAR_SIGNS:
+            continue
+        if tried[pair] < _MOST_TRIES:
+            tried[pair] += 1
+            found.append((whole, other, bool(mirrored), part))
+    return found
+
+
+def _tally(
+    columns: tuple[NDArray[np.number], ...], different_R: NDArray[np.uint8]
+) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
+    """Each different row with its number, and the least of its differences."""
+    if len(different_R) == 0:
+        return [], [], []
+    rows_RC = np.stack([column.astype(np.int64) for column in columns], axis=1)
+    unique_UC, inverse_R, count_U = np.unique(rows_RC, axis=0, return_inverse=True, return_counts=True)
+    near_U = np.full(len(unique_UC), 99)
+    np.minimum.at(near_U, inverse_R, different_R)
+    return [tuple(row) for row in unique_UC.tolist()], count_U.tolist(), near_U.tolist()
+
+
+def _by_picture(prints: Sequence[Fingerprint]) -> list[Link]:
+    best: dict[tuple[str, str], Link] = {}
+    for whole, other, mirrored, part in _picture_tries(prints):
+        one, two = prints[whole], prints[other]
+        pair = (min(one.clip_id, two.clip_id), max(one.clip_id, two.clip_id))
+        if pair in best:
+            continue
+        match = compare_pictures(one, two, part=part, mirrored=mirrored)
+        if match is None or not _picture_enough(match):
+            continue
+        best[pair] = Link(
+            first=pair[0],
+            second=pair[1],
+            by="picture",
+            likeness=round(match.changes_alike, 3),
+            offset_s=round(match.offset_s if pair[0] == one.clip_id else -match.offset_s, 2),
+            is_mirrored=mirrored,
+        )
+    return list(best.values())
+
+
+def _sound_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, float, float]]:
+    hashes = sound_hashes(prints)
+    shared = shared_hashes(hashes, hashes)
+    one_R, two_R = hashes.clip_R[shared.found_R], hashes.clip_R[shared.asked_R]
+    keep_R = one_R < two_R
+    found_R, asked_R = shared.found_R[keep_R], shared.asked_R[keep_R]
+    times_one, times_two = hashes.time_R[found_R], hashes.time_R[asked_R]
+    offset_R = np.rint((times_one - times_two) / _OFFSET_S)
+    rows, count, near = _tally((one_R[keep_R], two_R[keep_R], offset_R), shared.different_R[keep_R])
+    moment: dict[tuple[int, ...], tuple[float, float]] = {}
+    order = np.argsort(shared.different_R[keep_R], kind="stable")[::-1]
+    keys = np.stack([one_R[keep_R], two_R[keep_R], offset_R], axis=1).astype(np.int64)
+    for at in order.tolist():
+        moment[tuple(keys[at].tolist())] = (float(times_one[at]), float(times_two[at]))
+    found: list[tuple[int, int, float, float]] = []
+    tried: dict[tuple[int, ...], int] = defaultdict(int)
+    for at in np.lexsort((np.array(near), -np.array(count))).tolist() if rows else []:
+        pair = rows[at][:2]
+        if (count[at] >= 2 or near[at] <= _NEAR_SIGNS) and tried[pair] < _MOST_TRIES:
+            tried[pair] += 1
+            at_one, at_two = moment[rows[at]]
+            found.append((pair[0], pair[1], at_one + 1.0, at_two + 1.0))
+    return found
+
+
+def _by_sound(prints: Sequence[Fingerprint]) -> list[Link]:
+    best: dict[tuple[str, str], Link] = {}
+    for first, second, at_one_s, at_two_s in _sound_tries(prints):
+        one, two = prints[first], prints[second]
+        if one.clip_id > two.clip_id:
+            one, two, at_one_s, at_two_s = two, one, at_two_s, at_one_s
+        pair = (one.clip_id, two.clip_id)
+        match = compare_sounds(one, two, at_one_s=at_one_s, at_two_s=at_two_s)
+        if match is None or not _sound_enough(match):
+            continue
+        if pair not in best or match.alike > best[pair].likeness:
+            best[pair] = Link(
+                first=pair[0],
+                second=pair[1],
+                by="sound",
+                likeness=round(match.alike, 3),
+                offset_s=round(match.offset_s, 2),
+            )
+    return list(best.values())
