@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/avis-data demo --out demo-workspace
 
 test: $(VENV)/.label-studio $(VENV)/.format-readers
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20
 
 # What touches media again, as on a machine that has neither ffmpeg nor a browser: the wheel's ffmpeg does it all.
 test-bare: $(VENV)/.label-studio $(VENV)/.format-readers
