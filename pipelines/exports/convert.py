@@ -17,7 +17,7 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
 from avis_data.format_numbers import CERTIFICATE, EXPORT
 from avis_data.formats.sets.adjust import Adjustment, adjusted, category_problems, sounding_problems
-from avis_data.formats.sets.clips import LabelledClip, UnreadClip, name_fault
+from avis_data.formats.sets.clips import LabelledClip, UnreadClip, name_fault, text_fault
 from avis_data.formats.sets.compare import differences, kept
 from avis_data.formats.sets.files import named_as_given
 from avis_data.formats.sets.overlap import OVERLAP_RULE, num_contested
@@ -152,6 +152,8 @@ def _faults(
     where, target = f"clip {clip.name}", wanted.target
     if (fault := name_fault(clip)) is not None:
         yield Problem(where, "name", fault)
+    if (fault := text_fault(clip)) is not None:
+        yield Problem(where, "", fault)
     if not clip.has_truth:
         yield Problem(where, "", "the set says nothing of it (hidden labels)")
     if clip.name in found.clips:

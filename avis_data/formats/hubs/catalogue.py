@@ -73,7 +73,7 @@ _MASKS: dict[str, tuple[pa.DataType, str, str]] = {
     "counts": (pa.string(), "sc:Text", "COCO's compressed run lengths."),
     "sounding": (pa.bool_(), "sc:Boolean", "Whether the object is heard in that second; null: nobody said."),
 }
-_MASK_ROWS = 20_000
+_MASK_ROWS = 2_000
 """So many masks are in one row group."""
 
 

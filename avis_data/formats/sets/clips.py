@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the options of all formats are known without NumPy
 
     from avis_data.masks.rle import Rle
 
-__all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip", "name_fault", "too_many"]
+__all__ = ["LabelledClip", "LabelledTrack", "Media", "Still", "UnreadClip", "name_fault", "text_fault", "too_many"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,17 @@ def name_fault(clip: LabelledClip) -> str | None:
 _LONGEST = 200
 _UNSAFE = {*'/\\:*?"<>|', *map(chr, range(32)), "\x7f"}
 """What one file system or another does not take in a name."""
+
+
+def text_fault(clip: LabelledClip) -> str | None:
+    """Which words of a clip no file can hold: JSON may have half of a character in them; None: all can be written."""
+    texts = [("licence", clip.license), ("source", clip.source), ("address", clip.url), ("name", clip.name)]
+    texts += [("name of a still", still.name) for still in clip.stills]
+    texts += [entry for track in clip.tracks for entry in (("track", track.track_id), ("category", track.category))]
+    for what, text in texts:
+        if text is not None and any("\ud800" <= letter <= "\udfff" for letter in text):
+            return f"the {what} {text!r:.60} holds half of a character, which no file can"
+    return None
 
 
 def too_many(num_objects: int, num_stills: int) -> str | None:

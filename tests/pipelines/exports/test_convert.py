@@ -173,3 +173,26 @@ def test_turns_and_rates_follow_the_numbers_of_stills(capsys: pytest.CaptureFixt
         assert Path("rttm/train.uem").read_text().split()[-1] == "1.500"
         assert main([*command, "gap", "--out", "not"]) == 3
         assert "clip a: stills: are not at one rate, as rttm has them" in capsys.readouterr().err
+
+
+HALVES = {
+    "track": lambda said: said["tracks"][0].update(id="t\ud800"),
+    "category": lambda said: said["tracks"][0].update(category="dog\udfff"),
+    "still": lambda said: said.update(stills=["0\ud83d", "1"]),
+}
+
+
+@pytest.mark.parametrize("what", HALVES)
+@pytest.mark.parametrize("target", ["coco", "hf", "webdataset"])
+def test_half_a_character_is_told_whatever_is_written(
+    what: str, target: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON can hold it; UTF-8 cannot."""
+    folder = write_set(Path("in"))
+    said = read_json(folder / "a" / "labels.json")
+    HALVES[what](said)
+    (folder / "a" / "labels.json").write_text(json.dumps(said))
+    if what == "still":
+        (folder / "a" / "0.jpg").unlink()
+    assert main(["convert", "in", "--format", "toy-set", "--to", target, "--out", "out"]) == 4
+    assert "half of a character" in capsys.readouterr().out
