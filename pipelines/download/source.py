@@ -30,6 +30,7 @@ from avis_data.io import remove
 from avis_data.log import redact
 from avis_data.media.ffmpeg import find_ffmpeg, raise_passing_end
 from avis_data.pipelines.download.addresses import request_handlers
+from avis_data.pipelines.download.description import VideoDescription, described, downloaded_file
 from avis_data.pipelines.download.errors import hide_secrets, reason_of, retry_after_s
 from avis_data.pipelines.download.limits import limit
 from avis_data.pipelines.download.partial_files import RECORD_SUFFIX, PartialFiles
@@ -61,8 +62,8 @@ class Downloaded:
     """A file that arrived."""
 
     path: Path
-    info: dict[str, Any]
-    """yt-dlp's description of the video."""
+    said: VideoDescription
+    """What the site says of the video."""
 
 
 def download_video(
@@ -234,14 +235,8 @@ def _attempt(
             info = ydl.extract_info(url, download=True)
     finally:
         FFmpegPostProcessor._ffmpeg_location.reset(before)
-    if info is None or info.get("_type", "video") != "video":
-        raise ItemError("a list of videos; give the link of one", reason=Reason.UNSUPPORTED_URL)
-    # A return value is no proof: filters and limits end in "ok" and no file (specs/environment.md, section 8).
-    done = info.get("requested_downloads") or [{}]
-    path = Path(done[0].get("filepath") or "")
-    if not path.is_file():
-        raise ItemError("yt-dlp reports success and left no file", reason=Reason.UNKNOWN_DOWNLOAD)
-    return Downloaded(path=path, info=info)
+    said = described(info)
+    return Downloaded(path=downloaded_file(info), said=said)
 
 
 def _parameters(url: str, folder: Path, name: str, options: FetchOptions, cookies: str | None) -> dict[str, Any]:

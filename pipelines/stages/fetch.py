@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from yt_dlp.version import __version__ as yt_dlp_version
 
@@ -17,6 +16,7 @@ from avis_data.ledger import Ledger
 from avis_data.log import redact_url
 from avis_data.media.probe import probe
 from avis_data.pipelines.download.cookies import read_cookies
+from avis_data.pipelines.download.description import VideoDescription
 from avis_data.pipelines.download.source import Downloaded, check_content, download_video
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
 from avis_data.pipelines.engine.stage import Item, Workbench
@@ -37,7 +37,6 @@ __all__ = ["SPEC", "DownloadRequest", "FetchChoices", "FetchParams", "FetchStage
 
 _SUFFIXES = frozenset("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogg ogv ts webm wmv".split())
 _SIGNATURES = ((4, b"ftyp", "mp4"), (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"RIFF", "avi"), (0, b"OggS", "ogv"))
-_LONGEST_TEXT = 500
 _WORK_S = 1800.0
 
 
@@ -129,7 +128,8 @@ class FetchStage:
                 allow_private_hosts=self._allow_private_hosts,
             )
         else:
-            found = Downloaded(path=_copy(file, bench.scratch, self._options.max_size_mb), info={"extractor": "file"})
+            copied = _copy(file, bench.scratch, self._options.max_size_mb)
+            found = Downloaded(path=copied, said=VideoDescription(extractor="file"))
         check_content(found.path)
         named = found.path.rename(bench.scratch / f"{request.video_id}.{_suffix(found.path)}")
         media = probe(named)
@@ -140,12 +140,12 @@ class FetchStage:
             path=f"sources/{target.name}",
             size_bytes=target.stat().st_size,
             sha256=sha256_file(target),
-            title=_text(found.info, "title"),
-            uploader=_text(found.info, "uploader"),
-            channel=_text(found.info, "channel"),
-            license=_text(found.info, "license"),
-            upload_date=_date(found.info.get("upload_date")),
-            extractor=_text(found.info, "extractor") or "unknown",
+            title=found.said.title,
+            uploader=found.said.uploader,
+            channel=found.said.channel,
+            license=found.said.license,
+            upload_date=found.said.upload_date,
+            extractor=found.said.extractor,
             downloader=f"yt-dlp {yt_dlp_version}" if file is None else "copy",
             accessed_on=self._today().isoformat(),
             media=media,
@@ -182,21 +182,6 @@ def _suffix(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(16)
     return next((name for place, mark, name in _SIGNATURES if head[place:].startswith(mark)), "bin")
-
-
-def _text(info: dict[str, Any], field: str) -> str | None:
-    value = info.get(field)
-    if not isinstance(value, str) or not value.strip():
-        return None
-    return value.encode("utf-8", "replace").decode().strip()[:_LONGEST_TEXT]
-
-
-def _date(value: object) -> str | None:
-    """yt-dlp's YYYYMMDD as YYYY-MM-DD."""
-    try:
-        return datetime.strptime(str(value), "%Y%m%d").date().isoformat()
-    except ValueError:
-        return None
 
 
 def _empty(folder: Path) -> None:

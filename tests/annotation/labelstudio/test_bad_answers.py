@@ -9,13 +9,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import jwt
 import pytest
 
+from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProject
+from avis_data.annotation.labels.store import write_round
 from avis_data.annotation.labelstudio import client as client_module
 from avis_data.annotation.labelstudio.client import LabelStudio
-from avis_data.errors import AvisError, ToolError
+from avis_data.annotation.labelstudio.settings import (
+    Secrets,
+    ServerSettings,
+    server_dir,
+    write_secrets,
+    write_settings,
+)
+from avis_data.cli.main import main
+from avis_data.errors import AvisError, ExitCode, ToolError
+from avis_data.paths import Workspace
+from avis_data.recipe import create_workspace
 
 SIGN_IN = b"<!doctype html><html><body><form action='/login'>Sign in</form></body></html>"
 BODIES = {
@@ -196,3 +209,31 @@ def test_an_annotation_that_no_file_can_hold(value: str, server: Answers, client
     one = f'{{"id": 1, "completed_by": 1, "updated_at": "", "result": {value}}}'
     server.status, server.say = 200, lambda _: f"[{one}]".encode()
     refused(CALLS["annotations"], client)
+
+
+KNOWN = {"whoami": b'{"email": "a@example.com"}', "projects/1": b'{"id": 1, "title": "t", "task_number": 1}'}
+"""What the server says as it should, by what the path holds, before something else answers in its place."""
+
+
+@pytest.mark.parametrize("command", ["pull", "status"])
+@pytest.mark.parametrize("num_known", range(len(KNOWN) + 1))
+@pytest.mark.parametrize("kind", BODIES)
+def test_pull_and_status_end_in_our_error(
+    kind: str, num_known: int, command: str, server: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server answers the first questions as it should; then a proxy in front of it says something else."""
+    workspace = Workspace(tmp_path)
+    create_workspace(workspace, "aviseg")
+    server_dir(workspace).mkdir()
+    write_settings(workspace, ServerSettings(url=server.url, clips_folder=str(tmp_path / "clips")))
+    write_secrets(workspace, Secrets(token="t", backend_token="b"))
+    project = RoundProject(project_id=1, title="t")
+    write_round(workspace, RoundInfo(name="draft", kind=RoundKind.DRAFT, created_at="2026-01-01", projects=(project,)))
+    right = dict(list(KNOWN.items())[:num_known])
+    server.status = 200
+    server.say = lambda path: next((body for part, body in right.items() if part in path), BODIES[kind])
+    code = main(["-C", str(tmp_path), "annotate", command])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err + said.out
+    assert code == ExitCode.MISSING_TOOL, (code, said.err)
+    assert server.url in said.err and "hint:" in said.err
