@@ -32,6 +32,7 @@ GROUPS = {
         "agreement": "Say how far two annotators of the same clips agree.",
     },
     "Look at a dataset": {
+        "duplicates": "List clips that are nearly the same.",
         "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
         "stats": "Count videos, frames, masks, sources, categories.",
         "report": "Write one HTML page with contact sheets of an export.",

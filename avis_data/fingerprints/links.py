@@ -46,6 +46,17 @@ class Link:
     is_mirrored: bool = False
     """Whether the picture of one is that of the other, mirrored."""
 
+    def as_dict(self) -> dict[str, object]:
+        """JSON values."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "by": self.by,
+            "likeness": self.likeness,
+            "offset_s": self.offset_s,
+            "mirrored": self.is_mirrored,
+        }
+
 
 def find_links(prints: Sequence[Fingerprint]) -> list[Link]:
     """Every two clips whose picture or sound is nearly the same, sorted; one link by picture, one by sound at most."""

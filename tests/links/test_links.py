@@ -50,6 +50,7 @@ WRITE_IN_A_WORKSPACE: dict[str, list[str]] = {
 """Commands that change the workspace that they are run in; also those that ask its server with its token."""
 WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
     "agreement": ["--html"],
+    "duplicates": ["--html"],
     "datasheet": ["--out"],
     "diff": ["../old", "../new", "--html"],
     "patch": ["../old", "../patch.json", "--out"],

@@ -63,6 +63,8 @@ class FakeClip:
     """As the list says."""
     same_bytes_as: str | None = None
     """Another source with the very same file."""
+    copy_of: str | None = None
+    """Another clip, of another source, with the very same stills and sound."""
     imported_silent: bool = False
     """A truth file says that nothing sounds in it."""
 
@@ -110,7 +112,7 @@ def _write_media(workspace: Workspace, clip: FakeClip) -> None:
     width, height = WIDTH_HEIGHT
     folder = workspace.clip_dir(clip.clip_id)
     (folder / "frames").mkdir(parents=True)
-    rng = np.random.default_rng(int(sha256(clip.clip_id.encode()).hexdigest()[:8], 16))
+    rng = np.random.default_rng(int(sha256((clip.copy_of or clip.clip_id).encode()).hexdigest()[:8], 16))
     for second in range(clip.num_seconds):
         pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(workspace.frame(clip.clip_id, second), quality=90)

@@ -43,6 +43,7 @@ TRIES = (
     Try("-C ws preview --workers 1"),
     Try("-C ws embed --untrained --workers 1"),
     Try("-C ws fingerprint --workers 1"),
+    Try("-C ws duplicates --html duplicates.html --csv duplicates.csv"),
     Try("-C ws run --untrained --workers 1"),
     Try("-C ws status"),
     Try("-C ws remove --exports"),
