@@ -17,7 +17,7 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.features.arrays import check_rows, load_npy
 from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path, truth_path
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
-from avis_data.formats.sets.files import numbered
+from avis_data.formats.sets.files import numbered, read_each
 from avis_data.formats.sets.json_tables import JsonTables, json_tables
 from avis_data.formats.ytvis import parse_ytvis
 from avis_data.formats.ytvis_parse import ParsedYtvis
@@ -83,8 +83,14 @@ def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
     if not files:
         raise DataError(f"{path}: holds no train.json, val.json or test.json")
     with ExitStack() as stack:
-        opened = [stack.enter_context(json_tables(file)) for file in files]
-        yield from _clips([_Split.of(found, root=path if path.is_dir() else found.file.parent) for found in opened])
+        splits, broken = read_each(
+            files,
+            lambda file: _Split.of(
+                stack.enter_context(json_tables(file)), root=path if path.is_dir() else file.parent
+            ),
+        )
+        yield from broken
+        yield from _clips(splits)
 
 
 def _clips(splits: Sequence[_Split]) -> Iterator[LabelledClip | UnreadClip]:

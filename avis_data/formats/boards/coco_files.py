@@ -19,7 +19,7 @@ from avis_data.errors import DataError, Problem
 from avis_data.formats.boards.coco_tables import CocoClip, CocoTable, Entry, annotation_files, id_of
 from avis_data.formats.boards.gathering import Gathered, flag_of
 from avis_data.formats.sets.clips import LabelledClip, Still, UnreadClip
-from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
+from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size, read_each
 from avis_data.formats.sets.json_tables import json_tables
 from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file
 from avis_data.formats.ytvis_entries import shown
@@ -42,8 +42,10 @@ def read_coco(path: Path) -> Iterator[LabelledClip | UnreadClip]:
         if not files:
             raise DataError(f"{path}: holds no COCO file", hint="a folder with annotations/instances_<split>.json")
         with ExitStack() as stack:
-            opened = [stack.enter_context(json_tables(file)) for file in files]
-            tables = [CocoTable.of(found, path, alone=len(files) == 1) for found in opened]
+            tables, broken = read_each(
+                files, lambda file: CocoTable.of(stack.enter_context(json_tables(file)), path, alone=len(files) == 1)
+            )
+            yield from broken
             yield from _clips(tables)
 
 

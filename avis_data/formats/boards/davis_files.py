@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, Problem
 from avis_data.formats.aviseg_folders import STILLS
 from avis_data.formats.avsbench_masks import classes_of_colours, voc_colours
 from avis_data.formats.boards.gathering import Gathered
@@ -53,8 +53,19 @@ def read_davis(path: Path) -> Iterator[LabelledClip | UnreadClip]:
             PurePosixPath(*(p for p in place.parts if p not in ("Annotations", *_RESOLUTIONS))) for place in places
         ]
         named = sorted(zip(map(str, unique_names(places)), found, strict=True))
-        metas = {top: _meta(top, root) for top in {top for top, _ in found}}
+        metas: dict[Path, Mapping[str, object]] = {}
+        broken: dict[Path, DataError] = {}
+        for top in {top for top, _ in found}:
+            try:
+                metas[top] = _meta(top, root)
+            except DataError as error:
+                broken[top] = error
+        if broken and not metas:
+            raise next(iter(broken.values()))
         for name, (top, folder) in named:
+            if top in broken:
+                yield UnreadClip(name=name, problems=(Problem("", "", str(broken[top].args[0])),))
+                continue
             above = split_of("/".join(top.relative_to(root).parts)) if top != root else None
             yield _clip(name, top, folder, splits.get(folder) or above, metas[top])
 
@@ -98,6 +109,7 @@ def _clip(
     name: str, top: Path, folder: str, split: str | None, meta: Mapping[str, object]
 ) -> LabelledClip | UnreadClip:
     masks = {file.stem: file for file in pictures_in(top / folder, (".png",))}
+    is_single = _is_single(list(masks.values()))
     pictures = {file.stem: file for file in pictures_in(_stills_of(top) / folder)}
     stems = sorted(masks.keys() | pictures.keys(), key=lambda stem: (numbered(stem) or 0, stem))
     gathered = Gathered(num_stills=len(stems))
@@ -110,6 +122,8 @@ def _clip(
             try:
                 if file.suffix == ".png" and file == masks.get(stem):
                     values_HW = _values(file)
+                    if is_single:
+                        values_HW = (values_HW == _VOID).astype(np.int64)
                     shape = values_HW.shape
                     _add(gathered, values_HW, place, objects, str(file))
                 else:
@@ -145,8 +159,24 @@ def _clip(
         has_truth=bool(masks),
         split=split,
         label_files=tuple(masks.values()),
-        remarks=tuple(_mismatches(meta.get(folder), gathered, objects, stems)),
+        remarks=(*([_SINGLE] if is_single else []), *_mismatches(meta.get(folder), gathered, objects, stems)),
     )
+
+
+_SINGLE = "its pictures have no values but 0 and 255, as DAVIS 2016 has: 255 is the one object"
+
+
+def _is_single(files: Sequence[Path]) -> bool:
+    """Whether 255 is an object and not a region to ignore: where it stands without any object beside it."""
+    found: set[int] = set()
+    for file in files:
+        try:
+            found |= set(np.unique(_values(file)).tolist())
+        except DataError:
+            continue
+        if found - {0, _VOID}:
+            return False
+    return _VOID in found
 
 
 def _objects(said: object, folder: str, gathered: Gathered) -> dict[int, tuple[str, str | None]]:

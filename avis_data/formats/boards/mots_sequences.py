@@ -19,6 +19,8 @@ __all__ = ["LINE", "SIXTEEN_BITS", "MotsSequence", "SetFiles", "find_sequences",
 
 LINE = re.compile(r"^(\d{1,9}) (\d{1,9}) (\d{1,9}) (\d{1,9}) (\d{1,9}) (\S+)$")
 """frame, id, class, height, width, run lengths."""
+_POLYGONS = re.compile(r"^\d+ \d+ \d+ \d+ \d+ \[\[")
+"""What X-AnyLabeling calls MOTS; told line by line."""
 _NO_SEQUENCE = re.compile(r"labels|classes|seqmap|readme|requirements", re.IGNORECASE)
 _FOLDERS_OF_TEXT = ("instances_txt", "gt", "label_02")
 _FOLDERS_OF_PICTURES = ("instances", "gt")
@@ -97,7 +99,8 @@ def _is_text(file: Path) -> bool:
         return True
     try:
         with file.open(encoding="utf-8", errors="replace") as lines:
-            return any(LINE.match(line.rstrip("\r\n")) for line, _ in zip(lines, range(20), strict=False))
+            starts = [line.rstrip("\r\n") for line, _ in zip(lines, range(20), strict=False)]
+            return any(LINE.match(line) or _POLYGONS.match(line) for line in starts)
     except OSError:
         return False
 

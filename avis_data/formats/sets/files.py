@@ -9,17 +9,17 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avis_data.errors import DataError, Problem
+from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.formats.sets.clips import LabelledClip, Media, UnreadClip
 from avis_data.masks.rle import MAX_PIXELS
 from avis_data.media.stills import UNREADABLE_PICTURE
@@ -32,6 +32,8 @@ except ImportError:  # a Python that was built without it says so of each such a
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+_Read = TypeVar("_Read")
+
 __all__ = [
     "is_zip",
     "member_names",
@@ -41,6 +43,7 @@ __all__ = [
     "opened_set",
     "picture_pixels",
     "picture_size",
+    "read_each",
     "xml_events",
 ]
 
@@ -58,6 +61,28 @@ _NAMES = {errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.E
 """Of what is wrong with names of files, or (None) inside an archive; the rest is wrong with the machine."""
 _ORIENTATION = 0x0112
 """The EXIF tag."""
+
+
+def read_each(files: Sequence[Path], read: Callable[[Path], _Read]) -> tuple[list[_Read], list[UnreadClip]]:
+    """What is read of the files of one set; those that cannot be read, each under its name. The others go on.
+
+    Raises:
+        DataError: if none can be read: then it is no set of this format.
+    """
+    found: list[_Read] = []
+    broken: list[UnreadClip] = []
+    first: DataError | None = None
+    for file in files:
+        try:
+            found.append(read(file))
+        except DataError as error:
+            first = first or error
+            faults = error.problems if isinstance(error, ProblemsError) else []
+            told = Problem(str(file), "", str(error.args[0]).removeprefix(f"{file}: "))
+            broken.append(UnreadClip(name=file.name, problems=tuple(faults) or (told,)))
+    if first is not None and not found:
+        raise first
+    return found, broken
 
 
 def is_zip(path: Path) -> bool:

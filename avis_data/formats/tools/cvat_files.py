@@ -46,11 +46,27 @@ def read_cvat(path: Path, choices: Choices) -> Iterator[LabelledClip | UnreadCli
         if len(files) == 1:
             yield from (made() for _, made in _CvatFile(files[0], usual[files[0]], choices).clips())
             return
-        names = {file: [name for name, _ in _CvatFile(file, usual[file], choices).clips()] for file in files}
+        broken: dict[Path, DataError] = {}
+        names = {file: _names(file, usual[file], choices, broken) for file in files}
+        if len(broken) == len(files):
+            raise broken[files[0]]
         times = Counter(name for of_file in names.values() for name in of_file)
         for file in sorted(files, key=lambda file: names[file]):
+            if file in broken:
+                fault = Problem(str(file), "", str(broken[file].args[0]).removeprefix(f"{file}: "))
+                yield UnreadClip(name=usual[file], problems=(fault,))
+                continue
             for name, made in _CvatFile(file, usual[file], choices).clips():
                 yield made() if times[name] == 1 else _twice(name, file, f"the clip is in the set {times[name]} times")
+
+
+def _names(file: Path, usual: str, choices: Choices, broken: dict[Path, DataError]) -> list[str]:
+    """The clips of a file; of one that cannot be read, which is noted, its own name."""
+    try:
+        return [name for name, _ in _CvatFile(file, usual, choices).clips()]
+    except DataError as error:
+        broken[file] = error
+        return [usual]
 
 
 def _usual_name(file: Path, given: Path, *, alone: bool) -> str:

@@ -86,7 +86,7 @@ def picture_of_base64(coded: str) -> Image.Image:
         picture.load()
         return picture
     except UNREADABLE_PICTURE as error:
-        raise DataError(f"is no picture in base64 ({error!s:.80})") from None
+        raise DataError(f"is no PNG in base64 ({error!s:.80})") from None
 
 
 def group_of(value: object, *, zero_is_none: bool = False) -> str | None:

@@ -47,6 +47,8 @@ class ShapeTool:
     """Labels of what is no object."""
     covers: bool = False
     missing_is_empty: bool = False
+    groups_in_stills: bool = False
+    """Whether groups were made to join the parts of an object in a still; that they go through stills is a habit."""
 
 
 def read_labelme(path: Path, tool: ShapeTool) -> Iterator[LabelledClip | UnreadClip]:
@@ -61,6 +63,10 @@ def read_labelme(path: Path, tool: ShapeTool) -> Iterator[LabelledClip | UnreadC
     def draw(objects: Objects, still: int, raw: Entry, where: str, size_wh: tuple[int, int]) -> None:
         _Drawing(tool=tool, objects=objects, still=still, size_wh=size_wh).take_all(raw, where)
 
+    def remark(clip: LabelledClip) -> str | None:
+        is_through = tool.groups_in_stills and tool.choices.identity == "auto" and clip.has_identity
+        return _GROUPS if is_through and any(len(track.frames) > 1 for track in clip.tracks) else None
+
     yield from read_stills(
         path,
         LabelTool(
@@ -71,10 +77,15 @@ def read_labelme(path: Path, tool: ShapeTool) -> Iterator[LabelledClip | UnreadC
             picture_inside=_picture_inside,
             covers=tool.covers,
             missing_is_empty=tool.missing_is_empty,
+            remark=remark,
         ),
     )
 
 
+_GROUPS = (
+    "groups were taken as objects through all stills; where a group only joins the parts in a still, so that they count"
+    " up in each: --identity none"
+)
 _JSON = "give the JSON files beside the stills"
 
 

@@ -53,6 +53,7 @@ class Drawn:
 class _Object:
     category: str | None
     said_in: str
+    still: int
     masks: list[Rle | None]
     sounding: list[bool | None]
 
@@ -152,11 +153,15 @@ class Objects:
             return
         if name not in objects:
             nothing: list[None] = [None] * self.num_stills
-            objects[name] = _Object(category=first.category, said_in=first.where, masks=[*nothing], sounding=[*nothing])
+            objects[name] = _Object(
+                category=first.category, said_in=first.where, still=still, masks=[*nothing], sounding=[*nothing]
+            )
         known = objects[name]
         other = next((shape for shape in shapes if shape.category != known.category), None)
         if other is not None:
             message = f"has the category {other.category!r:.60} here and {known.category!r:.60} in {known.said_in}"
+            if first.still != known.still:
+                message += "; if these are two objects, what joins stills counts up in each: --identity none"
             self.problem(other.where, f"object {name}", message)
         flags = {shape.sounding for shape in shapes} - {None}
         if len(flags) > 1:

@@ -104,6 +104,7 @@ class LabelmeReader(_ShapesReader):
             left_out=("__ignore__",),
             covers=not self.keep_covered,
             missing_is_empty=self.missing_is_empty,
+            groups_in_stills=True,
         )
         yield from read_labelme(path, tool)
 

@@ -274,7 +274,7 @@ FAULTS: dict[str, tuple[Callable[[list[Raw]], object], str]] = {
     "bitmask that is a link": (added(result("bitmask", {"imageDataURL": "https://a.org/a.png"})), "must be data:image"),
     "bitmask that is cut off": (
         added(result("bitmask", {"imageDataURL": data_url(mask())[:-40]}, "z")),
-        "no picture in base64",
+        "no PNG in base64",
     ),
     "page": (edited(lambda r: r.update(item_index=4)), "is on page 4, there are 1"),
     "two points": (
