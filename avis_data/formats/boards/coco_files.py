@@ -21,7 +21,7 @@ from avis_data.formats.boards.gathering import Gathered, flag_of
 from avis_data.formats.sets.clips import LabelledClip, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size, read_each
 from avis_data.formats.sets.json_tables import json_tables
-from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file
+from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file, roboflow_name
 from avis_data.formats.ytvis_entries import shown
 from avis_data.masks.rle import check_size, rle_from_segmentation
 
@@ -80,11 +80,10 @@ class _Reading:
         """The clip, or all that is wrong with it."""
         size = self._size()
         stills = [self._still(where, entry, size) for where, entry in self._ordered()]
-        if size is not None:
-            for place, (_, image) in enumerate(self.clip.images):
-                image_id = id_of(image, "id")
-                for where, entry in self.clip.annotations.get(image_id, []) if image_id is not None else []:
-                    self._annotation(where, entry, place, size)
+        for place, (_, image) in enumerate(self.clip.images):
+            image_id, own = id_of(image, "id"), self._size_of(image)
+            for where, entry in self.clip.annotations.get(image_id, []) if image_id is not None else []:
+                self._annotation(where, entry, place, own)
         self._tracks_without_mask()
         if self.gathered.problems or size is None:
             return UnreadClip(name=self.name, problems=tuple(self.gathered.problems))
@@ -120,18 +119,25 @@ class _Reading:
         sizes: dict[tuple[int, int], str] = {}
         entries = self.clip.images or [("videos", self.clip.video)]
         for where, entry in entries:
-            height, width = entry.get("height"), entry.get("width")
-            try:
-                if type(height) is not int or type(width) is not int:
-                    raise DataError(f"must be whole numbers ({height!r:.40} and {width!r:.40})")
-                check_size(height, width)
-                sizes.setdefault((height, width), where)
-            except DataError as error:
-                self._problem(where, "height and width", str(error))
+            if (size := self._size_of(entry, where)) is not None:
+                sizes.setdefault(size, where)
         if len(sizes) > 1:
             said = " and ".join(f"{width} x {height} ({where})" for (height, width), where in sizes.items())
             self._problem("", self.name, f"the stills of a clip must have one size, these have {said}")
         return next(iter(sizes)) if len(sizes) == 1 else None
+
+    def _size_of(self, entry: Entry, where: str | None = None) -> tuple[int, int] | None:
+        """Height and width of an image; None, told where `where` is given, if they cannot be."""
+        height, width = entry.get("height"), entry.get("width")
+        try:
+            if type(height) is not int or type(width) is not int:
+                raise DataError(f"must be whole numbers ({height!r:.40} and {width!r:.40})")
+            check_size(height, width)
+            return height, width
+        except DataError as error:
+            if where is not None:
+                self._problem(where, "height and width", str(error))
+            return None
 
     def _ordered(self) -> list[tuple[str, Entry]]:
         """The images in the order of time, which those of the clip are brought into."""
@@ -139,7 +145,7 @@ class _Reading:
         key = next((key for key in _ORDER if all(type(entry.get(key)) is int for _, entry in images)), None)
         self.order = key
         if key is None:
-            images.sort(key=lambda image: natural(str(image[1].get("file_name"))))
+            images.sort(key=lambda image: natural(_path_of(image[1])))
         else:
             images.sort(key=lambda image: int(str(image[1][key])))
         numbers = [entry[key] if key else entry.get("file_name") for _, entry in images]
@@ -164,11 +170,12 @@ class _Reading:
                     self._problem(where, "width and height", told)
             except DataError as error:
                 self._problem(where, "file_name", str(error))
-        number = int(str(entry[self.order])) if self.order else numbered(path.stem)
+        name = roboflow_name(path).stem
+        number = int(str(entry[self.order])) if self.order else numbered(name)
         is_labelled = entry.get("is_labelled") is not False
-        return Still(name=path.stem, number=number, picture=picture, is_labelled=is_labelled)
+        return Still(name=name, number=number, picture=picture, is_labelled=is_labelled)
 
-    def _annotation(self, where: str, entry: Entry, place: int, size: tuple[int, int]) -> None:
+    def _annotation(self, where: str, entry: Entry, place: int, size: tuple[int, int] | None) -> None:
         if entry.get("iscrowd", 0) not in (0, 1):
             self._problem(where, "iscrowd", f"must be 0 or 1 ({shown(entry, 'iscrowd')})")
         category = self._category(where, entry)
@@ -180,6 +187,8 @@ class _Reading:
         except DataError as error:
             self._problem(where, "attributes.sounding", str(error))
         dropped: list[str] = []
+        if size is None:
+            return
         try:
             mask = rle_from_segmentation(entry.get("segmentation"), height=size[0], width=size[1], dropped=dropped)
         except DataError as error:
@@ -234,3 +243,11 @@ class _Reading:
     def _license(self) -> str | None:
         numbers = [id_of(entry, "license") for entry in (self.clip.video, *(entry for _, entry in self.clip.images))]
         return next((self.table.licenses[number] for number in numbers if number in self.table.licenses), None)
+
+
+def _path_of(image: Entry) -> str:
+    """The path of an image, in the order of which stills without numbers are."""
+    try:
+        return roboflow_name(foreign_path(str(image.get("file_name")))).as_posix()
+    except DataError:
+        return str(image.get("file_name"))

@@ -10,7 +10,16 @@ from pathlib import Path, PurePosixPath
 from avis_data.errors import DataError, Problem
 from avis_data.formats.aviseg_folders import STILLS
 from avis_data.formats.sets.json_tables import JsonTables
-from avis_data.formats.sets.layout import clip_of_name, foreign_path, set_name, split_of, still_name, unique_names
+from avis_data.formats.sets.layout import (
+    clip_called,
+    clip_of_name,
+    foreign_path,
+    roboflow_name,
+    set_name,
+    split_of,
+    still_name,
+    unique_names,
+)
 from avis_data.formats.ytvis_entries import kind, shown
 from avis_data.records import SplitName
 
@@ -294,7 +303,7 @@ def _key_of(entry: Entry) -> _Key | None:
     if number is not None:
         return number, ""
     try:
-        return None, clip_of_name(foreign_path(str(entry.get("file_name") or "")))
+        return None, clip_of_name(roboflow_name(foreign_path(str(entry.get("file_name") or ""))))
     except DataError:
         return None
 
@@ -338,6 +347,6 @@ def _clip_path(key: _Key, videos: Mapping[Id, Entry], only: str) -> PurePosixPat
         return PurePosixPath(path or only)
     name = videos.get(number, {}).get("name")
     try:
-        return foreign_path(name if isinstance(name, str) and name else str(number))
+        return foreign_path(clip_called(name) if isinstance(name, str) and name else str(number))
     except DataError:
         return None

@@ -14,11 +14,13 @@ from avis_data.records import SplitName
 __all__ = [
     "PICTURES",
     "UNKNOWN",
+    "clip_called",
     "clip_of_name",
     "foreign_path",
     "picture_file",
     "pictures_in",
     "put_still",
+    "roboflow_name",
     "set_name",
     "split_of",
     "still_name",
@@ -56,6 +58,38 @@ def foreign_path(text: str) -> PurePosixPath:
     if "\0" in text or not path.name or ".." in path.parts:
         raise DataError(f"is no path inside the set (found {text!r:.80})")
     return PurePosixPath(path.name) if path.is_absolute() or ":" in path.parts[0] else path
+
+
+def clip_called(text: str) -> str:
+    r"""The clip that a video or task of that name is: `dog.mp4` is the clip `dog`, wherever the video lies.
+
+    Example:
+        >>> clip_called("C:\\videos\\dog.MP4"), clip_called("dog 1.2")
+        ('dog', 'dog 1.2')
+    """
+    path = PurePosixPath(text.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in _VIDEOS else text
+
+
+_VIDEOS = {".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg"}
+
+
+def roboflow_name(path: PurePosixPath) -> PurePosixPath:
+    """The path of a picture as it was called before Roboflow gave it a name; others as they are.
+
+    Example:
+        >>> roboflow_name(PurePosixPath("dog_mp4-0012_jpg.rf.0a1b2c3d9.jpg")).as_posix()
+        'dog-0012.jpg'
+    """
+    found = _ROBOFLOW.fullmatch(path.name)
+    return path if found is None else path.with_name(f"{found['clip']}{found['rest'] or ''}.{found['kind']}")
+
+
+_ROBOFLOW = re.compile(
+    r"(?P<clip>.+?)(?:_(?:mp4|mov|avi|mkv|webm)(?=-\d))?(?P<rest>-\d+)?"
+    r"_(?P<kind>jpe?g|png|webp|bmp|tiff?)\.rf\.[0-9A-Za-z]{4,64}\.\w+",
+    re.IGNORECASE,
+)
 
 
 def picture_file(folders: Iterable[Path], name: PurePosixPath) -> Media | None:

@@ -45,7 +45,8 @@ class FoundImage:
 
     where: str
     path: PurePosixPath = field(default_factory=lambda: PurePosixPath("still"))
-    frame: int = 0
+    frame: int | None = None
+    """None: what is said is no number."""
     size_wh: tuple[int, int] = (0, 0)
     shapes: list[tuple[str, CvatShape]] = field(default_factory=list)
     """Label and shape."""
@@ -81,14 +82,14 @@ def image_clip(
     name: str, images: Sequence[FoundImage], file: Path, choices: Choices, *, problems: Sequence[Problem]
 ) -> LabelledClip | UnreadClip:
     """The clip of some images, in the order of their ids, or all that is wrong with it."""
-    images = sorted(images, key=lambda image: image.frame)
+    images = sorted(images, key=lambda image: -1 if image.frame is None else image.frame)
     objects = Objects(
         num_stills=len(images), problems=[*problems, *(fault for image in images for fault in image.problems)]
     )
     for said in ("frame", "path"):
         values = Counter(getattr(image, said) for image in images)
         for image in images:
-            if values[getattr(image, said)] > 1:
+            if getattr(image, said) is not None and values[getattr(image, said)] > 1:
                 told = "id" if said == "frame" else "name"
                 objects.problem(image.where, told, f"{values[getattr(image, said)]} images have the same")
     size_wh, faults = one_size((image.where, image.size_wh) for image in images)
@@ -103,8 +104,8 @@ def image_clip(
         if size_wh is not None and (fault := size_problem(picture, size_wh, image.where)) is not None:
             objects.problems.append(fault)
     for place, image in enumerate(images):
-        for label, shape in image.shapes if size_wh is not None else ():
-            _draw(objects, place, label, shape, _of_shape(shape, choices), size_wh or (0, 0), choices)
+        for label, shape in image.shapes if _is_possible(image.size_wh) else ():
+            _draw(objects, place, label, shape, _of_shape(shape, choices), image.size_wh, choices)
     _tell_left_out(objects, [kind for image in images for kind in image.left_out])
     return _finished(name, size_wh, tuple(stills), objects, file)
 
@@ -164,6 +165,14 @@ def _video_size(task: CvatTask, stills: Sequence[Still], file: Path, objects: Ob
     faults = [size_problem(picture, size_wh, str(file)) for picture in pictures] if size_wh is not None else []
     objects.problems += [fault for fault in faults if fault is not None]
     return size_wh
+
+
+def _is_possible(size_wh: tuple[int, int]) -> bool:
+    try:
+        check_size(size_wh[1], size_wh[0])
+    except DataError:
+        return False
+    return True
 
 
 def _possible(size_wh: tuple[int, int] | None, file: Path, objects: Objects) -> tuple[int, int] | None:

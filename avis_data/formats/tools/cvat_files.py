@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip
 from avis_data.formats.sets.files import natural, opened_set, xml_events
-from avis_data.formats.sets.layout import foreign_path, set_name
+from avis_data.formats.sets.layout import clip_called, foreign_path, set_name
 from avis_data.formats.tools.choices import Choices
 from avis_data.formats.tools.cvat_clips import FoundImage, FoundTrack, image_clip, video_clip
 from avis_data.formats.tools.cvat_meta import CvatTask, check_version, tasks_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["read_cvat"]
 
-_VIDEOS = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
 _Made = Callable[[], LabelledClip | UnreadClip]
 
 
@@ -76,12 +75,6 @@ def _usual_name(file: Path, given: Path, *, alone: bool) -> str:
     return set_name(file.parent if file.stem == "annotations" else file.with_suffix(""))
 
 
-def _clip_name(task_name: str) -> str:
-    """A task is often called as its video: `dog.mp4` is the clip `dog`."""
-    path = PurePosixPath(task_name.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in _VIDEOS else task_name
-
-
 def _twice(name: str, file: Path, message: str) -> UnreadClip:
     return UnreadClip(name=name, problems=(Problem(str(file), "", message),))
 
@@ -119,7 +112,7 @@ class _CvatFile:
             ids = {task.task_id} | ({"", *self._tracks, *self._images} if len(tasks) == 1 else set())
             images = [image for task_id in sorted(ids) for image in self._images.get(task_id, [])]
             tracks = [track for task_id in sorted(ids) for track in self._tracks.get(task_id, [])]
-            name = _clip_name(task.name) or self._usual
+            name = clip_called(task.name) or self._usual
             if images:
                 found += self._of_images(name, task, images)
             if tracks or not images:
@@ -187,7 +180,7 @@ def _image(element: Element, place: str) -> FoundImage:
             values[name] = whole(element.get(name))
         except ValueError as error:
             image.problems.append(Problem(where, name, str(error)))
-    image.frame = values.get("id", 0)
+    image.frame = values.get("id")
     image.size_wh = values.get("width", 0), values.get("height", 0)
     for number, child in enumerate(element):
         shape_place = f"{where}: {child.tag}[{number}]"

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from avis_data.errors import DataError, Problem
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size
-from avis_data.formats.sets.layout import set_name
+from avis_data.formats.sets.layout import clip_called, set_name
 from avis_data.formats.tools.choices import Choices
 from avis_data.formats.tools.label_studio_regions import Entry, FoundRegion, Span, choose, regions_of
 from avis_data.formats.tools.objects import Drawn, Objects, heard, named_identity
@@ -193,8 +193,10 @@ def _made(
     pictures = [there.named(folders, PurePosixPath(page.path.name)) for page in clip.pages]
     size_wh = _size(clip, pictures, objects)
     for place, page in enumerate(clip.pages):
-        for region in page.regions if size_wh is not None else ():
-            _draw(objects, clip, place, region, choices)
+        own_wh = next((region.size_wh for region in page.regions if region.size_wh is not None), None)
+        for region in page.regions:
+            if region.size_wh in (None, own_wh):  # others are told as a size of their own
+                _draw(objects, clip, place, region, choices)
     tracks = objects.tracks()
     if objects.problems or size_wh is None:
         return UnreadClip(name=name, problems=tuple(objects.problems))
@@ -317,7 +319,7 @@ def _text(data: Entry, names: Sequence[str]) -> str | None:
     for name in names:
         value = data.get(name)
         if isinstance(value, str) and value.strip():
-            return _foreign(value).stem if "/" in value or "\\" in value else value.strip()
+            return _foreign(value).stem if "/" in value or "\\" in value else clip_called(value.strip())
         if type(value) is int:
             return str(value)
     return None

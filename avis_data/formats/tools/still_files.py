@@ -107,10 +107,10 @@ def _clip(
     found.sort(key=lambda still: natural(still.name))
     objects.num_stills = len(found)
     size_wh = _size(found, objects)
-    if size_wh is not None:
-        for place, still in enumerate(found):
-            if still.raw is not None:
-                tool.draw(objects, place, still.raw, still.where, size_wh)
+    for place, still in enumerate(found):
+        own_wh = still.size_wh or size_wh
+        if still.raw is not None and own_wh is not None:
+            tool.draw(objects, place, still.raw, still.where, own_wh)
     tracks = objects.tracks()
     if objects.problems or size_wh is None:
         return UnreadClip(name=name, problems=tuple(objects.problems))

@@ -269,3 +269,29 @@ def test_what_nobody_said_is_unknown_and_comes_back_so(tmp_path: Path) -> None:
     (clip,) = [clip for clip in odd_clips(3, 8) if len(clip.tracks) > 3][:1]
     tracks = (replace(clip.tracks[0], category=None), *clip.tracks[1:])
     check_round_trip(COCO, tmp_path, [replace(clip, tracks=tracks, split=None)])
+
+
+@pytest.mark.parametrize(
+    ("names", "clip", "stills"),
+    [
+        (["frame_00010_jpg.rf.0a1b2c3d1.jpg", "frame_00002_jpg.rf.0a1b2c3d9.jpg"], "set", [2, 10]),
+        (["dog_mp4-0010_jpg.rf.AbCd0.jpg", "dog_mp4-0002_jpg.rf.AbCd9.jpg"], "dog", [2, 10]),
+        (["a/0010_png.rf.0a1b2c3d1.png", "a/0002_png.rf.0a1b2c3d9.png"], "a", [2, 10]),
+    ],
+)
+def test_pictures_that_roboflow_called_anew_keep_their_numbers(
+    names: list[str], clip: str, stills: list[int], tmp_path: Path
+) -> None:
+    images = [{"id": place, "file_name": name, "width": 4, "height": 4} for place, name in enumerate(names)]
+    (tmp_path / "set").mkdir()
+    file = tmp_path / "set" / "_annotations.coco.json"
+    file.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    found = read_set(COCO, tmp_path / "set")
+    assert [(one.name, [still.number for still in one.stills]) for one in found] == [(clip, stills)]
+
+
+def test_a_clip_is_called_as_its_video_without_the_ending(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "0.jpg", "width": 4, "height": 4, "video_id": 1}
+    said = {"videos": [{"id": 1, "name": "videos\\dog 1.MP4"}], "images": [image], "annotations": [], "categories": []}
+    (tmp_path / "labels.json").write_text(json.dumps(said))
+    assert [clip.name for clip in read_set(COCO, tmp_path)] == ["dog 1"]

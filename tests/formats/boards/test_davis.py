@@ -79,3 +79,23 @@ def test_faults_are_told_and_the_other_clip_goes_on(tmp_path: Path) -> None:
     assert list(problems) == ["a"] and len(problems["a"]) == 3
     with pytest.raises(DataError, match="holds no DAVIS set"):
         read_set(DAVIS, tmp_path / "Annotations/b")
+
+
+@pytest.mark.parametrize(
+    ("values", "tracks"),
+    [
+        ([[[0, 255]], [[0, 0]]], {"1": [True, False]}),  # DAVIS 2016
+        ([[[1, 255]], [[0, 255]]], {"1": [True, False]}),  # a region to ignore, also where the object is not
+        ([[[0, 0]], [[0, 0]]], {}),
+    ],
+)
+def test_255_is_the_object_where_there_is_no_other(
+    values: list[list[list[int]]], tracks: dict[str, list[bool]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "Annotations" / "480p" / "bear"
+    folder.mkdir(parents=True)
+    for number, pixels in enumerate(values):
+        Image.fromarray(np.array(pixels, np.uint8)).save(folder / f"{number:05d}.png")
+    (clip,) = read_set(DAVIS, tmp_path)
+    assert {track.track_id: [mask is not None for mask in track.masks] for track in clip.tracks} == tracks
+    assert any("255 is the one object" in remark for remark in clip.remarks) == (values[0] == [[0, 255]])

@@ -253,3 +253,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no MOTS"):
         read_set(MOTS, tmp_path)
     assert MOTS.reader is not None and not MOTS.reader.looks_right(tmp_path)
+
+
+def test_polygons_of_x_anylabeling_are_told_with_what_to_take(tmp_path: Path) -> None:
+    path = saved(tmp_path / "custom_gt.txt", ["0 1 0 12 20 [[1, 1], [3, 1], [3, 3]]"])
+    ((problem,),) = unread(MOTS, path).values()
+    assert "custom_gt.txt:1" in problem and "import X-AnyLabeling's own JSON" in problem

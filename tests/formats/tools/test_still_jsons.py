@@ -357,3 +357,15 @@ def test_what_x_anylabeling_calls_mots_is_refused_with_a_hint(tmp_path: Path) ->
     path.write_text("1 1 0 12 20 [[1, 2], [3, 4]]\n")
     with pytest.raises(DataError, match="JSON files beside the stills"):
         read_set(X_ANYLABELING, path)
+
+
+def test_groups_that_count_in_each_still_are_told(tmp_path: Path) -> None:
+    """Of labelme: as a remark where it may be so, with what to type where two categories have one."""
+    saved(tmp_path, {"0": still("labelme", outline("labelme")), "1": still("labelme", outline("labelme"))})
+    assert any("--identity none" in remark for remark in only("labelme", tmp_path).remarks)
+    assert not only("labelme", tmp_path, identity="group").remarks
+    saved(tmp_path, {"1": still("labelme", outline("labelme", "cat"))})
+    ((problem,),) = unread(LABELME, tmp_path).values()
+    assert "has the category 'cat' here and 'dog'" in problem and "--identity none" in problem
+    saved(tmp_path, {"1": still("labelme", outline("labelme", "cat"), outline("labelme", "cow"))})
+    assert sum("--identity none" in problem for problem in unread(LABELME, tmp_path)[tmp_path.name]) == 1
