@@ -85,9 +85,7 @@ def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
     with ExitStack() as stack:
         splits, broken = read_each(
             files,
-            lambda file: _Split.of(
-                stack.enter_context(json_tables(file)), root=path if path.is_dir() else file.parent
-            ),
+            lambda file: _Split.of(stack.enter_context(json_tables(file)), root=path if path.is_dir() else file.parent),
         )
         yield from broken
         yield from _clips(splits)
