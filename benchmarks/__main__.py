@@ -30,9 +30,12 @@ SECTIONS = {
     "brush_rle": "Label Studio's brush coding, ours against the SDK's",
     "models": "The models, with random weights, on one CPU thread",
     "one_box": "A mask from one box",
+    "formats": "Every format of labelled sets: written, read back, compared",
     "sam_clicks": "A click in the segmenter's service, with the embedding in the cache",
 }
 _NEEDS_FOLDER = {"extract", "evaluate"}
+_ARGUMENTS = {"formats": ["--clips", "48"]}
+"""The whole set takes an hour: `python -m benchmarks.formats`."""
 
 
 def main() -> int:
@@ -55,14 +58,15 @@ def main() -> int:
 
 def run(name: str, folder: Path) -> tuple[str, bool]:
     """One section of the page, and whether its bounds hold."""
-    arguments = ["--folder", str(folder)] if name in _NEEDS_FOLDER else []
+    arguments = ["--folder", str(folder)] if name in _NEEDS_FOLDER else _ARGUMENTS.get(name, [])
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
     print(shlex.join(command[1:]), flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if ran.stderr and ran.returncode not in (0, 1):
         raise SystemExit(ran.stderr)
-    shown = f"python -m benchmarks.{name}" + (" --folder CACHE" if arguments else "")
+    typed = ["--folder", "CACHE"] if name in _NEEDS_FOLDER else arguments
+    shown = shlex.join(["python", "-m", f"benchmarks.{name}", *typed])
     print(ran.stdout)
     return f"## {SECTIONS[name]}\n\n{where()}\n\n```\n$ {shown}\n{ran.stdout.rstrip()}\n```\n", ran.returncode == 0
 

@@ -1,7 +1,8 @@
 """Every format of labelled sets that can be written: clips a second, peak memory, and memory as the set grows.
 
 A set of the size of AVISeg (926 clips of 61 stills, 640 x 360, one to three objects) is written and read back, as
-`avis-data convert` does it. Memory must be flat in the number of clips: four times the clips may take 10 % more.
+`avis-data convert` does it. Memory must be flat in the number of clips: four times the clips may take 10 % more, beside
+what a list of so many files takes (their names and hashes).
 
 Run: python -m benchmarks.formats [--clips 926] [--stills 61] [NAME ...]
 """

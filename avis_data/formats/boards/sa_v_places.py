@@ -68,19 +68,21 @@ def find_videos(root: Path) -> list[SaVVideo]:
         found = _LABELS.match(root.name)
         name, kind = (found["name"], found["kind"]) if found else (root.stem, "manual")
         base = root.parent.parent if root.parent.name.startswith("Annotations") else root.parent
-        video = SaVVideo(place=PurePosixPath(base.name) / name, files={kind: root}, stills=_stills(root.parent, name))
+        stills = _Stills(base).of(root.parent, name)
+        video = SaVVideo(place=PurePosixPath(base.name) / name, files={kind: root}, stills=stills)
         video.name = name
         return [video]
     videos: dict[PurePosixPath, SaVVideo] = {}
+    stills_of = _Stills(root).of
     for file in _label_files(root):
         found = _LABELS.match(file.name)
         assert found is not None  # as `_label_files` chooses them
         place = _place(root, file.parent / found["name"])
-        video = videos.setdefault(place, SaVVideo(place=place, stills=_stills(file.parent, found["name"], root)))
+        video = videos.setdefault(place, SaVVideo(place=place, stills=stills_of(file.parent, found["name"])))
         video.files[found["kind"]] = file
     for folder in _object_folders(root):
         place = _place(root, folder)
-        video = videos.setdefault(place, SaVVideo(place=place, stills=_stills(folder.parent, folder.name, root)))
+        video = videos.setdefault(place, SaVVideo(place=place, stills=stills_of(folder.parent, folder.name)))
         video.objects = folder
     taken = {video.stills for video in videos.values()}
     for folder in _still_folders(root) if videos else []:
@@ -121,22 +123,24 @@ def _is_still_top(name: str) -> bool:
     return re.fullmatch(rf"{STILLS}(_\d{{1,3}}fps)?", name) is not None
 
 
-def _stills(folder: Path, name: str, root: Path | None = None) -> Path | None:
-    """The folder with the stills of a video, in the folder of its labels or in one above it.
+class _Stills:
+    """The folders of stills in a set; each folder above them is looked through once."""
 
-    Args:
-        folder: of its labels.
-        name: of the video.
-        root: where to stop; None: one folder above.
-    """
-    for base in (folder, *folder.parents):
-        tops = sorted(top for top in base.glob(f"{STILLS}*") if _is_still_top(top.name)) if base.is_dir() else []
-        for place in (*tops, base):
-            if pictures_in(place / name):
-                return place / name
-        if base in (root, folder.parent if root is None else None):
-            break
-    return None
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._tops: dict[Path, list[Path]] = {}
+
+    def of(self, folder: Path, name: str) -> Path | None:
+        """The folder with the stills of a video, in the folder of its labels or in one above it."""
+        for base in (folder, *folder.parents):
+            if base not in self._tops:
+                self._tops[base] = sorted(top for top in base.glob(f"{STILLS}*") if _is_still_top(top.name))
+            for place in (*self._tops[base], base):
+                if pictures_in(place / name):
+                    return place / name
+            if base == self._root:
+                break
+        return None
 
 
 def _place(root: Path, path: Path) -> PurePosixPath:

@@ -303,6 +303,15 @@ def test_videos_of_one_name_are_two_clips(tmp_path: Path) -> None:
     assert all(isinstance(clip, LabelledClip) and clip.stills[0].picture for clip in found)
 
 
+def test_a_folder_of_many_videos_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(40):
+        saved(tmp_path, content(), f"v{number:02d}_manual.json")
+    asked: list[Path] = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: asked.append(path) or glob(path, pattern))
+    assert len(read_set(SA_V, tmp_path)) == 40 and len(asked) < 10
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, {}, "notes.json")
     assert SA_V.reader is not None and not SA_V.reader.looks_right(tmp_path)
