@@ -49,6 +49,11 @@ class Workspace:
         return self.root / "videos.csv"
 
     @property
+    def signed_urls(self) -> Path:
+        """`signed_urls.json`: the whole addresses of those that are cut in the list; readable for its owner only."""
+        return self.root / "signed_urls.json"
+
+    @property
     def ledger(self) -> Path:
         """`ledger.sqlite`: what was done, to what, with which result."""
         return self.root / "ledger.sqlite"

@@ -13,13 +13,14 @@ from pydantic import TypeAdapter
 
 from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
-from avis_data.io import write_bytes
+from avis_data.io import atomic_path
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import Input
 from avis_data.pipelines.upkeep.tombstones import Tombstones, read_tombstones
 from avis_data.recipe import Recipe
 from avis_data.video_list import ClipRow, VideoList, read_video_list
+from avis_data.video_list.signed import check_kept, read_signed, without_secrets, write_signed
 from avis_data.video_list.urls import local_path
 
 __all__ = [
@@ -79,6 +80,7 @@ def read_wanted(workspace: Workspace, ledger: Ledger, recipe: Recipe, options: L
         allow_local=_holds(_ALLOW_LOCAL, options.allow_local, ledger, options),
         default_duration_s=recipe.clips.default_duration_s,
         folder=_folder(workspace, ledger, options),
+        signed=read_signed(workspace.signed_urls) if path == workspace.video_list.resolve() else None,
     )
     found = _without_removed(found, read_tombstones(workspace))
     if found.problems and not _holds(_SKIP_BAD_ROWS, options.skip_bad_rows, ledger, options):
@@ -127,10 +129,16 @@ def _tell_unknown_categories(video_list: VideoList, recipe: Recipe) -> None:
 
 
 def adopt_list(workspace: Workspace, ledger: Ledger, video_list: VideoList, options: ListOptions) -> None:
-    """Make the list the workspace's own: a copy as given, and its videos and clips as the wanted ones."""
+    """Make the list the workspace's own: a copy as given, and its videos and clips as the wanted ones.
+
+    Addresses that hold secrets are cut in the copy; the whole ones stand in `signed_urls.json`.
+
+    Raises:
+        DataError: if the list is written in a way in which they cannot be cut.
+    """
     if options.path is not None:
         if options.path.resolve() != workspace.video_list.resolve():
-            write_bytes(workspace.video_list, options.path.read_bytes())
+            _keep(workspace, options.path, video_list)
         folder = os.path.relpath(options.path.resolve().parent, workspace.root.resolve())
         ledger.set(_FOLDER, Path(folder).as_posix())
     for name, chosen in ((_ALLOW_LOCAL, options.allow_local), (_SKIP_BAD_ROWS, options.skip_bad_rows)):
@@ -140,6 +148,21 @@ def adopt_list(workspace: Workspace, ledger: Ledger, video_list: VideoList, opti
         (download.video_id for download in video_list.downloads),
         ((row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in video_list.clips),
     )
+
+
+def _keep(workspace: Workspace, given: Path, video_list: VideoList) -> None:
+    """Write the copy. Killed at any moment, the whole addresses of the list that is there are there."""
+    text, signed = given.read_bytes().decode("utf-8"), dict(video_list.signed)
+    before = read_signed(workspace.signed_urls)
+    with atomic_path(workspace.video_list) as part:
+        cut = without_secrets(text, video_list.signed_cells)
+        part.write_bytes(cut.encode())
+        if cut != text:
+            check_kept(given, part, signed)
+        if signed != before:
+            write_signed(workspace.signed_urls, {**before, **signed})
+    if signed != before:
+        write_signed(workspace.signed_urls, signed)
 
 
 def tell_left_out(video_list: VideoList) -> None:

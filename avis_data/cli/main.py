@@ -88,9 +88,11 @@ def _tell(message: str, as_dict: dict[str, object], arguments: list[str]) -> int
 
     import click
 
-    click.echo(f"avis-data: {message}", err=True)
+    from avis_data.log import redact
+
+    click.echo(f"avis-data: {redact(message)}", err=True)
     if "--json" in arguments:
-        click.echo(json.dumps(as_dict))
+        click.echo(redact(json.dumps(as_dict)))
     code = as_dict["exit_code"]
     assert isinstance(code, int)
     return code
@@ -111,6 +113,13 @@ def entry() -> None:
 
         end()
         code = _interrupted()
+    except Exception:  # a bug: its traceback, without secrets of addresses that it may quote
+        import traceback
+
+        from avis_data.log import redact
+
+        print(redact(traceback.format_exc()), file=sys.stderr, end="")
+        code = 1
     sys.exit(code)
 
 

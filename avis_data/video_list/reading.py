@@ -15,6 +15,7 @@ from avis_data.errors import DataError, Problem
 from avis_data.io import sha256_text
 from avis_data.records import Record, SafeId, Span, is_safe_id
 from avis_data.video_list.rows import Layout, Row, read_rows
+from avis_data.video_list.signed import Cutter
 from avis_data.video_list.urls import Source, source_from_text
 
 __all__ = ["ClipRow", "DownloadRequest", "VideoList", "clip_id_of", "read_video_list", "seconds_from_text"]
@@ -31,7 +32,7 @@ class DownloadRequest(Record):
 
     video_id: SafeId
     url: str
-    """http(s), or `file://` for a file of this machine."""
+    """http(s), without secrets (`VideoList.signed` has those), or `file://` for a file of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ class VideoList:
     """Lines of the rows with problems; a bad header is no row."""
     category_places: Mapping[str, Problem] = field(default_factory=dict)
     """Where each category is named first, in the good rows: line and column."""
+    signed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Whole addresses that hold secrets, by the cut ones that stand for them everywhere else."""
+    signed_cells: Mapping[int, list[tuple[str, str]]] = field(default_factory=dict, repr=False)
+    """By line: the cells that hold them, and what stands for them."""
 
     def without(self, problems: Sequence[Problem]) -> VideoList:
         """The list with more problems: the rows of their lines are good no more."""
@@ -101,7 +106,12 @@ class _Seen:
 
 
 def read_video_list(
-    path: Path, *, allow_local: bool = False, default_duration_s: float | None = None, folder: Path | None = None
+    path: Path,
+    *,
+    allow_local: bool = False,
+    default_duration_s: float | None = None,
+    folder: Path | None = None,
+    signed: Mapping[str, str] | None = None,
 ) -> VideoList:
     """Read a list of videos; nothing is downloaded.
 
@@ -110,6 +120,7 @@ def read_video_list(
         allow_local: accept files of this machine.
         default_duration_s: length of a row with a start and no end; None: to the end of the video.
         folder: what relative file names are relative to; None: the list's own folder.
+        signed: whole addresses by the cut ones, for a list whose addresses were cut when it was kept.
 
     Returns:
         The good rows and the problems of the others. Of two rows that claim the same seconds of a video the
@@ -120,7 +131,7 @@ def read_video_list(
     """
     local_folder = str((folder or path.parent).resolve()) if allow_local else None
     with no_cycle_search():
-        return _read(path, local_folder, default_duration_s)
+        return _read(path, local_folder, default_duration_s, Cutter(signed or {}))
 
 
 def seconds_from_text(text: str) -> float:
@@ -156,11 +167,11 @@ def clip_id_of(video_id: str, start_s: float, end_s: float | None) -> str:
     return f"{video_id[: _MAX_ID - len(span) - len(digest) - 2]}_{digest}_{span}"
 
 
-def _read(path: Path, folder: str | None, default_duration_s: float | None) -> VideoList:
+def _read(path: Path, folder: str | None, default_duration_s: float | None, cutter: Cutter) -> VideoList:
     problems: list[Problem] = []
     header: list[Problem] = []
     rows = read_rows(path, problems, header)
-    parsed = [found for row in rows if (found := _parse(row, folder, default_duration_s, problems)) is not None]
+    parsed = [found for row in rows if (found := _parse(row, folder, default_duration_s, problems, cutter)) is not None]
     if not parsed and not problems and not header:
         raise DataError(f"{path}: holds no video", hint="manifests/videos-template.csv explains the columns")
     downloads: dict[str, DownloadRequest] = {}
@@ -178,8 +189,16 @@ def _read(path: Path, folder: str | None, default_duration_s: float | None) -> V
                 downloads[video_id] = DownloadRequest(video_id=video_id, url=item.source.url)
     left_out = tuple(sorted({_line(problem) for problem in problems}))
     every = sorted([*header, *problems], key=_line)
+    asked = {download.url for download in downloads.values()}
     return VideoList(
-        tuple(downloads.values()), tuple(clips), tuple(lines), tuple(every), left_out, seen.category_places
+        tuple(downloads.values()),
+        tuple(clips),
+        tuple(lines),
+        tuple(every),
+        left_out,
+        seen.category_places,
+        signed={url: whole for url, whole in cutter.whole.items() if url in asked},
+        signed_cells=cutter.cells,
     )
 
 
@@ -191,11 +210,13 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _parse(row: Row, folder: str | None, default_duration_s: float | None, problems: list[Problem]) -> _Parsed | None:
+def _parse(
+    row: Row, folder: str | None, default_duration_s: float | None, problems: list[Problem], cutter: Cutter
+) -> _Parsed | None:
     """One row's cells as values; None, and every reason among the problems, where a cell is bad."""
     cells, layout = row.cells, row.layout
     bad: list[tuple[str, str]] = []
-    source = _source(cells["url"], folder, bad)
+    source = _source(cutter.cut(cells["url"], row.line), folder, bad)
     given_id = cells.get("video_id", "")
     if given_id and not is_safe_id(given_id):
         bad.append(("video_id", f"must be 1 to 64 letters, digits, '_' or '-' (found {given_id!r:.80})"))

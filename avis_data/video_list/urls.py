@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from avis_data.log import redact_url
 
-__all__ = ["Source", "local_path", "source_from_text", "youtube_id"]
+__all__ = ["Source", "local_path", "one_spelling", "source_from_text", "youtube_id"]
 
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _YOUTUBE_HOSTS = {"youtube.com", "youtube-nocookie.com", "youtu.be"}
@@ -61,7 +61,7 @@ def source_from_text(text: str, *, folder: str | None) -> Source:
         if found is None:
             raise ValueError(f"a YouTube link to no single video (found {_shown(text)})")
         return _youtube_source(found)
-    url = _one_spelling(text)
+    url = one_spelling(text)
     return Source(url, _readable_id(unquote(parts.path), url))
 
 
@@ -86,7 +86,7 @@ def local_path(url: str) -> Path | None:
     return Path(_path_of_file_url(url)) if url.startswith("file:") else None
 
 
-def _one_spelling(url: str) -> str:
+def one_spelling(url: str) -> str:
     """The URL with scheme and host in small letters, in which case they are the same; all else is kept as it is."""
     scheme, _, rest = url.partition("://")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
@@ -104,7 +104,7 @@ def _youtube_source(found: str) -> Source:
 
 def _local_source(path: str, folder: str | None) -> Source:
     if folder is None:
-        raise ValueError(f"neither an http(s) URL nor a YouTube id; files need --allow-local (found {path!r:.80})")
+        raise ValueError(f"neither an http(s) URL nor a YouTube id; files need --allow-local (found {_shown(path)})")
     if "\0" in path:
         raise ValueError("a file name cannot hold a NUL character")
     full = os.path.normpath(os.path.join(folder, path))

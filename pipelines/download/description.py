@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from avis_data.errors import ItemError, Reason
+from avis_data.log import hide_secrets
 
 __all__ = ["VideoDescription", "described", "downloaded_file"]
 
@@ -26,8 +27,8 @@ class VideoDescription:
     extractor: str = "unknown"
 
 
-def described(info: object) -> VideoDescription:
-    """The description in an info dictionary.
+def described(info: object, url: str) -> VideoDescription:
+    """The description in an info dictionary, without the secrets of `url`: pages are made of queries.
 
     Raises:
         ItemError: `unsupported_url` if it is none of one video.
@@ -35,12 +36,12 @@ def described(info: object) -> VideoDescription:
     if not isinstance(info, dict) or info.get("_type", "video") != "video":
         raise ItemError("a list of videos; give the link of one", reason=Reason.UNSUPPORTED_URL)
     return VideoDescription(
-        title=_text(info.get("title")),
-        uploader=_text(info.get("uploader")),
-        channel=_text(info.get("channel")),
-        license=_text(info.get("license")),
+        title=_text(info.get("title"), url),
+        uploader=_text(info.get("uploader"), url),
+        channel=_text(info.get("channel"), url),
+        license=_text(info.get("license"), url),
         upload_date=_date(info.get("upload_date")),
-        extractor=_text(info.get("extractor")) or "unknown",
+        extractor=_text(info.get("extractor"), url) or "unknown",
     )
 
 
@@ -60,10 +61,10 @@ def downloaded_file(info: object) -> Path:
     return Path(name)
 
 
-def _text(value: object) -> str | None:
+def _text(value: object, url: str) -> str | None:
     if not isinstance(value, str) or not value.strip():
         return None
-    return value.encode("utf-8", "replace").decode().strip()[:_LONGEST_TEXT]
+    return hide_secrets(value.encode("utf-8", "replace").decode(), url).strip()[:_LONGEST_TEXT]
 
 
 def _date(value: object) -> str | None:

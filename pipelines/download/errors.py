@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessorError
@@ -17,11 +16,11 @@ from yt_dlp.utils import (
 )
 
 from avis_data.errors import Reason, fault_of
-from avis_data.log import is_secret_parameter, redact
+from avis_data.log import redact
 from avis_data.pipelines.download.addresses import PrivateHostError
 from avis_data.pipelines.download.partial_files import OtherFileError
 
-__all__ = ["hide_secrets", "message_of", "reason_of", "retry_after_s"]
+__all__ = ["message_of", "reason_of", "retry_after_s"]
 
 _HTTP_STATUS = {
     401: Reason.SIGN_IN_REQUIRED,
@@ -85,8 +84,6 @@ _CLUTTER = re.compile(
     re.DOTALL,
 )
 _MAX_MESSAGE = 400
-_SHORTEST_SECRET = 4
-"""Shorter values, as `st=1`, are found in any text."""
 
 
 def reason_of(error: BaseException) -> tuple[Reason, str]:
@@ -126,19 +123,6 @@ def message_of(error: BaseException) -> str:
     if not isinstance(error, DownloadError | ExtractorError | OtherFileError | PrivateHostError):
         text = f"{type(error).__name__}: {text}"
     return redact(text)[:_MAX_MESSAGE]
-
-
-def hide_secrets(text: str, url: str) -> str:
-    """The text without the secrets of `url`, also where they stand outside a URL (yt-dlp makes ids of queries)."""
-    parts = urlsplit(url)
-    given = parse_qsl(parts.query) + parse_qsl(parts.fragment)
-    secrets = {value for name, value in given if is_secret_parameter(name) and len(value) >= _SHORTEST_SECRET}
-    secrets |= {parts.password or "", parts.netloc.rpartition("@")[0]}
-    for secret in sorted(secrets - {""}, key=len, reverse=True):
-        text = (
-            text.replace(secret, "REDACTED").replace(quote_plus(secret), "REDACTED").replace(quote(secret), "REDACTED")
-        )
-    return text
 
 
 def retry_after_s(error: BaseException) -> float | None:

@@ -27,11 +27,11 @@ from yt_dlp.utils import Popen, YoutubeDLError
 from avis_data.errors import ItemError, Reason
 from avis_data.extras import missing_modules
 from avis_data.io import remove
-from avis_data.log import redact
+from avis_data.log import hide_secrets
 from avis_data.media.ffmpeg import find_ffmpeg, raise_passing_end
 from avis_data.pipelines.download.addresses import request_handlers
 from avis_data.pipelines.download.description import VideoDescription, described, downloaded_file
-from avis_data.pipelines.download.errors import hide_secrets, reason_of, retry_after_s
+from avis_data.pipelines.download.errors import reason_of, retry_after_s
 from avis_data.pipelines.download.limits import limit
 from avis_data.pipelines.download.partial_files import RECORD_SUFFIX, PartialFiles
 from avis_data.platforms import die_with_parent
@@ -208,7 +208,7 @@ class _Log:
         self._url = url
 
     def debug(self, message: str) -> None:
-        logger.debug("%s", hide_secrets(redact(message), self._url))
+        logger.debug("%s", hide_secrets(message, self._url))
 
     warning = error = debug
 
@@ -235,7 +235,7 @@ def _attempt(
             info = ydl.extract_info(url, download=True)
     finally:
         FFmpegPostProcessor._ffmpeg_location.reset(before)
-    said = described(info)
+    said = described(info, url)
     return Downloaded(path=downloaded_file(info), said=said)
 
 

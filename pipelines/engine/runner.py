@@ -193,6 +193,7 @@ class _Run:
             record=item.parsed_record(),
             root=self._workspace.root,
             inputs=item.inputs,
+            secret=item.secret,
             # A name per try: a worker that outlived its killed runner must not write into this one's files.
             out=folder / f"out-{os.getpid()}-{self._tries[item.item_id]}",
             scratch=folder / "scratch",

@@ -56,6 +56,8 @@ class Item:
 
     That is done before the outputs are moved; after a kill in between the lines are there twice.
     """
+    secret: str | None = field(default=None, repr=False)
+    """What only the work needs, as a signed address: not part of the key, and recorded nowhere."""
 
     def parsed_record(self) -> Record:
         """The record itself. Raises DataError if the ledger's text, of which it was made, is none."""
@@ -80,6 +82,8 @@ class Workbench:
     """An empty folder. What the stage leaves at its top level becomes the item's outputs."""
     scratch: Path
     """A folder that survives a failed or killed try of this item, for partial downloads."""
+    secret: str | None = field(default=None, repr=False)
+    """The item's."""
 
 
 class Stage(Protocol):

@@ -7,13 +7,13 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from avis_data.errors import ItemError, Reason, ToolError, fault_of
 from avis_data.io import ask_folder, fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
-from avis_data.log import redact
+from avis_data.log import hide_secrets
 from avis_data.pipelines.engine.stage import Input, Prepared, Stage, Workbench
 from avis_data.platforms import used_cpu_s
 from avis_data.records import Record
@@ -32,6 +32,7 @@ class Job:
     inputs: Mapping[str, Input]
     out: Path
     scratch: Path
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +73,14 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
         remove(job.out)
         job.out.mkdir(parents=True)
         job.scratch.mkdir(parents=True, exist_ok=True)
-        bench = Workbench(item_id=job.item_id, record=job.record, inputs=inputs, out=job.out, scratch=job.scratch)
+        bench = Workbench(
+            item_id=job.item_id,
+            record=job.record,
+            inputs=inputs,
+            out=job.out,
+            scratch=job.scratch,
+            secret=job.secret,
+        )
         facts = stage.run(bench)
         fsync_tree(job.out)
         outputs = tuple(_measured(path) for path in sorted(job.out.iterdir()))
@@ -83,7 +91,7 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
         return Failure(
             item_id=job.item_id,
             reason=reason,
-            message=redact(message),
+            message=hide_secrets(message, job.secret or ""),
             wall_s=time.monotonic() - wall_s,
             cpu_s=used_cpu_s() - cpu_s,
         )

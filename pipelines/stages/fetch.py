@@ -31,6 +31,7 @@ from avis_data.pipelines.kept_video_list import (
 from avis_data.recipe import FetchOptions, Recipe
 from avis_data.records import Record, Video
 from avis_data.video_list import DownloadRequest
+from avis_data.video_list.signed import is_cut
 from avis_data.video_list.urls import local_path
 
 __all__ = ["SPEC", "DownloadRequest", "FetchChoices", "FetchParams", "FetchStage", "fetched_videos"]
@@ -117,10 +118,13 @@ class FetchStage:
         return _WORK_S
 
     def _fetch(self, request: DownloadRequest, bench: Workbench) -> Video:
-        file = local_path(request.url)
+        file, whole = local_path(request.url), bench.secret or request.url
         if file is None:
+            if is_cut(whole):
+                message = "the secret part of its address is not in this workspace: give the list again, with --list"
+                raise ItemError(message, reason=Reason.SOURCE_MISSING)
             found = download_video(
-                request.url,
+                whole,
                 bench.scratch,
                 name=request.video_id,
                 options=self._options,
@@ -216,6 +220,7 @@ def _items(setting: Setting) -> Candidates:
                 record=download,
                 inputs={ORIGINAL: files[download.video_id]} if download.video_id in files else {},
                 home="sources",
+                secret=video_list.signed.get(download.url),
             )
             for download in video_list.downloads
         ]

@@ -47,7 +47,7 @@ def test_a_field_of_any_type_is_a_text_or_nothing(field: str) -> None:
     for value in ODD:
         info = {"title": "t", field: value}
         try:
-            assert is_described(described(info))
+            assert is_described(described(info, "https://x.org/a"))
         except ItemError as error:
             assert (field, error.reason) == ("_type", Reason.UNSUPPORTED_URL)
         with pytest.raises(ItemError, match="left no file"):
@@ -58,7 +58,7 @@ def test_a_field_of_any_type_is_a_text_or_nothing(field: str) -> None:
 def test_what_is_no_dictionary_has_a_reason(info: object) -> None:
     if not isinstance(info, dict):
         with pytest.raises(ItemError, match="a list of videos"):
-            described(info)
+            described(info, "https://x.org/a")
     with pytest.raises(ItemError, match="left no file"):
         downloaded_file(info)
     with pytest.raises(ItemError, match="left no file"):
