@@ -16,6 +16,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.upkeep.places import Found, Holds, files_of
 from avis_data.pipelines.upkeep.redaction import Redaction
 from avis_data.pipelines.upkeep.tombstones import Tombstones
+from avis_data.video_list.signed import read_signed, write_signed
 
 __all__ = ["Cleaner", "redact_received", "remove_empty_folders"]
 
@@ -32,6 +33,7 @@ class Cleaner:
             Holds.ONE: self._one,
             Holds.STILL: self._still,
             Holds.LIST: self._text(self._redaction.rows),
+            Holds.ADDRESSES: self._addresses,
             Holds.LINES: self._text(self._redaction.records),
             Holds.ENTRIES: self._entries,
             Holds.RECEIVED: self._received,
@@ -90,6 +92,13 @@ class Cleaner:
             return True
 
         return way
+
+    def _addresses(self, found: Found) -> bool:
+        urls = read_signed(found.path)
+        kept = {cut: whole for cut, whole in urls.items() if not self._redaction.is_cell_of_gone(cut)}
+        if kept != urls:
+            write_signed(found.path, kept)
+        return kept != urls
 
     def _entries(self, found: Found) -> bool:
         value = read_json(found.path)

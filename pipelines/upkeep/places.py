@@ -28,6 +28,8 @@ class Holds(StrEnum):
     """It is of one video or clip, whose id its path has: the file is removed."""
     LIST = "list"
     """Rows of a list of videos."""
+    ADDRESSES = "addresses"
+    """The whole addresses of those that are cut in the list."""
     LINES = "lines"
     """A JSON value a line, which names its video or clip."""
     ENTRIES = "entries"
@@ -91,6 +93,7 @@ PLACES: tuple[Place, ...] = (
     Place("recipe", "recipe.yaml", Holds.NOTHING, "records"),
     Place("list of videos", "videos.csv", Holds.LIST, "records"),
     Place("lists and splits beside it", "*.csv", Holds.LIST, "records"),
+    Place("addresses with secrets", "signed_urls.json", Holds.ADDRESSES, "records"),
     Place("splits beside the list", "*.json", Holds.SPLIT, "records"),
     Place("ledger", "ledger.sqlite*", Holds.LEDGER, "records"),
     Place("locks", ".lock", Holds.NOTHING, "records"),

@@ -82,10 +82,11 @@ class Redaction:
             cells = [] if comment else [cell.strip() for cell in next(csv.reader(lines, skipinitialspace=True))]
         except (csv.Error, StopIteration):
             cells = []
-        gone = self._stones.words("".join(lines)) if comment else any(map(self._is_cell_of_gone, cells))
+        gone = self._stones.words("".join(lines)) if comment else any(map(self.is_cell_of_gone, cells))
         return [] if gone else lines
 
-    def _is_cell_of_gone(self, cell: str) -> bool:
+    def is_cell_of_gone(self, cell: str) -> bool:
+        """Whether a cell of a list is the id or the address of a removed video or clip."""
         if self._stones.is_gone(cell):
             return True
         try:

@@ -124,6 +124,24 @@ def test_a_workspace_without_the_file_keeps_what_is_done_and_says_what_is_missin
     assert (tmp_path / "ws" / "videos.csv").read_bytes() == given.read_bytes(), "as given"
 
 
+def test_the_whole_address_of_a_removed_video_goes_with_it(
+    tmp_path: Path, web: MediaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"{web.url('status/404/a.mp4')}?sig={SECRETS[0]},gone",
+        f"{web.url('status/404/b.mp4')}?sig={SECRETS[1]},kept",
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(["url,video_id", *rows]) + "\n")
+    assert (
+        main(["-C", "ws", "fetch", "--list", str(tmp_path / "list.csv"), "--allow-private-hosts", "--sleep", "0"]) == 4
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["-C", "ws", "remove", "gone", "--reason", "takedown"]) == 0
+    assert leaks((tmp_path / "ws" / "signed_urls.json").read_text()) == [SECRETS[1]]
+    assert files_with_secrets(tmp_path / "ws") == {"signed_urls.json": 0o600}
+
+
 @pytest.mark.parametrize(
     "text",
     [
