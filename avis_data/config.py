@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -126,9 +127,13 @@ def record_from_json(path: Path, model: type[Model], *, hint: str | None = None)
         DataError: if the file is missing, no JSON, or no such record; names the file, and the line or the field.
     """
     try:
-        return validated(model, read_json(path), where=str(path))
+        value = read_json(path)
+        json.dumps(value, ensure_ascii=False).encode()
+        return validated(model, value, where=str(path))
+    except UnicodeEncodeError:
+        raise DataError(f"{path}: holds half a character (a lone surrogate)", hint=hint) from None
     except DataError as error:
-        raise DataError(str(error), hint=hint) from None
+        raise DataError(str(error.args[0]), hint=hint or error.hint) from None
 
 
 def problems_from_validation(error: ValidationError, *, where: str) -> list[Problem]:

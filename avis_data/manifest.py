@@ -15,6 +15,8 @@ from avis_data.records import Record
 
 __all__ = ["read_manifest", "write_manifest"]
 
+_REPAIR = "avis-data doctor --workspace says what can be made anew; --repair does it"
+
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
@@ -32,7 +34,7 @@ def read_manifest(path: Path, record: type[AnyRecord]) -> Iterator[AnyRecord]:
             for number, line in enumerate(lines, start=1):
                 yield _parse(record, line, where=f"{path}:{number}")
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+            raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})", hint=_REPAIR) from None
 
 
 def write_manifest(path: Path, records: Iterable[Record]) -> None:
@@ -45,4 +47,4 @@ def _parse(record: type[AnyRecord], line: str, *, where: str) -> AnyRecord:
         return record.model_validate_json(line)
     except ValidationError as error:
         problems = problems_from_validation(error, where=where)
-        raise ProblemsError(f"{where}: not a {record.__name__} record", problems) from None
+        raise ProblemsError(f"{where}: not a {record.__name__} record", problems, hint=_REPAIR) from None

@@ -13,9 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from avis_data.config import validated
-from avis_data.errors import DataError, ProblemsError
-from avis_data.io import read_json, write_json, write_text
+from avis_data.config import record_from_json
+from avis_data.io import write_json, write_text
 from avis_data.paths import Workspace
 from avis_data.records import Record, SafeId
 
@@ -126,11 +125,8 @@ def labelled_truth(workspace: Workspace) -> dict[str, LabelledTruth]:
     path = workspace.annotations / "current.json"
     if not path.exists():
         return {}
-    try:
-        return validated(_Current, read_json(path), where=str(path)).clips
-    except ProblemsError as error:
-        hint = f"remove {path}: the next export makes it again from the rounds"
-        raise DataError(error.args[0], hint=hint) from None
+    hint = f"remove {path}: the next export makes it again from the rounds (avis-data doctor --workspace --repair, too)"
+    return record_from_json(path, _Current, hint=hint).clips
 
 
 def write_labelled_truth(workspace: Workspace, clips: Mapping[str, LabelledTruth]) -> None:
@@ -141,7 +137,4 @@ def write_labelled_truth(workspace: Workspace, clips: Mapping[str, LabelledTruth
 
 def read_import(path: Path) -> ImportRecord:
     """An `import.json`. Raises DataError if it is damaged."""
-    try:
-        return validated(ImportRecord, read_json(path), where=str(path))
-    except ProblemsError as error:
-        raise DataError(error.args[0], hint=f"move {path.parent} away, and import the file again") from None
+    return record_from_json(path, ImportRecord, hint=f"move {path.parent} away, and import the file again")

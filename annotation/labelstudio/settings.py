@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import Field
 
 from avis_data.annotation.labelstudio.client import LabelStudio
-from avis_data.config import validated
-from avis_data.errors import DataError, ProblemsError, ToolError
-from avis_data.io import read_json, write_private, write_text
+from avis_data.config import record_from_json
+from avis_data.errors import DataError, ToolError
+from avis_data.io import write_private, write_text
 from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 from avis_data.recipe import load_recipe
@@ -35,7 +34,6 @@ __all__ = [
     "write_settings",
 ]
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
 _HINT = "avis-data annotate serve"
 
 
@@ -90,7 +88,7 @@ def read_settings(workspace: Workspace) -> ServerSettings:
     path = server_dir(workspace) / "server.json"
     if not path.is_file():
         raise ToolError(f"{workspace.root}: no Label Studio was started or named for this workspace yet", hint=_HINT)
-    return _parsed(path, ServerSettings, hint=f"remove {path}, then {_HINT}")
+    return record_from_json(path, ServerSettings, hint=f"remove {path}, then {_HINT}")
 
 
 def write_settings(workspace: Workspace, settings: ServerSettings) -> None:
@@ -124,16 +122,11 @@ def read_secrets(workspace: Workspace) -> Secrets:
         raise ToolError(f"{path}: no such file", hint=_HINT)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise DataError(f"{path}: others may read this file", hint=f"chmod 600 {path}")
-    return _parsed(path, Secrets, hint="bring it back from a copy: it holds the only token of the first account")
+    return record_from_json(
+        path, Secrets, hint="bring it back from a copy: it holds the only token of the first account"
+    )
 
 
 def write_secrets(workspace: Workspace, found: Secrets) -> None:
     """Keep `secrets.json`, readable for its owner only from its first byte on."""
     write_private(server_dir(workspace) / "secrets.json", found.model_dump_json(indent=2) + "\n")
-
-
-def _parsed(path: Path, record: type[AnyRecord], *, hint: str) -> AnyRecord:
-    try:
-        return validated(record, read_json(path), where=str(path))
-    except (DataError, ProblemsError) as error:
-        raise DataError(error.args[0], hint=hint) from None
