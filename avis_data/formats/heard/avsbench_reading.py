@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args
@@ -33,8 +35,25 @@ def read_avsbench(path: Path) -> Iterator[LabelledClip | UnreadClip]:
     """
     layout = open_layout(path)
     clips = [(files, split) for split in get_args(SplitName) for files in layout.clips(split)]
+    if problems := list(_unknown_splits(layout.table)):
+        yield UnreadClip(name=layout.table.name, problems=tuple(problems))
+    times = Counter(_name(files, layout.name) for files, _ in clips)
     for files, split in sorted(clips, key=lambda entry: _name(entry[0], layout.name)):
-        yield _clip(files, split, layout)
+        name = _name(files, layout.name)
+        if times[name] == 1:
+            yield _clip(files, split, layout)
+        elif name in times:
+            told = Problem(str(layout.table), f"clip {name}", f"is in the table {times.pop(name)} times")
+            yield UnreadClip(name=name, problems=(told,))
+
+
+def _unknown_splits(table: Path) -> Iterator[Problem]:
+    """Rows of splits that there are not: their clips would be left out without a word."""
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            if (split := row.get("split") or "") not in get_args(SplitName):
+                yield Problem(f"{table}:{rows.line_num}", "split", f"must be train, val or test (found {split!r:.40})")
 
 
 def _name(files: AvsFiles, layout: LayoutName) -> str:

@@ -310,8 +310,8 @@ def _foreign(text: str) -> PurePosixPath:
         part for part in unquote(path).replace("\\", "/").replace("\0", "").split("/") if part not in ("", ".", "..")
     ]
     name = _UPLOADED.sub("", parts[-1]) if parts else "still"
-    is_server = "upload" in parts or "://" in text
-    return PurePosixPath(*([] if is_server else parts[:-1]), name)
+    folders = parts[2 if "://" in path else 0 : -1]  # without the scheme and the host or bucket
+    return PurePosixPath(*([] if "upload" in parts else folders), name)
 
 
 def _text(data: Entry, names: Sequence[str]) -> str | None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from avis_data.formats.avsbench_masks import voc_colours
 from avis_data.formats.heard.avsbench import AVSS
+from avis_data.formats.sets.clips import LabelledClip, UnreadClip
 from avis_data.formats.sets.registry import SETS
 from avis_data.masks.rle import decode
 from support.damaged_sets import read_damaged
@@ -134,3 +135,17 @@ def test_merged_truth_of_avtrack_is_read_where_there_is_no_other(tmp_path: Path)
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_a_damaged_fixture_is_told_and_never_crashes(fixture: str, tmp_path: Path) -> None:
     read_damaged(SETS[FIXTURES[fixture]], SHARED / "format_fixtures" / fixture, tmp_path, seeds=60)
+
+
+@NEEDS_SHARED
+def test_rows_of_no_split_and_clips_that_are_twice_are_told(tmp_path: Path) -> None:
+    shutil.copytree(SHARED / "format_fixtures" / "avsbench_s4", tmp_path / "set")
+    (table,) = tmp_path.rglob("*.csv")
+    header, row = table.read_text().splitlines()[:2]
+    other, wrong = row.replace("AbCdEf12345", "other"), row.replace("val", "vall").replace("AbCdEf12345", "x")
+    table.write_text("\n".join([header, row, other, other, wrong]) + "\n")
+    clips = list(SETS["avsbench"].reader.read(tmp_path / "set"))  # type: ignore[union-attr]  # it has one
+    assert [clip.name for clip in clips if isinstance(clip, LabelledClip)] == ["AbCdEf12345_20000_25000"]
+    told = [str(problem) for clip in clips if isinstance(clip, UnreadClip) for problem in clip.problems]
+    assert len(told) == 2 and f"{table}:5: split: must be train, val or test (found 'vall')" in told[0]
+    assert "clip other_20000_25000: is in the table 2 times" in told[1]

@@ -192,7 +192,7 @@ def test_clips_are_told_by_data_else_by_folders_and_names(tmp_path: Path) -> Non
 
     tasks = [
         bare("/data/local-files/?d=set/b/frames/00010.jpg"),
-        bare("s3://bucket/x/00002.jpg"),
+        bare("s3://bucket/00002.jpg"),
         task(5, brush(mask()), clip="c.d"),
     ]
     tasks.insert(0, bare("/data/local-files/?d=set%2Fb%2Fframes%2F00009.jpg"))
@@ -324,3 +324,19 @@ def test_all_faults_of_a_clip_come_at_once(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(content: Any, told: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=told):
         read_set(LABEL_STUDIO, saved(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "s3://bucket/clips/dog1/00003.jpg",
+        "https://storage.example.org/bucket/dog1/00003.jpg?Signature=a/b&Expires=1",
+        "/data/local-files/?d=clips/dog1/00003.jpg",
+        "C:\\clips\\dog1\\00003.jpg",
+    ],
+)
+def test_a_clip_is_the_folder_of_its_pictures_wherever_they_are_stored(image: str, tmp_path: Path) -> None:
+    tasks = [task(3, brush(mask()))]
+    tasks[0]["data"] = {"image": image}
+    clip = only(saved(tmp_path, tasks))
+    assert (clip.name, [still.number for still in clip.stills]) == ("dog1", [3])
