@@ -25,6 +25,7 @@ __all__ = [
     "FrontEnd",
     "PreviewOptions",
     "Recipe",
+    "RightsOptions",
     "Truth",
     "create_workspace",
     "front_end_of",
@@ -113,6 +114,21 @@ class ClipOptions(Record):
     )
 
 
+class RightsOptions(Record):
+    """Which videos may be used. What may not is held: never exported, and counted."""
+
+    allow: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        default=None,
+        description="Licences, as `cc-by-4.0`; one without a version allows every version. null: all that are named.",
+    )
+    unknown: Literal["keep", "hold"] = Field(
+        default="keep", description="Videos of which neither the list nor the source says the licence."
+    )
+    held: Literal["download", "skip"] = Field(
+        default="download", description="Whether videos are downloaded that the list gives a licence that is held."
+    )
+
+
 class Recipe(Record):
     """What this dataset is and how it is built."""
 
@@ -125,6 +141,7 @@ class Recipe(Record):
         description="Which masks an export has, and what a mask in an imported file means: of what sounds, "
         "or of all that is seen, sounding or not.",
     )
+    rights: RightsOptions = RightsOptions()
     clips: ClipOptions = ClipOptions()
     fetch: FetchOptions = FetchOptions()
     extract: ExtractOptions = ExtractOptions()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 
 from avis_data.ledger import Ledger, Output
@@ -13,7 +14,9 @@ from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.stages.adopt import AdoptedVideo, AdoptFacts
 from avis_data.pipelines.stages.extract import ClipFacts, ExtractFacts
 from avis_data.pipelines.stages.fetch import fetched_videos
+from avis_data.pipelines.upkeep.licenses import with_list
 from avis_data.records import Clip, SplitName, Video
+from avis_data.video_list import ClipRow
 
 __all__ = ["existing_clips", "existing_videos", "stages_in_text", "write_manifests"]
 
@@ -46,7 +49,14 @@ def existing_clips(ledger: Ledger) -> Iterator[Clip]:
 
 def _fetched(ledger: Ledger) -> dict[str, Video]:
     found = fetched_videos(ledger)
-    return {video_id: found[video_id] for video_id, _ in ledger.wanted("video") if video_id in found}
+    listed: dict[str, list[ClipRow]] = defaultdict(list)
+    for _, row in wanted_clips(ledger):
+        listed[row.span.video_id].append(row)
+    return {
+        video_id: with_list(found[video_id], listed[video_id])
+        for video_id, _ in ledger.wanted("video")
+        if video_id in found
+    }
 
 
 def _extracted_clips(ledger: Ledger, fetched: Container[str]) -> Iterable[Clip]:

@@ -43,6 +43,7 @@ GROUPS = {
         "rebuild": "Fetch again the media of a set that was published without them.",
         "datasheet": "Write the page that a dataset paper needs.",
         "remove": "Remove videos for good, with all that was made of them.",
+        "rights": "List the videos by licence, and what the recipe holds back.",
         "prune": "Say what nobody wants any more, and remove it.",
         "du": "Say what takes the space.",
     },

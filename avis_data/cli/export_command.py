@@ -178,6 +178,8 @@ def _remarks(plan: ExportPlan) -> Iterator[str]:
         yield f"{left_out} clip(s) without accepted truth: {how}"
     if plan.inputs.dropped:
         yield f"{len(plan.inputs.dropped)} clip(s) dropped by a reviewer: never exported"
+    if plan.inputs.held:
+        yield f"{len(plan.inputs.held)} clip(s) held by their licence (rights in recipe.yaml): never exported"
     drafts = sum(item.labels is not None and item.labels.state == "draft" for item in plan.inputs.clips)
     if drafts:
         yield f"{drafts} clip(s) with labels that no reviewer accepted yet (--include draft)"

@@ -10,8 +10,8 @@ from avis_data.errors import DataError
 
 __all__ = ["NEVER_ELSEWHERE", "check_links", "check_place", "check_write", "is_inside"]
 
-NEVER_ELSEWHERE = (".tmp", "label-studio", "manifest")
-"""Folders that hold unfinished work, secrets, or what is derived: they are always in the workspace."""
+NEVER_ELSEWHERE = (".tmp", "label-studio", "manifest", "removed")
+"""Folders of unfinished work, secrets, what is derived, and what may not come back: always in the workspace itself."""
 _FOLDERS = (*NEVER_ELSEWHERE, "annotations", "clips", "exports", "features", "fingerprints", "masks", "runs", "sources")
 _LEDGER = ("ledger.sqlite", "ledger.sqlite-journal", "ledger.sqlite-shm", "ledger.sqlite-wal")
 _FILES = ("recipe.yaml", "videos.csv", "signed_urls.json", ".lock", *_LEDGER)

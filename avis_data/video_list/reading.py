@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Literal, cast
 
@@ -43,6 +44,10 @@ class ClipRow:
     categories: tuple[str, ...] = ()
     license: str | None = None
     split: Split | None = None
+    uploader: str | None = None
+    channel: str | None = None
+    upload_date: str | None = None
+    """YYYY-MM-DD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,9 @@ class _Parsed:
     categories: tuple[str, ...]
     license: str | None
     split: Split | None
+    uploader: str | None
+    channel: str | None
+    upload_date: str | None
 
 
 @dataclass(slots=True)
@@ -231,12 +239,24 @@ def _parse(
     split = cells.get("split", "").lower() or None
     if split is not None and split not in _SPLITS:
         bad.append(("split", f"must be train, val or test (found {cells['split']!r:.40})"))
+    upload_date = cells.get("upload_date") or None
+    if upload_date is not None and not _is_day(upload_date):
+        bad.append(("upload_date", f"must be a day, as 2026-01-31 (found {upload_date!r:.40})"))
     if bad or source is None:
         problems += [Problem(f"line {row.line}", layout.shown(column), message) for column, message in bad]
         return None
     categories = layout.categories(cells.get("categories", ""))
     license_text = cells.get("license") or None
-    return _Parsed(row.line, layout, source, given_id, start_s, end_s, categories, license_text, cast(_Split, split))
+    who = (cells.get("uploader") or None, cells.get("channel") or None, upload_date)
+    said = (categories, license_text, cast(_Split, split), *who)
+    return _Parsed(row.line, layout, source, given_id, start_s, end_s, *said)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _source(text: str, folder: str | None, bad: list[tuple[str, str]]) -> Source | None:
@@ -280,7 +300,7 @@ def _admit(
     for name in item.categories:
         seen.category_places.setdefault(name, Problem(f"line {item.line}", item.layout.shown("categories"), name))
     span = Span(clip_id=clip_id, video_id=video_id, start_s=item.start_s, end_s=item.end_s)
-    return ClipRow(span, item.categories, item.license, item.split)
+    return ClipRow(span, item.categories, item.license, item.split, item.uploader, item.channel, item.upload_date)
 
 
 def _conflict(

@@ -17,6 +17,7 @@ from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs, Piece
 from avis_data.pipelines.exports.plan import ExportPlan
 from avis_data.pipelines.exports.spec import Statement
 from avis_data.quality.published import FILE_LIST
+from avis_data.recipe import RightsOptions
 from avis_data.splits import Assignment, balance_report
 from avis_data.versions.exported import ClipTruth
 
@@ -196,7 +197,9 @@ def _rights(inputs: ExportInputs) -> Statement:
     by_license: dict[str, list[ExportClip]] = {}
     for item in inputs.clips:
         by_license.setdefault(item.license or "", []).append(item)
+    rule = inputs.recipe.rights
     return {
+        **({} if rule == RightsOptions() else {"rule": rule.model_dump(mode="json"), "clips_held": len(inputs.held)}),
         "licenses": {
             name: {"clips": len(items), "sources": len({item.group for item in items})}
             for name, items in sorted(by_license.items())

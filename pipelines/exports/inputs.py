@@ -26,6 +26,7 @@ from avis_data.pipelines.truth_records import (
     imported_clips,
     labelled_truth,
 )
+from avis_data.pipelines.upkeep.licenses import without_held
 from avis_data.recipe import Recipe, Truth, load_recipe
 from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
 from avis_data.splits import SplitClip
@@ -148,6 +149,8 @@ class ExportInputs:
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
     dropped: tuple[str, ...]
     """Clips that a reviewer dropped: never exported."""
+    held: tuple[str, ...]
+    """Clips whose licence the recipe does not allow: never exported."""
 
     def unknown_categories(self) -> dict[str, int]:
         """What the list says is in clips and the category set does not have: names, and in how many clips."""
@@ -188,8 +191,9 @@ def gather(
     tracks = _tracks_of(workspace, made_for)
     labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
     dropped = {clip_id for clip_id, entry in people.items() if entry.state == "dropped"}
-    chosen, without_truth = _choose_clips(workspace, selection, labelled, people)
     videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
+    fit, without_truth = _choose_clips(workspace, selection, labelled, people)
+    chosen, held = without_held(fit, videos, recipe)
     problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
     problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
     if with_features:
@@ -211,15 +215,15 @@ def gather(
         )
         for clip in chosen
     ]
-    text = workspace.recipe.read_text(encoding="utf-8")
     return ExportInputs(
         clips=tuple(clips),
         categories=categories,
         recipe=recipe,
-        recipe_text=text,
+        recipe_text=workspace.recipe.read_text(encoding="utf-8"),
         truth=truth,
         without_truth=without_truth,
         dropped=tuple(sorted(dropped)),
+        held=held,
     )
 
 
@@ -248,10 +252,8 @@ def _choose_clips(
     clips = [clip for clip in clips if clip.clip_id not in people or people[clip.clip_id].state != "dropped"]
     chosen = [clip for clip in clips if selection == "all" or clip.clip_id in labelled]
     if not chosen:
-        raise DataError(
-            f"{workspace.root}: none of {len(clips)} clips has accepted truth",
-            hint=_without_truth_hint(people),
-        )
+        message = f"{workspace.root}: none of {len(clips)} clips has accepted truth"
+        raise DataError(message, hint=_without_truth_hint(people))
     return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
 
 

@@ -139,6 +139,7 @@ class ExportPlan:
             "clips_without_truth": len(self.inputs.without_truth),
             "clips_unfit": len(self.unfit),
             "clips_dropped": len(self.inputs.dropped),
+            "clips_held": len(self.inputs.held),
             "unknown_categories": self.inputs.unknown_categories(),
         }
 

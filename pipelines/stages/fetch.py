@@ -28,9 +28,10 @@ from avis_data.pipelines.kept_video_list import (
     read_wanted,
     tell_left_out,
 )
+from avis_data.pipelines.upkeep.licenses import allowed
 from avis_data.recipe import FetchOptions, Recipe
 from avis_data.records import Record, Video
-from avis_data.video_list import DownloadRequest
+from avis_data.video_list import DownloadRequest, VideoList
 from avis_data.video_list.signed import is_cut
 from avis_data.video_list.urls import local_path
 
@@ -213,7 +214,9 @@ def _items(setting: Setting) -> Candidates:
     if not setting.dry_run:
         adopt_list(setting.workspace, setting.ledger, video_list, chosen)
     files = originals(video_list, setting.ledger)
+    held = _held(video_list, setting.recipe)
     return Candidates(
+        nothing_to_do=held,
         items=[
             Item(
                 item_id=download.video_id,
@@ -223,8 +226,23 @@ def _items(setting: Setting) -> Candidates:
                 secret=video_list.signed.get(download.url),
             )
             for download in video_list.downloads
-        ]
+            if download.video_id not in held
+        ],
     )
+
+
+def _held(video_list: VideoList, recipe: Recipe) -> dict[str, str]:
+    """Videos that the recipe does not download, as the list gives all their clips a licence that it holds back."""
+    if recipe.rights.held == "download":
+        return {}
+    licenses: dict[str, list[str | None]] = {}
+    for row in video_list.clips:
+        licenses.setdefault(row.span.video_id, []).append(row.license)
+    return {
+        video_id: "held by its licence (recipe: rights)"
+        for video_id, found in licenses.items()
+        if all(license and not allowed(license, recipe.rights) for license in found)
+    }
 
 
 def _check(setting: Setting) -> None:

@@ -44,7 +44,7 @@ WRITE_IN_A_WORKSPACE: dict[str, list[str]] = {
     "review start": ["--reviewers", "a@example.com"],
     "review close": ["draft"],
     "review confirm": [CLIP],
-    "remove": ["dog", "--reason", "takedown"],
+    "remove": ["dog", "--reason", "takedown", "--exports"],
     "prune": ["--yes"],
 }
 """Commands that change the workspace that they are run in; also those that ask its server with its token."""
@@ -52,6 +52,7 @@ WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
     "agreement": ["--html"],
     "duplicates": ["--html"],
     "datasheet": ["--out"],
+    "rights": ["--csv"],
     "diff": ["../old", "../new", "--html"],
     "patch": ["../old", "../patch.json", "--out"],
     "rebuild": ["../set", "--out"],

@@ -47,6 +47,7 @@ TRIES = (
     Try("-C ws run --untrained --workers 1"),
     Try("-C ws status"),
     Try("-C ws remove --exports"),
+    Try("-C ws rights"),
     Try("-C ws prune"),
     Try("-C ws du"),
     Try("-C ws import --format ytvis ../world/truth.json"),
