@@ -9,7 +9,7 @@ import gzip
 import re
 import sqlite3
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -32,7 +32,7 @@ __all__ = ["Trace", "traces_of"]
 _BLOCK = 1 << 20
 _OVERLAP = 128
 _SHORTEST = 6
-"""Ids that are shorter are looked for as words, not among any bytes."""
+"""Ids that are shorter are looked for in text and tables, not among any bytes."""
 _PACKED = (OSError, EOFError, zlib.error)
 
 
@@ -109,17 +109,17 @@ class _Search:
         try:
             if sha256_file(path) in self._stones.files:
                 traces.append("the very bytes of a file that was removed")
-            for text in self._texts(path):
-                traces += self._said(text, numbered=numbered)
+            for text, shortest in self._texts(path):
+                traces += self._said(text, numbered=numbered, shortest=shortest)
                 traces += [f"the hash {digest[:12]}… of a file that was removed" for digest in self._hashes(text)]
             traces += self._bytes(path)
         except OSError as error:
             traces.append(f"cannot be read: {error.strerror}")
         return list(dict.fromkeys(traces))
 
-    def _said(self, text: str, *, numbered: bool = False) -> list[str]:
+    def _said(self, text: str, *, numbered: bool = False, shortest: int = 1) -> list[str]:
         words = self._stones.words(text, numbered=numbered) - set(self._categories)
-        return [f"the id {word}" for word in sorted(words)]
+        return [f"the id {word}" for word in sorted(words) if len(word) >= shortest]
 
     def _hashes(self, text: str) -> list[str]:
         return sorted({word for word in _hex_words(text) if word in self._stones.files})
@@ -141,26 +141,27 @@ class _Search:
         with path.open("rb") as file:
             return b"\0" not in file.read(_BLOCK)
 
-    def _texts(self, path: Path) -> Iterator[str]:
+    def _texts(self, path: Path) -> Iterator[tuple[str, int]]:
+        """What there is to read, and how short a word may be in it: two letters say nothing among pixels."""
         with path.open("rb") as file:
             head = file.read(16)
         try:
             if head.startswith(b"PAR1"):
-                yield from _parquet_texts(path)
+                yield from ((text, 1) for text in _parquet_texts(path))
             elif head.startswith(b"SQLite format 3"):
-                yield from _sqlite_texts(path)
+                yield from ((text, 1) for text in _sqlite_texts(path))
             elif head.startswith(b"\x1f\x8b"):
                 with gzip.open(path) as packed:
-                    yield from _blocks(packed.read)
+                    yield from ((text, 1) for text in _blocks(packed.read))
                 return
         except (pa.ArrowException, sqlite3.Error, *_PACKED):
             pass  # damaged: then its bytes are searched as they are
+        shortest = 1 if self._is_text(path) else _SHORTEST
         with path.open("rb") as file:
-            yield from _blocks(file.read)
+            yield from ((text, shortest) for text in _blocks(file.read))
 
 
-def _blocks(read: object) -> Iterator[str]:
-    assert callable(read)
+def _blocks(read: Callable[[int], bytes]) -> Iterator[str]:
     before = ""
     while block := read(_BLOCK):
         text = before + block.decode("latin-1")
