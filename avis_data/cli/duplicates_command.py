@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import current_workspace, html_option, json_option
-from avis_data.cli.written_path import WrittenPath
+from avis_data.cli.options import csv_option, current_workspace, html_option, json_option
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
@@ -19,7 +18,7 @@ __all__ = ["command"]
 
 
 @click.command("duplicates")
-@click.option("--csv", "table", type=WrittenPath(), metavar="FILE", help="Also write a table, as CSV.")
+@csv_option
 @html_option
 @json_option
 def command(table: Path | None, page: Path | None, as_json: bool) -> None:

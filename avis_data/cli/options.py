@@ -30,6 +30,7 @@ __all__ = [
     "checkpoint_option",
     "clips_option",
     "config_option",
+    "csv_option",
     "current_workspace",
     "data_option",
     "device_option",
@@ -73,6 +74,7 @@ clips_option = click.option(
 config_option = click.option(
     "--config", "config_name", default=None, metavar="NAME|FILE", help="A shipped config by its name, or a YAML file."
 )
+csv_option = click.option("--csv", "table", type=WrittenPath(), metavar="FILE", help="Also write a table, as CSV.")
 device_option = click.option(
     "--device",
     "device_name",
@@ -94,9 +96,7 @@ label_studio_url_option = click.option(
 lenient_option = click.option(
     "--lenient", is_flag=True, help="Leave bad entries out and count them, instead of refusing the file."
 )
-limit_option = click.option(
-    "--limit", type=click.IntRange(1), default=None, metavar="N", help="Do at most so many items."
-)
+limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="Do at most so many items.")
 mode_option = click.option(
     "--mode",
     type=click.Choice(["aviseg_compat", "strict", "both", "ytvis", "all"]),

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import click
 
-from avis_data.cli.options import current_workspace, json_option
-from avis_data.cli.written_path import WrittenPath
+from avis_data.cli.options import csv_option, current_workspace, json_option
 
 __all__ = ["command"]
 
 
 @click.command("rights")
-@click.option("--csv", "csv_path", type=WrittenPath(), metavar="FILE", help="Also write a CSV file.")
+@csv_option
 @json_option
-def command(csv_path: Path | None, as_json: bool) -> None:
+def command(table: Path | None, as_json: bool) -> None:
     """List the videos by licence, and what the recipe holds back: it is never exported.
 
     The rule stands in recipe.yaml: `rights: {allow: [cc-by, cc0], unknown: hold}`. The columns license, uploader,
@@ -37,8 +36,8 @@ def command(csv_path: Path | None, as_json: bool) -> None:
     recipe = load_recipe(workspace)
     with Ledger(workspace.ledger, read_only=True) as ledger:
         rows = rights_of(workspace, ledger, recipe)
-    if csv_path is not None:
-        write_text(csv_path, rights_csv(rows))
+    if table is not None:
+        write_text(table, rights_csv(rows))
     if as_json:
         rule = recipe.rights.model_dump(mode="json")
         click.echo(json.dumps({"rule": rule, "videos": [row.as_dict() for row in rows]}))
@@ -53,5 +52,5 @@ def command(csv_path: Path | None, as_json: bool) -> None:
         click.echo(f"{license[:40]:40} {number:7} {clips[license, state]:7}  {state}")
     held = sum(row.clips for row in rows if row.state == "held")
     click.echo(f"{len(rows)} video(s), {held} clip(s) of videos that are held")
-    if csv_path is not None:
-        click.echo(f"written to {csv_path}")
+    if table is not None:
+        click.echo(f"written to {table}")
