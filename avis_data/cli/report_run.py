@@ -25,6 +25,10 @@ def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
         return ExitCode.OK
     ahead: list[str] = []
     for plan in plans:
+        nothing_yet = ahead and not (plan.todo or plan.num_done or plan.failed_before or plan.unreadable or plan.torn)
+        if nothing_yet:  # what it will have to do is not known before the stages ahead of it are done
+            click.echo(f"{plan.stage:9} waits for {' and '.join(ahead)}")
+            continue
         line = f"{plan.stage:9} {len(plan.todo)} to do, {plan.num_done} done"
         if plan.failed_before:
             line += f", {sum(plan.failed_before.values())} failed before"

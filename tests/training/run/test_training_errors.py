@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,17 @@ def test_a_start_that_failed_gives_its_place_to_the_corrected_command(export_cop
     assert avis_data(*command, "--set", "loop.seed=1").code == 0, "another config, as nothing was learnt with the first"
     refused = avis_data(*command)
     assert refused.code == 2 and "holds a run already" in refused.err
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_withheld_labels_are_nothing_to_learn_from_or_to_measure_with(
+    split: str, export_copy: Path, tmp_path: Path
+) -> None:
+    truth = export_copy / f"{split}.json"
+    content = json.loads(truth.read_text())
+    del content["annotations"]
+    truth.write_text(json.dumps(content))
+    options = ("loop.iterations=1", "validation.every=1")
+    with pytest.raises(DataError, match=rf"{split}\.json: annotations: .*the labels of this set are withheld"):
+        train_baseline(export_copy, tiny_config(*options), tmp_path / "run", device_name="cpu")
+    assert not (tmp_path / "run" / "checkpoints").exists()
