@@ -108,6 +108,9 @@ def test_it_comes_up_and_ends_without_leaving_anything(workspace: Workspace) -> 
         assert client.whoami() == found.username
         _check_backend(workspace, served, found.backend_token)
         _check_nobody_signs_up(f"http://127.0.0.1:{served.port}")
+        _check_strangers_are_told_nothing(f"http://127.0.0.1:{served.port}", found.token)
+        for folder in (".", "data"):
+            assert (workspace.root / "label-studio" / folder).stat().st_mode & 0o777 == 0o700
         assert main(["-C", str(workspace.root), "annotate", "serve", "--port", str(free_port())]) == 5  # one at a time
         assert served.end(signal.SIGINT) == 0
         assert served.answers() == [False, False]
@@ -120,6 +123,23 @@ def test_it_comes_up_and_ends_without_leaving_anything(workspace: Workspace) -> 
         assert again.answers() == [False, False]
     logs = "".join(path.read_text(errors="replace") for path in (workspace.root / "label-studio").glob("*.log"))
     assert not any(secret in logs for secret in (str(found.password), found.token, found.backend_token))
+
+
+def _check_strangers_are_told_nothing(url: str, token: str) -> None:
+    """Pages of other sites, names that lead here (DNS rebinding), and the page of metrics, which no setting closes."""
+    key = {"Authorization": f"Token {token}"}
+    with httpx.Client(base_url=url) as page:
+        for path in ("/api/projects/", "/health", "/user/login/", "/metrics/"):
+            with_key = page.get(path, headers={**key, "Origin": "https://evil.example"})
+            assert with_key.status_code == 200
+            assert not [name for name in with_key.headers if name.startswith("access-control-")]
+            asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+            assert "access-control-allow-origin" not in page.options(path, headers=asked).headers
+            assert page.get(path, headers={**key, "Host": "evil.example"}).status_code == 400
+        for path in ("/metrics/", "/metrics/anything?all=1", "/__lsa/"):
+            for headers in ({}, key):
+                assert page.get(path, headers=headers).content == b"", "it holds nothing, whoever asks"
+        assert page.get("/api/projects/").status_code == 401
 
 
 def _check_nobody_signs_up(url: str) -> None:
