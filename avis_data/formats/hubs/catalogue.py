@@ -270,7 +270,7 @@ def read_catalogue(path: Path) -> Iterator[LabelledClip | UnreadClip]:
 
 def _check_version(catalogue: Path, said: Mapping[str, object]) -> None:
     """Versions 1.x are read."""
-    conforms = said.get("conformsTo")
+    conforms = said.get("conformsTo", said.get("dct:conformsTo"))
     texts = [text for text in (conforms if isinstance(conforms, list) else [conforms]) if isinstance(text, str)]
     found = [
         match[1] for text in texts if (match := re.fullmatch(r"https?://mlcommons\.org/croissant/(\d+)\..*", text))

@@ -16,10 +16,12 @@ from avis_data.formats.sets.clips import LabelledClip, UnreadClip
 from avis_data.formats.sets.options import Nested, Option
 from avis_data.formats.sets.spec import Clips, Keeps, SetFacts, SetSpec
 
-__all__ = ["FIFTYONE", "LOADER"]
+__all__ = ["FIFTYONE", "FOLDER", "LOADER", "SAMPLES"]
 
 LOADER = "load_fiftyone.py"
-_SAMPLES = "samples.json"
+SAMPLES = "samples.json"
+FOLDER = "samples"
+"""With a file for each sample, where there is no samples.json."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,9 @@ class FiftyoneReader:
         from avis_data.formats.sets.files import member_names
 
         names = {Path(name).name for name in member_names(path)}
-        return any((path / name).is_file() or name in names for name in (LOADER, _SAMPLES)) or path.name == _SAMPLES
+        if (path / FOLDER).is_dir() and (path / "metadata.json").is_file():
+            return True
+        return any((path / name).is_file() or name in names for name in (LOADER, SAMPLES)) or path.name == SAMPLES
 
     def read(self, path: Path) -> Iterator[LabelledClip | UnreadClip]:
         """The clips of a set, in the order of their names."""

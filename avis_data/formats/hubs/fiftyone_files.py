@@ -21,7 +21,7 @@ from avis_data.formats.boards.coco_writing import write_coco
 from avis_data.formats.boards.gathering import Gathered, flag_of
 from avis_data.formats.hubs.about import About
 from avis_data.formats.hubs.card import CardForm, LicenseTable, write_card
-from avis_data.formats.hubs.fiftyone import LOADER
+from avis_data.formats.hubs.fiftyone import FOLDER, LOADER, SAMPLES
 from avis_data.formats.hubs.plain import npy_array
 from avis_data.formats.hubs.statements import Counted
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
@@ -49,7 +49,6 @@ still.objects.detections                # each with label, mask, track_id, insta
 still.sound                             # the WAV file of its clip
 """,
 )
-_SAMPLES = "samples.json"
 _OBJECTS = ("objects", "ground_truth")
 """Fields that are taken where several hold masks."""
 _ORDER = ("still", "second", "frame_id", "frame_number", "frame_index")
@@ -95,8 +94,10 @@ def read_fiftyone(path: Path, label_field: str | None) -> Iterator[LabelledClip 
         DataError: if it is neither; also ProblemsError.
     """
     with opened_set(path) as root:
-        samples = root if root.is_file() else root / _SAMPLES
-        if samples.name == _SAMPLES and samples.is_file():
+        samples = root if root.is_file() else root / SAMPLES
+        if not samples.is_file() and (root / FOLDER).is_dir():
+            samples = root / FOLDER
+        if samples.name in (SAMPLES, FOLDER) and samples.exists():
             yield from _Samples.read(samples, path, label_field)
             return
         for clip in read_coco(root):
@@ -121,17 +122,29 @@ class _Samples:
 
     @classmethod
     def read(cls, file: Path, given: Path, label_field: str | None) -> Iterator[LabelledClip | UnreadClip]:
-        said = read_json(file)
-        samples = said.get("samples") if isinstance(said, dict) else None
-        if not isinstance(samples, list):
-            raise DataError(f"{file}: is none of FiftyOne: samples must be a list")
         found = cls(file=file, label_field=label_field)
-        for place, sample in enumerate(samples):
-            found._sort_in(f"samples[{place}]", sample, set_name(given if given.is_dir() else given.parent))
+        only = set_name(given if given.is_dir() else given.parent)
+        if file.is_dir():
+            found._sort_in_files(only)
+        else:
+            said = read_json(file)
+            samples = said.get("samples") if isinstance(said, dict) else None
+            if not isinstance(samples, list):
+                raise DataError(f"{file}: is none of FiftyOne: samples must be a list")
+            for place, sample in enumerate(samples):
+                found._sort_in(f"samples[{place}]", sample, only)
         if found.orphans:
             yield UnreadClip(name=file.name, problems=tuple(found.orphans))
         for name in sorted(found.clips):
             yield _Reading(samples=found, name=name, entries=found.clips[name]).result()
+
+    def _sort_in_files(self, only: str) -> None:
+        """A file for each sample, as FiftyOne's exporter writes them when it is asked for folders."""
+        for file in sorted(self.file.glob("*.json")):
+            try:
+                self._sort_in(file.name, read_json(file), only)
+            except DataError as error:
+                self.orphans.append(Problem(str(file), "", str(error)))
 
     def _sort_in(self, where: str, sample: object, only: str) -> None:
         if not isinstance(sample, dict):
@@ -180,7 +193,8 @@ class _Reading:
             gathered.remarks.append(f"{self.num_unnamed} masks without identity are objects of one still each")
         if self.num_moved:
             gathered.remarks.append(f"{self.num_moved} masks are a pixel larger or smaller than their boxes")
-        tags = [tag for _, sample in self.entries for tag in _listed(sample.get("tags")) if isinstance(tag, str)]
+        lists = [tags for _, sample in self.entries if isinstance(tags := sample.get("tags"), list)]
+        tags = [tag for listed in lists for tag in listed if isinstance(tag, str)]
         first = self.entries[0][1]
         return LabelledClip(
             name=self.name,
@@ -193,12 +207,16 @@ class _Reading:
             split=next((split for tag in tags if (split := split_of(tag)) is not None), None),
             license=_text(first.get("license")),
             source=_text(first.get("source")),
-            label_files=(self.samples.file,),
+            label_files=self._files(),
             remarks=tuple(gathered.remarks),
         )
 
     def _problem(self, where: str, name: str, message: str) -> None:
         self.gathered.problem(f"{self.samples.file}: {where}", name, message)
+
+    def _files(self) -> tuple[Path, ...]:
+        file = self.samples.file
+        return tuple(file / where for where, _ in self.entries) if file.is_dir() else (file,)
 
     def _in_order(self) -> str | None:
         """Bring the samples into the order of time; gives the field that says it, None: their names do."""
@@ -257,7 +275,11 @@ class _Reading:
                 self._problem(where, "", f"has objects in {', '.join(sorted(fields))}: say which, --label-field NAME")
         if chosen is None:
             return
-        for number, entry in enumerate(_listed(fields[chosen].get("detections"))):
+        detections = fields[chosen].get("detections")
+        if not isinstance(detections, list):
+            self._problem(where, f"{chosen}.detections", f"must be a list (found {detections!r:.40})")
+            return
+        for number, entry in enumerate(detections):
             inside = f"{where}.{chosen}.detections[{number}]"
             try:
                 self._object(inside, entry, place, size)

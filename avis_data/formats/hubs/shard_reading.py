@@ -98,7 +98,7 @@ def read_shards(path: Path) -> Iterator[LabelledClip | UnreadClip]:
     with opened_set(path) as root:
         files = shard_files(root)
         if not files:
-            raise DataError(f"{path}: holds no tar file", hint="a folder with <split>-000000.tar")
+            raise DataError(f"{path}: holds no tar file", hint="a folder with <split>-000000.tar; unpack .tar.gz first")
         samples: list[_Sample] = []
         torn: list[UnreadClip] = []
         for file in files:

@@ -165,6 +165,27 @@ def test_the_fixture_of_mlcroissant_is_read() -> None:
         check_expected(clip, json.loads((fixture.parent / "hf" / "expected.json").read_text()))
 
 
+def test_descriptions_of_others_are_read(clips: list[LabelledClip], tmp_path: Path) -> None:
+    """An older version under its full name, a set of files instead of each, files that came from elsewhere."""
+    write_set(CROISSANT, tmp_path, clips[:4])
+    path = tmp_path / "croissant.json"
+    said = json.loads(path.read_text())
+    del said["conformsTo"]
+    said["dct:conformsTo"] = "http://mlcommons.org/croissant/1.0"
+    of_sets = said | {"distribution": [{"@type": "cr:FileSet", "includes": ["data/*.parquet"]}]}
+    for entry in said["distribution"]:
+        if str(entry.get("contentUrl")).startswith("data/"):
+            entry["contentUrl"] = f"https://example.com/resolve/{entry['contentUrl'].rpartition('/')[2]}"
+            (tmp_path / entry["@id"]).rename(tmp_path / entry["@id"].rpartition("/")[2])
+    del said["distribution"][-1]
+    path.write_text(json.dumps(said))
+    assert [clip.name for clip in read_set(CROISSANT, tmp_path)] == [clip.name for clip in clips[:4]]
+    for file in tmp_path.glob("*-of-*.parquet"):
+        file.rename(tmp_path / "data" / file.name)
+    path.write_text(json.dumps(of_sets))
+    assert [clip.name for clip in read_set(CROISSANT, path)] == [clip.name for clip in clips[:4]]
+
+
 CASES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a newer version": (lambda said: said.update(conformsTo="http://mlcommons.org/croissant/2.0"), "Croissant 1.x"),
     "no version": (lambda said: said.pop("conformsTo"), "Croissant 1.x"),

@@ -151,3 +151,32 @@ def test_videos_are_refused_by_name_and_other_files_as_a_whole(own: Path) -> Non
     with pytest.raises(DataError, match="samples must be a list"):
         list(FiftyoneReader().read(own))
     assert not FiftyoneReader().looks_right(own / "gone")
+
+
+@NEEDS_SHARED
+def test_a_folder_with_a_file_for_each_sample_is_read(own: Path) -> None:
+    (want,) = read_set(FIFTYONE, own)
+    (own / "samples").mkdir()
+    for number, sample in enumerate(json.loads((own / "samples.json").read_text())["samples"]):
+        (own / "samples" / f"{number:06d}-abc.json").write_text(json.dumps(sample))
+    (own / "samples.json").unlink()
+    (own / "metadata.json").write_text("{}")
+    assert FiftyoneReader().looks_right(own)
+    (clip,) = read_set(FIFTYONE, own)
+    assert clip.tracks == want.tracks and [file.name for file in clip.label_files] == [
+        f"{number:06d}-abc.json" for number in range(3)
+    ]
+    (own / "samples" / "000001-abc.json").write_text("{")
+    assert "000001-abc.json" in str(unread(FIFTYONE, own))
+
+
+@NEEDS_SHARED
+@pytest.mark.parametrize("value", [7, "x", {}, True])
+def test_fields_of_another_kind_leave_the_other_clips_alone(value: object, own: Path) -> None:
+    def change(samples: list[dict[str, Any]]) -> None:
+        samples[1].update(clip="other", ground_truth={"_cls": "Detections", "detections": value}, tags=value)
+
+    changed(own, change)
+    assert FIFTYONE.reader is not None
+    assert [clip.name for clip in FIFTYONE.reader.read(own)] == ["clip", "other"]
+    assert list(unread(FIFTYONE, own)) == ["other"]
