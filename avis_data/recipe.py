@@ -23,9 +23,11 @@ __all__ = [
     "ExtractOptions",
     "FetchOptions",
     "FrontEnd",
+    "GroupBy",
     "PreviewOptions",
     "Recipe",
     "RightsOptions",
+    "SplitOptions",
     "Truth",
     "create_workspace",
     "front_end_of",
@@ -129,13 +131,36 @@ class RightsOptions(Record):
     )
 
 
+GroupBy = Literal["source", "near_duplicate", "channel"]
+"""Why clips stay together: they are of one source video, are nearly the same, or come from one channel."""
+
+
+class SplitOptions(Record):
+    """How an export is divided, where numbers alone do not say it."""
+
+    numbers: str | None = Field(default=None, description="Default of `export --split`, as 616/105/205.")
+    group_by: list[GroupBy] = Field(
+        default=["source"],
+        description="Clips that are never on two sides: of one source video (always), near-duplicates, of one channel.",
+    )
+
+    @field_validator("group_by")
+    @classmethod
+    def _has_source(cls, group_by: list[GroupBy]) -> list[GroupBy]:
+        if "source" not in group_by or len(set(group_by)) != len(group_by):
+            raise ValueError("must name source, as clips of one source are never divided, and nothing twice")
+        return group_by
+
+
 class Recipe(Record):
     """What this dataset is and how it is built."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     description: str
     categories: str = Field(description="A set in schemas/categories, by name.")
-    split: str | None = Field(default=None, description="Default of `export --split`.")
+    split: str | SplitOptions | None = Field(
+        default=None, description="Default of `export --split`; or that with what stays together."
+    )
     truth: Truth = Field(
         default="sounding",
         description="Which masks an export has, and what a mask in an imported file means: of what sounds, "
@@ -147,6 +172,11 @@ class Recipe(Record):
     extract: ExtractOptions = ExtractOptions()
     preview: PreviewOptions = PreviewOptions()
     embed: EmbedOptions = EmbedOptions()
+
+    @property
+    def division(self) -> SplitOptions:
+        """`split`, with its defaults."""
+        return self.split if isinstance(self.split, SplitOptions) else SplitOptions(numbers=self.split)
 
     @field_validator("categories")
     @classmethod

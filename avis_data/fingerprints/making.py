@@ -66,7 +66,7 @@ def clip_fingerprint(clip_id: str, stills: Sequence[Path], wav: Path | None, *, 
     Args:
         clip_id: its name.
         stills: all of them, in order; about one a second is looked at.
-        wav: 16 kHz, mono; None where there is no sound.
+        wav: 16 kHz, mono or equal channels; None where there is no sound.
         fps: stills per second.
 
     Raises:
@@ -91,6 +91,8 @@ def _samples(wav: Path) -> NDArray[np.float32]:
         samples_N, rate_hz = soundfile.read(wav, dtype="float32")
     except soundfile.LibsndfileError as error:
         raise OSError(str(error)) from None
+    if samples_N.ndim == 2 and (samples_N == samples_N[:, :1]).all():  # as exports have it
+        samples_N = samples_N[:, 0]
     if rate_hz != SAMPLE_RATE_HZ or samples_N.ndim != 1:
         raise ValueError(f"{wav.name} is not 16 kHz mono")
     found_N: NDArray[np.float32] = samples_N

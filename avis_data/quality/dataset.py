@@ -14,6 +14,7 @@ from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.media import FrameSizes, check_media
+from avis_data.quality.proof import check_proof
 from avis_data.quality.published import check_published, published_without_media
 from avis_data.quality.truth import check_truth
 
@@ -33,6 +34,9 @@ class ValidationReport:
     files: dict[str, int] | None = None
     """Numbers of the dataset's own list of files: how many it names, how many are there and were hashed; None without a
     list."""
+    proof: dict[str, int] | None = None
+    """Numbers of clips that were compared, of near-duplicates, and of those on two sides; None where that was not asked
+    for."""
     findings: Findings = field(default_factory=Findings)
 
     @property
@@ -43,6 +47,7 @@ class ValidationReport:
     def as_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
         said = {"path": self.path, "clean": self.is_clean, "checked": self.checked, "files": self.files}
+        said |= {} if self.proof is None else {"proof": self.proof}
         return said | self.findings.as_dict()
 
 
@@ -64,7 +69,7 @@ def truth_files(path: Path) -> list[Path]:
     return found
 
 
-def validate(path: Path, *, deep: bool = False) -> ValidationReport:
+def validate(path: Path, *, deep: bool = False, certificate: bool = False) -> ValidationReport:
     """Check a dataset.
 
     Args:
@@ -72,6 +77,8 @@ def validate(path: Path, *, deep: bool = False) -> ValidationReport:
             media are checked if a folder of its name with JPEGImages lies beside it).
         deep: decode every frame and every sample, and hash every file of an export of ours; otherwise headers, names
             and sizes only.
+        certificate: make the proof of the certificate again, that no source, channel or near-duplicate is on two sides:
+            from the truth files, the stills and the sound.
 
     Raises:
         DataError: if there is no such dataset. All that is wrong inside of it is a finding.
@@ -84,6 +91,9 @@ def validate(path: Path, *, deep: bool = False) -> ValidationReport:
     _check_shared(splits, report.findings)
     if path.is_dir():
         report.files = check_published(path, findings=report.findings, deep=deep)
+    if certificate:
+        datasets = {split: content.dataset for split, content in splits.items()}
+        report.proof = check_proof(path, datasets, report.findings)
     return report
 
 

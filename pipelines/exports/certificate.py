@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from avis_data import __version__
 from avis_data.features.store import bucket, part_name
+from avis_data.fingerprints.making import METHOD
 from avis_data.format_numbers import EXPORT
 from avis_data.io import canonical_json, sha256_text
 from avis_data.paths import Workspace
@@ -58,7 +59,7 @@ def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) 
             "size_bytes": size_bytes,
             "sha256": sha256_text(file_list(files)),
         },
-        "split": split_proof(plan.assignment),
+        "split": split_proof(plan.assignment) | _kept_together(inputs),
         "frame_at": _tally(item.clip.frame_at or "unknown" for item in inputs.clips),
         "sound": {"source": sources_of_sound(inputs)},
         "truth": truth_statement(inputs, plan.selection),
@@ -156,6 +157,18 @@ def split_proof(assignment: Assignment) -> Statement:
         "sources_in_two_splits": assignment.divided_groups(),
         "balance": balance_report(assignment).as_dict(),
     }
+
+
+def _kept_together(inputs: ExportInputs) -> Statement:
+    """What else than sources is on one side of every split; nothing where only sources are."""
+    together, said = inputs.together, {}
+    exported = {item.clip.clip_id for item in inputs.clips}
+    if together.near_duplicates is not None:
+        groups = ([clip_id for clip_id in group if clip_id in exported] for group in together.near_duplicates)
+        said["near_duplicates"] = {"method": METHOD, "groups": [group for group in groups if len(group) > 1]}
+    if together.channels is not None:
+        said["channels"] = {name: list(clips) for name, clips in sorted(together.channels.items())}
+    return {"group_by": inputs.recipe.division.group_by, **said} if said else {}
 
 
 def truth_statement(inputs: ExportInputs, selection: str) -> Statement:

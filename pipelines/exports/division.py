@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avis_data.errors import ConfigError
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.duplicates import near_duplicates
 from avis_data.recipe import Recipe
-from avis_data.records import Clip
+from avis_data.records import Clip, Video
 from avis_data.splits import Assignment, SplitClip, assign_splits, parse_split
 from avis_data.splits.written import SplitEntry, assign_from_entries, read_split_file
 
-__all__ = ["Division", "KeptDivision", "divide"]
+__all__ = ["Division", "KeptDivision", "Together", "divide", "kept_together"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,66 @@ class Division:
     seed: int
     kept: KeptDivision | None = None
     """In place of both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Together:
+    """Clips that stay on one side of every split for more than their source."""
+
+    side_of: Mapping[str, str]
+    """Clip id to the name of its group: the smallest source of those that are joined."""
+    near_duplicates: tuple[tuple[str, ...], ...] | None
+    """Groups of clips that are nearly the same; None where they may be divided."""
+    channels: Mapping[str, Sequence[str]] | None
+    """Channel to its clips, where one is known; None where they may be divided."""
+
+
+def kept_together(
+    workspace: Workspace, ledger: Ledger, recipe: Recipe, clips: Sequence[Clip], videos: Mapping[str, Video]
+) -> Together:
+    """Which clips stay together, as the recipe says (`split: {group_by: ...}`).
+
+    Raises:
+        DataError: if near-duplicates are asked for and a clip has no fingerprint of what it is now.
+    """
+    sources, group_by = _source_groups(clips, videos), recipe.division.group_by
+    here = {clip.clip_id for clip in clips}
+    joined: list[Sequence[str]] = []
+    near: tuple[tuple[str, ...], ...] | None = None
+    channels: dict[str, list[str]] | None = None
+    if "near_duplicate" in group_by:
+        found = near_duplicates(workspace, ledger).groups
+        cut = (tuple(clip_id for clip_id in group if clip_id in here) for group in found)
+        near = tuple(group for group in cut if len(group) > 1)
+        joined += near
+    if "channel" in group_by:
+        channels = {}
+        for clip in clips:
+            if channel := videos[clip.video_id].channel:
+                channels.setdefault(channel, []).append(clip.clip_id)
+        joined += channels.values()
+    source_of = {clip.clip_id: sources[clip.video_id] for clip in clips}
+    leader = {source: source for source in source_of.values()}
+
+    def find(source: str) -> str:
+        while leader[source] != source:
+            source = leader[source]
+        return source
+
+    for group in joined:
+        ends = sorted({find(source_of[clip_id]) for clip_id in group})
+        leader |= dict.fromkeys(ends, ends[0])
+    side_of = {clip_id: find(source) for clip_id, source in source_of.items()}
+    return Together(side_of=side_of, near_duplicates=near, channels=channels)
+
+
+def _source_groups(clips: Sequence[Clip], videos: Mapping[str, Video]) -> dict[str, str]:
+    """Source video id -> the smallest video id of those that hold the same bytes: they are one source."""
+    first: dict[str, str] = {}
+    used = sorted({clip.video_id for clip in clips})
+    for video_id in used:
+        first.setdefault(videos[video_id].sha256, video_id)
+    return {video_id: first[videos[video_id].sha256] for video_id in used}
 
 
 def divide(
@@ -84,7 +147,7 @@ def divide(
             f"names {len(listed)} of {len(units)} clips: all or none",
             hint="--split 75/25, or --split-file splits.csv",
         )
-    text = wanted.split or recipe.split
+    text = wanted.split or recipe.division.numbers
     if text is None:
         raise ConfigError("no split: neither asked for, nor in the list, nor in the recipe", hint="--split 75/25")
     return assign_splits(units, parse_split(text), wanted.seed)

@@ -16,6 +16,7 @@ from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
+from avis_data.pipelines.exports.division import Together, kept_together
 from avis_data.pipelines.exports.input_checks import check_features, check_media, check_truth
 from avis_data.pipelines.truth_records import (
     ACCEPTED,
@@ -55,7 +56,8 @@ class ExportClip:
     clip: Clip
     video: Video
     group: str
-    """Name of its source group: clips that share a source video or a source file, directly or over others."""
+    """Name of its source group: clips that share a source video or a source file, directly or over others, or what else
+    the recipe keeps together (`split.group_by`)."""
     tracks: tuple[ExportTrack, ...]
     """Sorted by track id; empty for a clip in which nothing sounds, or without truth."""
     has_truth: bool
@@ -145,6 +147,8 @@ class ExportInputs:
     """The text of the recipe's file."""
     truth: Truth
     """Which masks the tracks have."""
+    together: Together
+    """Which clips stay on one side of every split."""
     without_truth: tuple[str, ...]
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
     dropped: tuple[str, ...]
@@ -202,12 +206,12 @@ def gather(
     hashes = _hash_features(workspace, chosen, problems) if with_features else {}
     if problems:
         raise ProblemsError(f"{workspace.root}: {len(problems)} problem(s), so nothing was exported", problems)
-    groups = _source_groups(chosen, videos)
+    together = kept_together(workspace, ledger, recipe, chosen, videos)
     clips = [
         ExportClip(
             clip=clip,
             video=videos[clip.video_id],
-            group=groups[clip.video_id],
+            group=together.side_of[clip.clip_id],
             tracks=found_tracks[clip.clip_id],
             has_truth=clip.clip_id in labelled,
             labels=_labels_of(made_for.get(clip.clip_id)),
@@ -220,6 +224,7 @@ def gather(
         categories=categories,
         recipe=recipe,
         recipe_text=workspace.recipe.read_text(encoding="utf-8"),
+        together=together,
         truth=truth,
         without_truth=without_truth,
         dropped=tuple(sorted(dropped)),
@@ -387,12 +392,3 @@ def _hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[P
     except DataError as error:
         raise DataError(str(error.args[0]), hint=hint) from None
     return hashes
-
-
-def _source_groups(clips: Sequence[Clip], videos: dict[str, Video]) -> dict[str, str]:
-    """Source video id -> the smallest video id of those that hold the same bytes: they are one source."""
-    first: dict[str, str] = {}
-    used = sorted({clip.video_id for clip in clips})
-    for video_id in used:
-        first.setdefault(videos[video_id].sha256, video_id)
-    return {video_id: first[videos[video_id].sha256] for video_id in used}

@@ -56,8 +56,8 @@ def test_torn_input_is_a_failure_of_that_clip(tmp_path: Path, fault: str) -> Non
     elif fault == "torn sound":
         wav.write_bytes(b"RIFF")
     else:
-        shape, rate = ((48000, 2), 16000) if fault == "stereo" else ((48000,), 8000)
-        soundfile.write(wav, np.zeros(shape), rate)
+        stereo = np.stack([np.zeros(48000), np.full(48000, 0.1)], axis=1)
+        soundfile.write(wav, *((stereo, 16000) if fault == "stereo" else (np.zeros(48000), 8000)))
     with pytest.raises(ItemError) as caught:
         FingerprintStage().run(bench(tmp_path, clip))
     assert caught.value.reason is Reason.TORN_INPUT and not list((tmp_path / "out").iterdir())
