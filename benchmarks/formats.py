@@ -1,8 +1,8 @@
 """Every format of labelled sets that can be written: clips a second, peak memory, and memory as the set grows.
 
 A set of the size of AVISeg (926 clips of 61 stills, 640 x 360, one to three objects) is written and read back, as
-`avis-data convert` does it. Memory must be flat in the number of clips: four times the clips may take 10 % more, beside
-what a list of so many files takes (their names and hashes).
+`avis-data convert` does it. Memory must be flat in the number of clips: four times the clips may take 20 % more, which
+is what the names and hashes of so many files take (20 MB for 57,000).
 
 Run: python -m benchmarks.formats [--clips 926] [--stills 61] [NAME ...]
 """
@@ -33,7 +33,7 @@ from avis_data.masks.rle import Rle, encode
 from avis_data.pipelines.exports.convert import Conversion, convert
 
 WIDTH, HEIGHT = 640, 360
-ALLOWED_GROWTH = 1.10
+ALLOWED_GROWTH = 1.20
 CATEGORIES = ("dog", "person", "violin")
 
 
