@@ -22,6 +22,7 @@ from avis_data.links.check import check_links
 from avis_data.links.put_folders import put
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
+from avis_data.pipelines.upkeep.places import PLACES
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 
 CLIP = "dog_a"
@@ -185,6 +186,17 @@ def test_every_option_that_names_a_file_says_whether_it_is_written() -> None:
     assert written >= {"--out", "--html", "--keep", "--save", "--errors", "--per-video", "--windows"}
 
 
+def test_every_folder_that_a_workspace_has_is_looked_at(workspace: Workspace) -> None:
+    tops = {place.pattern.partition("/")[0] for place in PLACES if "/" in place.pattern}
+    for name in sorted(top for top in tops if "*" not in top):
+        link = workspace.root / name / "new"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(workspace.root.parent)
+        assert refused(workspace), name
+        link.unlink()
+    assert {"clips", "fingerprints", ".tmp", "label-studio"} <= tops
+
+
 def check_all_refuse(workspace: Workspace, capsys: pytest.CaptureFixture[str], *, words: str) -> None:
     before, all_before = seen(victim_of(workspace)), seen(workspace.root)
     for command, arguments in WRITE_IN_A_WORKSPACE.items():
@@ -340,7 +352,7 @@ def refused(workspace: Workspace) -> bool:
         with open_for_work(workspace, "test"):
             return False
     except DataError as error:
-        return "leads out" in str(error)
+        return "nothing was written" in str(error)
 
 
 def test_no_archive_brings_the_permission_along(workspace: Workspace, tmp_path: Path) -> None:
