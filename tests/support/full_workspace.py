@@ -22,6 +22,9 @@ from avis_data.annotation.labelstudio.settings import (
 )
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.work.pulled_tasks import PulledTask, PulledTasks
+from avis_data.features.store import bucket, part_name
+from avis_data.fingerprints.making import clip_fingerprint
+from avis_data.fingerprints.store import Fingerprint, write_fingerprints
 from avis_data.io import append_lines, canonical_json, sha256_file, write_json
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
@@ -30,6 +33,7 @@ from avis_data.pipelines.exports.plan import ExportOptions
 from avis_data.pipelines.exports.publish import export
 from avis_data.pipelines.imports.truth import import_ytvis
 from avis_data.pipelines.manifests import write_manifests
+from avis_data.video_list.signed import write_signed
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.rounds_world import labels, open_round, say, square, track
 
@@ -75,6 +79,14 @@ def _sources_and_lists(workspace: Workspace) -> None:
             folder.mkdir(parents=True)
             (folder / f"{video_id}.part").write_bytes(b"half")
     workspace.video_list.write_text("\n".join(rows) + "\n")
+    addresses = {f"https://example.org/{video_id}.mp4": f"https://example.org/{video_id}.mp4?k=1" for video_id in CLIPS}
+    write_signed(workspace.signed_urls, addresses)
+    parts: dict[str, list[Fingerprint]] = {}
+    for clip_id in CLIPS.values():
+        stills, sound = [workspace.frame(clip_id, 0)], workspace.clip_dir(clip_id) / "audio.wav"
+        parts.setdefault(bucket(clip_id), []).append(clip_fingerprint(clip_id, stills, sound, fps=1.0))
+    for name, prints in parts.items():
+        write_fingerprints(workspace.fingerprints / part_name(name), sorted(prints, key=lambda found: found.clip_id))
     (workspace.root / "splits.csv").write_text("\n".join(splits) + "\n")
     write_json(workspace.root / "splits.json", {clip_id: "train" for clip_id in CLIPS.values()})
 

@@ -124,8 +124,9 @@ def test_a_download_that_may_go_on_and_what_a_server_writes_stay(shrunk: Workspa
 
 
 def test_without_a_list_nothing_is_called_left_over(workspace: Workspace) -> None:
-    """A ledger that was moved away must not cost the dataset."""
-    workspace.ledger.unlink()
+    """A ledger that forgot what was wanted must not cost the dataset."""
+    with Ledger(workspace.ledger) as ledger:
+        ledger.replace_wanted([], [])
     with pytest.raises(ConfigError, match="no list and no set"):
         found_in(workspace)
 
