@@ -196,7 +196,7 @@ class _Careless:
         return 1.0
 
 
-def test_tracebacks_of_bugs_hold_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracebacks_of_bugs_hold_no_secret(tmp_path: Path) -> None:
     url = f"https://me:{SECRETS[1]}@x.org/a?token={SECRETS[0]}"
     job = Job(
         item_id="a",
