@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.media.stills import UNREADABLE_PICTURE
 
 __all__ = [
     "DB_PER_LEVEL",
@@ -89,8 +90,10 @@ def _samples(wav: Path) -> NDArray[np.float32]:
 
     try:
         samples_N, rate_hz = soundfile.read(wav, dtype="float32")
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, MemoryError) as error:  # a damaged header says any length
         raise OSError(str(error)) from None
+    if not np.isfinite(samples_N).all():
+        raise ValueError(f"{wav.name} holds samples that are NaN or infinite")
     if samples_N.ndim == 2 and (samples_N == samples_N[:, :1]).all():  # as exports have it
         samples_N = samples_N[:, 0]
     if rate_hz != SAMPLE_RATE_HZ or samples_N.ndim != 1:
@@ -118,10 +121,15 @@ def picture_fingerprint(stills: Sequence[Path]) -> NDArray[np.uint8]:
 
 
 def _small(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        picture.draft("L", (2 * _READ_SIDE, 2 * _READ_SIDE))  # JPEG gives a half, a quarter, an eighth at no cost
-        grey = picture.convert("L")
-        return np.asarray(grey.resize((_READ_SIDE, _READ_SIDE), Image.Resampling.BOX))
+    try:
+        with Image.open(path) as picture:
+            picture.draft("L", (2 * _READ_SIDE, 2 * _READ_SIDE))  # JPEG gives a half, a quarter, an eighth at no cost
+            grey = picture.convert("L")
+            return np.asarray(grey.resize((_READ_SIDE, _READ_SIDE), Image.Resampling.BOX))
+    except UNREADABLE_PICTURE as error:
+        if isinstance(error, OSError):  # with its code, which says whether it is the machine's fault
+            raise
+        raise OSError(f"{path.name}: no picture ({error})") from None
 
 
 def _kept(most_TN: NDArray[np.uint8], least_TN: NDArray[np.uint8]) -> tuple[int, int]:

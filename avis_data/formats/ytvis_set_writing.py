@@ -32,6 +32,7 @@ def write_media(folder: Path, clip: LabelledClip) -> list[str]:
         The paths of the files in the folder.
 
     Example:
+        >>> from avis_data.formats.ytvis_set_files import read_ytvis_set
         >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
         >>> write_media(Path("copy"), clip)[0]
         'val/JPEGImages/synth1-0001/0.jpg'
@@ -67,6 +68,7 @@ def write_truth(folder: Path, clips: Clips, facts: SetFacts, *, form: MaskForm) 
 
     Example:
         >>> facts = SetFacts(name="copy", categories={"person": 1, "dog": 2, "violin": 3})
+        >>> from avis_data.formats.ytvis_set_files import read_ytvis_set
         >>> clip = next(read_ytvis_set(Path("example/exports/ytvis/val.json")))
         >>> write_truth(Path("copy"), lambda: iter([clip]), facts, form="rle")
         ['val.json']

@@ -17,6 +17,7 @@ from pydantic import Field
 from avis_data.errors import DataError
 from avis_data.io import sha256_file
 from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.records import Record, SafeId
 
 __all__ = [
@@ -87,7 +88,7 @@ def print_of(
             with Image.open(path) as picture:
                 sizes.add(picture.size)
                 small = picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        except UNREADABLE_PICTURE as error:
             raise DataError(f"{path}: cannot be read as a picture ({error})") from None
         prints.append(StillPrint(sha256=sha256_file(path), grey=small.tobytes().hex()))
     width, height = sizes.pop()

@@ -11,7 +11,7 @@ import numpy as np
 
 from avis_data.config import config_from_yaml, record_from_json
 from avis_data.errors import DataError
-from avis_data.features.arrays import check_finite
+from avis_data.features.arrays import check_finite, load_npy
 from avis_data.features.store import read_part
 from avis_data.format_numbers import check_export
 from avis_data.io import sha256_file
@@ -83,10 +83,7 @@ def _sound(_workspace: Workspace, path: Path) -> None:
 
 
 def _array(_workspace: Workspace, path: Path) -> None:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error!s:.100})") from None
+    values = load_npy(path)
     if values.dtype != np.float32 or values.ndim != 2 or values.shape[1] != 128:
         raise DataError(f"{path}: is {values.dtype} {values.shape}, not float32 (T, 128)")
     check_finite(values, path, what="embeddings", hint="avis-data embed")

@@ -137,7 +137,7 @@ def _read(clip_id: str, path: Path) -> Fingerprint:
             return Fingerprint(
                 clip_id=clip_id, period_s=float(held["period_s"]), stills_THW=held["stills"], sound_NB=held["sound"]
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:  # TypeError: an npy
         raise ItemError(f"fingerprint of {clip_id}: cannot be read ({error})", reason=_TORN) from None
 
 

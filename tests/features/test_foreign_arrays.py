@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import ast
 import base64
-import io
-import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
-import soundfile
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
 from avis_data.annotation.propagation.footage import Footage
@@ -28,7 +26,9 @@ from avis_data.door.sounds import read_sound as read_door_sound
 from avis_data.errors import AvisError, DataError, ItemError
 from avis_data.features.activity import clip_activity
 from avis_data.features.arrays import check_rows, load_npy
-from avis_data.features.store import bucket, part_name, read_embeddings, write_part
+from avis_data.features.store import bucket, part_name, read_embeddings
+from avis_data.fingerprints.making import _samples, picture_fingerprint
+from avis_data.fingerprints.store import read_fingerprints
 from avis_data.formats.avsbench_masks import label_of, mask_files
 from avis_data.formats.boards.mots_sequences import _has_16_bits
 from avis_data.formats.boards.sa_v_writing import _put_jpeg
@@ -40,12 +40,17 @@ from avis_data.formats.ytvis_set_files import _Embeddings
 from avis_data.masks.table import read_masks
 from avis_data.media.given_sound import write_mono_16k
 from avis_data.media.stills import open_still
+from avis_data.paths import Workspace
+from avis_data.pipelines.doctor.workspace_files import _array, _sound
 from avis_data.pipelines.exports.avsbench_files import _read_picture
 from avis_data.pipelines.exports.media import same_wav
 from avis_data.pipelines.imports.matching import _dots
+from avis_data.pipelines.rebuild.assemble import _samples as clip_samples
 from avis_data.pipelines.stages.adopt import _check_still
 from avis_data.pipelines.stages.embed import _blocks, _read_array
+from avis_data.pipelines.stages.fingerprint import _read
 from avis_data.quality import validate
+from avis_data.records import Clip
 from avis_data.report.sheet import loudness
 from avis_data.training.data.audio_features import NpyRows
 from avis_data.training.data.audio_sound import SoundFile, read_sound
@@ -53,7 +58,9 @@ from avis_data.training.data.audio_summary import SecondSummaries
 from avis_data.training.data.avsbench_sound import _examples_of
 from avis_data.training.data.frame_times import FrameTimes
 from avis_data.training.predict.visualize_avs import _values
+from avis_data.versions.media_prints import print_of
 from avis_data.weights.files import read_metadata, read_tensors
+from support.hostile_files import HOSTILE, NAN, embeddings
 from support.places import ROOT
 from support.ytvis_world import write_split
 
@@ -81,6 +88,28 @@ def sound_of(path: Path) -> object:
     if fault := SoundFile().problem(path, TIMES):
         raise DataError(fault)
     return read_sound(path)
+
+
+def fingerprinted(path: Path) -> object:
+    """As its stage does: what is no file to read is its item's failure."""
+    is_sound = path.suffix == ".wav"
+    try:
+        return _samples(path) if is_sound else picture_fingerprint([path])
+    except (OSError, ValueError) as error:
+        raise DataError(str(error)) from None
+
+
+def samples_of_clip(path: Path) -> object:
+    """The sound of a clip in its workspace."""
+    clip = Workspace(path.parent).clip_dir("a")
+    clip.mkdir(parents=True)
+    path.rename(clip / "audio.wav")
+    return clip_samples(Workspace(path.parent), cast(Clip, SimpleNamespace(clip_id="a")))
+
+
+def printed(path: Path) -> object:
+    sound_N = np.zeros(16000, np.int16)
+    return print_of("a", [path], sound_N, source_sha256="0" * 64, sound_sha256="0" * 64)
 
 
 def in_an_export(kind: str, name: str) -> Read:
@@ -146,6 +175,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             features_of,
             lambda path: _ReadRows(path, 3)(),
             lambda path: _Embeddings(path, 3)(),
+            lambda path: (_array(Workspace(path.parent), path), check_rows(np.load(path), what="x", num_rows=3)),
             lambda path: check_rows(_read_array("a", path), what="x", num_rows=3, width=128),
             in_an_export("FEATAudios", "alpha.npy"),
         ],
@@ -155,6 +185,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             lambda path: [found.load() for found in mask_files(path.parent, ("_gt",)).values()],
         ],
         "annotation/serve/embedding_cache.py": [cached],
+        "pipelines/stages/fingerprint.py": [lambda path: _read("a", path)],
     },
     "sound": {
         "avis_data/door/sounds.py": [read_door_sound],
@@ -163,6 +194,9 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             lambda path: write_mono_16k(path, path.with_suffix(".raw"), num_seconds=2),
         ],
         "avis_data/quality/media.py": [in_an_export("WAVAudios", "alpha.wav")],
+        "avis_data/fingerprints/making.py": [fingerprinted],
+        "pipelines/doctor/workspace_files.py": [lambda path: _sound(Workspace(path.parent), path)],
+        "pipelines/rebuild/assemble.py": [samples_of_clip],
         "avis_data/report/sheet.py": [lambda path: loudness(path, num_seconds=2, bars_per_second=10)],
         "pipelines/exports/media.py": [
             lambda path: unless_false(same_wav(path, np.zeros(16000, np.int16), channels=1))
@@ -173,6 +207,8 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
     },
     "picture": {
         "avis_data/media/stills.py": [open_still],
+        "avis_data/fingerprints/making.py": [fingerprinted],
+        "avis_data/versions/media_prints.py": [printed],
         "avis_data/formats/avsbench_masks.py": [
             lambda path: label_of(path, "s4", 2),
             lambda path: label_of(path, "avss", 71),
@@ -194,6 +230,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
     "table": {
         "avis_data/features/store.py": [part(read_embeddings)],
         "avis_data/masks/table.py": [part(read_masks)],
+        "avis_data/fingerprints/store.py": [part(read_fingerprints)],
         "avis_data/formats/hubs/parquet_files.py": [lambda path: list(read_parquet_files([path]))],
     },
     "weights": {"avis_data/weights/files.py": [weights]},
@@ -245,100 +282,6 @@ def test_whoever_opens_a_picture_catches_all_that_pillow_raises() -> None:
     }
 
 
-def npy(values: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    np.save(out, values, allow_pickle=values.dtype == object)
-    return out.getvalue()
-
-
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    out = io.BytesIO()
-    np.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": shape})
-    return out.getvalue()
-
-
-def npz(**arrays: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    np.savez(out, **arrays)  # type: ignore[arg-type]  # its stub takes each name for `allow_pickle`
-    return out.getvalue()
-
-
-def wav(samples: np.ndarray, *, rate: int = 16000, subtype: str = "PCM_16") -> bytes:
-    out = io.BytesIO()
-    soundfile.write(out, samples, rate, subtype=subtype, format="WAV")
-    return out.getvalue()
-
-
-def picture(form: str) -> bytes:
-    out = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 256, (24, 31, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(out, form)
-    return out.getvalue()
-
-
-def torch_file(content: object) -> bytes:
-    out = io.BytesIO()
-    torch.save(content, out)
-    return out.getvalue()
-
-
-def embeddings(folder: Path, values: np.ndarray) -> bytes:
-    path = folder / "written.parquet"
-    write_part(path, [("a", values)], weights_sha256="0" * 64, front_end="official", window_s=0.96)
-    return path.read_bytes()
-
-
-class Evil:
-    def __reduce__(self) -> tuple[object, ...]:
-        return (print, ("code of a stranger ran",))
-
-
-SOUND = np.zeros((48000, 2), np.float32)
-NAN = np.full((3, 128), np.nan, np.float32)
-HOSTILE: dict[str, dict[str, bytes]] = {
-    "any": {
-        "empty": b"",
-        "text": b"<html>sign in</html>",
-        "noise": np.random.default_rng(1).bytes(500),
-        "zeros": bytes(500),
-        "torn zip": b"PK\x03\x04" + bytes(60),
-        "pickle": pickle.dumps(Evil()),
-    },
-    "array": {
-        "archive": npz(a=np.zeros((3, 128), np.float32)),
-        "objects": npy(np.array([Evil()], dtype=object)),
-        "texts": npy(np.full((3, 128), "0.5")),
-        "whole numbers": npy(np.zeros((3, 128), np.int64)),
-        "complex": npy(np.zeros((3, 128), np.complex64)),
-        "one number": npy(np.float32(1)),
-        "fields": npy(np.zeros(3, [("a", "f4")])),
-        "rows of another number": npy(np.zeros((4, 128), np.float32)),
-        "another width": npy(np.zeros((3, 127), np.float32)),
-        "three axes": npy(np.zeros((3, 128, 1), np.float32)),
-        "cut off": npy(np.zeros((3, 128), np.float32))[:-8],
-        "NaN": npy(NAN),
-        "infinity": npy(-NAN * np.inf),
-        "a size that no memory holds": npy_header((1 << 50, 128)) + bytes(64),
-        "a size below nothing": npy_header((-3, 128)) + bytes(64),
-    },
-    "masks": {"objects": npy(np.array([Evil()], dtype=object)), "cut off": npy(np.zeros((3, 4, 5)))[:-8]},
-    "sound": {
-        "NaN": wav(np.full((48000, 2), np.nan, np.float32), subtype="FLOAT"),
-        "header only": wav(SOUND)[:44],
-        "half a header": wav(SOUND)[:20],
-    },
-    "picture": {
-        f"half a {form}": picture(form)[: len(picture(form)) // 3] for form in ("JPEG", "PNG", "GIF", "BMP", "DDS")
-    }
-    | {"a number that is none": b"P6\n3x 24\n255\n" + bytes(40), "SGI of no kind": b"\x01\xda\x01\x09" + bytes(600)},
-    "table": {},
-    "weights": {
-        "a list": torch_file([1, 2]),
-        "code": torch_file({"a": Evil()}),
-        "NaN": torch_file({"a": torch.full((3,), torch.nan)}),
-        "cut off": torch_file({"a": torch.zeros(300)})[:-100],
-    },
-}
 CASES = [
     (kind, module, number, name)
     for kind, modules in ENTRIES.items()
