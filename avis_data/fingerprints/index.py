@@ -50,10 +50,10 @@ _RANGE_LEVELS = 70.0
 
 _MOST_SHARED = 64
 """A band of a hash that more clips have is passed over."""
-_MOST_DIFFERENT = 12
+_MOST_DIFFERENT = 10
 """Signs, of 48, in which two hashes with an equal band may differ."""
-_NUM_TABLES = 3
-_NUM_WEAK = 3
+_NUM_TABLES = 6
+_NUM_WEAK = 4
 _CHUNK = 100_000
 
 
@@ -136,7 +136,7 @@ def shared_hashes(index: Hashes, asked: Hashes) -> Shared:
     Of the rows of one clip with the same band of a hash only the first is found, and bands that more than 64 clips have
     are passed over.
     """
-    num_bits = int(np.clip(np.ceil(np.log2(max(len(index.sign_R), 1))) + 1, 14, 26))
+    num_bits = int(np.clip(np.ceil(np.log2(max(len(index.sign_R), 1))) + 5, 14, 30))
     rng = np.random.default_rng(0)
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]] = []
     for _ in range(_NUM_TABLES):

@@ -21,14 +21,17 @@ _LEAST_ALIKE = 0.75
 _LEAST_CHANGES_ALIKE = 0.5
 _FOR_FEW_STILLS = 0.6
 """A short match must be better: so much more, divided by the root of the number of stills."""
-_LEAST_SOUND_ALIKE = 0.74
-_FOR_SHORT_SOUND = 0.4
-"""The same, by the root of the seconds: two instruments that play one rhythm are alike for two seconds."""
-_MOST_ASKED_OF_SOUND = 0.965
+_LEAST_SOUND_ALIKE = 0.65
+_FOR_POOR_SOUND = 0.8
+"""The same, by the root of seconds times richness: two instruments that swell together are alike, two talks are not."""
+_MOST_ASKED_OF_SOUND = 0.995
 _LEAST_LEVELS_ALIKE = 0.85
-_NEAR_SIGNS = 6
+_NEAR_SIGNS = 4
 """Hashes that differ in no more signs are a candidate on their own; others must be two."""
 _MOST_TRIES = 3
+"""Of a pair."""
+_MOST_TRIES_OF_A_CLIP = 60
+"""The likeliest first. A clip with more copies than that is in their group all the same, by the pairs of the others."""
 _OFFSET_S = 0.5
 
 
@@ -88,7 +91,7 @@ def _picture_enough(match: PictureMatch) -> bool:
 
 
 def _sound_enough(match: SoundMatch) -> bool:
-    wanted = min(_LEAST_SOUND_ALIKE + _FOR_SHORT_SOUND / match.seconds**0.5, _MOST_ASKED_OF_SOUND)
+    wanted = min(_LEAST_SOUND_ALIKE + _FOR_POOR_SOUND / (match.seconds * match.richness) ** 0.5, _MOST_ASKED_OF_SOUND)
     return bool(match.alike >= wanted and match.levels_alike >= _LEAST_LEVELS_ALIKE)
 
 
@@ -109,13 +112,15 @@ def _tries(index: Hashes, asked: Hashes, shared: Shared) -> list[tuple[int, int,
         nearest[whole, other] = min(nearest[whole, other], least)
     found: list[tuple[int, int, bool, int]] = []
     tried: dict[tuple[int, int], int] = defaultdict(int)
+    tried_of: dict[int, int] = defaultdict(int)
     for at in np.lexsort((np.array(near), -np.array(count))).tolist() if rows else []:
         whole, other, mirrored, part = rows[at]
         pair = (whole, other)
         if totals[pair] < 2 and nearest[pair] > _NEAR_SIGNS:
             continue
-        if tried[pair] < _MOST_TRIES:
+        if tried[pair] < _MOST_TRIES and tried_of[other] < _MOST_TRIES_OF_A_CLIP:
             tried[pair] += 1
+            tried_of[other] += 1
             found.append((whole, other, bool(mirrored), part))
     return found
 
@@ -170,10 +175,13 @@ def _sound_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, float, f
         moment[tuple(keys[at].tolist())] = (float(times_one[at]), float(times_two[at]))
     found: list[tuple[int, int, float, float]] = []
     tried: dict[tuple[int, ...], int] = defaultdict(int)
+    tried_of: dict[int, int] = defaultdict(int)
     for at in np.lexsort((np.array(near), -np.array(count))).tolist() if rows else []:
         pair = rows[at][:2]
-        if (count[at] >= 2 or near[at] <= _NEAR_SIGNS) and tried[pair] < _MOST_TRIES:
+        is_likely = count[at] >= 2 or near[at] <= _NEAR_SIGNS
+        if is_likely and tried[pair] < _MOST_TRIES and tried_of[pair[1]] < _MOST_TRIES_OF_A_CLIP:
             tried[pair] += 1
+            tried_of[pair[1]] += 1
             at_one, at_two = moment[rows[at]]
             found.append((pair[0], pair[1], at_one + 1.0, at_two + 1.0))
     return found

@@ -28,6 +28,8 @@ _LEAST_CHANGE = 2.5
 _NUM_LINES = 5
 _LEAST_PART = 0.5
 """Of a side; smaller parts are not looked for."""
+_HOPELESS = 0.15
+"""Chance gives changes of different clips about this likeness, at their best line; below, no part is fitted."""
 _MOVES = 4
 """Rounds in which the part is fitted, each with half the step."""
 
@@ -55,14 +57,14 @@ def compare_pictures(whole: Fingerprint, other: Fingerprint, *, part: int, mirro
         mirrored: whether `other` is mirrored.
 
     Returns:
-        The best match; None where they have fewer than three stills in common.
+        The best match; None where they have fewer than three stills in common, or nothing goes together.
     """
     stills_UHW = other.stills_THW[:, :, ::-1] if mirrored else other.stills_THW
     other_UP = stills_UHW.reshape(len(stills_UHW), -1).astype(np.float32)
     box = np.array(PARTS[part])
     ratio = whole.period_s / other.period_s
     rough = _lines(_cut(whole.stills_THW, box), other_UP, ratio)
-    if not rough:
+    if not rough or rough[0].score < _HOPELESS:
         return None
     fitted_TP = _cut(whole.stills_THW, _fit(whole.stills_THW, stills_UHW, rough[0], box))
     found = [_match(fitted_TP, other_UP, line, whole.period_s) for line in _lines(fitted_TP, other_UP, ratio)]

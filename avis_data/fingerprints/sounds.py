@@ -37,6 +37,8 @@ class SoundMatch:
     """Correlation of how the energy of the bands changes, in [-1, 1]; 0 where it does not."""
     levels_alike: float
     """Correlation of the energies themselves: whether the same bands are loud."""
+    richness: float
+    """In how many ways of its own the sound changes: 1 for one instrument that swells and fades, several for speech."""
     seconds: float
     """How much of both was compared."""
     offset_s: float
@@ -63,7 +65,9 @@ def compare_sounds(one: Fingerprint, two: Fingerprint, *, at_one_s: float, at_tw
     steps_N = rows_N - middle
     one_NB = _changes(one.sound_NB[rows_N].astype(np.float32))
     if float(one_NB.std()) < _LEAST_STD:
-        return SoundMatch(alike=0.0, levels_alike=0.0, seconds=len(steps_N) / STEPS_PER_S, offset_s=at_one_s - at_two_s)
+        return SoundMatch(
+            alike=0.0, levels_alike=0.0, richness=0.0, seconds=len(steps_N) / STEPS_PER_S, offset_s=at_one_s - at_two_s
+        )
     speed_H, shift_H = (grid.ravel() for grid in np.meshgrid(_SPEEDS, _SHIFTS))
     places_HN = (at_two_s + shift_H[:, None]) * STEPS_PER_S + speed_H[:, None] * steps_N
     score_H = _scores(one_NB, _at(two.sound_NB, places_HN))
@@ -75,9 +79,16 @@ def compare_sounds(one: Fingerprint, two: Fingerprint, *, at_one_s: float, at_tw
     return SoundMatch(
         alike=float(alike_M[at]),
         levels_alike=_levels_alike(one.sound_NB[rows_N].astype(np.float32), moved_MNB[at]),
+        richness=min(_richness(one_NB), _richness(_changes(moved_MNB[at]))),
         seconds=len(steps_N) / STEPS_PER_S,
         offset_s=at_one_s - at_two_s - float(shift_H[best]),
     )
+
+
+def _richness(changes_NB: NDArray[np.float32]) -> float:
+    """Among how many directions the power of the changes is spread: (sum of powers)² / sum of squares."""
+    power_B = np.linalg.svd(changes_NB, compute_uv=False) ** 2
+    return float(power_B.sum() ** 2 / max(float((power_B**2).sum()), 1e-9))
 
 
 def _levels_alike(one_NB: NDArray[np.float32], two_NB: NDArray[np.float32]) -> float:

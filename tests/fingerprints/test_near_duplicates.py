@@ -139,6 +139,24 @@ def test_silence_black_backgrounds_and_tones_link_nothing(seed: int) -> None:
     assert find_links(prints) == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_two_instruments_that_swell_together_are_no_copies(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    swell_N = 60 * np.sin(np.linspace(0, 6, 40) + rng.uniform(0, 3))
+    timbre_B = rng.uniform(60, 140, NUM_BANDS)
+    prints = [
+        Fingerprint(
+            clip_id=name,
+            period_s=1.0,
+            stills_THW=np.zeros((4, SIDE, SIDE), dtype=np.uint8),
+            sound_NB=np.clip(swell_N[:, None] + timbre_B + rng.normal(0, 6, (40, NUM_BANDS)), 0, 255).astype(np.uint8),
+        )
+        for name in ("oboe", "clarinet")
+    ]
+    assert np.corrcoef(prints[0].sound_NB.ravel(), prints[1].sound_NB.ravel())[0, 1] > 0.95, "as alike as that"
+    assert find_links(prints) == []
+
+
 def test_the_order_of_clips_does_not_change_what_is_found() -> None:
     rng = np.random.default_rng(7)
     prints = [moving(rng, f"clip{number}") for number in range(12)]
