@@ -83,11 +83,11 @@ def test_everything_is_still_there(made: Path, tmp_path: Path, capsys: pytest.Ca
         assert "test: all 1 test videos" in said and "4 clips are the same to the bit" in said
         assert rebuild(folder, tmp_path / "again") == 0, "nothing is left to do"
     mine, theirs = tmp_path / "again" / "exports" / "rebuilt", made / "ws" / "exports" / "ytvis"
-    for path in sorted(theirs.rglob("*")):
-        if path.suffix in (".jpg", ".wav"):
-            assert (mine / path.relative_to(theirs)).read_bytes() == path.read_bytes()
-        elif path.name in ("train.json", "val.json", "test.json"):
-            assert read_json(mine / path.name) == read_json(path)
+    media = [path for path in sorted(theirs.rglob("*")) if path.suffix in (".jpg", ".wav")]
+    assert len(media) == 4 * (3 + 1)
+    assert all((mine / path.relative_to(theirs)).read_bytes() == path.read_bytes() for path in media)
+    for name in ("train.json", "val.json", "test.json"):
+        assert read_json(mine / name) == read_json(theirs / name)
     assert run("validate", mine) == 0
 
 
