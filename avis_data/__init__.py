@@ -6,8 +6,7 @@ not among them is inside, and may change.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's own is not imported: Ctrl-C meanwhile would be a traceback (cli/main.py)
 if TYPE_CHECKING:
     from avis_data.door.clip_sets import ClipSet
     from avis_data.door.clips import Clip

@@ -87,15 +87,13 @@ def run_stage(
 
     place, spec = Workspace(Path(workspace)), STAGES[stage]
     recipe = create_workspace(place, DEFAULT_RECIPE) if not spec.after else load_recipe(place)
+    wanted = ListOptions(path=None if videos is None else Path(videos), allow_local=allow_local)
     request = StepRequest(
         steps=[stage],
         executors=lambda _: HereExecutors() if workers == 1 else LocalExecutors(workers=workers),
         selection=Selection(retry_failed=retry_failed, force=force, limit=limit),
         choices=Choices(
-            FetchChoices(
-                list=ListOptions(path=None if videos is None else Path(videos), allow_local=allow_local),
-                allow_private_hosts=allow_private_hosts,
-            ),
+            FetchChoices(list=wanted, allow_private_hosts=allow_private_hosts),
             EmbedChoices(weights=None if weights is None else Path(weights), untrained=untrained),
         ),
     )

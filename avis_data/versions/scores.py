@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avis_data.errors import ConfigError, DataError
+from avis_data.formats.ytvis import YtvisVideo
 from avis_data.io import read_json
 from avis_data.metrics.counting import Mode, Rank
 from avis_data.metrics.evaluation import AvisResult
@@ -97,7 +98,7 @@ def score_change(
     )
 
 
-def _same_form(one: Any, other: Any) -> bool:
+def _same_form(one: YtvisVideo, other: YtvisVideo) -> bool:
     return (one.length, one.width, one.height) == (other.length, other.width, other.height)
 
 

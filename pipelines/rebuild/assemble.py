@@ -25,7 +25,7 @@ from avis_data.records import Clip, Video
 from avis_data.versions.media_prints import ClipPrint, looks_apart, loudness_apart_db, print_of
 from avis_data.versions.subset import Missing, SplitSubset, Subset, write_subset
 
-__all__ = ["FARTHEST_DB", "FARTHEST_GREY", "assemble"]
+__all__ = ["FARTHEST_DB", "FARTHEST_GREY", "assemble", "why_missing"]
 
 FARTHEST_GREY = 8.0
 """Mean grey levels between two stills of 8 x 8 that still show the same; another encoding makes less than 2."""
@@ -70,7 +70,11 @@ def assemble(
         missing = []
         for split, dataset in bundle.splits.items():
             for entry in dataset.videos:
-                result = _compared(workspace, bundle.print_of(entry.name), clips.get(entry.name), videos, reasons)
+                published, clip = bundle.print_of(entry.name), clips.get(entry.name)
+                if clip is None:
+                    result: _Found | tuple[str, str] = why_missing(entry.name, bundle.video_of.get(entry.name), reasons)
+                else:
+                    result = _compared(workspace, published, clip, videos)
                 if isinstance(result, _Found):
                     found[entry.name] = result
                 else:
@@ -101,13 +105,10 @@ def _reasons(ledger: Ledger) -> dict[str, tuple[str, str]]:
 def _compared(
     workspace: Workspace,
     published: ClipPrint,
-    clip: Clip | None,
+    clip: Clip,
     videos: Mapping[str, Video],
-    reasons: Mapping[str, tuple[str, str]],
 ) -> _Found | tuple[str, str]:
     """The clip, if it is the published one; else why not."""
-    if clip is None:
-        return _why_missing(published.clip_id, reasons)
     try:
         mine = _print(workspace, clip, videos)
     except (DataError, ItemError, OSError) as error:
@@ -127,15 +128,18 @@ def _compared(
     return _Found(clip, how_far)
 
 
-def _why_missing(clip_id: str, reasons: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    if clip_id in reasons:
-        return reasons[clip_id]
-    of_video = [said for name, said in reasons.items() if name.startswith("video ") and _is_of(clip_id, name[6:])]
-    return of_video[0] if of_video else ("no_link", "the published list has no link that leads to it")
+def why_missing(clip_id: str, video_id: str | None, reasons: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    """The reason and the message of a clip that is not there.
 
-
-def _is_of(clip_id: str, video_id: str) -> bool:
-    return clip_id == video_id or clip_id.startswith(f"{video_id}_")
+    Args:
+        clip_id: of the clip.
+        video_id: of its video in the published list; None: it is not in that.
+        reasons: of what failed: by clip, and by `video <id>`.
+    """
+    for name in (clip_id, f"video {video_id}"):
+        if name in reasons:
+            return reasons[name]
+    return ("no_link", "the published list has no link that leads to it")
 
 
 def _print(workspace: Workspace, clip: Clip, videos: Mapping[str, Video]) -> ClipPrint:

@@ -19,6 +19,7 @@ from avis_data.quality.published import FILE_LIST, published_without_media
 from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import is_safe_id
 from avis_data.versions.media_prints import VIDEO_LIST, ClipPrint, print_path
+from avis_data.video_list import read_video_list
 
 __all__ = ["Bundle", "make_workspace_of", "read_bundle"]
 
@@ -32,6 +33,8 @@ class Bundle:
     files: Mapping[str, Path]
     """Truth file of each split."""
     splits: Mapping[str, YtvisDataset]
+    video_of: Mapping[str, str]
+    """The video of each clip that the published list leads to."""
     sha256: str
     """Of its list of files."""
 
@@ -87,6 +90,7 @@ def read_bundle(root: Path) -> Bundle:
         recipe_text=text,
         files={file.stem: file for file in files},
         splits=splits,
+        video_of={row.span.clip_id: row.span.video_id for row in read_video_list(root / VIDEO_LIST).clips},
         sha256=sha256_file(root / FILE_LIST),
     )
 

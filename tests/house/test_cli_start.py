@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from avis_data.cli.commands import COMMANDS, GROUPS, cli
+from support.places import ROOT
 
 HEAVY = {"torch", "numpy", "pandas", "pyarrow", "scipy", "librosa", "av", "yt_dlp", "pydantic", "yaml", "PIL", "ray"}
 
@@ -22,6 +24,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not HEAVY & set(ran.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["__init__", "cli/__init__", "cli/main"])
+def test_nothing_is_imported_before_signals_are_heeded(name: str) -> None:
+    """What these modules import as they are loaded comes before: Ctrl-C meanwhile is Python's own traceback."""
+    top = ast.parse((ROOT / "avis_data" / f"{name}.py").read_text()).body
+    imported = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
+    imported += [str(node.module) for node in top if isinstance(node, ast.ImportFrom)]
+    assert set(imported) <= {"__future__", "os", "sys"}, "Python has os and sys already when we begin"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -128,6 +128,20 @@ def check_round_trip(spec: SetSpec, folder: Path, clips: Sequence[LabelledClip])
     return found
 
 
+def check_all_comes_back(spec: SetSpec, folder: Path, clips: Sequence[LabelledClip]) -> None:
+    """A round trip of a format that keeps everything: also names and times of stills, sound, embeddings, the source."""
+    for found, written in zip(check_round_trip(spec, folder, clips), clips, strict=True):
+        ids = [(track.track_id, track.category) for track in written.tracks]
+        assert [(track.track_id, track.category) for track in found.tracks] == ids, "also of tracks without any mask"
+        assert [(still.name, still.number, still.time_s) for still in found.stills] == [
+            (still.name, still.number, still.time_s) for still in written.stills
+        ]
+        assert found.sound is not None and written.sound is not None and found.sound.read() == written.sound.read()
+        assert found.embeddings_TD is not None and written.embeddings_TD is not None
+        assert np.array_equal(found.embeddings_TD(), written.embeddings_TD())
+        assert (found.source, found.start_s) == (written.source, written.start_s)
+
+
 def check_expected(clip: LabelledClip, expected: dict[str, object], *, sounding: bool = True) -> None:
     """Compare a clip with the `expected.json` of a fixture, pixel by pixel."""
     assert (clip.width, clip.height) == (expected["width"], expected["height"])

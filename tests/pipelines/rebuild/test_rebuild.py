@@ -12,6 +12,7 @@ import pytest
 from avis_data.cli.main import main
 from avis_data.io import read_json, write_json
 from avis_data.media.ffmpeg import find_ffmpeg
+from avis_data.pipelines.rebuild.assemble import why_missing
 from support.server import MediaServer
 
 
@@ -66,11 +67,15 @@ def rebuild(folder: Path, out: Path) -> int:
     return run("rebuild", folder, "--out", out, "--allow-private-hosts", "-j", 1, "--retries", 0)
 
 
-def test_what_is_published_has_no_media_and_is_valid(made: Path) -> None:
+def test_what_is_published_has_no_media_and_is_valid(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = made / "ws" / "exports" / "published"
     files = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert files == {".json", ".csv", ".sha256"}
     assert run("validate", folder) == 0
+    capsys.readouterr()
+    assert run("validate", folder, "--certificate") == 0
+    told = capsys.readouterr().out
+    assert told.count("[not-proved]") == 1 and "stills and sound were left out" in told and "Errno" not in told
     assert read_json(folder / "certificate.json")["media"] == "left out"
     assert len((folder / "videos.csv").read_text().splitlines()) == 5
 
@@ -125,6 +130,15 @@ def test_what_is_gone_or_another_is_named_and_left_out(
     assert run("evaluate", *full, "--subset", folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["meta"]["subset"].startswith("1 of 2 train videos, subset ")
+
+
+def test_the_reason_is_that_of_the_own_video() -> None:
+    """Ids that begin alike are no kin: dog_1 is a video of its own, no span of dog."""
+    reasons = {"video dog": ("removed", "404"), "cat_000000_001000": ("span_outside_video", "too short")}
+    assert why_missing("dog_1", "dog_1", reasons)[0] == "no_link"
+    assert why_missing("dog_000000_001000", "dog", reasons) == ("removed", "404")
+    assert why_missing("cat_000000_001000", "cat", reasons)[0] == "span_outside_video"
+    assert why_missing("adopted", None, reasons)[0] == "no_link"
 
 
 @pytest.mark.parametrize("damage", ["certificate", "print", "other print", "list", "truth", "with media"])
