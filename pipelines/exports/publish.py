@@ -22,7 +22,7 @@ from avis_data.pipelines.exports.writing import write_export
 from avis_data.quality.published import FILE_LIST
 from avis_data.recipe import load_recipe
 
-__all__ = ["ExportReport", "export", "publish"]
+__all__ = ["ExportReport", "export", "publish", "publishing"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -78,7 +78,7 @@ def publish(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
     target = workspace.exports / plan.name
     if target.exists() and not options.force:
         return _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
-    with _publishing(workspace, target, needed_bytes=plan.size.written) as part:
+    with publishing(workspace, target, needed_bytes=plan.size.written) as part:
         files = write_export(workspace, plan, part)
     report = _report(workspace, target, plan, files, already_done=False)
     ledger.commit_done("export", _entry(workspace, target, report))
@@ -86,7 +86,7 @@ def publish(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
 
 
 @contextmanager
-def _publishing(workspace: Workspace, target: Path, *, needed_bytes: int) -> Iterator[Path]:
+def publishing(workspace: Workspace, target: Path, *, needed_bytes: int) -> Iterator[Path]:
     """Give a folder to write an export into; it takes the name `target` only if all went well.
 
     Leftovers of killed exports are removed first: nobody else writes here, the caller holds the workspace's lock.

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from avis_data.errors import DataError, ItemError
 from avis_data.features.store import read_embeddings
 from avis_data.formats.aviseg_folders import SOUNDS, STILLS, features_path, frame_name, frames_dir, sound_path
-from avis_data.io import atomic_dir, link_or_copy, read_json, write_json
+from avis_data.io import link_or_copy, read_json, write_json
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.media import write_wav
+from avis_data.pipelines.exports.publish import publishing
 from avis_data.pipelines.rebuild.bundle import Bundle
 from avis_data.records import Clip, Video
 from avis_data.versions.media_prints import ClipPrint, looks_apart, loudness_apart_db, print_of
@@ -86,7 +87,7 @@ def assemble(
             )
         subset = _subset(bundle, found, missing)
         target = workspace.exports / name
-        with atomic_dir(target) as part:
+        with publishing(workspace, target, needed_bytes=0) as part:  # stills are links
             _write(workspace, bundle, found, part, with_features=ledger.done_keys("embed").keys() & found)
             write_subset(part, subset)
     return target, subset

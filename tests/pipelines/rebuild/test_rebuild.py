@@ -1,8 +1,13 @@
-"""A set published without media is rebuilt from a real server: whole, with videos gone, with others behind links."""
+"""A set published without media is rebuilt from a real server: whole, with videos gone, with others behind links.
+
+`AVIS_DATA_KILLS=20 pytest tests/pipelines/rebuild` kills it in so many workspaces, each twice; by itself it is a few.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +18,9 @@ from avis_data.cli.main import main
 from avis_data.io import read_json, write_json
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.pipelines.rebuild.assemble import why_missing
+from support.dying import changes_of, die_at
 from support.server import MediaServer
+from support.shell import avis_data, tree_hashes
 
 
 def run(*arguments: object) -> int:
@@ -130,6 +137,25 @@ def test_what_is_gone_or_another_is_named_and_left_out(
     assert run("evaluate", *full, "--subset", folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["meta"]["subset"].startswith("1 of 2 train videos, subset ")
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_as_if_nobody_had_disturbed_it(made: Path, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    with MediaServer(made / "world" / "media") as server:
+        folder = published(made, tmp_path, server.url(""))
+        options = ["--allow-private-hosts", "-j", 1, "--retries", 0]
+        number = changes_of("rebuild", folder, "--out", tmp_path / "undisturbed", *options)
+        expected = tree_hashes(tmp_path / "undisturbed" / "exports")
+        assert number > 100 and len(expected) > 16
+        died = 0
+        for kill in range(int(os.environ.get("AVIS_DATA_KILLS", "3"))):
+            command = ("rebuild", folder, "--out", tmp_path / f"killed-{kill}", *options)
+            for moment in sorted(rng.sample(range(1, number), 2), reverse=True):
+                died += die_at(moment, *command)
+            assert avis_data(*command).code == 0
+            assert tree_hashes(tmp_path / f"killed-{kill}" / "exports") == expected
+        assert died > kill, "more than half of the calls were met"
 
 
 def test_the_reason_is_that_of_the_own_video() -> None:

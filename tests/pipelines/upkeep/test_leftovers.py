@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,9 @@ from avis_data.pipelines.upkeep.leftovers import Leftovers, find_leftovers, prun
 from avis_data.pipelines.upkeep.places import files_of
 from avis_data.pipelines.upkeep.sizes import sizes_of
 from avis_data.records import Track
+from support.dying import changes_of, die_at
 from support.full_workspace import CLIPS, GONE
-from support.shell import tree_hashes
+from support.shell import avis_data, tree_hashes
 
 CLIP = CLIPS[GONE]
 OTHERS = sorted(clip_id for clip_id in CLIPS.values() if clip_id != CLIP)
@@ -131,6 +134,27 @@ def test_without_a_list_nothing_is_called_left_over(workspace: Workspace) -> Non
         found_in(workspace)
 
 
+@pytest.mark.slow
+def test_killed_at_random_moments_prune_is_completed_by_the_next(shrunk: Workspace, tmp_path: Path) -> None:
+    def copy(name: str) -> Path:
+        shutil.copytree(shrunk.root, tmp_path / name)
+        return tmp_path / name
+
+    number = changes_of("-C", copy("undisturbed"), "prune", "--yes")
+    expected, rng = tree_hashes(tmp_path / "undisturbed"), random.Random(3)
+    assert number > 10 and expected != tree_hashes(shrunk.root)
+    for kill, moment in enumerate(sorted(rng.sample(range(1, number), 6))):
+        folder = copy(f"killed-{kill}")
+        assert die_at(moment, "-C", folder, "prune", "--yes")
+        assert avis_data("-C", folder, "prune", "--yes").code == 0
+        assert tree_hashes(folder) == expected
+        assert not find_all(Workspace(folder)), "nothing is left"
+
+
+def find_all(workspace: Workspace) -> list[str]:
+    return [left.file.relative for left in found_in(workspace).files]
+
+
 def test_files_of_others_are_never_touched(shrunk: Workspace) -> None:
     (shrunk.root / "notes").mkdir()
     (shrunk.root / "notes" / f"{CLIP}.txt").write_text("mine")
@@ -150,7 +174,7 @@ def test_sizes_add_up_to_what_lies_there_and_links_count_once(workspace: Workspa
     assert told["bytes"] == sum(inodes.values()) + 1000
 
 
-def test_stills_that_an_export_links_to_are_counted_with_the_clips(tmp_path: Path, whole: Path) -> None:
+def test_stills_that_an_export_links_to_are_counted_with_the_clips(whole: Path) -> None:
     sizes = {size.group: size for size in sizes_of(Workspace(whole))}
     stills = sum(path.stat().st_size for path in (whole / "clips").rglob("*.jpg"))
     assert sizes["exports"].linked_bytes == stills and sizes["stills"].size_bytes >= stills
