@@ -44,6 +44,7 @@ The rooms, each of which knows only those above it:
   writes and reads what is predicted: result files of tracks, pictures of masks.
 
 **run/** trains. `train.py` begins a run and `loop.py` is the loop; `optimiser.py` changes the weights,
-  `distributed.py` joins the processes of torchrun, `run_folder.py` keeps checkpoints, `training_log.py` tells people.
+  `distributed.py` joins the processes of torchrun, `run_folder.py` keeps checkpoints, `training_log.py` tells people,
+  `own_files.py` tells the doctor which files a run has.
   `avis_task.py` and `avs_task.py` are the two tasks, `validation.py` measures and draws tracks while a model learns.
 """

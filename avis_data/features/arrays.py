@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,7 +12,13 @@ from numpy.typing import NDArray
 
 from avis_data.errors import DataError
 
-__all__ = ["check_finite", "check_rows", "load_npy"]
+__all__ = ["UNREADABLE_ARRAY", "check_finite", "check_rows", "load_npy"]
+
+UNREADABLE_ARRAY = (
+    *(OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError, MemoryError),
+    *(RuntimeError, BadZipFile, zlib.error),
+)
+"""What NumPy raises of damaged `.npy` and `.npz` files: some of it when an array of an archive is taken."""
 
 
 def load_npy(file: Path, *, mapped: bool = False) -> NDArray[Any]:
@@ -26,7 +33,7 @@ def load_npy(file: Path, *, mapped: bool = False) -> NDArray[Any]:
     """
     try:
         found = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, BadZipFile) as error:
+    except UNREADABLE_ARRAY as error:
         raise DataError(f"{file}: no npy array ({error!s:.200})") from None
     if not isinstance(found, np.ndarray):
         found.close()

@@ -13,10 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avis_data.errors import DataError
+from avis_data.features.arrays import UNREADABLE_ARRAY
 from avis_data.fingerprints.making import METHOD, NUM_BANDS, SIDE, Fingerprint
 from avis_data.io import atomic_path
 
-__all__ = ["FINGERPRINT_SCHEMA", "drop_fingerprints", "read_fingerprints", "write_fingerprints"]
+__all__ = [
+    "FINGERPRINT_SCHEMA",
+    "drop_fingerprints",
+    "read_clip_fingerprint",
+    "read_fingerprints",
+    "read_fingerprints_part",
+    "write_clip_fingerprint",
+    "write_fingerprints",
+]
 
 FINGERPRINT_SCHEMA = pa.schema(
     [
@@ -75,7 +84,7 @@ def read_fingerprints(folder: Path) -> Iterator[Fingerprint]:
         DataError: if a part is unreadable, of another layout, made in another way, or its bytes do not fit its numbers.
     """
     for path in sorted(folder.glob("part-*.parquet")):
-        yield from _read_part(path)
+        yield from read_fingerprints_part(path)
 
 
 def drop_fingerprints(path: Path, clip_ids: Collection[str]) -> None:
@@ -84,10 +93,11 @@ def drop_fingerprints(path: Path, clip_ids: Collection[str]) -> None:
     Raises:
         DataError: as `read_fingerprints`.
     """
-    write_fingerprints(path, (one for one in list(_read_part(path)) if one.clip_id not in clip_ids))
+    write_fingerprints(path, (one for one in list(read_fingerprints_part(path)) if one.clip_id not in clip_ids))
 
 
-def _read_part(path: Path) -> Iterator[Fingerprint]:
+def read_fingerprints_part(path: Path) -> Iterator[Fingerprint]:
+    """The fingerprints of one part. Raises DataError as `read_fingerprints`."""
     try:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(FINGERPRINT_SCHEMA):
@@ -97,6 +107,30 @@ def _read_part(path: Path) -> Iterator[Fingerprint]:
                     yield _fingerprint(path, row)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error})", hint=_ADVICE) from None
+
+
+def write_clip_fingerprint(path: Path, one: Fingerprint) -> None:
+    """Write the fingerprint of one clip, before it is packed into a part."""
+    np.savez(path, period_s=np.float64(one.period_s), stills=one.stills_THW, sound=one.sound_NB)
+
+
+def read_clip_fingerprint(clip_id: str, path: Path) -> Fingerprint:
+    """What `write_clip_fingerprint` wrote.
+
+    Raises:
+        DataError: if it is unreadable, or its arrays are none of a fingerprint.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            one = Fingerprint(
+                clip_id=clip_id, period_s=float(held["period_s"]), stills_THW=held["stills"], sound_NB=held["sound"]
+            )
+    except UNREADABLE_ARRAY as error:
+        raise DataError(f"{path}: fingerprint of {clip_id}: cannot be read ({error})", hint=_ADVICE) from None
+    sides = one.stills_THW.shape[1:], one.sound_NB.shape[1:]
+    if sides != ((SIDE, SIDE), (NUM_BANDS,)) or {one.stills_THW.dtype, one.sound_NB.dtype} != {np.dtype(np.uint8)}:
+        raise DataError(f"{path}: its arrays are not those of a fingerprint: {sides}", hint=_ADVICE)
+    return one
 
 
 def _row(one: Fingerprint) -> dict[str, object]:

@@ -13,6 +13,7 @@ from avis_data.config import config_from_yaml, record_from_json
 from avis_data.errors import DataError
 from avis_data.features.arrays import check_finite, load_npy
 from avis_data.features.store import read_part
+from avis_data.fingerprints.store import read_clip_fingerprint, read_fingerprints_part
 from avis_data.format_numbers import check_export
 from avis_data.io import sha256_file
 from avis_data.ledger.text import read_text
@@ -33,6 +34,7 @@ __all__ = ["FILES"]
 
 _LIST = "give the list again: avis-data fetch --list videos.csv"
 _TRUTH = "avis-data import brings truth of files again (what was received lies in annotations/import-*)"
+_PRINTS = "avis-data fingerprint makes it again"
 _FRAMES = "avis-data extract makes it again; of an existing set: avis-data import --media"
 
 
@@ -196,6 +198,18 @@ FILES = OwnFiles(
             places=("features/vggish/clips/*.npy",),
             read=_array,
             advice="avis-data embed makes it again",
+        ),
+        FileKind(
+            name="table of fingerprints",
+            places=("fingerprints/part-*.parquet",),
+            read=lambda _, path: deque(read_fingerprints_part(path), maxlen=0),
+            advice=_PRINTS,
+        ),
+        FileKind(
+            name="fingerprint of a clip",
+            places=("fingerprints/clips/*.npz",),
+            read=lambda _, path: read_clip_fingerprint(path.stem, path),
+            advice=_PRINTS,
         ),
         FileKind(name="table of masks", places=("masks/part-*.parquet",), read=_masks, advice=_TRUTH),
         FileKind(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 from pydantic import Field
 
 from avis_data.cycles import no_cycle_search
-from avis_data.errors import ItemError, Reason
+from avis_data.errors import DataError, ItemError, Reason
 from avis_data.ledger import Ledger
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
 from avis_data.pipelines.engine.stage import Input, Item, Workbench
@@ -86,6 +84,7 @@ class FingerprintStage:
             ItemError: `torn_input` if a still is missing or no picture, or the WAV is unreadable.
         """
         from avis_data.fingerprints.making import clip_fingerprint
+        from avis_data.fingerprints.store import write_clip_fingerprint
 
         request = bench.record
         assert isinstance(request, FingerprintRequest)
@@ -94,12 +93,7 @@ class FingerprintStage:
             found = clip_fingerprint(request.clip_id, stills, bench.inputs["audio"], fps=request.fps)
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ItemError(f"{request.clip_id}: its stills or sound cannot be read ({error})", reason=_TORN) from None
-        np.savez(
-            bench.out / f"{request.clip_id}.npz",
-            period_s=np.float64(found.period_s),
-            stills=found.stills_THW,
-            sound=found.sound_NB,
-        )
+        write_clip_fingerprint(bench.out / f"{request.clip_id}.npz", found)
         return FingerprintFacts(num_stills=len(found.stills_THW), num_steps=len(found.sound_NB))
 
 
@@ -130,15 +124,12 @@ class PackFingerprintsStage:
 
 
 def _read(clip_id: str, path: Path) -> Fingerprint:
-    from avis_data.fingerprints.making import Fingerprint
+    from avis_data.fingerprints.store import read_clip_fingerprint
 
     try:
-        with np.load(path, allow_pickle=False) as held:
-            return Fingerprint(
-                clip_id=clip_id, period_s=float(held["period_s"]), stills_THW=held["stills"], sound_NB=held["sound"]
-            )
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:  # TypeError: an npy
-        raise ItemError(f"fingerprint of {clip_id}: cannot be read ({error})", reason=_TORN) from None
+        return read_clip_fingerprint(clip_id, path)
+    except DataError as error:
+        raise ItemError(str(error), reason=_TORN) from None
 
 
 @no_cycle_search()

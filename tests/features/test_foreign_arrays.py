@@ -28,7 +28,7 @@ from avis_data.features.activity import clip_activity
 from avis_data.features.arrays import check_rows, load_npy
 from avis_data.features.store import bucket, part_name, read_embeddings
 from avis_data.fingerprints.making import _samples, picture_fingerprint
-from avis_data.fingerprints.store import read_fingerprints
+from avis_data.fingerprints.store import read_clip_fingerprint, read_fingerprints
 from avis_data.formats.avsbench_masks import label_of, mask_files
 from avis_data.formats.boards.mots_sequences import _has_16_bits
 from avis_data.formats.boards.sa_v_writing import _put_jpeg
@@ -48,7 +48,6 @@ from avis_data.pipelines.imports.matching import _dots
 from avis_data.pipelines.rebuild.assemble import _samples as clip_samples
 from avis_data.pipelines.stages.adopt import _check_still
 from avis_data.pipelines.stages.embed import _blocks, _read_array
-from avis_data.pipelines.stages.fingerprint import _read
 from avis_data.quality import validate
 from avis_data.records import Clip
 from avis_data.report.sheet import loudness
@@ -185,7 +184,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             lambda path: [found.load() for found in mask_files(path.parent, ("_gt",)).values()],
         ],
         "annotation/serve/embedding_cache.py": [cached],
-        "pipelines/stages/fingerprint.py": [lambda path: _read("a", path)],
+        "avis_data/fingerprints/store.py": [lambda path: read_clip_fingerprint("a", path)],
     },
     "sound": {
         "avis_data/door/sounds.py": [read_door_sound],

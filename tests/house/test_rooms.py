@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -72,3 +72,9 @@ def test_no_small_module_has_its_only_importer_beside_it() -> None:
 def test_every_room_says_what_lives_in_it(path: Path) -> None:
     text = ast.get_docstring(ast.parse(MODULES[path]))
     assert text and len(text) > 40, "a few lines: what is here, and what may not be"
+
+
+def test_no_two_tests_have_one_name() -> None:
+    """Folders of tests are no packages: pytest would load only one of two files of the same name."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert sorted(name for name, count in names.items() if count > 1) == []

@@ -15,6 +15,7 @@ import yaml
 
 from avis_data.cli.main import main
 from avis_data.errors import AvisError
+from avis_data.fingerprints.store import read_fingerprints, write_clip_fingerprint
 from avis_data.io import write_json
 from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.examination import Health, examine_workspace
@@ -44,6 +45,8 @@ READ_BY: dict[str, tuple[list[str], ...]] = {
     "times": (),
     "embeddings": (),
     "embeddings of a clip": (),
+    "table of fingerprints": (["duplicates"],),
+    "fingerprint of a clip": (),
     "table of masks": (EXPORT,),
     "record of an import": (EXPORT,),
     "what was removed": (STATUS, ["fetch", "--dry-run"]),
@@ -76,6 +79,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = full_workspace(tmp_path_factory.mktemp("own") / "ds")
     for clip_id in CLIPS.values():
         write_json(workspace.clip_dir(clip_id) / "times.json", times_of(clip_id).model_dump(mode="json"))
+    (workspace.fingerprints / "clips").mkdir()
+    for one in read_fingerprints(workspace.fingerprints):
+        write_clip_fingerprint(workspace.fingerprints / "clips" / f"{one.clip_id}.npz", one)
     run = RunFolder(workspace.root / "runs" / "tiny")
     run.write_config(load_config("avism_tiny"))
     state = RunState(iteration=1, train_sha256="0" * 64)
