@@ -23,7 +23,9 @@ __all__ = [
     "ToolError",
     "fault_of",
     "fault_of_code",
+    "is_interruption",
     "raise_fault",
+    "raise_interruption",
 ]
 
 
@@ -259,6 +261,20 @@ def fault_of(error: BaseException) -> Fault | None:
         if fault is not None:
             return fault
     return None
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether an error came up while an interruption was cleaning up: then the interruption is what is to be told.
+
+    It may come between the lines of any library's cleaning, as between closing a file and noting that it is closed.
+    """
+    return any(isinstance(found, KeyboardInterrupt) for found in _behind(error))
+
+
+def raise_interruption(error: BaseException) -> None:
+    """Go on with an interruption that is behind `error`, which is nobody's fault then."""
+    if is_interruption(error):
+        raise KeyboardInterrupt from None
 
 
 def raise_fault(error: BaseException) -> None:

@@ -17,14 +17,14 @@ def main(argv: list[str] | None = None) -> int:
 
     from avis_data.cli import interruption
     from avis_data.cli.commands import cli
-    from avis_data.errors import AvisError, ExitCode
+    from avis_data.errors import AvisError, ExitCode, is_interruption
 
     arguments = sys.argv[1:] if argv is None else argv
     interruption.begin()
     try:
         result = cli.main(args=arguments, prog_name="avis-data", standalone_mode=False)
     except AvisError as error:
-        if _is_interruption(error):
+        if is_interruption(error):
             return _interrupted()
         if (misread := _misread(error)) is not None:
             return _tell(misread, {"error": misread, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
     except Exception as error:
-        if _is_interruption(error):
+        if is_interruption(error):
             return _interrupted()
         message = _of_machine(error)
         if message is None:
@@ -52,13 +52,6 @@ def _interrupted() -> int:
 
     print(interruption.INTERRUPTED, file=sys.stderr)
     return 130
-
-
-def _is_interruption(error: BaseException | None) -> bool:
-    """Whether an error came up while an interruption was cleaning up; then that is what is to be told."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None
 
 
 def _of_machine(error: Exception) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avis_data.errors import ExitCode, Reason, fault_of
+from avis_data.errors import ExitCode, Reason, fault_of, raise_interruption
 from avis_data.io import append_lines, flush, move, remove
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
@@ -213,6 +213,7 @@ class _Run:
         try:
             _commit_success(self._workspace, self._ledger, self._stage.name, planned, self._job(planned).out, result)
         except OSError as error:
+            raise_interruption(error)
             fault = fault_of(error)
             message = f"cannot move the result into place: {fault.message if fault else error}"
             reason = fault.reason if fault else Reason.DISK_ERROR

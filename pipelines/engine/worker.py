@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avis_data.errors import ItemError, Reason, ToolError, fault_of
+from avis_data.errors import ItemError, Reason, ToolError, fault_of, raise_interruption
 from avis_data.io import ask_folder, fsync_tree, remove, sha256_tree
 from avis_data.ledger import Output
 from avis_data.log import hide_secrets
@@ -66,7 +66,7 @@ def prepare(stage: Stage) -> None:
 
 
 def execute(stage: Stage, job: Job) -> Success | Failure:
-    """Run a stage on one job and measure it. Never raises: whatever goes wrong becomes a `Failure`."""
+    """Run a stage on one job and measure it. Whatever goes wrong becomes a `Failure`, all but an interruption."""
     wall_s, cpu_s = time.monotonic(), used_cpu_s()
     try:
         inputs = {name: _checked(job, name, found) for name, found in job.inputs.items()}
@@ -85,6 +85,7 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
         fsync_tree(job.out)
         outputs = tuple(_measured(path) for path in sorted(job.out.iterdir()))
     except Exception as error:  # the one place where a stage's bug must not take the other items with it
+        raise_interruption(error)
         reason, message = _explain(error, job.out)
         with suppress(OSError):  # a broken disk, or one for reading only: the error at hand is the one to tell
             remove(job.out)

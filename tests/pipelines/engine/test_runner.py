@@ -12,6 +12,7 @@ import pytest
 from avis_data.errors import Reason
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.executors.here import HereExecutors
 from avis_data.pipelines.engine.executors.local import LocalExecutors
 from avis_data.pipelines.engine.planner import Plan, Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
@@ -172,6 +173,31 @@ def test_a_result_that_cannot_be_moved_ends_the_run_and_says_why(
     assert set(report.failed) == {reason} and not shouts(workspace)
     again = run(workspace, ledger, WORDS, selection=Selection(retry_failed="retryable"))
     assert again.done == len(WORDS) and not again.failed
+
+
+def broken_off(*_: object, **__: object) -> None:
+    """What `shutil.rmtree` did when Ctrl-C came after it had closed a folder, and before it had noted that."""
+    try:
+        raise KeyboardInterrupt
+    finally:
+        os.close(os.dup2(0, 200))
+        os.close(200)
+
+
+@pytest.mark.parametrize("where", ["runner", "worker"])
+def test_an_interruption_that_broke_a_clean_up_is_no_fault_of_an_item(
+    workspace: Workspace, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    if where == "runner":
+        monkeypatch.setattr("avis_data.pipelines.engine.runner._commit_success", broken_off)
+    else:
+        monkeypatch.setattr(ShoutStage, "run", broken_off)
+    todo = plan(workspace, ledger, WORDS, ShoutStage(), Selection())
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(workspace, ledger, ShoutStage(), todo, executors=HereExecutors(), policy=FAST)
+    assert not ledger.entries("shout")
+    monkeypatch.undo()
+    assert run(workspace, ledger, WORDS).done == 3
 
 
 def test_missing_and_changed_outputs_are_made_again(workspace: Workspace, ledger: Ledger) -> None:
