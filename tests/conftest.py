@@ -44,6 +44,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("media")
 
 
+@pytest.fixture(autouse=True)
+def _leaves_the_process_where_it_was(pytestconfig: pytest.Config) -> Iterator[None]:
+    """A test that leaves the process in a folder of its own breaks others: they run there, until it is removed."""
+    yield
+    if Path.cwd() != pytestconfig.rootpath:
+        left_in = Path.cwd()
+        os.chdir(pytestconfig.rootpath)
+        pytest.fail(f"left the process in {left_in}")
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real clips and reference cases beside the checkout."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -138,10 +140,29 @@ def cli(context: click.Context, directory: Path | None, verbose: int) -> None:
     from avis_data.log import set_up_logging
 
     set_up_logging(verbose)
+    started_in = _started_in()
     if directory is not None:
         if context.invoked_subcommand in MAKES_A_WORKSPACE:
             directory.mkdir(parents=True, exist_ok=True)
         if not directory.is_dir():
             raise ConfigError(f"-C {directory}: no such folder", hint="avis-data -C FOLDER init makes one")
-        context.meta[STARTED_IN] = Path.cwd()
+        context.meta[STARTED_IN] = started_in
         os.chdir(directory)
+        context.call_on_close(partial(_go_back, started_in))
+
+
+def _started_in() -> Path:
+    """The folder that the command was typed in; one that was deleted meanwhile is told."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError(
+            "the folder that you are in is no longer there: it was deleted, or moved away",
+            hint="cd to one that is there, then run the same command again",
+        ) from None
+
+
+def _go_back(folder: Path) -> None:
+    """A notebook that runs a command with -C stays in the folder that it was in."""
+    with suppress(OSError):  # it was deleted meanwhile
+        os.chdir(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import shlex
 import threading
 import time
@@ -51,7 +50,7 @@ def command(out: Path, num_clips: int, seconds: int, seed: int, iterations: int)
       avis-data demo --out demo-workspace
     """
     need_extra("train", what="the demo, which trains a model at its end,")
-    started, folder = time.monotonic(), Path.cwd()
+    started = time.monotonic()
     root = out.resolve()
     world, dataset = root / "world", root / "dataset"
     world.mkdir(parents=True, exist_ok=True)
@@ -89,8 +88,6 @@ def command(out: Path, num_clips: int, seconds: int, seed: int, iterations: int)
     except _CommandFailed as failed:
         click.echo(f"the demo stopped: the last command ended with exit code {failed.code}", err=True)
         return failed.code
-    finally:
-        os.chdir(folder)
     click.echo(
         f"\nThe whole chain took {human_time(time.monotonic() - started)}. Open {root / 'report.html'} in a browser."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ SECONDS = 4
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two clips, fetched and extracted."""
-    root, before = tmp_path_factory.mktemp("propagate"), Path.cwd()
+    root = tmp_path_factory.mktemp("propagate")
     size = [
         "--num-clips",
         "2",
@@ -67,7 +66,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["-C", str(root / "ds"), "extract", "-j", "1"],
     ):
         assert main(arguments) == 0
-        os.chdir(before)
     return root
 
 

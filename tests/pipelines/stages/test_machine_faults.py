@@ -89,7 +89,7 @@ class Sample:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root, before = tmp_path_factory.mktemp("faults"), Path.cwd()
+    root = tmp_path_factory.mktemp("faults")
     size = [
         "--num-clips",
         "1",
@@ -105,14 +105,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "1",
     ]
     assert main(["synth", *size, "--out", str(root / "world")]) == 0
-    try:
-        for arguments in (
-            ["fetch", "--list", str(root / "world" / "videos.csv"), "--allow-local", "--sleep", "0"],
-            ["extract", "-j", "1"],
-        ):
-            assert main(["-C", str(root / "ds"), *arguments]) == 0
-    finally:
-        os.chdir(before)
+    for arguments in (
+        ["fetch", "--list", str(root / "world" / "videos.csv"), "--allow-local", "--sleep", "0"],
+        ["extract", "-j", "1"],
+    ):
+        assert main(["-C", str(root / "ds"), *arguments]) == 0
     (scene,) = read_scenes(root / "world" / "scenes.json")
     workspace = Workspace(root / "ds")
     write_prelabels(workspace, drawn(scene))
