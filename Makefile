@@ -47,7 +47,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 # Label Studio, in an environment of its own (tests of annotation need it; nothing else does).
-$(VENV)/.label-studio: $(VENV)/.installed annotation/serve/label_studio_packages.txt
+$(VENV)/.label-studio: $(VENV)/.installed annotation/serve/label_studio_packages.txt annotation/serve/label_studio_install.py
 	$(BIN)/avis-data annotate install
 	touch $@
 

@@ -72,7 +72,6 @@ def by_hand(page: LabellingPage, clip: Clip) -> None:
 def click_and_propagate(page: LabellingPage, clip: Clip) -> None:
     page.remove_spans()
     page.draw_span(clip.identity, 0, SECONDS - 1)
-    page.wait_until_saved()
     page.smart_box(clip.identity, box(clip.masks[0]))
 
 

@@ -27,6 +27,7 @@ from avis_data.annotation.segmenters.sam import TransformersSam
 from avis_data.annotation.segmenters.segmenter import Segmenter
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.page_state import no_drafts
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.paths import Workspace
 
@@ -63,7 +64,7 @@ def measure(segmenter: Segmenter, workspace: Workspace, *, annotators: int, clic
     for second in range(STILLS):
         answerer.prepare("clip", second)
     coded = base64.b64encode(f"avis-data:{TOKEN}".encode()).decode()
-    client = TestClient(create_app(answerer, token=TOKEN), headers={"Authorization": f"Basic {coded}"})
+    client = TestClient(create_app(answerer, no_drafts, token=TOKEN), headers={"Authorization": f"Basic {coded}"})
 
     def click(number: int) -> float:
         began = time.perf_counter()

@@ -17,7 +17,7 @@ from avis_data.masks.rle import Rle, rle_from_runs, runs_from_rle
 from avis_data.paths import Workspace, checked_id
 from avis_data.records import Record, Sha256
 
-__all__ = ["MadeMask", "made_lines", "made_masks", "made_path", "mask_sha256", "record_made"]
+__all__ = ["MadeMask", "made_lines", "made_masks", "made_path", "mask_sha256", "read_made", "record_made"]
 
 
 class MadeMask(Record):
@@ -31,6 +31,22 @@ class MadeMask(Record):
     weights_sha256: Sha256 | None = None
     confidence: float | None = None
     at: str = Field(description="When, UTC.")
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    counts: str = Field(description="The mask, COCO's compressed runs: what a hand changes in it later is known by it.")
+    hand_inside: str | None = Field(default=None, description="Pixels that a hand set before it was made, as `counts`.")
+    hand_outside: str | None = Field(default=None, description="Pixels that a hand took away, as `counts`.")
+
+    @property
+    def rle(self) -> Rle:
+        """The mask."""
+        return Rle(self.height, self.width, self.counts)
+
+    @classmethod
+    def of(cls, rle: Rle, **more: object) -> MadeMask:
+        """With the hash, the size and the runs of a mask; `more` are the other fields."""
+        size = {"height": rle.height, "width": rle.width, "counts": rle.counts}
+        return cls.model_validate({"sha256": mask_sha256(rle), **size, **more})
 
 
 def mask_sha256(rle: Rle) -> str:
@@ -51,14 +67,18 @@ def made_lines(made: Iterable[MadeMask]) -> str:
 
 def made_masks(workspace: Workspace, clip_id: str) -> dict[str, MadeMask]:
     """What machines made for a clip, by the hash of the mask; of equal masks the last. Torn lines are passed over."""
+    return {mask.sha256: mask for mask in read_made(workspace, clip_id)}
+
+
+def read_made(workspace: Workspace, clip_id: str) -> list[MadeMask]:
+    """All that machines made for a clip, in the order in which they made it. Torn lines are passed over."""
     path = made_path(workspace, clip_id)
-    found = {}
+    found = []
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         try:
-            mask = MadeMask.model_validate(json.loads(line))
-        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError):
+            found.append(MadeMask.model_validate(json.loads(line)))
+        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError, RecursionError, ValueError):
             continue
-        found[mask.sha256] = mask
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar, cast
 from avis_data.annotation.labelstudio.server_records import (
     Account,
     ById,
+    DraftResult,
     Imported,
     Invitation,
     ProjectInList,
@@ -238,6 +239,10 @@ class LabelStudio:
             ids = [entry.id for entry in also if entry.was_cancelled]
             entries += [self._read(f"api/annotations/{number}/", ServerAnnotation.of) for number in ids]
         return sorted(entries, key=lambda entry: entry.id)
+
+    def drafts(self, task_id: int) -> list[DraftResult]:
+        """What people's pages have saved of a task without submitting it."""
+        return self._read(f"api/tasks/{task_id}/drafts", all_of(partial(parsed, DraftResult)))
 
     def annotate(self, task_id: int, result: Sequence[Mapping[str, object]], **more: object) -> int:
         """Add an annotation as this account, for scripted annotators; gives its id."""

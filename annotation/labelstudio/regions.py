@@ -26,6 +26,7 @@ from avis_data.annotation.labelstudio.configuration import (
     VERDICT,
     VIDEO,
 )
+from avis_data.annotation.labelstudio.strokes import with_strokes
 from avis_data.errors import DataError
 from avis_data.masks.brush_rle import decode_brush, encode_brush
 from avis_data.masks.rle import Rle, decode, encode
@@ -109,7 +110,7 @@ class ReadResult:
 
 
 def region_id(identity: str, frame: int) -> str:
-    """The id of the one mask of an identity on a still: an answer with the same id replaces it and never doubles it."""
+    """The id that the mask of an identity on a still gets; an answer with the id of a region replaces that one."""
     return f"{identity}.{frame:05d}"
 
 
@@ -119,7 +120,9 @@ def split_identity(identity: str) -> tuple[str, int | None]:
     return (category, int(number)) if category and number.isdecimal() else (identity, None)
 
 
-def mask_regions(identity: str, frame: int, rle: Rle, *, score: float | None = None) -> list[Region]:
+def mask_regions(
+    identity: str, frame: int, rle: Rle, *, score: float | None = None, key: str | None = None
+) -> list[Region]:
     """The pair of regions that is one mask on one still: the brush's, and its label's.
 
     Args:
@@ -127,12 +130,13 @@ def mask_regions(identity: str, frame: int, rle: Rle, *, score: float | None = N
         frame: number of the still, which is the page.
         rle: the mask.
         score: of the engine, 0 to 1, if there is one.
+        key: id of the region; None: `region_id`.
 
     Source: specs of Label Studio, §5.
     """
     drawn = encode_brush(decode(rle))
     brush: Region = {
-        "id": region_id(identity, frame),
+        "id": region_id(identity, frame) if key is None else key,
         "to_name": IMAGE,
         "item_index": frame,
         "original_width": rle.width,
@@ -231,7 +235,7 @@ class _Reader:
         self._num_seconds, self._height, self._width = num_seconds, height, width
         self._found = ReadResult()
         self._labels: dict[tuple[str, int], str] = {}
-        self._strokes: dict[tuple[str, int], tuple[object, object, object]] = {}
+        self._strokes: dict[tuple[str, int], tuple[object, object, object, object]] = {}
         self._spans: dict[str, list[Interval]] = defaultdict(list)
 
     def take(self, received: object) -> None:
@@ -285,8 +289,9 @@ class _Reader:
         label = _only_text(value.get("labels")) or _only_text(value.get("brushlabels"))
         if label is not None:
             self._labels[key] = label
-        if "rle" in value:
-            drawn = (region.get("original_height"), region.get("original_width"), value["rle"])
+        if "rle" in value or "touches" in value:
+            size = region.get("original_height"), region.get("original_width")
+            drawn = (*size, value.get("rle", []), value.get("touches", []))
             self._strokes.setdefault(key, drawn)  # a submitted mask comes twice
         elif region.get("type") == "labels" and "width" in value:
             self._tell("prompt_left", _PROMPT_LEFT, region)
@@ -304,14 +309,17 @@ class _Reader:
         for (label, frame), strokes in sorted(masks.items()):
             self._keep(label, frame, strokes)
 
-    def _decoded(self, drawn: tuple[object, object, object], label: str, frame: int) -> np.ndarray | None:
-        height, width, brush = drawn
+    def _decoded(self, drawn: tuple[object, object, object, object], label: str, frame: int) -> np.ndarray | None:
+        height, width, brush, touches = drawn
         try:
             if (height, width) != (self._height, self._width):
                 raise DataError(f"of {height!r:.10} x {width!r:.10}, the still has {self._height} x {self._width}")
             if not isinstance(brush, list):
                 raise DataError(f"{brush!r:.40} is no list of bytes")
-            mask_HW: np.ndarray = decode_brush(brush, height=self._height, width=self._width)
+            is_new = not brush and bool(touches)  # drawn since the page was opened: strokes alone
+            empty = np.zeros((self._height, self._width), dtype=np.bool_)
+            before = empty if is_new else decode_brush(brush, height=self._height, width=self._width)
+            mask_HW: np.ndarray = with_strokes(before, touches)
         except DataError as error:
             self._tell("bad_mask", f"left out, cannot be read: {error}", identity=label, frame=frame)
             return None

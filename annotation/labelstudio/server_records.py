@@ -13,6 +13,7 @@ from avis_data.io import canonical_json
 __all__ = [
     "Account",
     "ById",
+    "DraftResult",
     "Imported",
     "Invitation",
     "ProjectInList",
@@ -103,6 +104,13 @@ class ServerTask(_Answer):
     def is_touched(self) -> bool:
         """Whether somebody worked on it."""
         return bool(self.num_done or self.num_skipped or self.drafts)
+
+
+class DraftResult(_Answer):
+    """What a page saved by itself."""
+
+    id: int
+    result: list[dict[str, object]] | None = None
 
 
 class _Skippable(_Answer):

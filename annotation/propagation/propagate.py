@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from avis_data.annotation.labels.first_labels import flags_note
-from avis_data.annotation.labels.made_masks import MadeMask, made_lines, made_path, mask_sha256
+from avis_data.annotation.labels.made_masks import MadeMask, made_lines, made_path
 from avis_data.annotation.labels.records import LabelledMask, LabelledTrack, MaskOrigin, PreLabels
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.store import prelabels_path, read_round
@@ -210,8 +210,8 @@ def _made(labels: PreLabels) -> Iterator[MadeMask]:
     for track in labels.tracks:
         for mask in track.masks:
             if mask.origin is MaskOrigin.PROPAGATED and mask.engine is not None:
-                yield MadeMask(
-                    sha256=mask_sha256(Rle(mask.height, mask.width, mask.counts)),
+                yield MadeMask.of(
+                    mask.rle,
                     identity=track.identity,
                     frame=mask.frame,
                     origin=mask.origin,

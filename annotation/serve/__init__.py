@@ -3,7 +3,8 @@
 servers.py                 starts and ends both; server_processes.py: servers as children of ours
 label_studio_install.py    Label Studio in an environment of its own
 segmenter.py               the program of the service; segmenter_app.py: its routes
-click_request.py           what the page sends; click_answer.py: from a click to masks
+click_request.py           what the page sends; page_state.py: what it holds at the click
+click_answer.py            from a click to masks; hand_edits.py: what a hand set in them stays
 workspace_stills.py        the stills; embedding_cache.py, embed_ahead.py: what engines work out of them
 through_video.py           an object followed through the video; box_tracking.py: from still to still
 """

@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256, record_made
+from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256, read_made, record_made
 from avis_data.annotation.labels.records import MaskOrigin
 from avis_data.annotation.labelstudio.regions import Region, mask_regions
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, Segmenter
 from avis_data.annotation.serve.box_tracking import moved_box
 from avis_data.annotation.serve.click_request import Click
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.hand_edits import ByHand, by_hand, changed_near_points
 from avis_data.annotation.serve.through_video import Footages, boxes_through_video
 from avis_data.annotation.serve.workspace_stills import Still, Stills
 from avis_data.errors import DataError
-from avis_data.masks.rle import Rle, encode
+from avis_data.masks.rle import Rle, decode, encode
 from avis_data.paths import Workspace
 
 __all__ = ["Answerer", "Prediction"]
@@ -41,6 +42,8 @@ class _Answered:
     rle: Rle
     confidence: float
     origin: MaskOrigin
+    hand: ByHand | None = None
+    """What of it a hand had set before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +89,7 @@ class Answerer:
             return None
         now = datetime.now(UTC).isoformat(timespec="seconds")
         record_made(self._workspace, click.clip_id, [self._made(mask, click.identity, now) for mask in found])
-        regions = [
-            region
-            for mask in found
-            for region in mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence)
-        ]
+        regions = [region for mask in found for region in _regions(click, mask)]
         score = min(mask.confidence for mask in found)
         return Prediction(score=score, model_version=self.version, result=regions)
 
@@ -99,16 +98,17 @@ class Answerer:
         if still.picture_HW3.shape[:2] != (click.task.data.height, click.task.data.width):
             height, width = still.picture_HW3.shape[:2]
             raise DataError(f"the still of {click.clip_id} has {width} x {height} pixels, the task says otherwise")
-        first = self._segment(still, click.prompt)
+        made = read_made(self._workspace, click.clip_id)
+        first, hand = _with_what_was_set(click, self._segment(still, click.prompt), made)
         if not first.mask_HW.any():
             return []
-        wanted = click.seconds()
+        wanted = [frame for frame in click.seconds() if frame == click.frame or not _is_by_hand(click, frame, made)]
         near, (begin, end) = self._through_video(click, first, wanted)
         known = {click.frame: first} | {mask.frame: found for mask, found in near}
         near_click = [frame for frame in wanted if begin <= frame <= end]
         later = self._followed(click, known, near_click[-1], [frame for frame in wanted if frame > end])
         earlier = self._followed(click, known, near_click[0], [frame for frame in wanted if frame < begin][::-1])
-        clicked = _answered(click.frame, first, MaskOrigin.CLICKED)
+        clicked = replace(_answered(click.frame, first, MaskOrigin.CLICKED), hand=hand)
         return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.frame)
 
     def _through_video(
@@ -166,8 +166,8 @@ class Answerer:
         return found
 
     def _made(self, mask: _Answered, identity: str, now: str) -> MadeMask:
-        return MadeMask(
-            sha256=mask_sha256(mask.rle),
+        return MadeMask.of(
+            mask.rle,
             identity=identity,
             frame=mask.frame,
             origin=mask.origin,
@@ -175,7 +175,41 @@ class Answerer:
             weights_sha256=self._segmenter.weights_sha256,
             confidence=mask.confidence,
             at=now,
+            **({} if mask.hand is None else mask.hand.as_counts()),
         )
+
+
+def _with_what_was_set(click: Click, found: Found, made: Sequence[MadeMask]) -> tuple[Found, ByHand | None]:
+    """An answer on the clicked still that keeps what a hand set there, and what that is."""
+    current = click.page.mask(click.frame)
+    if current is None or not found.mask_HW.any():
+        return found, None
+    hand = by_hand(current, click.identity, [mask for mask in made if mask.frame == click.frame])
+    if click.prompt.box is not None:
+        return replace(found, mask_HW=hand.kept_in(found.mask_HW)), hand
+    current_HW = np.asarray(decode(current)).astype(np.bool_)
+    mask_HW, hand = changed_near_points(found.mask_HW, current_HW, click.prompt, hand)
+    return replace(found, mask_HW=mask_HW), hand
+
+
+def _is_by_hand(click: Click, frame: int, made: Sequence[MadeMask]) -> bool:
+    """Whether a person clicked or drew the mask on another still: then no box far from it replaces it."""
+    current = click.page.mask(frame)
+    if current is None:
+        return False
+    sha256 = mask_sha256(current)
+    same = [mask.origin for mask in made if mask.frame == frame and mask.sha256 == sha256]
+    return not same or same[-1] is not MaskOrigin.PROPAGATED
+
+
+def _regions(click: Click, mask: _Answered) -> list[Region]:
+    """A mask in the place of what the page holds of the object on that still: the first region gets all of it, others
+    (strokes of their own) only lose what is not in it, since an answer cannot delete them."""
+    first, *others = click.page.regions(mask.frame)
+    regions = mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence, key=first)
+    for key in others:
+        regions += mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence, key=key)
+    return regions
 
 
 def _answered(frame: int, found: Found, origin: MaskOrigin) -> _Answered:

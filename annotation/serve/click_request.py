@@ -6,20 +6,21 @@ Source: specs of Label Studio, §5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from avis_data.annotation.labels.states import heard_seconds
 from avis_data.annotation.labelstudio.regions import read_result, region_id
 from avis_data.annotation.segmenters.segmenter import Prompt
+from avis_data.annotation.serve.page_state import Drafts, PageRegions, knows
 from avis_data.errors import DataError
-from avis_data.masks.brush_rle import decode_brush
+from avis_data.masks.rle import Rle, decode
 from avis_data.records import SafeId
 
-__all__ = ["Click", "PredictBody", "Task", "click_of"]
+__all__ = ["Click", "OnPage", "PredictBody", "Task", "click_of"]
 
 _POINTS, _BOXES = ("keypoint", "keypointlabels"), ("rectangle", "rectanglelabels")
 
@@ -80,11 +81,43 @@ class PredictBody(_Loose):
         return context.result if context is not None else []
 
 
-class Click:
-    """What a person pointed at on one still, and what is known of that object."""
+class OnPage:
+    """What a page holds of one object. A label is who somebody is, never an id of a region: labels can be changed."""
 
-    def __init__(self, task: Task, identity: str, frame: int, prompt: Prompt) -> None:
-        self.task, self.identity, self.frame, self.prompt = task, identity, frame, prompt
+    def __init__(self, identity: str, page: PageRegions, data: _TaskData) -> None:
+        ids = {region.get("id") for region in page if _label(region) == identity}
+        mine = [region for region in page if region.get("id") in ids]
+        read = read_result(mine, num_seconds=data.num_seconds, height=data.height, width=data.width)
+        self._identity = identity
+        self._masks = {frame: drawn.rle for (_, frame), drawn in read.masks.items()}
+        self._regions = [(str(region.get("id")), region.get("item_index")) for region in mine if _is_drawn(region)]
+        self._taken = {str(region.get("id")) for region in page}
+        heard = heard_seconds(read.intervals.get(identity, ()), data.num_seconds)
+        self.heard = {frame for frame, is_heard in enumerate(heard) if is_heard}
+        """Seconds that are marked as heard."""
+
+    def mask(self, frame: int) -> Rle | None:
+        """Its mask on a still, whoever made it; of several regions, their union."""
+        return self._masks.get(frame)
+
+    def regions(self, frame: int) -> list[str]:
+        """Ids of the regions that an answer on a still replaces; a new one where there is none."""
+        found = list(dict.fromkeys(key for key, on in self._regions if on == frame))
+        number, new = 2, region_id(self._identity, frame)
+        while not found and new in self._taken:
+            number, new = number + 1, f"{region_id(self._identity, frame)}.{number}"
+        return found or [new]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Click:
+    """What a person pointed at on one still, and what the page holds of that object."""
+
+    task: Task
+    identity: str
+    frame: int
+    prompt: Prompt
+    page: OnPage
 
     @property
     def clip_id(self) -> str:
@@ -92,21 +125,19 @@ class Click:
         return self.task.data.clip_id
 
     def seconds(self) -> list[int]:
-        """The seconds that one answer fills: with a box, all in which the draft marks the object as heard; the clicked
+        """The seconds that one answer fills: with a box, all in which the page marks the object as heard; the clicked
         one always. A point mends one still."""
-        if self.prompt.box is None:
-            return [self.frame]
-        data = self.task.data
-        spans = [region for region in self.task.newest_result() if region.get("type") == "timelinelabels"]
-        read = read_result(spans, num_seconds=data.num_seconds, height=data.height, width=data.width)
-        heard = heard_seconds(read.intervals.get(self.identity, ()), data.num_seconds)
-        return sorted({self.frame, *(frame for frame in range(data.num_seconds) if heard[frame])})
+        return sorted({self.frame} if self.prompt.box is None else {self.frame} | self.page.heard)
 
 
-def click_of(body: PredictBody) -> Click | None:
+def click_of(body: PredictBody, drafts: Drafts) -> Click | None:
     """The newest prompt with those that belong to it; None if nobody clicked.
 
     Prompts of other labels and of other pages may be pending too; they are another question.
+
+    Args:
+        body: the request, which holds the drafts that were saved before it was sent.
+        drafts: where newer ones are asked for.
 
     Raises:
         DataError: if the prompts cannot be understood.
@@ -127,21 +158,38 @@ def click_of(body: PredictBody) -> Click | None:
         for key, region in regions.items()
         if labels.get(key) == identity and region.get("item_index", 0) == frame
     ]
-    return Click(task, identity, frame, _prompt(mine, task, identity, frame))
+    page = OnPage(identity, _page(task, {str(region.get("id")) for region in mine}, drafts), task.data)
+    prompt = _prompt(mine, task, identity, page.mask(frame))
+    return Click(task=task, identity=identity, frame=frame, prompt=prompt, page=page)
+
+
+def _page(task: Task, ids: Collection[str], drafts: Drafts) -> PageRegions:
+    """The page as it was at the click, or what is known that comes nearest to it."""
+    for draft in task.drafts:
+        if draft.result and knows(draft.result, ids):
+            return draft.result
+    return drafts(task.id, ids) or task.newest_result()
 
 
 def _label(region: Mapping[str, object]) -> str | None:
     value = region.get("value")
     if not isinstance(value, dict):
         return None
-    for key in ("labels", "keypointlabels", "rectanglelabels"):
+    for key in ("labels", "keypointlabels", "rectanglelabels", "brushlabels", "timelinelabels"):
         names = value.get(key)
         if isinstance(names, list) and names and isinstance(names[0], str):
             return names[0]
     return None
 
 
-def _prompt(regions: Sequence[Mapping[str, object]], task: Task, identity: str, frame: int) -> Prompt:
+def _is_drawn(region: Mapping[str, object]) -> bool:
+    """Whether a region is a mask: runs, or strokes that are none yet."""
+    value = region.get("value")
+    held = set(value) if isinstance(value, dict) else set()
+    return region.get("type") in ("brush", "labels") and not held.isdisjoint({"rle", "touches"})
+
+
+def _prompt(regions: Sequence[Mapping[str, object]], task: Task, identity: str, so_far: Rle | None) -> Prompt:
     inside, outside, box = [], [], None
     for region in regions:
         x, y, width, height = _percent(region, task)
@@ -151,10 +199,10 @@ def _prompt(regions: Sequence[Mapping[str, object]], task: Task, identity: str, 
             inside.append((x, y))
         else:
             outside.append((x, y))
-    mask = None if box is not None else _mask_so_far(task, identity, frame)
-    if not inside and box is None and mask is None:
+    mask_HW = None if box is not None or so_far is None else decode(so_far).astype(np.bool_)
+    if not inside and box is None and mask_HW is None:
         raise DataError(f"only points beside {identity}, and there is no mask of it yet: click on it first")
-    return Prompt(inside=tuple(inside), outside=tuple(outside), box=box, mask_HW=mask)
+    return Prompt(inside=tuple(inside), outside=tuple(outside), box=box, mask_HW=mask_HW)
 
 
 def _percent(region: Mapping[str, object], task: Task) -> tuple[float, float, float, float]:
@@ -170,15 +218,3 @@ def _percent(region: Mapping[str, object], task: Task) -> tuple[float, float, fl
         raise DataError(f"a prompt far outside of the still: {value!r:.200}")
     wide, high = task.data.width / 100, task.data.height / 100
     return x * wide, y * high, width * wide, height * high
-
-
-def _mask_so_far(task: Task, identity: str, frame: int) -> NDArray[np.bool_] | None:
-    """The mask of the same object on the same still, which points make better; None where there is none."""
-    wanted = region_id(identity, frame)
-    for region in task.newest_result():
-        if region.get("id") == wanted and region.get("type") == "brush":
-            value = region.get("value")
-            rle = value.get("rle") if isinstance(value, dict) else None
-            mask = decode_brush(rle, height=task.data.height, width=task.data.width) if isinstance(rle, list) else None
-            return mask if mask is not None and mask.any() else None
-    return None

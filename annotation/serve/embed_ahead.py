@@ -57,5 +57,7 @@ class AheadOfClicks:
                         self._opened.pop(clip_id, None)
             except AvisError as error:
                 logger.warning("clip=%s frame=%d cannot be prepared: %s", clip_id, frame, error)
+            except Exception:  # of an engine: it costs this still's head start, never that of all later ones
+                logger.exception("clip=%s frame=%d cannot be prepared", clip_id, frame)
             finally:
                 self._queue.task_done()

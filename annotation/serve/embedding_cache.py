@@ -51,10 +51,11 @@ class EmbeddingCache:
             with atomic_path(path) as part, part.open("wb") as file:
                 halves = {name: array.astype(np.float16) for name, array in embedding.items()}
                 np.savez(file, **halves)  # type: ignore[arg-type]  # its stub takes each name for `allow_pickle`
+                size = file.tell()
         except OSError as error:
             logger.warning("embedding %s cannot be kept (%s)", path.name, error)
             return
-        self._written += path.stat().st_size
+        self._written += size
         if self._written > (1 - _ROOM) * self._most_bytes / 2:
             self._make_room()
 

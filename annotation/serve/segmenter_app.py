@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embed_ahead import AheadOfClicks
+from avis_data.annotation.serve.page_state import Drafts
 from avis_data.errors import AvisError
 
 __all__ = ["create_app"]
@@ -32,11 +33,12 @@ _MOST_BYTES = 64 * 1024 * 1024
 """A click carries all masks of its task: 2.6 MB for 122 ragged ones."""
 
 
-def create_app(answerer: Answerer, *, token: str) -> FastAPI:
+def create_app(answerer: Answerer, drafts: Drafts, *, token: str) -> FastAPI:
     """The service.
 
     Args:
         answerer: the segmenter over its workspace.
+        drafts: where the newest state of a page is asked for.
         token: password of the user `avis-data` in HTTP's basic authentication, which is all that Label Studio can send.
     """
     app = FastAPI(title="avis-data segmenter", docs_url=None, redoc_url=None, openapi_url=None)
@@ -79,23 +81,23 @@ def create_app(answerer: Answerer, *, token: str) -> FastAPI:
             return _refused(f"a request of more than {_MOST_BYTES} bytes", 413)
         except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and halves of characters
             return _refused(f"not a request of Label Studio: {error}", 400)
-        return await run_in_threadpool(_predicted, body, answerer, ahead)
+        return await run_in_threadpool(_predicted, body, answerer, drafts, ahead)
 
     return app
 
 
-def _predicted(body: PredictBody, answerer: Answerer, ahead: AheadOfClicks) -> JSONResponse:
+def _predicted(body: PredictBody, answerer: Answerer, drafts: Drafts, ahead: AheadOfClicks) -> JSONResponse:
     began = time.perf_counter()
     data = body.tasks[0].data
     ahead.open(data.clip_id, data.num_seconds)
     try:
-        click = click_of(body)
+        click = click_of(body, drafts)
         answer = None if click is None else answerer.answer(click)
     except AvisError as error:  # the page shows nothing of it, so it is told here
         logger.warning("clip=%s: %s", data.clip_id, error)
         return _refused(str(error), 422)
     if click is not None:
-        pages = 0 if answer is None else len(answer.result) // 2
+        pages = 0 if answer is None else len({region["item_index"] for region in answer.result})
         took_ms = 1000 * (time.perf_counter() - began)
         logger.info("clip=%s identity=%s stills=%d ms=%.0f", data.clip_id, click.identity, pages, took_ms)
     return JSONResponse({"results": [] if answer is None else [answer.as_dict()]})

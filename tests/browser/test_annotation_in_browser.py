@@ -2,129 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from label_studio_sdk.converter.brush import decode_rle
 from playwright.sync_api import Browser
 
-from avis_data.annotation.labels.records import LabelledClip, MaskOrigin, RoundKind
-from avis_data.annotation.labels.store import read_labelled, read_round
+from avis_data.annotation.labels.records import MaskOrigin, RoundKind
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import label_config
 from avis_data.formats.ytvis import read_ytvis
-from avis_data.manifest import read_manifest
-from avis_data.masks.rle import Rle, area, box, decode
-from avis_data.paths import Workspace
-from avis_data.records import Clip
-from support.label_studio import TestServer, link, new_user
-from support.labelling_page import LabellingPage, chromium, signed_in
-from support.sam_service import segmenter
+from avis_data.masks.rle import Rle, area, decode
+from support.labelling_page import LabellingPage, signed_in
 from support.shell import avis_data
+from support.studio import ANN, PASSWORD, REV, Studio, drawn_masks
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-ANN, REV = (f"{name}.{os.getpid()}@example.com" for name in ("ann", "rev"))  # each worker has people of its own
-PASSWORD = "a-long-password"
-REAL = "statement_two_men"
-
-
-@dataclass(frozen=True)
-class Studio:
-    """A workspace with a synthetic and a real clip, linked with the server and a segmenter."""
-
-    workspace: Workspace
-    server: TestServer
-    synthetic: str
-    real: str
-    box_xywh: tuple[int, int, int, int]
-    """Around the first object of the synthetic clip, on its still of second 0."""
-    identity: str
-    pictures: Path
-    """Where screenshots go."""
-
-    def run(self, *arguments: object) -> dict[str, Any]:
-        """A command on the workspace; gives its JSON."""
-        ran = avis_data("-C", self.workspace.root, *arguments, "--json")
-        assert ran.code == 0, ran.err + ran.out
-        found: dict[str, Any] = json.loads(ran.out)
-        return found
-
-    def task(self, round_name: str, person: str, clip_id: str) -> tuple[int, int]:
-        """Project and task of somebody's clip in a round."""
-        (project,) = [item for item in read_round(self.workspace, round_name).projects if item.annotator == person]
-        for task in LabelStudio(self.server.url, self.server.token).tasks(project.project_id):
-            if task.clip_id == clip_id:
-                return project.project_id, task.id
-        raise AssertionError(f"{person} has no task of {clip_id} in {round_name}")
-
-    def labelled(self, round_name: str, clip_id: str) -> LabelledClip:
-        """What was pulled."""
-        (found,) = read_labelled(self.workspace, round_name, clip_id)
-        return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def studio(label_studio: TestServer, shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    world = tmp_path_factory.mktemp("world")
-    assert (
-        avis_data("synth", "--num-clips", 1, "--seconds", 4, "--seed", 3, "--size", "640x360", "--out", world).code == 0
-    )
-    rows = (world / "videos.csv").read_text().splitlines()
-    columns = rows[0].split(",")
-    real = {"url": str(shared_dir / "media" / f"{REAL}.mp4"), "start": "0", "end": "4"}
-    listed = world / "both.csv"
-    listed.write_text("\n".join([*rows, ",".join(real.get(name, "") for name in columns)]) + "\n")
-    workspace = Workspace(label_studio.folder("browser"))
-    for command in (
-        ("fetch", "--list", listed, "--allow-local", "--sleep", 0),
-        ("extract",),
-        ("embed", "--untrained"),
-        ("preview",),
-    ):
-        ran = avis_data("-C", workspace.root, *command)
-        assert ran.code == 0, ran.err
-    for email in (ANN, REV):
-        new_user(label_studio, email, PASSWORD)
-    truth = read_ytvis(world / "truth.json")
-    clips = [clip.clip_id for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)]
-    track = next(track for track in truth.tracks if track.masks[0] is not None)
-    names = {category.id: category.name for category in truth.categories}
-    assert track.masks[0] is not None
-    with segmenter(workspace, tmp_path_factory.mktemp("token")) as (url, token):
-        link(workspace, label_studio, backend_url=url, backend_token=token)
-        yield Studio(
-            workspace=workspace,
-            server=label_studio,
-            synthetic=truth.videos[0].name,
-            real=next(clip_id for clip_id in clips if clip_id.startswith(REAL)),
-            box_xywh=box(track.masks[0]),
-            identity=f"{names[track.category_id]}_1",
-            pictures=tmp_path_factory.mktemp("pictures"),
-        )
-
-
-def drawn_masks(page: LabellingPage) -> dict[tuple[str, int], np.ndarray]:
-    """What the page itself holds, decoded by Label Studio's own SDK."""
-    found = {}
-    for region in page.regions():
-        if region["type"] == "labels":
-            shape = (region["original_height"], region["original_width"], 4)
-            alpha = np.reshape(decode_rle(region["value"]["rle"]), shape)[..., 3]
-            found[region["value"]["labels"][0], region["item_index"]] = alpha >= 128
-    return found
 
 
 def test_a_clip_goes_from_draft_over_review_and_fix_into_an_export(browser: Browser, studio: Studio) -> None:
@@ -175,7 +68,6 @@ def _draft_the_synthetic_clip(studio: Studio, page: LabellingPage) -> dict[tuple
     page.let_the_machine_help()
     page.remove_spans()
     page.draw_span(studio.identity, 0, 1)
-    page.wait_until_saved()
     page.smart_box(studio.identity, studio.box_xywh)
     page.shot(studio.pictures / "draft.png")
     drawn = drawn_masks(page)

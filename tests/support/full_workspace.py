@@ -27,6 +27,7 @@ from avis_data.fingerprints.making import clip_fingerprint
 from avis_data.fingerprints.store import Fingerprint, write_fingerprints
 from avis_data.io import append_lines, canonical_json, sha256_file, write_json
 from avis_data.ledger import Ledger
+from avis_data.masks.rle import encode
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.plan import ExportOptions
@@ -146,9 +147,8 @@ def _rounds(workspace: Workspace) -> None:
             pulled.note(number, PulledTask(1, clip_id, "2026-01-01T00:00:00Z"))
             size = {"fps": 1.0, "num_frames": _SECONDS, "height": 32, "width": 48}
             write_prelabels(workspace, PreLabels(clip_id=clip_id, tracks=(mask,), source="propagate", **size))
-            made = MadeMask(
-                sha256="0" * 64, identity="dog_1", frame=0, origin=MaskOrigin.CLICKED, engine="x", at="2026-01-01"
-            )
+            drawn = encode(np.ones((32, 48), dtype=bool))
+            made = MadeMask.of(drawn, identity="dog_1", frame=0, origin=MaskOrigin.CLICKED, engine="x", at="2026-01-01")
             record_made(workspace, clip_id, [made])
     bring_up_to_date(workspace, command="avis-data export")
 

@@ -115,12 +115,20 @@ class LabellingPage:
         self._switch_on("bottombar-auto-accept-toggle")
         self.page.evaluate("() => document.activeElement.blur()")  # a switch keeps the keys that turn pages
 
-    def smart_point(self, identity: str, x: float, y: float) -> None:
-        """Click on the still with the smart point; x and y are pixels of the still. Waits for the answer."""
+    def smart_point(self, identity: str, x: float, y: float, *, inside: bool = True) -> None:
+        """Click on the still with the smart point; x and y are pixels of the still. Waits for the answer.
+
+        A point beside the object needs Alt, and Control too, where it lies on a mask that a click would select.
+        """
         self.choose_label(identity)
         self._choose_smart_tool("key-point-tool")
+        keys = () if inside else ("Control", "Alt")
         with self._answer():
+            for key in keys:
+                self.page.keyboard.down(key)
             self.page.mouse.click(*self._on_page(x, y))
+            for key in keys:
+                self.page.keyboard.up(key)
             self.clicks += 1
 
     def smart_box(self, identity: str, box: tuple[float, float, float, float]) -> None:
@@ -135,6 +143,29 @@ class LabellingPage:
             self.page.mouse.move(*end, steps=6)
             self.page.mouse.up()
             self.clicks += 1
+
+    def select_region(self, identity: str) -> None:
+        """Select an object's mask, by its line in the list beside the still."""
+        self._click(self.page.locator(".lsf-outliner-item__title", has_text=identity).last)
+
+    def rename_selected(self, identity: str) -> None:
+        """Give the selected mask another label."""
+        self._click(self._label(identity).last)
+
+    def stroke(self, *points: tuple[float, float]) -> None:
+        """Draw with the tool that is chosen along pixels of the still."""
+        places = [self._on_page(*point) for point in points]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place, steps=8)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(300)
+        self.clicks += 1
+
+    def choose_tool(self, name: str) -> None:
+        """`brush-tool`, `eraser`, ..."""
+        self._click(self.page.locator(f".lsf-tool[aria-label={name}]").last)
 
     def choose_verdict(self, verdict: str) -> None:
         """One of the choices below the still."""
@@ -187,18 +218,6 @@ class LabellingPage:
             self._click(rows.first)
             self.page.keyboard.press("Backspace")
             self.page.wait_for_function("n => document.querySelectorAll('.lsf-keypoints__label').length < n", arg=left)
-
-    def wait_until_saved(self) -> None:
-        """Until the page has saved its draft, which the segmenter reads."""
-        wanted = sum(region["type"] == "timelinelabels" for region in self.regions())
-        with self.page.expect_response(
-            lambda answer: (
-                "/drafts" in answer.url
-                and answer.request.method in ("POST", "PATCH")
-                and (answer.request.post_data or "").count('"timelinelabels"') >= wanted
-            )
-        ):
-            pass
 
     def text(self) -> str:
         """All words on the page."""

@@ -16,9 +16,7 @@ from avis_data.paths import Workspace
 def made(number: int, origin: MaskOrigin = MaskOrigin.CLICKED) -> MadeMask:
     mask = np.zeros((8, 9), bool)
     mask[number % 8, : 1 + number // 8] = True
-    return MadeMask(
-        sha256=mask_sha256(encode(mask)), identity="dog_1", frame=number, origin=origin, engine="grabcut", at="now"
-    )
+    return MadeMask.of(encode(mask), identity="dog_1", frame=number, origin=origin, engine="grabcut", at="now")
 
 
 def test_the_hash_is_of_the_pixels_and_their_size() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256
+from avis_data.annotation.labels.made_masks import MadeMask
 from avis_data.annotation.labels.records import (
     ClipTask,
     Interval,
@@ -62,8 +62,8 @@ def before(identity: str = "dog_1", **of_mask: Any) -> LabelledTrack:
 def said(
     result: list[Any], *, round_name: str = "draft", start: list[LabelledTrack] | None = None, **of_annotation: Any
 ) -> LabelledClip:
-    made = MadeMask(
-        sha256=mask_sha256(rle(10)),
+    made = MadeMask.of(
+        rle(10),
         identity="dog_1",
         frame=2,
         origin=MaskOrigin.CLICKED,

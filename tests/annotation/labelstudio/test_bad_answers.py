@@ -69,13 +69,14 @@ CALLS: dict[str, Call] = {
     "has_task": lambda client: client.has_task(1),
     "delete_task": lambda client: client.delete_task(1),
     "annotations": lambda client: client.annotations(1, skipped=True),
+    "drafts": lambda client: client.drafts(1),
     "annotate": lambda client: client.annotate(1, []),
     "email": lambda client: client.email(1),
     "emails": lambda client: client.emails(),
     "invitation": lambda client: client.invitation(),
 }
 """One call of each public method."""
-MAY_BE_EMPTY = {"has_task", "emails", "email"}
+MAY_BE_EMPTY = {"has_task", "drafts", "emails", "email"}
 """Calls that read one list, which may be empty, and nothing more."""
 
 

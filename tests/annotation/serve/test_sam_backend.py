@@ -23,6 +23,7 @@ from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embed_ahead import AheadOfClicks
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.page_state import no_drafts
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import DataError
 from avis_data.masks.brush_rle import decode_brush
@@ -90,7 +91,7 @@ def engine() -> Recorder:
 @pytest.fixture
 def client(bare: Workspace, engine: Recorder) -> TestClient:
     answerer = Answerer(bare, engine, cache_of(bare))
-    return TestClient(create_app(answerer, token=TOKEN), headers={"Authorization": basic(TOKEN)})
+    return TestClient(create_app(answerer, no_drafts, token=TOKEN), headers={"Authorization": basic(TOKEN)})
 
 
 def cache_of(workspace: Workspace, *, most_bytes: int = 10**9, weights: str = "a") -> EmbeddingCache:

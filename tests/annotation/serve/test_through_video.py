@@ -15,6 +15,7 @@ from avis_data.annotation.serve import click_answer
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.page_state import no_drafts
 from avis_data.formats.ytvis import YtvisTrack, read_ytvis
 from avis_data.masks.brush_rle import decode_brush
 from avis_data.masks.rle import box, decode
@@ -65,7 +66,7 @@ def answered(workspace: Workspace, clip_id: str, track: YtvisTrack) -> dict[int,
     task = {"id": 3, "data": data, "drafts": [{"id": 1, "result": draft}], "annotations": [], "predictions": []}
     body = {"tasks": [task], "project": "1.2", "label_config": "<View/>", "params": {"context": {"result": prompts}}}
     cache = EmbeddingCache(workspace.root / "cache", engine="grabcut", weights_sha256=None, most_bytes=10**6)
-    click = click_of(PredictBody.model_validate(body))
+    click = click_of(PredictBody.model_validate(body), no_drafts)
     assert click is not None
     answer = Answerer(workspace, GrabCut(), cache).answer(click)
     assert answer is not None

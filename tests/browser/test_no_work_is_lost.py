@@ -1,0 +1,78 @@
+"""A hand at the real page: what it drew, erased or renamed is there after every smart click, however quick it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from support.labelling_page import LabellingPage, signed_in
+from support.studio import ANN, PASSWORD, Studio, drawn_masks
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+OTHER = "dog_2"
+
+
+@contextmanager
+def opened(browser: Browser, studio: Studio, key: str) -> Iterator[LabellingPage]:
+    """A page without any work on it, the machine's help on."""
+    task = studio.own_page(key, [studio.identity, OTHER])
+    with signed_in(browser, studio.server.url, email=ANN, password=PASSWORD) as page:
+        page.open(*task)
+        page.let_the_machine_help()
+        yield page
+
+
+@pytest.mark.parametrize("then", ["box", "point"])
+def test_brush_and_eraser_stay_through_a_smart_click_at_once(browser: Browser, studio: Studio, then: str) -> None:
+    with opened(browser, studio, f"hand-{then}") as page:
+        x, y, wide, high = studio.box_xywh
+        page.smart_box(studio.identity, studio.box_xywh)
+        made = drawn_masks(page)[studio.identity, 0]
+        page.select_region(studio.identity)
+        page.choose_tool("brush-tool")
+        page.stroke((x + wide + 20, y), (x + wide + 40, y + 20))
+        page.choose_tool("eraser")
+        page.stroke((x + wide / 2, y + high / 2), (x + wide / 2 + 10, y + high / 2))
+        drawn = drawn_masks(page)[studio.identity, 0]
+        brushed, erased = drawn & ~made, made & ~drawn
+        assert brushed.sum() > 300 and erased.sum() > 50
+        if then == "box":
+            page.smart_box(studio.identity, studio.box_xywh)
+        else:
+            page.smart_point(studio.identity, 400, 60)
+        page.shot(studio.pictures / f"hand-{then}.png")
+        found = drawn_masks(page)[studio.identity, 0]
+        assert (found & brushed).sum() == brushed.sum()
+        assert (found & erased).sum() == 0
+        assert then == "box" or found[60, 400], "the point has its own part"
+
+
+def test_a_mask_that_was_renamed_is_not_replaced(browser: Browser, studio: Studio) -> None:
+    with opened(browser, studio, "renamed") as page:
+        page.smart_box(studio.identity, studio.box_xywh)
+        before = drawn_masks(page)[studio.identity, 0]
+        page.select_region(studio.identity)
+        page.rename_selected(OTHER)
+        page.smart_box(studio.identity, (400, 40, 120, 120))
+        found = drawn_masks(page)
+        np.testing.assert_array_equal(found[OTHER, 0], before)
+        assert found[studio.identity, 0].any() and not (found[studio.identity, 0] & before).any()
+
+
+def test_a_point_mends_a_mask_that_a_hand_drew(browser: Browser, studio: Studio) -> None:
+    with opened(browser, studio, "by-hand") as page:
+        page.choose_label(studio.identity)
+        page.choose_tool("brush-tool")
+        page.stroke((300, 100), (340, 100))
+        drawn = drawn_masks(page)[studio.identity, 0]
+        page.smart_point(studio.identity, 400, 60)
+        found = drawn_masks(page)[studio.identity, 0]
+        assert found[60, 400] and (found & drawn).sum() == drawn.sum()
+        assert len({region["id"] for region in page.regions() if region["type"] == "brush"}) == 1
+        page.smart_point(studio.identity, 320, 100, inside=False)
+        assert not drawn_masks(page)[studio.identity, 0][100, 320]
