@@ -6,6 +6,7 @@ stands before the other tag that takes its labels from the task, else the server
 
 from __future__ import annotations
 
+import copy
 import xml.etree.ElementTree as ET
 
 from avis_data.annotation.labels.records import RoundKind, Verdict
@@ -25,6 +26,7 @@ __all__ = [
     "VERDICT",
     "VERDICTS",
     "VIDEO",
+    "joined_config",
     "label_config",
     "same_config",
 ]
@@ -82,6 +84,21 @@ def same_config(ours: str, theirs: str) -> bool:
         return ET.canonicalize(ours, strip_text=True) == ET.canonicalize(theirs, strip_text=True)
     except ET.ParseError:
         return False
+
+
+def joined_config(ours: str, theirs: str) -> str:
+    """Our configuration with the controls that somebody added on the server, for annotations that use them.
+
+    The server refuses a configuration without a control that one of its annotations names.
+    """
+    view = ET.fromstring(ours)
+    known = {tag.get("name") for tag in view.iter()}
+    try:
+        added = [tag for tag in ET.fromstring(theirs).iter() if tag.get("toName") in known]
+    except ET.ParseError:
+        added = []
+    view.extend(copy.deepcopy(tag) for tag in added if tag.get("name") not in known)
+    return ET.tostring(view, encoding="unicode")
 
 
 def _add_verdict(view: ET.Element, kind: RoundKind) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,16 +15,29 @@ from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProje
 from avis_data.annotation.labels.rounds import round_kind
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
-from avis_data.annotation.labelstudio.configuration import label_config
+from avis_data.annotation.labelstudio.configuration import joined_config, label_config
 from avis_data.annotation.labelstudio.settings import ServerSettings, read_secrets
 from avis_data.errors import ConfigError, DataError
 from avis_data.io import sha256_text, write_text
 from avis_data.paths import Workspace
 
-__all__ = ["drop_empty_project", "ensure_round_project", "project_key", "read_workspace_id", "refresh_projects"]
+__all__ = [
+    "ProjectRefused",
+    "drop_empty_project",
+    "ensure_round_project",
+    "project_key",
+    "read_workspace_id",
+    "refresh_projects",
+]
+
+logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _LONGEST_TITLE = 50
+
+
+class ProjectRefused(DataError):
+    """The server does not take one person's project as we want it; others may well be taken."""
 
 
 def ensure_round_project(
@@ -36,6 +53,7 @@ def ensure_round_project(
 
     Raises:
         ConfigError: if the round is closed.
+        ProjectRefused: if the server does not take the project.
         ToolError: if the server does not answer, or the segmenter does not answer to it.
     """
     kind = round_kind(round_name)
@@ -44,13 +62,17 @@ def ensure_round_project(
         raise ConfigError(f"the round {round_name} was closed at {info.closed_at}", hint="avis-data review start")
     known = next((project for project in info.projects if project.annotator == annotator), None)
     title = _title(labels.recipe.name, round_name, annotator)
-    project_id = client.ensure_project(
+    ensure = partial(
+        client.ensure_project,
         title,
-        label_config=label_config(kind),
         instructions=_instructions(kind),
         key=project_key(labels.workspace, round_name, annotator),
         project_id=known.project_id if known else None,
     )
+    try:
+        project_id = ensure(label_config=label_config(kind))
+    except DataError as error:
+        project_id = _beside_what_was_edited(client, known, label_config(kind), ensure, error)
     made = RoundProject(project_id=project_id, title=title, annotator=annotator)
     if made != known:
         others = [project for project in info.projects if project.annotator != annotator]
@@ -62,8 +84,34 @@ def ensure_round_project(
     return project_id
 
 
+def _beside_what_was_edited(
+    client: LabelStudio, known: RoundProject | None, ours: str, ensure: Callable[..., int], refused: DataError
+) -> int:
+    """A project whose configuration somebody edited, and has annotations by now that ours does not fit.
+
+    No annotation is touched: ours is taken with the controls that were added, else theirs is left as it is. Raises
+    ProjectRefused, with what the server said first, if it takes neither.
+    """
+    there = client.project(known.project_id) if known is not None else None
+    if known is None or there is None:
+        raise ProjectRefused(refused.args[0], hint=refused.hint) from None
+    theirs = there.label_config
+    for config, done in (
+        (joined_config(ours, theirs), "it is put right, and the controls that were added stay"),
+        (theirs, "it is left as it is: look at it in the settings of the project"),
+    ):
+        with suppress(DataError):
+            project_id = ensure(label_config=config)
+            message = "%s: its labelling configuration was edited on the server, and annotations need it; %s"
+            logger.warning(message, known.title, done)
+            return project_id
+    raise ProjectRefused(refused.args[0], hint=refused.hint) from None
+
+
 def refresh_projects(labels: WorkspaceLabels, client: LabelStudio, settings: ServerSettings, *, now: str) -> list[str]:
     """Bring the projects of all open rounds up to date; where there is no round yet, make the first project.
+
+    What is wrong with one is logged, and the others go on: people work in them.
 
     Returns:
         Their titles.
@@ -73,7 +121,11 @@ def refresh_projects(labels: WorkspaceLabels, client: LabelStudio, settings: Ser
     if not labels.rounds():
         wanted = [(RoundKind.DRAFT.value, None)]
     for round_name, annotator in wanted:
-        ensure_round_project(labels, client, settings, round_name=round_name, annotator=annotator, now=now)
+        try:
+            ensure_round_project(labels, client, settings, round_name=round_name, annotator=annotator, now=now)
+        except ProjectRefused as error:
+            who = annotator or "anyone"
+            logger.warning("the project of %s in %s is not up to date: %s", who, round_name, error)
     return [project.title for info in labels.rounds() if not info.closed_at for project in info.projects]
 
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -28,7 +29,9 @@ __all__ = [
     "ChildRecord",
     "check_port",
     "end_left_over",
+    "is_alive",
     "keep_children",
+    "read_children",
     "start",
     "wait_until_up",
 ]
@@ -43,19 +46,25 @@ class ChildRecord(Record):
     name: str
     pid: int = Field(gt=0)
     started: str = Field(description="When the system says that it was started.")
+    num_restarts: int = Field(default=0, ge=0)
+    last_end: str | None = Field(default=None, description="How and when it ended last, if it was started again.")
 
 
 class _Children(Record):
     children: tuple[ChildRecord, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Child:
-    """A server that we started."""
+    """A server that we started, and how."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    again: Callable[[], Child]
+    """Starts it anew, in the same way."""
+    num_restarts: int = 0
+    last_end: str | None = None
 
     def check(self) -> None:
         """Raise ToolError, with the end of its log, if it has ended."""
@@ -77,7 +86,13 @@ class Child:
 
     def record(self) -> ChildRecord:
         """What the server is known again by."""
-        return ChildRecord(name=self.name, pid=self.process.pid, started=_started(self.process.pid) or "unknown")
+        return ChildRecord(
+            name=self.name,
+            pid=self.process.pid,
+            started=_started(self.process.pid) or "unknown",
+            num_restarts=self.num_restarts,
+            last_end=self.last_end,
+        )
 
 
 def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], cwd: Path, log: Path) -> Child:
@@ -104,7 +119,8 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
             )
         except OSError as error:
             raise ToolError(f"{name} cannot be started: {error}", hint="avis-data annotate install") from None
-    return Child(name, process, log)
+    again = partial(start, name, command, environment=environment, cwd=cwd, log=log)
+    return Child(name=name, process=process, log=log, again=again)
 
 
 def check_port(port: int, *, name: str, option: str) -> None:
@@ -161,25 +177,34 @@ def end_left_over(path: Path) -> list[str]:
     """
     if sys.platform == "win32":
         return []  # and none was started
-    try:
-        known = validated(_Children, read_json(path), where=str(path)).children
-    except (DataError, ProblemsError):
-        return []
     ended = []
-    for child in known:
-        if _started(child.pid) == child.started:
+    for child in read_children(path):
+        if is_alive(child):
             ended.append(child.name)
             _end_group(child.pid)
             deadline = time.monotonic() + _PATIENCE_S
-            while _started(child.pid) == child.started and time.monotonic() < deadline:
+            while is_alive(child) and time.monotonic() < deadline:
                 time.sleep(0.1)
             _kill_group(child.pid)
     return ended
 
 
+def read_children(path: Path) -> tuple[ChildRecord, ...]:
+    """The children that are kept of; none where nothing is, or nothing that can be read."""
+    try:
+        return validated(_Children, read_json(path), where=str(path)).children
+    except (DataError, ProblemsError):
+        return ()
+
+
 def keep_children(path: Path, children: Sequence[Child]) -> None:
     """Keep by what children are known again."""
     write_text(path, _Children(children=tuple(child.record() for child in children)).model_dump_json(indent=2) + "\n")
+
+
+def is_alive(child: ChildRecord) -> bool:
+    """Whether a child that was kept still runs."""
+    return _started(child.pid) == child.started
 
 
 def _started(pid: int) -> str | None:

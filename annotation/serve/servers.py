@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from avis_data.annotation.labelstudio.settings import (
     write_settings,
 )
 from avis_data.annotation.segmenters.engines import engine_loader
+from avis_data.annotation.serve.keep_up import keep_up
 from avis_data.annotation.serve.label_studio_install import (
     default_environment,
     program,
@@ -102,13 +102,12 @@ class Serving:
     children: list[Child]
     left_over: list[str]
     """Servers of an earlier run that was killed, which were ended."""
+    processes: Path
+    """Where the servers are kept."""
 
-    def watch(self) -> None:
-        """Return never; raise ToolError when a server ends, KeyboardInterrupt when we are asked to end."""
-        while True:
-            for child in self.children:
-                child.check()
-            time.sleep(0.5)
+    def watch(self, say: Callable[[str], None]) -> None:
+        """Return never: servers that end are started again. KeyboardInterrupt when we are asked to end."""
+        keep_up(self.children, self.processes, say=say)
 
 
 @contextmanager
@@ -148,12 +147,13 @@ def _running(
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)  # the token, the password and all that people drew
     with _only_one(folder):
-        left_over = end_left_over(folder / "processes.json")
+        processes = folder / "processes.json"
+        left_over = end_left_over(processes)
         found = _secrets(workspace, options)
         children: list[Child] = []
         try:
             health = _start_all(workspace, options, found, children, with_backend=with_backend)
-            keep_children(folder / "processes.json", children)
+            keep_children(processes, children)
             wait_until_up(health, timeout_s=_FIRST_START_S, on_wait=lambda names: say(f"waiting for {names} ..."))
             settings = _settings(workspace, options, with_backend=with_backend)
             client = LabelStudio(settings.url, found.token_in_use)
@@ -161,11 +161,11 @@ def _running(
             write_settings(workspace, settings)
             username = found.username if options.url is None else None
             password = found.password if username and not found.password_told else None
-            yield client, settings, Serving(settings.url, username, password, [], children, left_over)
+            yield client, settings, Serving(settings.url, username, password, [], children, left_over, processes)
         finally:
             for child in reversed(children):
                 child.end()
-            (folder / "processes.json").unlink(missing_ok=True)
+            processes.unlink(missing_ok=True)
 
 
 def password_was_told(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from avis_data.annotation.labels.records import ClipTask
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
-from avis_data.annotation.labelstudio.projects import ensure_round_project
+from avis_data.annotation.labelstudio.projects import ProjectRefused, ensure_round_project
 from avis_data.annotation.labelstudio.settings import ServerSettings
 from avis_data.annotation.labelstudio.tasks import START, NewTask, task_of
 from avis_data.errors import DataError
@@ -26,7 +26,8 @@ _BATCH_TASKS, _BATCH_BYTES = 100, 8_000_000
 class PushReport:
     """What became of one person's clips."""
 
-    project_id: int
+    project_id: int | None
+    """None where the server refused it."""
     round: str
     annotator: str | None
     num_added: int = 0
@@ -35,6 +36,8 @@ class PushReport:
     num_doubles_removed: int = 0
     clip_ids: list[str] = field(default_factory=list)
     """The clips that were added now."""
+    refused: str | None = None
+    """Why the server refused the project, if it did."""
 
     def as_dict(self) -> dict[str, object]:
         """What `--json` prints."""
@@ -73,7 +76,10 @@ def push_round(
         ToolError: if the server does not answer; run again to complete it.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    project_id = ensure_round_project(labels, client, settings, round_name=round_name, annotator=annotator, now=now)
+    try:
+        project_id = ensure_round_project(labels, client, settings, round_name=round_name, annotator=annotator, now=now)
+    except ProjectRefused as error:  # of this project: other people's go on
+        return PushReport(None, round_name, annotator, refused=str(error))
     report = PushReport(project_id, round_name, annotator)
     there, is_filled = _held(client, project_id, report)
     missing = map(complete or _as_given, _missing(clips, there, report, on_clip))

@@ -122,7 +122,7 @@ def serve_label_studio(
         if not serving.children:
             return ExitCode.OK
         try:
-            serving.watch()
+            serving.watch(lambda line: click.echo(line, err=True))
         except KeyboardInterrupt:
             interruption.taken()
             click.echo("ending the servers ...", err=True)

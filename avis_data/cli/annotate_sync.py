@@ -92,7 +92,8 @@ def push_clips(
         click.echo(json.dumps(report.as_dict()))
     else:
         _say_push(report, dry_run=dry_run)
-    return ExitCode.PARTIAL if report.without_preview else ExitCode.OK
+    refused = not dry_run and any(part["refused"] for part in report.parts)
+    return ExitCode.PARTIAL if report.without_preview or refused else ExitCode.OK
 
 
 @click.command("pull")
@@ -122,17 +123,25 @@ def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> Exi
 @click.command("status")
 @json_option
 def say_status(as_json: bool) -> None:
-    """Say how many tasks each project has and how many are done. The server is asked, nothing is changed.
+    """Say how many tasks each project has and how many are done, and how the servers of `annotate serve` are.
+
+    The server is asked, nothing is changed.
 
     \b
     Example:
       avis-data -C my-dataset annotate status
     """
+    from avis_data.annotation.serve.server_states import server_states
     from avis_data.annotation.work.project_status import project_statuses
 
+    servers = server_states(current_workspace())
+    if not as_json:
+        for server in servers:
+            click.echo(server.words())
     rows = project_statuses(current_workspace())
     if as_json:
-        click.echo(json.dumps({"projects": [row.as_dict() for row in rows]}))
+        projects = [row.as_dict() for row in rows]
+        click.echo(json.dumps({"servers": [server.as_dict() for server in servers], "projects": projects}))
         return
     click.echo(f"{'project':50} {'tasks':>6} {'done':>6} {'skipped':>8} {'to pull':>8}  state")
     for row in rows:
@@ -153,6 +162,9 @@ def _say_push(report: DraftReport, *, dry_run: bool) -> None:
         who = part["annotator"] or "anyone"
         if dry_run:
             click.echo(f"{who}: {part['clips']} clip(s)")
+            continue
+        if part["refused"]:
+            click.echo(f"{who}: the server refuses the project: {part['refused']}", err=True)
             continue
         removed = f", {part['num_doubles_removed']} double(s) removed" if part["num_doubles_removed"] else ""
         click.echo(f"{who}: {part['num_added']} added, {part['num_there']} there already{removed}")

@@ -69,7 +69,8 @@ def start(reviewers: str, as_json: bool) -> int:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         _print_start(report)
-    return ExitCode.PARTIAL if report.plan.without_reviewer else ExitCode.OK
+    refused = any(part.refused for part in report.pushed)
+    return ExitCode.PARTIAL if report.plan.without_reviewer or refused else ExitCode.OK
 
 
 @command.command("status")
@@ -201,8 +202,10 @@ def _print_start(report: StartReport) -> None:
     if not report.plan.assignments:
         click.echo("nothing new to review or to fix")
     for pushed in report.pushed:
-        if pushed.num_added:
-            person = pushed.annotator or "anyone"
+        person = pushed.annotator or "anyone"
+        if pushed.refused:
+            click.echo(f"{person}: the server refuses the project in {pushed.round}: {pushed.refused}", err=True)
+        elif pushed.num_added:
             click.echo(f"project {pushed.project_id} ({pushed.round}, {person}): {pushed.num_added} new task(s)")
     for clip_id, reason in sorted(report.plan.without_reviewer.items()):
         click.echo(f"{clip_id} waits for a reviewer: {reason}", err=True)

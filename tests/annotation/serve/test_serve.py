@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -25,8 +26,15 @@ from avis_data.annotation.labelstudio.settings import (
     server_dir,
     write_secrets,
 )
+from avis_data.annotation.serve.keep_up import pauses
 from avis_data.annotation.serve.label_studio_install import default_environment, install, is_installed
-from avis_data.annotation.serve.server_processes import check_port, end_left_over, keep_children, start
+from avis_data.annotation.serve.server_processes import (
+    check_port,
+    end_left_over,
+    keep_children,
+    read_children,
+    start,
+)
 from avis_data.annotation.serve.servers import ServeOptions, label_studio_only
 from avis_data.annotation.work.pull import pull_workspace
 from avis_data.cli.main import main
@@ -187,14 +195,30 @@ def _projects(workspace: Workspace) -> list[dict[str, int]]:
 
 @needs_label_studio
 @pytest.mark.slow
-def test_when_a_server_dies_it_says_so_and_ends_the_other(workspace: Workspace) -> None:
+def test_servers_that_die_are_started_again(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(workspace) as served:
         served.wait_until_up()
-        children = json.loads((workspace.root / "label-studio" / "processes.json").read_text())["children"]
-        os.kill(next(child["pid"] for child in children if child["name"] != "Label Studio"), signal.SIGKILL)
-        assert served.process.wait(30) == 5
-        assert "the segmenter ended" in served.err.read_text()
+        before = {child.name: child for child in read_children(server_dir(workspace) / "processes.json")}
+        assert set(before) == {"Label Studio", "the segmenter"}
+        for child in before.values():
+            os.kill(child.pid, signal.SIGKILL)
+            deadline = time.monotonic() + 120
+            while not all(served.answers()) or served.err.read_text().count(f"{child.name} was started again") < 1:
+                assert served.process.poll() is None and time.monotonic() < deadline, served.err.read_text()
+                time.sleep(0.3)
+        capsys.readouterr()
+        assert main(["-C", str(workspace.root), "annotate", "status", "--json"]) == 0
+        told = {server["name"]: server for server in json.loads(capsys.readouterr().out)["servers"]}
+        assert {name: server["num_restarts"] for name, server in told.items()} == dict.fromkeys(before, 1)
+        assert all(server["is_up"] and server["last_end"].startswith("exit -9 at ") for server in told.values())
+        assert main(["-C", str(workspace.root), "annotate", "status"]) == 0
+        assert "the segmenter runs; 1 restart(s), the last end: exit -9 at 20" in capsys.readouterr().out
+        assert served.end(signal.SIGTERM) == 0
         assert served.answers() == [False, False]
+
+
+def test_pauses_grow_up_to_a_minute() -> None:
+    assert list(islice(pauses(), 9)) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_a_busy_port_is_an_error_and_not_another_port(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

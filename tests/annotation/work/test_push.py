@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 from avis_data.annotation.labels.records import ClipTask, Interval, RoundKind
 from avis_data.annotation.labels.store import read_assignments, read_round
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
-from avis_data.annotation.labelstudio.configuration import label_config, same_config
+from avis_data.annotation.labelstudio.configuration import VERDICT, joined_config, label_config, same_config
+from avis_data.annotation.labelstudio.projects import refresh_projects
 from avis_data.annotation.labelstudio.settings import connect, read_settings, write_settings
 from avis_data.annotation.labelstudio.tasks import task_labels
 from avis_data.annotation.work.draft_plan import assign
@@ -277,3 +279,41 @@ def test_silence_is_marked_and_flags_come_first(label_studio: TestServer) -> Non
     (region,) = task["predictions"][0]["result"]
     assert region["value"] == {"ranges": [{"start": 2, "end": 2}], "timelinelabels": ["silence"]}
     assert task["data"]["frames"][0] == "/data/local-files/?d=a/clips/c0/frames/00000.jpg"
+
+
+@pytest.mark.parametrize("edit", ["a control was added", "a control is of another kind"])
+def test_a_project_that_somebody_edited_costs_nobody_s_work(
+    label_studio: TestServer, caplog: pytest.LogCaptureFixture, edit: str
+) -> None:
+    """The server refuses our configuration there, once an annotation needs the other one."""
+    workspace, client = start_world(label_studio, f"edited-{edit[-4:].strip()}"), label_studio.client()
+    ann, bob = "ann@example.com", "bob@example.com"
+    push(workspace, annotators=[ann, bob])
+    (project,) = [item for item in read_round(workspace, "draft").projects if item.annotator == ann]
+    config = ask(label_studio, "GET", f"projects/{project.project_id}/")["label_config"]
+    if edit == "a control was added":
+        region = {"from_name": "mood", "type": "choices", "value": {"choices": ["good"]}}
+        extra = '<Choices name="mood" toName="frame"><Choice value="good"/></Choices></View>'
+        edited = config.replace("</View>", extra)
+    else:
+        region = {"from_name": VERDICT, "type": "rating", "value": {"rating": 3}}
+        tree = ET.fromstring(config)
+        old = next(tag for tag in tree.iter() if tag.get("name") == VERDICT)
+        tree.remove(old)
+        ET.SubElement(tree, "Rating", {"name": VERDICT, "toName": "frame"})
+        edited = ET.tostring(tree, encoding="unicode")
+    ask(label_studio, "PATCH", f"projects/{project.project_id}/", {"label_config": edited})
+    task = next(iter(task_ids(client, workspace, annotator=ann).values()))
+    number = client.annotate(task, [{"id": "m", "to_name": "frame", **region}])
+    before = ask(label_studio, "GET", f"annotations/{number}/")["result"]
+    report = push(workspace, annotators=[ann, bob])
+    assert [part["refused"] for part in report.parts] == [None, None]
+    assert "its labelling configuration was edited on the server, and annotations need it" in caplog.text
+    kept = ask(label_studio, "GET", f"projects/{project.project_id}/")["label_config"]
+    if edit == "a control was added":
+        assert same_config(kept, joined_config(label_config(RoundKind.DRAFT), edited))
+    else:
+        assert same_config(kept, edited)
+    assert ask(label_studio, "GET", f"annotations/{number}/")["result"] == before
+    titles = refresh_projects(WorkspaceLabels(workspace), client, read_settings(workspace), now="2026-01-01T00:00:00Z")
+    assert len(titles) == 2, "serve goes on too"
