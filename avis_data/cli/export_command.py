@@ -180,6 +180,8 @@ def _remarks(plan: ExportPlan) -> Iterator[str]:
         yield f"{len(plan.inputs.dropped)} clip(s) dropped by a reviewer: never exported"
     if plan.inputs.held:
         yield f"{len(plan.inputs.held)} clip(s) held by their licence (rights in recipe.yaml): never exported"
+    if bare := len(plan.without_features):
+        yield f"{bare} clip(s) without embeddings: exported without these (avis-data embed makes them)"
     drafts = sum(item.labels is not None and item.labels.state == "draft" for item in plan.inputs.clips)
     if drafts:
         yield f"{drafts} clip(s) with labels that no reviewer accepted yet (--include draft)"

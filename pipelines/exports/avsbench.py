@@ -23,7 +23,7 @@ from avis_data.formats.avsbench import (
     folder_of,
 )
 from avis_data.formats.sets.options import Option
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement, TakenFeatures
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
@@ -41,9 +41,9 @@ class AvsbenchFormat:
     sound: Annotated[AvsbenchSound, Option(help="Write audio_wav, or audio_log_mel as .npy.")] = "wav"
 
     @property
-    def needs_features(self) -> bool:
+    def takes_features(self) -> TakenFeatures:
         """There is no place for embeddings."""
-        return False
+        return "none"
 
     def pieces(self, item: ExportClip) -> Iterator[Piece]:
         """Every five seconds that are fit; a clip of less, or in which nothing sounds, has none."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from avis_data.errors import Problem
-from avis_data.features.store import bucket
+from avis_data.errors import DataError, Problem
+from avis_data.features.store import bucket, read_embeddings
 from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.exports.spec import TakenFeatures
 from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.truth_records import ImportedClip, LabelledTruth
 from avis_data.recipe import Recipe
 from avis_data.records import Clip, SoundState, Track
 
-__all__ = ["check_features", "check_media", "check_truth"]
+__all__ = ["check_features", "check_media", "check_truth", "embedded_clips", "hash_features"]
 
 _IMPORT = "avis-data import --format ytvis TRUTH"
 
@@ -43,6 +46,38 @@ def check_features(ledger: Ledger, recipe: Recipe, clips: Iterable[Clip]) -> Ite
             yield _problem(clip, "features", "the embeddings were not made from the sound it has now; avis-data embed")
         elif packed.get(f"part-{bucket(clip.clip_id)}", {}).get(clip.clip_id) != made[clip.clip_id].sha256:
             yield _problem(clip, "features", "the embeddings are not in their table yet; avis-data embed")
+
+
+def embedded_clips(workspace: Workspace, ledger: Ledger, clips: Sequence[Clip], wanted: TakenFeatures) -> list[Clip]:
+    """The clips whose embeddings are written: where none are needed, those of which some were ever made."""
+    if wanted == "all":
+        return list(clips)
+    if wanted == "none" or not any(path.is_file() for path in workspace.features.rglob("*")):
+        return []
+    made = ledger.done_keys("embed").keys()
+    return [clip for clip in clips if clip.clip_id in made]
+
+
+def hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[Problem]) -> dict[str, str]:
+    """The hash of the embeddings of each clip; what does not fit its stills is added to `problems`.
+
+    Raises:
+        DataError: if the table lacks some, or cannot be read.
+    """
+    hint = "avis-data embed; ytvis goes without them too: --format ytvis --without-features"
+    if not any(workspace.features.glob("part-*.parquet")):
+        raise DataError(f"{workspace.root}: no embeddings of any clip", hint=hint)
+    num_frames = {clip.clip_id: clip.num_frames for clip in clips}
+    hashes = {}
+    try:
+        for clip_id, embeddings_TD in read_embeddings(workspace.features, sorted(num_frames)):
+            if len(embeddings_TD) != num_frames[clip_id]:
+                message = f"{len(embeddings_TD)} embeddings for {num_frames[clip_id]} stills; avis-data embed --force"
+                problems.append(Problem(f"clip {clip_id}", "features", message))
+            hashes[clip_id] = hashlib.sha256(embeddings_TD.tobytes()).hexdigest()
+    except DataError as error:
+        raise DataError(str(error.args[0]), hint=hint) from None
+    return hashes
 
 
 def check_truth(

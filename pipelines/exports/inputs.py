@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -10,14 +9,20 @@ from typing import Literal
 
 from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
-from avis_data.features.store import read_embeddings
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.division import Together, kept_together
-from avis_data.pipelines.exports.input_checks import check_features, check_media, check_truth
+from avis_data.pipelines.exports.input_checks import (
+    check_features,
+    check_media,
+    check_truth,
+    embedded_clips,
+    hash_features,
+)
+from avis_data.pipelines.exports.spec import TakenFeatures
 from avis_data.pipelines.truth_records import (
     ACCEPTED,
     DRAFT,
@@ -65,7 +70,7 @@ class ExportClip:
     labels: LabelledTruth | None
     """Whose labels its truth is; None where it is from a file, or there is none."""
     features_sha256: str | None
-    """Hash of the float32 values of its embeddings; None where features are left out."""
+    """Hash of the float32 values of its embeddings; None where they are left out, or there are none."""
 
     @property
     def license(self) -> str | None:
@@ -168,7 +173,7 @@ def gather(
     ledger: Ledger,
     *,
     selection: Selection,
-    with_features: bool,
+    features: TakenFeatures,
     include_draft: bool = False,
     truth: Truth | None = None,
 ) -> ExportInputs:
@@ -178,13 +183,14 @@ def gather(
         workspace: a folder with a recipe.
         ledger: of the workspace; says what everything was made from.
         selection: `accepted`: clips with accepted truth; `all`: the others too, without annotations.
-        with_features: whether embeddings are needed.
+        features: of which clips embeddings are wanted.
         include_draft: labels that nobody accepted yet are truth too, for clips that have no other.
         truth: which masks are wanted; None: as the recipe says.
 
     Raises:
         ConfigError: if the folder is no workspace.
-        DataError: if there are no clips, none with accepted truth, or no embeddings.
+        DataError: if there are no clips, none with accepted truth, or no embeddings
+            though they are needed.
         ProblemsError: with everything that does not fit together.
     """
     recipe = load_recipe(workspace)
@@ -200,10 +206,10 @@ def gather(
     chosen, held = without_held(fit, videos, recipe)
     problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
     problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
-    if with_features:
-        problems += check_features(ledger, recipe, chosen)
+    embedded = embedded_clips(workspace, ledger, chosen, features)
+    problems += check_features(ledger, recipe, embedded)
     found_tracks = _read_tracks(workspace, chosen, tracks, categories, truth, problems)
-    hashes = _hash_features(workspace, chosen, problems) if with_features else {}
+    hashes = hash_features(workspace, embedded, problems) if embedded else {}
     if problems:
         raise ProblemsError(f"{workspace.root}: {len(problems)} problem(s), so nothing was exported", problems)
     together = kept_together(workspace, ledger, recipe, chosen, videos)
@@ -375,20 +381,3 @@ def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[Mas
             masks[row.frame] = Rle(row.height, row.width, row.counts)
             sounding[row.frame] = _SOUNDS.get(row.state)
     return ExportTrack(track=track, category_id=category_id, masks=tuple(masks), sounding=tuple(sounding))
-
-
-def _hash_features(workspace: Workspace, clips: Sequence[Clip], problems: list[Problem]) -> dict[str, str]:
-    hint = "avis-data embed; ytvis goes without them too: --format ytvis --without-features"
-    if not any(workspace.features.glob("part-*.parquet")):
-        raise DataError(f"{workspace.root}: no embeddings of any clip", hint=hint)
-    num_frames = {clip.clip_id: clip.num_frames for clip in clips}
-    hashes = {}
-    try:
-        for clip_id, embeddings_TD in read_embeddings(workspace.features, sorted(num_frames)):
-            if len(embeddings_TD) != num_frames[clip_id]:
-                message = f"{len(embeddings_TD)} embeddings for {num_frames[clip_id]} stills; avis-data embed --force"
-                problems.append(Problem(f"clip {clip_id}", "features", message))
-            hashes[clip_id] = hashlib.sha256(embeddings_TD.tobytes()).hexdigest()
-    except DataError as error:
-        raise DataError(str(error.args[0]), hint=hint) from None
-    return hashes

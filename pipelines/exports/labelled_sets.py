@@ -14,7 +14,7 @@ from avis_data.errors import ConfigError, DataError
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
 from avis_data.formats.sets.options import Nested
 from avis_data.formats.sets.spec import SetFacts, SetReader, SetSpec, SetWriter
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement, TakenFeatures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +41,9 @@ class LabelledSetFormat:
     reader: SetReader
 
     @property
-    def needs_features(self) -> bool:
-        """Whether the format holds embeddings."""
-        return self.spec.keeps.embeddings
+    def takes_features(self) -> TakenFeatures:
+        """Those that there are, where the format holds embeddings."""
+        return "where there" if self.spec.keeps.embeddings else "none"
 
     def pieces(self, item: ExportClip) -> Iterator[Piece]:
         """The whole clip; or, where the format has clips of certain lengths, as many of these as there is room for."""
@@ -130,13 +130,17 @@ class LabelledSetFormat:
         }
 
     def _of_embeddings(self, job: ExportJob) -> Statement:
-        """Which weights made the embeddings; nothing where the format has none."""
+        """Which weights made the embeddings, and which clips have none; nothing where the format has none."""
         from avis_data.pipelines.exports.certificate import embedding_origins
 
         if not self.spec.keeps.embeddings:
             return {}
-        clip_ids = {piece.item.clip.clip_id for of_clip in job.plan.pieces_of.values() for piece in of_clip}
-        return {"embeddings": embedding_origins(job.workspace, sorted(clip_ids))}
+        without = job.plan.without_features
+        clip_ids = job.plan.pieces_of.keys() - set(without)
+        if not clip_ids:
+            return {"embeddings": None}
+        unsaid = {"clips_without": list(without)} if without else {}
+        return {"embeddings": embedding_origins(job.workspace, sorted(clip_ids)) | unsaid}
 
 
 def export_spec(spec: SetSpec) -> ExportSpec:
@@ -212,7 +216,7 @@ def _clip(job: ExportJob, piece: Piece) -> LabelledClip:
         stills=stills,
         split=job.split_of(piece),
         sound=Media(name="audio.wav", load=lambda: _sound(workspace, piece)),
-        embeddings_TD=lambda: _embeddings(workspace, piece),
+        embeddings_TD=None if piece.item.features_sha256 is None else lambda: _embeddings(workspace, piece),
     )
 
 

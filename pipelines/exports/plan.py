@@ -99,6 +99,13 @@ class ExportPlan:
         """Which clips were asked for, as the certificate says it."""
         return f"{self.options.select}, draft" if self.options.include else self.options.select
 
+    @property
+    def without_features(self) -> tuple[str, ...]:
+        """Clips that are written without embeddings, though the format holds some."""
+        if self.spec.format.takes_features != "where there":
+            return ()
+        return tuple(item.clip.clip_id for item in self.inputs.clips if item.features_sha256 is None)
+
     def counts(self) -> dict[str, dict[str, float]]:
         """Per split and in total: what the format counts."""
         every = [piece for pieces in self.splits.values() for piece in pieces]
@@ -140,6 +147,7 @@ class ExportPlan:
             "clips_unfit": len(self.unfit),
             "clips_dropped": len(self.inputs.dropped),
             "clips_held": len(self.inputs.held),
+            "clips_without_embeddings": len(self.without_features),
             "unknown_categories": self.inputs.unknown_categories(),
         }
 
@@ -163,7 +171,7 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         workspace,
         ledger,
         selection=options.select,
-        with_features=spec.format.needs_features,
+        features=spec.format.takes_features,
         include_draft=options.include == "draft",
         truth=options.objects if len(spec.objects) > 1 else spec.objects[0],
     )

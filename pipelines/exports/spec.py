@@ -10,7 +10,7 @@ import dataclasses
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from avis_data.formats.sets.options import OwnOption, own_options, values, with_options
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from avis_data.pipelines.exports.writing import ExportJob
     from avis_data.recipe import Truth
 
-__all__ = ["ExportFormat", "ExportSize", "ExportSpec", "Hashes", "Statement"]
+__all__ = ["ExportFormat", "ExportSize", "ExportSpec", "Hashes", "Statement", "TakenFeatures"]
 
 Hashes = dict[str, str]
 """Path of a file, relative to the folder of the export, and the sha256 of its bytes."""
 
 Statement = dict[str, object]
 """A certificate: JSON values by their names, in the order in which they are written."""
+
+TakenFeatures = Literal["all", "where there", "none"]
+"""Of which clips embeddings are written: of all, which are refused without; of those that have some; of none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +53,8 @@ class ExportFormat(Protocol):
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[typing.Any]]]  # as typeshed has it
 
     @property
-    def needs_features(self) -> bool:
-        """Whether the embeddings of the clips are written."""
+    def takes_features(self) -> TakenFeatures:
+        """Of which clips the embeddings are written."""
 
     def pieces(self, item: ExportClip) -> Iterator[Piece]:
         """What is written of a clip: the whole clip (`item.whole()`), some parts of it, or nothing."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from avis_data.formats.sets.options import Option
 from avis_data.formats.ytvis_records import MaskForm
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement, TakenFeatures
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
@@ -46,9 +46,9 @@ class YtvisFormat:
     ] = True
 
     @property
-    def needs_features(self) -> bool:
-        """Whether to write FEATAudios."""
-        return self.features and self.media
+    def takes_features(self) -> TakenFeatures:
+        """All are needed, unless FEATAudios is left out."""
+        return "all" if self.features and self.media else "none"
 
     def pieces(self, item: ExportClip) -> Iterator[Piece]:
         """The whole clip."""
@@ -107,7 +107,7 @@ class YtvisFormat:
             **({} if self.media else {"media": MEDIA_LEFT_OUT}),
             "counts": job.plan.counts(),
             "sound": {"source": sources_of_sound(inputs), "wav": _WAV},
-            "embeddings": embedding_origins(job.workspace, list(split_of)) if self.needs_features else None,
+            "embeddings": embedding_origins(job.workspace, list(split_of)) if self.takes_features == "all" else None,
             "clips": [
                 {"clip_id": item.clip.clip_id, "split": split_of[item.clip.clip_id], **clip_origin(item)}
                 for item in inputs.clips

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from avis_data.errors import DataError
 from avis_data.formats.sets.options import Option
-from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement
+from avis_data.pipelines.exports.spec import ExportSize, ExportSpec, Hashes, Statement, TakenFeatures
 
 if TYPE_CHECKING:
     from avis_data.paths import Workspace
@@ -28,8 +28,8 @@ class ToyFormat:
     """A kind of bad luck, for tests."""
 
     @property
-    def needs_features(self) -> bool:
-        return False
+    def takes_features(self) -> TakenFeatures:
+        return "none"
 
     def pieces(self, item: ExportClip) -> Iterator[Piece]:
         if item.tracks:

@@ -214,9 +214,14 @@ def limits(facts: SetFacts, counted: Counted) -> str:
 
 
 def embeddings(facts: SetFacts, counted: Counted) -> str:
-    """What made the embeddings; nothing where no clip has any."""
+    """What made the embeddings, and how many clips have none; nothing where no clip has any."""
     if not counted.num_with_embeddings:
         return ""
+    without = counted.total("clips") - counted.num_with_embeddings
+    return _embedder(facts) + (f" {without} clips have none." if without else "")
+
+
+def _embedder(facts: SetFacts) -> str:
     made = _part(facts, "embeddings")
     if not made:
         return "Embeddings were taken over from another set as they are."

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from avis_data.cli.main import main
@@ -15,7 +18,8 @@ from avis_data.io import read_json
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.labelled_sets import export_spec
-from support.fake_workspace import FakeClip, FakeTrack, make_workspace
+from support.fake_workspace import FakeClip, FakeTrack, embeddings_of, make_workspace
+from support.labelled_sets import read_set
 from support.toy_set import TOY_SET, ToyReader, ToyWriter
 
 TRACKS = (FakeTrack(track_id="t", category="dog"), FakeTrack(track_id="u", category="person"))
@@ -83,6 +87,55 @@ def test_its_version_and_what_made_its_embeddings_are_said_in_its_own_files(work
     made = read_json(root / "certificate.json")["embeddings"]
     assert made["network"] == "vggish" and made["untrained"]
     assert "random weights" in catalogue["rai:dataPreprocessingProtocol"]
+
+
+def without_any(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.features)
+
+
+def before_embed_was_run(workspace: Workspace) -> None:
+    forget(workspace, "c0", "c1", "c2", "c3")
+
+
+def of_later_clips(workspace: Workspace) -> None:
+    """c2 and c3 came after `embed` was run."""
+    forget(workspace, "c2", "c3")
+
+
+def forget(workspace: Workspace, *clip_ids: str) -> None:
+    with sqlite3.connect(workspace.ledger) as ledger:
+        ledger.executemany("DELETE FROM items WHERE stage = 'embed' AND item_id = ?", [(name,) for name in clip_ids])
+
+
+WITH_EMBEDDINGS = [spec.name for spec in SETS if spec.keeps.embeddings and spec.name in {*WRITTEN} - {"ytvis"}]
+"""ytvis has an export of its own, which needs them unless --without-features is given."""
+
+
+@pytest.mark.parametrize("name", WITH_EMBEDDINGS)
+@pytest.mark.parametrize(("lose", "bare"), [(without_any, 4), (before_embed_was_run, 4), (of_later_clips, 2)])
+def test_embeddings_are_written_where_there_are_some_and_said_where_not(
+    name: str, lose: Callable[[Workspace], None], bare: int, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose(workspace)
+    assert main(["export", "--format", name, "--split", "2/2"]) == 0, capsys.readouterr().err
+    assert f"{bare} clip(s) without embeddings: exported without these" in capsys.readouterr().out
+    said = read_json(workspace.exports / name / "certificate.json")["embeddings"]
+    clips = read_set(SETS[name], workspace.exports / name)
+    without = [clip.name for clip in clips if clip.embeddings_TD is None]
+    assert without == (["c0", "c1", "c2", "c3"] if bare == 4 else ["c2", "c3"])
+    assert (None if said is None else said["clips_without"]) == (None if bare == 4 else without)
+    for clip in clips:
+        assert clip.embeddings_TD is None or np.array_equal(clip.embeddings_TD(), embeddings_of(clip.name, 3))
+    texts = [path.read_text() for path in (workspace.exports / name).glob("*.*") if path.suffix in (".md", ".json")]
+    assert any("2 clips have none" in text for text in texts) == (bare == 2)
+
+
+def test_embeddings_of_other_sound_are_never_left_out_without_a_word(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    next(workspace.features.glob("part-*.parquet")).unlink()
+    assert main(["export", "--format", "hf", "--split", "2/2"]) == 3
+    assert "no such file, so no embeddings of" in capsys.readouterr().err
 
 
 def test_the_list_of_written_formats_is_that_of_the_specs() -> None:
