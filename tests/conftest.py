@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,11 @@ os.environ.setdefault(
 
 os.environ.setdefault("AVIS_DATA_ALLOW_PRIVATE_HOSTS", "1")  # for commands: the tests' own servers are on this machine
 
+sys.dont_write_bytecode = (
+    False  # a suite that compiles everything anew in each of its processes takes half as long again
+)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: what the tests start would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -36,6 +43,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="tests/metrics, tests/parity: other cases with outputs of official implementations (default: ../shared).",
     )
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # to import everything makes millions of objects, and hardly one of them is rubbish
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

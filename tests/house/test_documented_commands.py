@@ -15,7 +15,6 @@ import pytest
 from avis_data.cli.commands import cli
 from avis_data.errors import AvisError
 from avis_data.training.config import RunConfig, load_config, shipped_configs
-from avis_data.training.run.train import resolved_config
 from support.documents import commands_of
 from support.places import ROOT
 
@@ -126,6 +125,8 @@ def test_every_command_and_option_exists(page: Path) -> None:
 
 
 def trains(context: click.Context, place: str) -> None:
+    from avis_data.training.run.train import resolved_config  # imports torch and transformers
+
     options = context.params
     try:
         resolved_config(

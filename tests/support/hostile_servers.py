@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -87,6 +87,15 @@ class trickle:
             yield bytes(8)
 
 
-def bomb(first: bytes, *, size_mb: int) -> list[bytes]:
-    """Gzip of so much; some 1,000 times smaller."""
-    return [gzip.compress(first + bytes(size_mb * 1_000_000), 9)]
+class bomb:
+    """Gzip of so much, some 1,000 times smaller; made piece by piece when it is asked for."""
+
+    def __init__(self, first: bytes, *, size_mb: int) -> None:
+        self._first, self._size_mb = first, size_mb
+
+    def __iter__(self) -> Iterator[bytes]:
+        zipped = zlib.compressobj(9, wbits=31)
+        yield zipped.compress(self._first)
+        for _ in range(self._size_mb):
+            yield zipped.compress(bytes(1_000_000))
+        yield zipped.flush()

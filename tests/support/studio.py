@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from label_studio_sdk.converter.brush import decode_rle
 
 from avis_data.annotation.labels.records import LabelledClip, RoundKind
 from avis_data.annotation.labels.store import read_labelled, read_round
@@ -132,6 +131,8 @@ def made_studio(label_studio: TestServer, shared_dir: Path, folder: Path) -> Ite
 
 def drawn_masks(page: LabellingPage) -> dict[tuple[str, int], np.ndarray]:
     """What the page itself holds, decoded by Label Studio's own SDK."""
+    from label_studio_sdk.converter.brush import decode_rle  # imports nltk, scikit-learn and pandas
+
     found: dict[tuple[str, int], np.ndarray] = {}
     for region in page.regions():
         if region["type"] == "labels" and "rle" in region["value"]:
