@@ -138,15 +138,20 @@ _NOT_A_FORMULA = re.compile(r"[A-Za-z0-9_-]{1,64}|[-+]?([0-9]+\.?[0-9]*|\.[0-9]+
 """Ids, which name files and so must stay as they are, and numbers: neither can call anything."""
 
 
-def csv_text(rows: Iterable[Iterable[object]]) -> str:
+def csv_text(rows: Iterable[Iterable[object]], *, as_given: bool = False) -> str:
     """Rows as CSV in which no cell starts a formula when a spreadsheet opens it: such text gets a `'` before it.
+
+    Args:
+        rows: of cells.
+        as_given: cells stay as they are: in lists of people, which are read here again and must say the same.
 
     Example:
         >>> csv_text([("name", "at"), ("=HYPERLINK(1)", -1.5)])
         "name,at\\n'=HYPERLINK(1),-1.5\\n"
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    rows = rows if as_given else ([_cell(value) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

@@ -42,6 +42,7 @@ GROUPS = {
     "Keep a dataset for years": {
         "diff": "Say what changed between two versions of a dataset.",
         "patch": "Make a new version's truth of the old one and its changes.",
+        "merge": "Join two workspaces, or a workspace and a set.",
         "rebuild": "Fetch again the media of a set that was published without them.",
         "datasheet": "Write the page that a dataset paper needs.",
         "remove": "Remove videos for good, with all that was made of them.",

@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from avis_data.formats.sets.spec import SetReader, SetSpec
     from avis_data.formats.turns.records import Turns
 
-__all__ = ["adjustment_of", "read_sides", "reader_of", "set_options"]
+__all__ = ["adjustment_of", "map_option", "read_sides", "reader_of", "set_options"]
 
+map_option = click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="A category of the set by its name here; `unknown` is that of formats without categories. Several times.",
+)
 _OPTIONS = (
     click.option(
         "--sounding",
         metavar="all|unknown|FILE",
         help="Masks of which the set does not say it: all sound, nobody knows, or a FILE of turns says it.",
     ),
-    click.option(
-        "--map",
-        "pairs",
-        multiple=True,
-        metavar="OLD=NEW",
-        help="A category of the set by its name here; `unknown` is that of formats without categories. Several times.",
-    ),
+    map_option,
     click.option(
         "--map-file",
         type=click.Path(dir_okay=False, path_type=Path),

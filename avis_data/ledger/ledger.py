@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from avis_data.ledger.rows import (
     reason_of,
     state_of,
 )
-from avis_data.ledger.text import text_lines
+from avis_data.ledger.text import KeptItem, KeptRecord, KeptSetting, all_rows, text_lines
 
 if TYPE_CHECKING:
     from avis_data.records import Record
@@ -153,6 +153,12 @@ class Ledger:
     def drop(self, stage: str, item_id: str) -> None:
         """Forget one item of a stage: what it had made is not there any more."""
         self._db.write("DELETE FROM items WHERE stage = ? AND item_id = ?", (stage, item_id))
+
+    def set_keys(self, keys: Mapping[tuple[str, str], str]) -> None:
+        """Give items other keys, by stage and id: what they are made from is the same, and has another name."""
+        with self._changing():
+            rows = ((key, stage, item_id) for (stage, item_id), key in keys.items())
+            self._db.write_many("UPDATE items SET key = ? WHERE stage = ? AND item_id = ?", rows)
 
     def forget(self, is_gone: Callable[[str], bool], without: Callable[[object], object]) -> None:
         """Take all that is known of some videos and clips out of the file, its unused pages and its journal too.
@@ -288,6 +294,10 @@ class Ledger:
     def as_text(self, stages: Collection[str]) -> Iterator[str]:
         """The lines that `keep_text` writes."""
         return text_lines(self._db, stages, without={_TEXT})
+
+    def rows(self) -> Iterator[KeptItem | KeptRecord | KeptSetting]:
+        """Every row but those of runs, as `text.write_ledger` takes them. Raises DataError for a damaged one."""
+        yield from all_rows(self._db)
 
     def check(self) -> None:
         """Read the whole file, and every row of it. Raises DataError at the first damage."""

@@ -18,11 +18,21 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from avis_data import __version__
 from avis_data.errors import Reason
-from avis_data.ledger.database import COLUMNS, Database
+from avis_data.ledger.database import COLUMNS, Database, damaged
 from avis_data.ledger.rows import is_inside
 from avis_data.records import Record, SafeId
 
-__all__ = ["KeptItem", "KeptLine", "KeptRecord", "KeptSetting", "read_text", "rows_left", "text_lines", "write_ledger"]
+__all__ = [
+    "KeptItem",
+    "KeptLine",
+    "KeptRecord",
+    "KeptSetting",
+    "all_rows",
+    "read_text",
+    "rows_left",
+    "text_lines",
+    "write_ledger",
+]
 
 DOWNLOADS = "fetch"
 _LOST = "the message was lost with the ledger; --retry-failed tries it again"
@@ -130,6 +140,18 @@ def rows_left(path: Path) -> list[KeptItem | KeptRecord | KeptSetting]:
     except (sqlite3.Error, UnicodeDecodeError):
         pass  # nothing more can be read
     return found
+
+
+def all_rows(db: Database) -> Iterator[KeptItem | KeptRecord | KeptSetting]:
+    """Every row but those of runs, whole. Raises DataError at the first that holds something else."""
+    kinds = {"items": "ttttTTTTTiinntt", "wanted": "ttt", "adopted": "tt", "settings": "tt"}
+    for table, of_table in kinds.items():
+        names = COLUMNS[table].split()
+        for row in db.rows(f"SELECT {', '.join(names)} FROM {table} ORDER BY 1, 2", kinds=of_table):
+            line = _from_row(table, dict(zip(names, row, strict=True)))
+            if line is None:
+                raise damaged(db.path, f"{table}: a row of {row[0]!r:.80} holds something else")
+            yield line
 
 
 def write_ledger(path: Path, lines: Iterable[KeptItem | KeptRecord | KeptSetting]) -> None:

@@ -22,6 +22,7 @@ from avis_data.masks.table import read_masks_part
 from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.files import FileKind, OwnFiles, not_read
 from avis_data.pipelines.doctor.rebuilt_ledger import ledger_problem
+from avis_data.pipelines.merge.origins import Origin
 from avis_data.pipelines.truth_records import IMPORTED, imported_clips, labelled_truth, read_import
 from avis_data.pipelines.upkeep.tombstones import Tombstone, read_removal
 from avis_data.quality.findings import Findings, Severity
@@ -165,6 +166,12 @@ FILES = OwnFiles(
             read=_tracks,
             advice=_TRUTH,
             rebuild="the table of masks",
+        ),
+        FileKind(
+            name="where clips were before a merge",
+            places=("manifest/origins.jsonl",),
+            read=_lines_of(Origin),
+            advice="bring it back from a copy: only it says which workspace each clip comes from",
         ),
         FileKind(
             name="what was removed",

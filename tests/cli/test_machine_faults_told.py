@@ -68,6 +68,7 @@ OTHERS = {
     "rebuild": "does what `fetch` and `extract` do; its folder is written as that of `export`",
     "fingerprint": "a stage as `embed` is",
     "duplicates": "its page is written as that of `report`",
+    "merge": "its folder is written whole or not at all, as `patch` does; tests/pipelines/merge fills the disk",
     "remove": "tests/pipelines/upkeep ends it before every change of the disk",
     "prune": "removes as `remove` does",
     "rights": "writes a table as `report` writes its page",

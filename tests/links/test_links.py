@@ -57,6 +57,7 @@ WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
     "diff": ["../old", "../new", "--html"],
     "patch": ["../old", "../patch.json", "--out"],
     "rebuild": ["../set", "--out"],
+    "merge": ["../ws", "../other", "--out"],
     "convert": ["../set", "--to", "coco", "--out"],
     "report": ["../set", "--out"],
     "train-baseline": ["--data", "../set", "--config", "avism_tiny", "--out"],

@@ -27,6 +27,7 @@ from avis_data.fingerprints.making import clip_fingerprint
 from avis_data.fingerprints.store import Fingerprint, write_fingerprints
 from avis_data.io import append_lines, canonical_json, sha256_file, write_json
 from avis_data.ledger import Ledger
+from avis_data.manifest import write_manifest
 from avis_data.masks.rle import encode
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports import FORMATS
@@ -34,6 +35,7 @@ from avis_data.pipelines.exports.plan import ExportOptions
 from avis_data.pipelines.exports.publish import export
 from avis_data.pipelines.imports.truth import import_ytvis
 from avis_data.pipelines.manifests import write_manifests
+from avis_data.pipelines.merge.origins import Origin, origins_path
 from avis_data.video_list.signed import write_signed
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.rounds_world import labels, open_round, say, square, track
@@ -120,6 +122,12 @@ def _truth(workspace: Workspace) -> None:
     path = workspace.root.parent / f"{workspace.root.name}-truth.json"
     categories = [{"id": 1, "name": "dog"}]
     path.write_text(json.dumps({"videos": videos, "annotations": annotations, "categories": categories}))
+    was = {"workspace": "lab", "state_sha256": "0" * 64, "merged_on": "2026-01-01", "merged_by": "me"}
+    origins = [
+        Origin(clip_id=clip_id, video_id=video_id, was_clip_id=clip_id, was_video_id=video_id, **was)
+        for video_id, clip_id in CLIPS.items()
+    ]
+    write_manifest(origins_path(workspace), origins)
     with Ledger(workspace.ledger) as ledger:
         import_ytvis(workspace, path, ledger=ledger)
         write_manifests(workspace, ledger)

@@ -53,6 +53,7 @@ TRIES = (
     Try("-C ws import --format ytvis ../world/truth.json"),
     Try("-C ws export --format ytvis --split 1/1/1"),
     Try("-C ws datasheet --split 1/1/1"),
+    Try("merge ws ws/exports/ytvis --out merged --dry-run", works=False),
     Try("rebuild ws/exports/ytvis --out rebuilt --dry-run", works=False),
     Try(f"convert {EXPORT}/test.json --format ytvis --to coco --out coco"),
     Try(f"validate {EXPORT}"),

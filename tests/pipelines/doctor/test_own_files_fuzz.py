@@ -49,6 +49,7 @@ READ_BY: dict[str, tuple[list[str], ...]] = {
     "fingerprint of a clip": (),
     "table of masks": (EXPORT,),
     "record of an import": (EXPORT,),
+    "where clips were before a merge": (),
     "what was removed": (STATUS, ["fetch", "--dry-run"]),
     "unfinished removal": (),
     "export": (VALIDATE, ["stats", "exports/ytvis"]),

@@ -1,0 +1,111 @@
+"""A world that was cut in two, fetched from a real server and labelled apart: merged it is what the whole gives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avis_data.cli.main import main
+from avis_data.io import read_json, write_json
+from avis_data.ledger import Ledger
+from avis_data.manifest import read_manifest
+from avis_data.paths import Workspace
+from avis_data.pipelines.merge.origins import Origin, origins_path
+from support.server import MediaServer
+from support.shell import tree_hashes
+
+CLIPS = ("synth5-0000", "synth5-0001", "synth5-0002", "synth5-0003_001000_004000")
+HALVES = {"whole": (0, 1, 2, 3), "a": (0, 1), "b": (2, 3)}
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`whole` with all four videos, `a` and `b` with two each; all stages done, truth imported."""
+    root = tmp_path_factory.mktemp("merge")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        size = ["--num-clips", 4, "--seconds", 3, "--seed", 5, "--size", "96x64", "--video-fps", 6]
+        with MediaServer(root / "world" / "media") as server:
+            assert run("synth", *size, "-j", 1, "--out", root / "world", "--base-url", server.url("")[:-1]) == 0
+            for name, numbers in HALVES.items():
+                make(root, name, numbers, server.url(""))
+    return root
+
+
+def make(root: Path, name: str, numbers: Sequence[int], base: str) -> None:
+    head, *rows = (root / "world" / "videos.csv").read_text().splitlines()
+    lead = rows[0].partition("synth5")[0]
+    (root / f"{name}.csv").write_text("\n".join([head, *(rows[i].replace(lead, base) for i in numbers)]) + "\n")
+    write_json(root / f"{name}.json", part_of(read_json(root / "world" / "truth.json"), numbers))
+    ws = ["-C", root / name]
+    fetch = ["fetch", "--list", root / f"{name}.csv", "--sleep", 0, "--allow-private-hosts", "-j", 1]
+    assert run(*ws, *fetch) == 0
+    for stage in (["extract"], ["preview"], ["embed", "--untrained"], ["fingerprint"]):
+        assert run(*ws, *stage, "-j", 1) == 0
+    assert run(*ws, "import", "--format", "ytvis", root / f"{name}.json") == 0
+
+
+def part_of(truth: dict[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
+    """The truth of some videos."""
+    videos = [truth["videos"][i] for i in numbers]
+    ids = {video["id"] for video in videos}
+    return {**truth, "videos": videos, "annotations": [one for one in truth["annotations"] if one["video_id"] in ids]}
+
+
+def to_do(workspace: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
+    """Of each stage, by `--dry-run`."""
+    found = {}
+    for stage in (["run", "--untrained"], ["preview"], ["fingerprint"]):
+        capsys.readouterr()
+        assert run("-C", workspace, *stage, "--dry-run", "--json") == 0
+        found |= {plan["stage"]: plan["to_do"] for plan in json.loads(capsys.readouterr().out)["stages"]}
+    return found
+
+
+def exported(workspace: Path) -> dict[str, str]:
+    """The hashes of an export's files, but for the certificate, which names imports and days."""
+    assert run("-C", workspace, "export", "--split", "2/1/1", "--name", "x") == 0
+    hashes = tree_hashes(workspace / "exports" / "x")
+    return {name: digest for name, digest in hashes.items() if name not in ("certificate.json", "files.sha256")}
+
+
+def test_halves_give_the_whole(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {name: tree_hashes(made / name) for name in ("a", "b")}
+    merged = tmp_path / "merged"
+    assert run("merge", made / "a", made / "b", "--out", merged) == 0
+    assert "4 video(s), 4 clip(s)" in capsys.readouterr().out
+    assert {name: tree_hashes(made / name) for name in before} == before
+    assert list(tmp_path.iterdir()) == [merged]
+    assert set(to_do(merged, capsys).values()) == {0}
+    assert run("-C", merged, "doctor", "--workspace") == 0
+    whole = Path(shutil.copytree(made / "whole", tmp_path / "whole"))
+    for name in ("manifest/videos.jsonl", "manifest/clips.jsonl"):
+        assert tree_hashes(merged)[name] == tree_hashes(whole)[name]
+    for folder in ("features", "fingerprints", "clips"):
+        assert tree_hashes(merged / folder) == tree_hashes(whole / folder)
+    mine, theirs = exported(merged), exported(whole)
+    assert len(mine) > 10
+    assert mine == theirs
+    origins = list(read_manifest(origins_path(Workspace(merged)), Origin))
+    assert [(line.clip_id, line.workspace) for line in origins] == list(zip(CLIPS, "aabb", strict=True))
+
+
+def test_the_same_name_for_another_video(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Path(shutil.copytree(made / "b", tmp_path / "other"))
+    one, two = "synth5-0002", "synth5-0003_001000_004000"
+    with Ledger(other / "ledger.sqlite") as ledger:
+        urls = dict(ledger.read_wanted(str))
+    assert set(urls) == {one, two}
+    assert run("merge", made / "a", other, "--out", tmp_path / "m") == 0
+    clashing = tmp_path / "clashing"
+    assert run("merge", tmp_path / "m", made / "b", "--out", clashing) == 0
+    assert set(to_do(clashing, capsys).values()) == {0}
