@@ -16,7 +16,14 @@ from avis_data.errors import ExitCode
 if TYPE_CHECKING:
     from avis_data.pipelines.stages.fetch import FetchChoices
 
-__all__ = ["ListedVideos", "allow_private_hosts_option", "command", "list_options"]
+__all__ = [
+    "ListedVideos",
+    "allow_private_hosts_option",
+    "command",
+    "list_option",
+    "list_options",
+    "seen_from_both",
+]
 
 
 allow_private_hosts_option = click.option(
@@ -43,7 +50,7 @@ class ListedVideos:
         from avis_data.pipelines.kept_video_list import ListOptions
         from avis_data.pipelines.stages.fetch import FetchChoices
 
-        path = None if self.list_path is None else _seen_from_both(self.list_path)
+        path = None if self.list_path is None else seen_from_both(self.list_path)
         wanted = ListOptions(path=path, allow_local=self.allow_local, skip_bad_rows=self.skip_bad_rows)
         return FetchChoices(
             list=wanted,
@@ -53,7 +60,7 @@ class ListedVideos:
         )
 
 
-def _seen_from_both(path: Path) -> Path:
+def seen_from_both(path: Path) -> Path:
     """A list as seen from the folder of -C; else from the folder that the command was typed in, which is said."""
     from avis_data.cli.commands import STARTED_IN
 
@@ -71,15 +78,16 @@ def _seen_from_both(path: Path) -> Path:
 
 
 _PATH = click.Path(path_type=Path)
+list_option = click.option(
+    "--list",
+    "list_path",
+    type=_PATH,
+    default=None,
+    metavar="FILE",
+    help="The list of videos, as CSV; it is kept as videos.csv.",
+)
 _LIST_OPTIONS = [
-    click.option(
-        "--list",
-        "list_path",
-        type=_PATH,
-        default=None,
-        metavar="FILE",
-        help="The list of videos, as CSV; it is kept as videos.csv.",
-    ),
+    list_option,
     click.option("--allow-local", is_flag=True, help="Let the list name files of this machine."),
     click.option("--skip-bad-rows", is_flag=True, help="Go on without the rows that have problems, from now on."),
     click.option("--cookies", type=_PATH, default=None, metavar="FILE", help="Cookies in Netscape's format."),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import click
 
-from avis_data.cli.fetch_command import allow_private_hosts_option
+from avis_data.cli.fetch_command import allow_private_hosts_option, list_option, seen_from_both
 from avis_data.cli.options import RunOptions, out_option, run_options, untrained_option, weights_option
 from avis_data.errors import ExitCode
 
@@ -17,6 +18,7 @@ __all__ = ["command"]
 @click.command("rebuild")
 @click.argument("published", type=click.Path(exists=True, path_type=Path))
 @out_option(required=True)
+@list_option
 @weights_option
 @untrained_option
 @allow_private_hosts_option
@@ -25,6 +27,7 @@ def command(
     run: RunOptions,
     published: Path,
     out: Path,
+    list_path: Path | None,
     weights: Path | None,
     untrained: bool,
     allow_private_hosts: bool,
@@ -36,6 +39,9 @@ def command(
     gone is named with the reason, and subset.json says which videos are left: figures on them carry its stamp. With
     --weights or --untrained embeddings are computed too. Run again to resume.
 
+    Where a link has moved or needs a token, give --list a CSV of your own with url and video_id: its links take the
+    place of the published ones, and later calls go on with them.
+
     \b
     Example:
       avis-data rebuild published/aviseg-1-0-0 --out my-aviseg --weights vggish-10086976.pth
@@ -46,7 +52,7 @@ def command(
     from avis_data.pipelines.engine.progress import Progress
     from avis_data.pipelines.kept_video_list import ListOptions
     from avis_data.pipelines.rebuild.assemble import assemble
-    from avis_data.pipelines.rebuild.bundle import make_workspace_of, read_bundle
+    from avis_data.pipelines.rebuild.bundle import make_workspace_of, read_bundle, write_list_with_own_links
     from avis_data.pipelines.stages.embed import EmbedChoices
     from avis_data.pipelines.stages.fetch import FetchChoices
     from avis_data.pipelines.steps import do_steps
@@ -57,19 +63,25 @@ def command(
     if run.dry_run:
         click.echo(f"would fetch what is there of {number} videos into {workspace.root}, and compare it")
         return ExitCode.OK
-    recipe = make_workspace_of(bundle, workspace)
-    features = weights is not None or untrained
-    request = step_request(
-        ["fetch", "extract", *(["embed"] if features else [])],
-        run,
-        FetchChoices(list=ListOptions(path=bundle.video_list), allow_private_hosts=allow_private_hosts),
-        EmbedChoices(weights=weights, untrained=untrained),
-    )
-    for report in do_steps(workspace, recipe, request, command="avis-data rebuild"):
-        if not run.as_json:
-            say_report(report, again="again: --retry-failed[=<reason>]")
-        if report.stopped:
-            return report.exit_code
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = bundle.video_list
+        if list_path is not None:
+            wanted = Path(scratch) / "videos.csv"
+            write_list_with_own_links(bundle, seen_from_both(list_path), wanted)
+        recipe = make_workspace_of(bundle, workspace)
+        goes_on = list_path is None and bundle.is_listed_in(workspace)
+        features = weights is not None or untrained
+        request = step_request(
+            ["fetch", "extract", *(["embed"] if features else [])],
+            run,
+            FetchChoices(list=ListOptions(path=None if goes_on else wanted), allow_private_hosts=allow_private_hosts),
+            EmbedChoices(weights=weights, untrained=untrained),
+        )
+        for report in do_steps(workspace, recipe, request, command="avis-data rebuild"):
+            if not run.as_json:
+                say_report(report, again="again: --retry-failed[=<reason>]")
+            if report.stopped:
+                return report.exit_code
     with Progress("rebuild: compare", total=number) as progress:
         folder, subset = assemble(workspace, bundle, "rebuilt", on_clip=progress.step)
     _say(folder, subset.model_dump(mode="json") if run.as_json else None)

@@ -35,7 +35,7 @@ PARTS: tuple[tuple[float, float, float, float], ...] = (
 
 _SPAN_STEPS = 20
 """Steps of sound, two seconds, behind one hash."""
-_SPAN_HOP = 2
+_ASKED_HOP = 2
 _PICTURE_ORDERS = 7
 _SOUND_ORDERS = (6, 8)
 """In time, where the first (what is constant) is left out, and over the bands."""
@@ -43,7 +43,7 @@ _NUM_BITS = 48
 
 _LEAST_STILL_STD = 6.0
 """Grey levels; a still that varies less is black, white or fog."""
-_LEAST_SPAN_STD = 4.0
+_LEAST_SPAN_STD = 2.0
 """Levels of half a dB; sound that varies less in its bands is silence or a constant tone."""
 _RANGE_LEVELS = 70.0
 """More than 35 dB below the loudest, coding decides what is there, not the sound."""
@@ -109,25 +109,27 @@ def picture_hashes(prints: Sequence[Fingerprint]) -> tuple[Hashes, Hashes]:
     return _joined(index, 0), _joined(asked, _NUM_BITS)
 
 
-def sound_hashes(prints: Sequence[Fingerprint]) -> Hashes:
-    """Hashes of two seconds of sound, five each second."""
+def sound_hashes(prints: Sequence[Fingerprint]) -> tuple[Hashes, Hashes]:
+    """Hashes of two seconds of sound: ten each second, to be looked in, and every other of them, to be asked."""
     time_SK = dct(np.eye(_SPAN_STEPS), axis=0, norm="ortho")[1 : 1 + _SOUND_ORDERS[0]].T
     band_BK = dct(np.eye(NUM_BANDS), axis=0, norm="ortho")[: _SOUND_ORDERS[1]].T
     weights_PD = np.kron(time_SK, band_BK).astype(np.float32)
-    found = []
+    index, asked = [], []
     for number, one in enumerate(prints):
         if len(one.sound_NB) < _SPAN_STEPS:
             continue
-        spans = np.lib.stride_tricks.sliding_window_view(one.sound_NB, _SPAN_STEPS, axis=0)[::_SPAN_HOP]
+        spans = np.lib.stride_tricks.sliding_window_view(one.sound_NB, _SPAN_STEPS, axis=0)
         spans_RSB = np.swapaxes(spans, 1, 2).astype(np.float32)
         spans_RSB = np.maximum(spans_RSB, spans_RSB.max(axis=(1, 2), keepdims=True) - _RANGE_LEVELS)
         spans_RSB -= spans_RSB.mean(axis=1, keepdims=True)
         (kept,) = np.nonzero(spans_RSB.std(axis=(1, 2)) >= _LEAST_SPAN_STD)
         if len(kept):
             values_RD = (spans_RSB[kept].reshape(len(kept), -1) @ weights_PD).astype(np.float16)
-            times_R = kept * (_SPAN_HOP / STEPS_PER_S)
-            found.append(_hashes(number, times_R, np.zeros(len(kept)), values_RD, keep=True))
-    return _joined(found, _NUM_BITS)
+            times_R, kinds_R = kept / STEPS_PER_S, np.zeros(len(kept))
+            index.append(_hashes(number, times_R, kinds_R, values_RD, keep=False))
+            even_R = kept % _ASKED_HOP == 0
+            asked.append(_hashes(number, times_R[even_R], kinds_R[even_R], values_RD[even_R], keep=True))
+    return _joined(index, 0), _joined(asked, _NUM_BITS)
 
 
 def shared_hashes(index: Hashes, asked: Hashes) -> Shared:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avis_data.fingerprints.index import Hashes, Shared, picture_hashes, shared_hashes, sound_hashes
 from avis_data.fingerprints.making import Fingerprint
-from avis_data.fingerprints.pictures import PictureMatch, compare_pictures
+from avis_data.fingerprints.pictures import PictureMatch, compare_pictures, scenes_alike
 from avis_data.fingerprints.sounds import SoundMatch, compare_sounds
 
 __all__ = ["Link", "find_links", "groups_of"]
@@ -22,9 +22,20 @@ _LEAST_CHANGES_ALIKE = 0.5
 _FOR_FEW_STILLS = 0.6
 """A short match must be better: so much more, divided by the root of the number of stills."""
 _LEAST_SOUND_ALIKE = 0.65
-_FOR_POOR_SOUND = 0.8
+_FOR_POOR_SOUND = 0.9
 """The same, by the root of seconds times richness: two instruments that swell together are alike, two talks are not."""
+_FOR_POOR_SOUND_OF_A_SCENE = 0.4
+"""The same, where the stills of those moments show one scene."""
+_FOR_POOR_SOUND_OF_SAME_LEVELS = 0.5
+"""The same, where every band is as loud as in the other, and more than one thing is heard."""
+_LEAST_SCENE_ALIKE = 0.92
+_SAME_LEVELS = ((0.965, 1.5), (0.99, 1.3))
+"""Likeness of levels, and the richness that it takes with it."""
 _MOST_ASKED_OF_SOUND = 0.995
+_MOST_ASKED_OF_SHORT_SOUND = 0.997
+_SHORT_S = 3.0
+_LEAST_MOMENTS = 5.0
+"""One click is like any other."""
 _LEAST_LEVELS_ALIKE = 0.85
 _NEAR_SIGNS = 4
 """Hashes that differ in no more signs are a candidate on their own; others must be two."""
@@ -90,9 +101,20 @@ def _picture_enough(match: PictureMatch) -> bool:
     return bool(match.alike >= _LEAST_ALIKE and match.changes_alike >= min(wanted, 0.85))
 
 
-def _sound_enough(match: SoundMatch) -> bool:
-    wanted = min(_LEAST_SOUND_ALIKE + _FOR_POOR_SOUND / (match.seconds * match.richness) ** 0.5, _MOST_ASKED_OF_SOUND)
-    return bool(match.alike >= wanted and match.levels_alike >= _LEAST_LEVELS_ALIKE)
+def _sound_enough(match: SoundMatch, one: Fingerprint, two: Fingerprint) -> bool:
+    if match.moments < _LEAST_MOMENTS or match.alike < _sound_wanted(match, _FOR_POOR_SOUND_OF_A_SCENE):
+        return False
+    is_same_level = any(match.levels_alike >= levels and match.richness >= least for levels, least in _SAME_LEVELS)
+    for_poor = _FOR_POOR_SOUND_OF_SAME_LEVELS if is_same_level else _FOR_POOR_SOUND
+    if match.levels_alike >= _LEAST_LEVELS_ALIKE and match.alike >= _sound_wanted(match, for_poor):
+        return True
+    return scenes_alike(one, two, offset_s=match.offset_s) >= _LEAST_SCENE_ALIKE
+
+
+def _sound_wanted(match: SoundMatch, for_poor: float) -> float:
+    evidence = max(match.seconds * match.richness, 0.01)
+    most = _MOST_ASKED_OF_SOUND if match.seconds >= _SHORT_S else _MOST_ASKED_OF_SHORT_SOUND
+    return float(min(_LEAST_SOUND_ALIKE + for_poor / evidence**0.5, most))
 
 
 def _picture_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, bool, int]]:
@@ -160,17 +182,18 @@ def _by_picture(prints: Sequence[Fingerprint]) -> list[Link]:
 
 
 def _sound_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, float, float]]:
-    hashes = sound_hashes(prints)
-    shared = shared_hashes(hashes, hashes)
-    one_R, two_R = hashes.clip_R[shared.found_R], hashes.clip_R[shared.asked_R]
-    keep_R = one_R < two_R
-    found_R, asked_R = shared.found_R[keep_R], shared.asked_R[keep_R]
-    times_one, times_two = hashes.time_R[found_R], hashes.time_R[asked_R]
+    index, asked = sound_hashes(prints)
+    shared = shared_hashes(index, asked)
+    clip_R2 = np.stack([index.clip_R[shared.found_R], asked.clip_R[shared.asked_R]], axis=1)
+    time_R2 = np.stack([index.time_R[shared.found_R], asked.time_R[shared.asked_R]], axis=1)
+    turned_R = clip_R2[:, 0] > clip_R2[:, 1]
+    clip_R2[turned_R], time_R2[turned_R] = clip_R2[turned_R, ::-1], time_R2[turned_R, ::-1]
+    (one_R, two_R), (times_one, times_two) = clip_R2.T, time_R2.T
     offset_R = np.rint((times_one - times_two) / _OFFSET_S)
-    rows, count, near = _tally((one_R[keep_R], two_R[keep_R], offset_R), shared.different_R[keep_R])
+    rows, count, near = _tally((one_R, two_R, offset_R), shared.different_R)
     moment: dict[tuple[int, ...], tuple[float, float]] = {}
-    order = np.argsort(shared.different_R[keep_R], kind="stable")[::-1]
-    keys = np.stack([one_R[keep_R], two_R[keep_R], offset_R], axis=1).astype(np.int64)
+    order = np.argsort(shared.different_R, kind="stable")[::-1]
+    keys = np.stack([one_R, two_R, offset_R], axis=1).astype(np.int64)
     for at in order.tolist():
         moment[tuple(keys[at].tolist())] = (float(times_one[at]), float(times_two[at]))
     found: list[tuple[int, int, float, float]] = []
@@ -195,7 +218,7 @@ def _by_sound(prints: Sequence[Fingerprint]) -> list[Link]:
             one, two, at_one_s, at_two_s = two, one, at_two_s, at_one_s
         pair = (one.clip_id, two.clip_id)
         match = compare_sounds(one, two, at_one_s=at_one_s, at_two_s=at_two_s)
-        if match is None or not _sound_enough(match):
+        if match is None or not _sound_enough(match, one, two):
             continue
         if pair not in best or match.alike > best[pair].likeness:
             best[pair] = Link(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from avis_data.fingerprints.index import PARTS, part_weights
 from avis_data.fingerprints.making import SIDE, Fingerprint
 
-__all__ = ["PictureMatch", "compare_pictures"]
+__all__ = ["PictureMatch", "compare_pictures", "scenes_alike"]
 
 _SPEEDS = (0.95, 0.975, 1.0, 1.025, 1.05)
 _OFFSET_STEP = 0.25
@@ -69,6 +69,28 @@ def compare_pictures(whole: Fingerprint, other: Fingerprint, *, part: int, mirro
     fitted_TP = _cut(whole.stills_THW, _fit(whole.stills_THW, stills_UHW, rough[0], box))
     found = [_match(fitted_TP, other_UP, line, whole.period_s) for line in _lines(fitted_TP, other_UP, ratio)]
     return max(found, key=lambda match: match.changes_alike)
+
+
+def scenes_alike(one: Fingerprint, two: Fingerprint, *, offset_s: float) -> float:
+    """How alike stills of the same moments are, movement or not: one camera is enough, so it is no proof of a copy.
+
+    Args:
+        one: the clip by whose clock the offset is.
+        two: the other clip; it may be mirrored.
+        offset_s: time in the first at which the second begins.
+
+    Returns:
+        Mean correlation, in [-1, 1]; 0 where no still of the one has one of the other within half a second, and for
+        stills in which nothing is seen.
+    """
+    places_T = (np.arange(len(one.stills_THW)) * one.period_s - offset_s) / two.period_s
+    (rows_T,) = np.nonzero((places_T >= -0.5) & (places_T <= len(two.stills_THW) - 0.5))
+    if len(rows_T) == 0:
+        return 0.0
+    others_T = np.clip(np.rint(places_T[rows_T]).astype(int), 0, len(two.stills_THW) - 1)
+    one_TP = one.stills_THW[rows_T].reshape(len(rows_T), -1).astype(np.float32)
+    others_THW = two.stills_THW[others_T].astype(np.float32)
+    return max(_alike(one_TP, side_THW.reshape(len(rows_T), -1)) for side_THW in (others_THW, others_THW[:, :, ::-1]))
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ __all__ = ["SoundMatch", "compare_sounds"]
 _SPEEDS = np.arange(0.95, 1.0501, 0.01)
 _SHIFTS = np.arange(-0.2, 0.2001, 0.1)
 """Seconds."""
+_PART_STEPS = (-0.5, -0.25, 0.0, 0.25, 0.5)
+"""Where copies begin between two steps; half of it is taken from the one, half given to the other, for both to blur."""
 _BAND_MOVES = (-0.5, -0.25, 0.0, 0.25, 0.5)
 _REACH_S = 6.0
 """So far before and after the moment is looked."""
-_LEAST_S = 2.0
+_LEAST_S = 1.5
 _RANGE_LEVELS = 70.0
-_LEAST_STD = 3.0
+_LEAST_STD = 2.0
 """Levels of half a dB."""
 
 
@@ -39,6 +41,8 @@ class SoundMatch:
     """Correlation of the energies themselves: whether the same bands are loud."""
     richness: float
     """In how many ways of its own the sound changes: 1 for one instrument that swells and fades, several for speech."""
+    moments: float
+    """Among how many steps the changes are spread: few for one click in silence."""
     seconds: float
     """How much of both was compared."""
     offset_s: float
@@ -49,12 +53,12 @@ def compare_sounds(one: Fingerprint, two: Fingerprint, *, at_one_s: float, at_tw
     """Compare what is heard around a moment of each clip.
 
     Returns:
-        The best of eleven speeds and small shifts; None where less than two seconds are in both.
+        The best of eleven speeds and small shifts; None where less than one and a half seconds are in both.
     """
-    before_s = min(at_one_s, (at_two_s - 0.2) / 1.05, _REACH_S)
+    before_s = min(at_one_s, at_two_s / 1.05, _REACH_S)
     after_s = min(
         (len(one.sound_NB) - 1) / STEPS_PER_S - at_one_s,
-        ((len(two.sound_NB) - 1) / STEPS_PER_S - at_two_s - 0.2) / 1.05,
+        ((len(two.sound_NB) - 1) / STEPS_PER_S - at_two_s) / 1.05,
         _REACH_S + 2,
     )
     first, last = -int(max(before_s, 0) * STEPS_PER_S), int(max(after_s, 0) * STEPS_PER_S)
@@ -66,22 +70,41 @@ def compare_sounds(one: Fingerprint, two: Fingerprint, *, at_one_s: float, at_tw
     one_NB = _changes(one.sound_NB[rows_N].astype(np.float32))
     if float(one_NB.std()) < _LEAST_STD:
         return SoundMatch(
-            alike=0.0, levels_alike=0.0, richness=0.0, seconds=len(steps_N) / STEPS_PER_S, offset_s=at_one_s - at_two_s
+            alike=0.0,
+            levels_alike=0.0,
+            richness=0.0,
+            moments=0.0,
+            seconds=len(steps_N) / STEPS_PER_S,
+            offset_s=at_one_s - at_two_s,
         )
     speed_H, shift_H = (grid.ravel() for grid in np.meshgrid(_SPEEDS, _SHIFTS))
     places_HN = (at_two_s + shift_H[:, None]) * STEPS_PER_S + speed_H[:, None] * steps_N
     score_H = _scores(one_NB, _at(two.sound_NB, places_HN))
     best = int(np.argmax(score_H))
-    found_NB = _at(two.sound_NB, places_HN[best : best + 1])[0]
-    moved_MNB = np.stack([_moved(found_NB, move) for move in _BAND_MOVES])
-    alike_M = _scores(one_NB, moved_MNB)
+    offset_s = at_one_s - at_two_s - float(shift_H[best])
+    tried = [
+        _compared(
+            _at(one.sound_NB, rows_N[None].astype(np.float64) - part / 2)[0],
+            _at(two.sound_NB, places_HN[best : best + 1] + part / 2)[0],
+            offset_s - part / STEPS_PER_S,
+        )
+        for part in _PART_STEPS
+    ]
+    return max(tried, key=lambda match: match.alike)
+
+
+def _compared(one_NB: NDArray[np.float32], two_NB: NDArray[np.float32], offset_s: float) -> SoundMatch:
+    changes_NB = _changes(one_NB)
+    moved_MNB = np.stack([_moved(two_NB, move) for move in _BAND_MOVES])
+    alike_M = _scores(changes_NB, moved_MNB)
     at = int(np.argmax(alike_M))
     return SoundMatch(
         alike=float(alike_M[at]),
-        levels_alike=_levels_alike(one.sound_NB[rows_N].astype(np.float32), moved_MNB[at]),
-        richness=min(_richness(one_NB), _richness(_changes(moved_MNB[at]))),
-        seconds=len(steps_N) / STEPS_PER_S,
-        offset_s=at_one_s - at_two_s - float(shift_H[best]),
+        levels_alike=_levels_alike(one_NB, moved_MNB[at]),
+        richness=min(_richness(changes_NB), _richness(_changes(moved_MNB[at]))),
+        moments=min(_moments(changes_NB), _moments(_changes(moved_MNB[at]))),
+        seconds=len(one_NB) / STEPS_PER_S,
+        offset_s=offset_s,
     )
 
 
@@ -89,6 +112,11 @@ def _richness(changes_NB: NDArray[np.float32]) -> float:
     """Among how many directions the power of the changes is spread: (sum of powers)² / sum of squares."""
     power_B = np.linalg.svd(changes_NB, compute_uv=False) ** 2
     return float(power_B.sum() ** 2 / max(float((power_B**2).sum()), 1e-9))
+
+
+def _moments(changes_NB: NDArray[np.float32]) -> float:
+    power_N = (changes_NB**2).sum(axis=1)
+    return float(power_N.sum() ** 2 / max(float((power_N**2).sum()), 1e-9))
 
 
 def _levels_alike(one_NB: NDArray[np.float32], two_NB: NDArray[np.float32]) -> float:

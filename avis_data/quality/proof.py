@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, ProblemsError
 from avis_data.fingerprints.links import find_links
 from avis_data.fingerprints.making import METHOD, Fingerprint, clip_fingerprint
 from avis_data.format_numbers import CERTIFICATE
@@ -17,6 +17,7 @@ from avis_data.formats.ytvis import YtvisDataset, YtvisVideo
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.published import published_without_media
+from avis_data.versions.subset import SUBSET, read_subset
 
 __all__ = ["check_proof"]
 
@@ -25,15 +26,19 @@ def check_proof(root: Path, splits: Mapping[str, YtvisDataset], findings: Findin
     """Compare what the certificate says of the division with the truth files, the stills and the sound.
 
     Clips that are nearly the same and on two sides are an error where the certificate says that there are none, else a
-    warning. A clip whose stills or sound cannot be read is an error too: nothing is proved for it.
+    warning. A clip whose stills or sound cannot be read is an error too: nothing is proved for it. A set that was made
+    by `rebuild` has no certificate: its truth files are compared with its subset.json, its clips with each other.
 
     Returns:
         Numbers of `clips` that were compared, `links` between them and `divided` links; None without a certificate.
     """
+    split_of = {video.name: split for split, dataset in splits.items() for video in dataset.videos}
+    if (root / SUBSET).is_file() and not (root / CERTIFICATE).exists():
+        _check_subset(root, splits, findings)
+        return _check_media(root, splits, split_of, None, findings)
     said = _certificate(root, findings)
     if said is None:
         return None
-    split_of = {video.name: split for split, dataset in splits.items() for video in dataset.videos}
     _check_clips(said, split_of, findings)
     division = said.get("split")
     division = division if isinstance(division, dict) else {}
@@ -49,6 +54,29 @@ def check_proof(root: Path, splits: Mapping[str, YtvisDataset], findings: Findin
         findings.add(Severity.WARNING, "not-proved", CERTIFICATE, text)
         return {"clips": 0, "links": 0, "divided": 0}
     return _check_media(root, splits, split_of, groups, findings)
+
+
+def _check_subset(root: Path, splits: Mapping[str, YtvisDataset], findings: Findings) -> None:
+    """The videos of the truth files are those that subset.json names, and no video is in two of them."""
+    text = "the set was made by avis-data rebuild: the certificate is that of the published set, "
+    findings.add(Severity.NOTE, "rebuilt", SUBSET, f"{text}this file says which of its videos are here")
+    try:
+        subset = read_subset(root)
+    except (DataError, ProblemsError) as error:
+        findings.add(Severity.ERROR, "subset-unreadable", SUBSET, str(error))
+        return
+    names = {split: [video.name for video in dataset.videos] for split, dataset in splits.items()}
+    for split in sorted(names.keys() | subset.splits.keys()):
+        named = set(subset.splits[split].videos) if split in subset.splits else set()
+        for name in sorted(named ^ set(names.get(split, ()))):
+            where = SUBSET if name in named else f"{split}.json"
+            findings.add(Severity.ERROR, "subset-differs", SUBSET, f"{split} video {name!r:.80} is only in {where}")
+    first_in: dict[str, str] = {}
+    for split, of_split in sorted(names.items()):
+        for name in of_split:
+            if first_in.setdefault(name, split) != split:
+                text = f"video {name!r:.80} is in {first_in[name]} too"
+                findings.add(Severity.ERROR, "source-divided", f"{split}.json", text)
 
 
 def _certificate(root: Path, findings: Findings) -> dict[str, object] | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from avis_data.config import problems_from_validation
-from avis_data.errors import ConfigError, DataError, ProblemsError
+from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
 from avis_data.format_numbers import CERTIFICATE, check_export
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis
-from avis_data.io import read_json, sha256_file, write_text
+from avis_data.io import csv_text, read_json, sha256_file, write_private, write_text
 from avis_data.paths import Workspace
 from avis_data.quality.dataset import truth_files
 from avis_data.quality.published import FILE_LIST, published_without_media
@@ -20,8 +20,10 @@ from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import is_safe_id
 from avis_data.versions.media_prints import VIDEO_LIST, ClipPrint, print_path
 from avis_data.video_list import read_video_list
+from avis_data.video_list.rows import COLUMNS, read_rows
+from avis_data.video_list.signed import read_signed
 
-__all__ = ["Bundle", "make_workspace_of", "read_bundle"]
+__all__ = ["Bundle", "make_workspace_of", "read_bundle", "write_list_with_own_links"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,13 @@ class Bundle:
     def video_list(self) -> Path:
         """The list to fetch by."""
         return self.root / VIDEO_LIST
+
+    def is_listed_in(self, workspace: Workspace) -> bool:
+        """Whether the workspace has a list of the same clips already; its links may be others."""
+        if not workspace.video_list.is_file():
+            return False
+        kept = read_video_list(workspace.video_list, signed=read_signed(workspace.signed_urls))
+        return {row.span.clip_id: row.span.video_id for row in kept.clips} == dict(self.video_of)
 
     def print_of(self, clip_id: str) -> ClipPrint:
         """What is kept of the media of a clip.
@@ -108,3 +117,35 @@ def make_workspace_of(bundle: Bundle, workspace: Workspace) -> Recipe:
     elif workspace.recipe.read_text(encoding="utf-8") != bundle.recipe_text:
         raise ConfigError(f"{workspace.root}: is a workspace of another recipe", hint="give --out a folder of its own")
     return load_recipe(workspace)
+
+
+def write_list_with_own_links(bundle: Bundle, own: Path, target: Path) -> None:
+    """Write the published list with the links of another one, by the id of the video; only its owner may read it.
+
+    Args:
+        bundle: the published set.
+        own: a list with the columns `url` and `video_id`: links that hold a token, or say where a video is now.
+        target: the file to write.
+
+    Raises:
+        DataError: if it is no list.
+        ProblemsError: if rows of it are wrong, or name videos that the published list does not have.
+    """
+    problems = list(read_video_list(own).problems)
+    known = set(bundle.video_of.values())
+    links: dict[str, str] = {}
+    for row in read_rows(own, [], []):
+        video_id, where = row.cells.get("video_id", ""), f"line {row.line}"
+        if video_id not in known:
+            text = f"{video_id!r:.80} is no video of the published list" if video_id else "says not of which video"
+            problems.append(Problem(where, "video_id", text))
+        elif links.setdefault(video_id, row.cells["url"]) != row.cells["url"]:
+            problems.append(Problem(where, "url", f"{video_id} has another link above"))
+    if problems:
+        hint = f"its rows need url and video_id, as in {bundle.video_list}"
+        raise ProblemsError(f"{own}: {len(problems)} problem(s), nothing was fetched", problems, hint=hint)
+    rows: list[list[str]] = [list(COLUMNS)]
+    for row in read_rows(bundle.video_list, [], []):
+        cells = row.cells | {"url": links.get(row.cells.get("video_id", ""), row.cells["url"])}
+        rows.append([cells.get(column, "") for column in COLUMNS])
+    write_private(target, csv_text(rows))

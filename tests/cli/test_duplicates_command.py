@@ -33,8 +33,12 @@ def test_a_copy_is_told_in_every_form(
     assert main(["duplicates", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["clips"] == 3 and found["groups"] == [["a", "b"]]
-    assert [(link["first"], link["second"], link["by"]) for link in found["links"]] == [("a", "b", "picture")]
-    (row,) = csv.DictReader(Path("found.csv").open(newline=""))
-    assert (row["group"], row["first"], row["second"], row["by"]) == ("0", "a", "b", "picture")
+    assert [(link["first"], link["second"], link["by"]) for link in found["links"]] == [
+        ("a", "b", by) for by in ("picture", "sound")
+    ]
+    rows = list(csv.DictReader(Path("found.csv").open(newline="")))
+    assert [(row["group"], row["first"], row["second"], row["by"]) for row in rows] == [
+        ("0", "a", "b", by) for by in ("picture", "sound")
+    ]
     page = Path("found.html").read_text()
-    assert page.count("<img ") == 2 * 4 and "a and b" in page
+    assert page.count("<img ") == 2 * 2 * 4 and "a and b" in page

@@ -61,6 +61,7 @@ class MediaServer:
     `/loop/...`                     302 to itself
     `/type/MAJOR/MINOR/FILE`        the file under this content type
     `/empty/...`                    200 and no bytes
+    `/token/FILE`                   401 unless asked with `?token=open-sesame`
     `/swap/N/FIRST/SECOND`          FIRST, breaking off as above, until it was gone on with N times; then SECOND, whole
     ==============================  ================================================================================
 
@@ -184,6 +185,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "status":
             headers = {"Retry-After": query["retry_after"]} if "retry_after" in query else {}
             self._answer(int(rest.partition("/")[0]), b"as told", headers)
+        elif kind == "token" and query.get("token") != "open-sesame":
+            self._answer(401, b"who are you?")
         elif kind == "flaky" and before < int(rest.split("/")[0]):
             self._answer(int(rest.split("/")[1]), b"not yet")
         elif kind == "page":
@@ -274,4 +277,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
-_FILE_KINDS = {"break", "break-always", "slow", "type", "flaky", "swap"}
+_FILE_KINDS = {"break", "break-always", "slow", "type", "flaky", "swap", "token"}

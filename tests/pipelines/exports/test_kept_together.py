@@ -70,7 +70,7 @@ def test_copies_and_channels_are_on_one_side(exported: Path) -> None:
 
 def test_the_proof_is_made_again_from_the_files(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(exported), "--certificate", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["proof"] == {"clips": 8, "links": 2, "divided": 0}
+    assert json.loads(capsys.readouterr().out)["proof"] == {"clips": 8, "links": 4, "divided": 0}
 
 
 EDITS = {
@@ -114,9 +114,9 @@ def test_a_near_duplicate_that_was_divided_is_found_in_the_files_alone(tmp_path:
     at = ["-C", str(workspace.root)]
     assert main([*at, "export", "--format", "ytvis", "--split-file", str(tmp_path / "splits.csv")]) == 0
     report = validate(workspace.exports / "ytvis", certificate=True)
-    assert report.proof == {"clips": 8, "links": 2, "divided": 2} and report.is_clean, "nothing of it was promised"
+    assert report.proof == {"clips": 8, "links": 4, "divided": 4} and report.is_clean, "nothing of it was promised"
     found = [finding for finding in report.findings.kept if finding.code == "near-duplicate-divided"]
-    assert len(found) == 2 and "a and b" in found[0].message
+    assert len(found) == 4 and "a and b" in found[0].message
 
 
 def test_without_fingerprints_nothing_is_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,6 +101,18 @@ def test_everything_is_still_there(made: Path, tmp_path: Path, capsys: pytest.Ca
     for name in ("train.json", "val.json", "test.json"):
         assert read_json(mine / name) == read_json(theirs / name)
     assert run("validate", mine) == 0
+    capsys.readouterr()
+    assert run("validate", mine, "--certificate") == 0
+    told = capsys.readouterr().out
+    assert "note: subset.json: the set was made by avis-data rebuild" in told and "proof: 4 clip(s) compared" in told
+    found = read_json(mine / "subset.json")
+    write_json(mine / "subset.json", found | {"splits": found["splits"] | {"test": {"videos": ["other"], "of": 1}}})
+    assert run("validate", mine, "--certificate") == 3
+    told = capsys.readouterr().out
+    assert told.count("[subset-differs]") == 2 and "'other' is only in subset.json" in told
+    write_json(mine / "subset.json", [])
+    assert run("validate", mine, "--certificate") == 3
+    assert "[subset-unreadable]" in capsys.readouterr().out
 
 
 def test_what_is_gone_or_another_is_named_and_left_out(
@@ -137,6 +149,50 @@ def test_what_is_gone_or_another_is_named_and_left_out(
     assert run("evaluate", *full, "--subset", folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["meta"]["subset"].startswith("1 of 2 train videos, subset ")
+
+
+def test_links_of_ones_own_take_the_place_of_those_that_moved_or_need_a_token(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with MediaServer(made / "world" / "media") as server:
+        folder = published(made, tmp_path, server.url("token/"))
+        assert rebuild(folder, tmp_path / "again") == 3, "nothing can be had without a token"
+        assert "nothing of it could be had again" in capsys.readouterr().err
+        names = sorted(path.stem for path in (made / "world" / "media").glob("*.mp4"))
+        tokens = [f"{server.url(f'token/{name}.mp4')}?token=open-sesame,{name}" for name in names[:-1]]
+        own = tmp_path / "own.csv"
+        own.write_text("\n".join(["url,video_id", *tokens, f"{server.url(f'{names[-1]}.mp4')},{names[-1]}"]) + "\n")
+        more = ("--list", own, "--out", tmp_path / "again", "--allow-private-hosts", "-j", 1, "--retries", 0)
+        assert run("rebuild", folder, *more) == 0
+        assert "4 clips are the same to the bit" in capsys.readouterr().out
+        asked = len(server.requests)
+        assert rebuild(folder, tmp_path / "again") == 0, "it goes on with the links that it has"
+        assert len(server.requests) == asked
+        public = [
+            path for path in (tmp_path / "again").rglob("*") if path.is_file() and path.name != "signed_urls.json"
+        ]
+        assert len(public) > 20 and not [path for path in public if b"open-sesame" in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("https://example.org/a.mp4,nobody", "line 2: video_id: 'nobody' is no video of the published list"),
+        ("https://example.org/a.mp4,", "says not of which video"),
+        ("https://example.org/a.mp4,{id}\nhttps://example.org/b.mp4,{id}", "line 3"),
+        ("no link at all,{id}", "line 2"),
+    ],
+)
+def test_a_list_of_ones_own_that_does_not_fit_is_told_by_line(
+    made: Path, tmp_path: Path, rows: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made / "ws" / "exports" / "published"
+    video_id = (folder / "videos.csv").read_text().splitlines()[1].split(",")[1]
+    (tmp_path / "own.csv").write_text("url,video_id\n" + rows.format(id=video_id) + "\n")
+    assert run("rebuild", folder, "--list", tmp_path / "own.csv", "--out", tmp_path / "again") == 3
+    said = capsys.readouterr().err
+    assert told in said and "own.csv" in said and "Traceback" not in said
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.slow
