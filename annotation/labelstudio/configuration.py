@@ -50,6 +50,17 @@ VERDICTS = {
 REASONS = ("mask", "category", "identity", "sounding seconds", "missed object")
 """What a reviewer may find wrong."""
 
+_VERDICT_KEYS = {
+    Verdict.DONE: "shift+d",
+    Verdict.UNSURE: "shift+u",
+    Verdict.DROP: "shift+x",
+    Verdict.ACCEPT: "shift+a",
+    Verdict.FIXED: "shift+f",
+    Verdict.SEND_BACK: "shift+s",
+}
+_REASON_KEYS = ("shift+m", "shift+c", "shift+i", "shift+o", "shift+n")
+"""Else the page gives out digits, which labels have."""
+
 _FRAME_RATE = "1"  # the timeline then counts seconds: frame N of the player is second N - 1, and page N
 
 
@@ -66,8 +77,8 @@ def label_config(kind: RoundKind) -> str:
     for label, colour, hotkey in ((OFF_SCREEN, "#757575", "0"), (SILENCE, "#BDBDBD", "9")):
         _add(timeline, "Label", value=label, background=colour, hotkey=hotkey)
     _add(view, "Labels", name=LABELS, toName=IMAGE, choice="single", value="$labels")
+    _add(view, "Rectangle", name=BOX, toName=IMAGE, smart="true", smartOnly="true")  # the page opens with the first
     _add(view, "KeyPoint", name=POINT, toName=IMAGE, smart="true", smartOnly="true")
-    _add(view, "Rectangle", name=BOX, toName=IMAGE, smart="true", smartOnly="true")
     _add(view, "Brush", name=BRUSH, toName=IMAGE, smart="false")
     _add(view, "Image", name=IMAGE, valueList="$frames", zoom="true", zoomControl="true")
     _add_verdict(view, kind)
@@ -105,7 +116,7 @@ def _add_verdict(view: ET.Element, kind: RoundKind) -> None:
     asked = {"required": "true", "requiredMessage": "Choose a verdict"}
     choices = _add(view, "Choices", name=VERDICT, toName=IMAGE, choice="single", showInline="true", **asked)
     for verdict in VERDICTS[kind]:
-        _add(choices, "Choice", value=verdict.value)
+        _add(choices, "Choice", value=verdict.value, hotkey=_VERDICT_KEYS[verdict])
     if kind is RoundKind.REVIEW:
         when = {"visibleWhen": "choice-selected", "whenTagName": VERDICT}
         when["whenChoiceValue"] = f"{Verdict.SEND_BACK.value},{Verdict.DROP.value}"
@@ -113,8 +124,8 @@ def _add_verdict(view: ET.Element, kind: RoundKind) -> None:
         reasons = _add(
             view, "Choices", name=REASON, toName=IMAGE, choice="multiple", showInline="true", **asked, **when
         )
-        for reason in REASONS:
-            _add(reasons, "Choice", value=reason)
+        for reason, hotkey in zip(REASONS, _REASON_KEYS, strict=True):
+            _add(reasons, "Choice", value=reason, hotkey=hotkey)
 
 
 def _add(parent: ET.Element, tag: str, **attributes: str) -> ET.Element:

@@ -1,7 +1,7 @@
 """Servers on this machine: Label Studio, and the service that it asks for masks. Who labels what is not known here.
 
 servers.py                 starts and ends both; server_processes.py: servers as children of ours
-keep_up.py                 starts again what ends by itself
+keep_up.py                 starts again what ends by itself; server_states.py: how they are
 label_studio_install.py    Label Studio in an environment of its own
 segmenter.py               the program of the service; segmenter_app.py: its routes
 click_request.py           what the page sends; page_state.py: what it holds at the click

@@ -22,7 +22,6 @@ from avis_data.io import read_json, remove, sha256_text, write_bytes, write_json
 from avis_data.platforms import die_with_parent
 
 __all__ = [
-    "DRAFTS_AFTER_MS",
     "LABEL_STUDIO_VERSION",
     "default_environment",
     "install",
@@ -37,10 +36,19 @@ LABEL_STUDIO_VERSION = "1.23.2"
 _MARKER = "avis-data.json"
 _HINT = "avis-data annotate install"
 
-DRAFTS_AFTER_MS = 300
+_DRAFTS_AFTER_MS = 300
 """How long after a change a page saves its draft. Five seconds, as it comes, is too late for the segmenter: it would
 answer a click from the mask as it was before the hand's last strokes."""
-_ITS_DELAY, _OUR_DELAY = "autosaveDelay:5e3", f"autosaveDelay:{DRAFTS_AFTER_MS}"
+_PAGE = {
+    "autosaveDelay:5e3": f"autosaveDelay:{_DRAFTS_AFTER_MS}",
+    '"true"===localStorage.getItem("autoAnnotation")': '"false"!==localStorage.getItem("autoAnnotation")',
+    '"true"===localStorage.getItem("autoAcceptSuggestions")': '"false"!==localStorage.getItem("autoAcceptSuggestions")',
+    "continuousLabeling:!1,selectAfterCreate": "continuousLabeling:!0,selectAfterCreate",
+    "{smart:!1,default:!1}": "{smart:!1,default:!0}",
+}
+"""What the page is at first, in its own words and in ours: no setting of the server says it. Auto-annotation and the
+taking of its answers are on, a label stays chosen after a click, and a smart tool is chosen when a task opens. Who
+changes one of them in the page finds it so again."""
 
 
 def default_environment() -> Path:
@@ -109,7 +117,7 @@ def install(folder: Path, *, on_line: Callable[[str], None] = lambda _: None) ->
         # The list is complete, so nothing needs to be resolved, and nothing else can come in.
         _run([*pip, "install", "--no-deps", "-r", str(packages)], on_line, "pip could not install Label Studio")
         _run([*pip, "check"], on_line, "the packages of Label Studio do not fit together")
-        _save_drafts_soon(folder)
+        _set_up_page(folder)
         _make_template(folder, on_line)
         write_json(folder / _MARKER, _marker())
     return True
@@ -138,19 +146,21 @@ def _marker() -> dict[str, object]:
     return {
         "label_studio": LABEL_STUDIO_VERSION,
         "packages_sha256": sha256_text(_packages()),
-        "drafts_after_ms": DRAFTS_AFTER_MS,
+        "page_sha256": sha256_text("".join(_PAGE.values())),
     }
 
 
-def _save_drafts_soon(folder: Path) -> None:
-    """Shorten the pause before a page saves its draft; no setting does. Raises ToolError where it is not found."""
-    scripts = sorted(folder.glob("lib/python*/site-packages/web/dist/apps/labelstudio/*.js"))
-    found = [path for path in scripts if _ITS_DELAY in path.read_text(encoding="utf-8")]
-    if len(found) != 1:
-        message = f"{folder}: the pages of Label Studio {LABEL_STUDIO_VERSION} are not as expected ({_ITS_DELAY})"
-        raise ToolError(message, hint="tell us: this version of avis-data does not fit it")
-    (script,) = found
-    write_bytes(script, script.read_text(encoding="utf-8").replace(_ITS_DELAY, _OUR_DELAY).encode())
+def _set_up_page(folder: Path) -> None:
+    """Make the page what annotators need at first (`_PAGE`). Raises ToolError where its words are not found."""
+    for script in sorted(folder.glob("lib/python*/site-packages/web/dist/apps/labelstudio/*.js")):
+        text = script.read_text(encoding="utf-8")
+        if all(text.count(theirs) == 1 for theirs in _PAGE):
+            for theirs, ours in _PAGE.items():
+                text = text.replace(theirs, ours)
+            write_bytes(script, text.encode())
+            return
+    message = f"{folder}: the pages of Label Studio {LABEL_STUDIO_VERSION} are not as expected"
+    raise ToolError(message, hint="tell us: this version of avis-data does not fit it")
 
 
 def _packages() -> str:

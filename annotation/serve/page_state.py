@@ -1,6 +1,6 @@
 """What a person's page holds while they click: the draft that Label Studio saved, once it knows this very click.
 
-A click comes with the last draft that was saved, and the page saves some time after each change (`DRAFTS_AFTER_MS` on
+A click comes with the last draft that was saved, and the page saves some time after each change (0.3 s on
 a server that we installed, five seconds elsewhere). An answer replaces a whole mask, so one that was made from an older
 draft would undo what the hand did in between. A draft that holds the pending click itself is new enough.
 """

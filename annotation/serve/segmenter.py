@@ -19,13 +19,16 @@ from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import AvisError, ConfigError
 from avis_data.paths import Workspace
 
-__all__ = ["app_of", "main"]
+__all__ = ["LOG_FORMAT", "app_of", "main"]
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+"""`annotate status` reads what could not be answered out of the log (`server_states.py`)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until it is ended."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     try:
         app = _app(arguments)
     except (AvisError, OSError) as error:

@@ -93,7 +93,7 @@ def _predicted(body: PredictBody, answerer: Answerer, drafts: Drafts, ahead: Ahe
     try:
         click = click_of(body, drafts)
         answer = None if click is None else answerer.answer(click)
-    except AvisError as error:  # the page shows nothing of it, so it is told here
+    except AvisError as error:  # the page shows nothing of it, `annotate status` does
         logger.warning("clip=%s: %s", data.clip_id, error)
         return _refused(str(error), 422)
     if click is not None:

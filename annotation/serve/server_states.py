@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from avis_data.annotation.labelstudio.settings import server_dir
 from avis_data.annotation.serve.server_processes import is_alive, read_children
 from avis_data.paths import Workspace
 
-__all__ = ["ServerState", "server_states"]
+__all__ = ["Refusal", "ServerState", "refusals", "server_states"]
+
+
+_REFUSED = re.compile(r"(?P<at>\S+ [\d:]+)\S* WARNING clip=(?P<clip_id>[\w.-]+): (?P<why>.*)")
+_TAIL_BYTES = 200_000
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A click that the segmenter could not answer. The page shows nothing of it."""
+
+    at: str
+    """When, by the clock of this machine."""
+    clip_id: str
+    why: str
+
+    def as_dict(self) -> dict[str, object]:
+        """What `--json` prints."""
+        return dict(self.__dict__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +64,19 @@ def server_states(workspace: Workspace) -> list[ServerState]:
         )
         for child in read_children(server_dir(workspace) / "processes.json")
     ]
+
+
+def refusals(workspace: Workspace) -> list[Refusal]:
+    """The last clicks that came to nothing, oldest first, as our segmenter wrote them down."""
+    found = [match for line in _tail(server_dir(workspace) / "backend.log") if (match := _REFUSED.fullmatch(line))]
+    return [Refusal(**match.groupdict()) for match in found[-_SHOWN:]]
+
+
+def _tail(path: Path) -> list[str]:
+    """The last lines of a log; none where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []

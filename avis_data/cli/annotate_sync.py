@@ -131,17 +131,20 @@ def say_status(as_json: bool) -> None:
     Example:
       avis-data -C my-dataset annotate status
     """
-    from avis_data.annotation.serve.server_states import server_states
+    from avis_data.annotation.serve.server_states import refusals, server_states
     from avis_data.annotation.work.project_status import project_statuses
 
-    servers = server_states(current_workspace())
+    servers, refused = server_states(current_workspace()), refusals(current_workspace())
     if not as_json:
         for server in servers:
             click.echo(server.words())
+        for click_refused in refused:
+            click.echo(f"a click came to nothing: {click_refused.at} {click_refused.clip_id}: {click_refused.why}")
     rows = project_statuses(current_workspace())
     if as_json:
         projects = [row.as_dict() for row in rows]
-        click.echo(json.dumps({"servers": [server.as_dict() for server in servers], "projects": projects}))
+        states = {"servers": [server.as_dict() for server in servers], "refused": [item.as_dict() for item in refused]}
+        click.echo(json.dumps({**states, "projects": projects}))
         return
     click.echo(f"{'project':50} {'tasks':>6} {'done':>6} {'skipped':>8} {'to pull':>8}  state")
     for row in rows:

@@ -76,3 +76,23 @@ def test_a_point_mends_a_mask_that_a_hand_drew(browser: Browser, studio: Studio)
         assert len({region["id"] for region in page.regions() if region["type"] == "brush"}) == 1
         page.smart_point(studio.identity, 320, 100, inside=False)
         assert not drawn_masks(page)[studio.identity, 0][100, 320]
+
+
+def test_the_page_is_ready_for_the_first_box(browser: Browser, studio: Studio) -> None:
+    """Nothing has to be switched on: a label, then boxes; verdicts have keys of their own."""
+    task = studio.own_page("ready", [studio.identity, OTHER])
+    with signed_in(browser, studio.server.url, email=ANN, password=PASSWORD) as page:
+        page.open(*task)
+        page.choose_label(studio.identity)
+        x, y, wide, high = studio.box_xywh
+        with page.answered():
+            page.stroke((x, y), (x + wide, y + high))
+        page.turn_to(1)
+        with page.answered():
+            page.stroke((x, y), (x + wide, y + high))
+        assert {frame for identity, frame in drawn_masks(page) if identity == studio.identity} == {0, 1}
+        page.page.keyboard.press("u")
+        for key, verdict in (("Shift+U", "unsure"), ("Shift+X", "drop clip"), ("Shift+D", "done")):
+            page.page.keyboard.press(key)
+            (chosen,) = [region for region in page.regions() if region["from_name"] == "verdict"]
+            assert chosen["value"]["choices"] == [verdict]

@@ -123,7 +123,7 @@ class LabellingPage:
         self.choose_label(identity)
         self._choose_smart_tool("key-point-tool")
         keys = () if inside else ("Control", "Alt")
-        with self._answer():
+        with self.answered():
             for key in keys:
                 self.page.keyboard.down(key)
             self.page.mouse.click(*self._on_page(x, y))
@@ -137,7 +137,7 @@ class LabellingPage:
         self._choose_smart_tool("rectangle-tool")
         x, y, width, height = box
         start, end = self._on_page(x, y), self._on_page(x + width, y + height)
-        with self._answer():
+        with self.answered():
             self.page.mouse.move(*start)
             self.page.mouse.down()
             self.page.mouse.move(*end, steps=6)
@@ -243,7 +243,7 @@ class LabellingPage:
         return data
 
     @contextmanager
-    def _answer(self) -> Iterator[None]:
+    def answered(self) -> Iterator[None]:
         """Until the segmenter has answered what is done within, and the page has taken it in."""
         with self.page.expect_response(lambda answer: "interactive-annotating" in answer.url) as answered:
             yield
