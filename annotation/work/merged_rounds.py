@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from avis_data.annotation.labels.made_masks import made_lines, made_masks, made_path
+from avis_data.annotation.labels.made_masks import made_lines, made_path, read_made
 from avis_data.annotation.labels.records import (
     Assignment,
     ClipTask,
@@ -158,7 +158,7 @@ class _From:
                 _copy(made, made_path(self.target, new))
             elif made.is_file():
                 names = self._names(old)
-                masks = made_masks(self.workspace, old).values()
+                masks = read_made(self.workspace, old)
                 renamed = (
                     mask.model_copy(update={"identity": names.get(mask.identity, mask.identity)}) for mask in masks
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -102,6 +103,7 @@ def _merged(a: Path, b: Path, out: Path, choices: MergeChoices, *, dry_run: bool
         try:
             if is_set:
                 adopt_given_set(b, second, one, choices, executors=LocalExecutors(workers=available_cores()))
+                choices = replace(choices, categories={})  # they have their names of A by now
             plan = plan_merge(one, read_side("B", second, source=b), choices)
             if not dry_run:
                 build(plan, out, MergedRounds(today=today), today=today, by=getpass.getuser())

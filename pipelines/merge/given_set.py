@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avis_data.errors import DataError, ProblemsError
+from avis_data.errors import ConfigError, DataError, ProblemsError
 from avis_data.formats.aviseg_folders import STILLS
 from avis_data.io import read_json, remove, write_bytes, write_json
 from avis_data.paths import Workspace
@@ -12,6 +12,7 @@ from avis_data.pipelines.engine.executors import ExecutorFactory
 from avis_data.pipelines.engine.runner import StageReport
 from avis_data.pipelines.imports.existing_set import import_set, read_set
 from avis_data.pipelines.imports.removed import redaction_of
+from avis_data.pipelines.merge.alike import did_you_mean
 from avis_data.pipelines.merge.plan import MergeChoices
 from avis_data.pipelines.merge.side import Side
 from avis_data.quality.dataset import truth_files
@@ -33,13 +34,16 @@ def adopt_given_set(
         executors: where stills and sound are read.
 
     Raises:
+        ConfigError: if `--map` names a category that it does not have.
         DataError: if it is no such set, or a video of it cannot be read.
         ProblemsError: with all that is wrong with its truth.
     """
+    files_of_set = truth_files(root)
+    _check_names(files_of_set, choices)
     remove(scratch.root)
     write_bytes(scratch.recipe, first.workspace.recipe.read_bytes())
     recipe = load_recipe(scratch)
-    for truth in truth_files(root):
+    for truth in files_of_set:
         media = truth.parent / truth.stem if (truth.parent / truth.stem / STILLS).is_dir() else truth.parent
         given = _with_categories(truth, scratch, choices)
         files = read_set(given, media, split=None, redaction=redaction_of(first.workspace, recipe))
@@ -52,14 +56,26 @@ def adopt_given_set(
                 raise ProblemsError(f"{truth}: {len(report.problems)} problem(s)", report.problems)
 
 
+def _check_names(truths: list[Path], choices: MergeChoices) -> None:
+    known = {str(entry.get("name")) for truth in truths for entry in _categories(read_json(truth))}
+    missing = sorted(choices.categories.keys() - known)
+    if missing:
+        message = f"--map {missing[0]}: the set has no category of this name{did_you_mean(missing[0], known)}"
+        raise ConfigError(message, hint=f"there are: {', '.join(sorted(known))}")
+
+
+def _categories(value: object) -> list[dict[str, object]]:
+    categories = value.get("categories") if isinstance(value, dict) else None
+    return [entry for entry in categories if isinstance(entry, dict)] if isinstance(categories, list) else []
+
+
 def _with_categories(truth: Path, scratch: Workspace, choices: MergeChoices) -> Path:
     """The truth file, or where it has categories to be renamed, a copy that has them under the new names.
 
     Two that get one name become one category.
     """
     value = read_json(truth)
-    categories = value.get("categories") if isinstance(value, dict) else None
-    entries = [entry for entry in categories if isinstance(entry, dict)] if isinstance(categories, list) else []
+    entries = _categories(value)
     if not choices.categories.keys() & {entry.get("name") for entry in entries}:
         return truth
     number_of: dict[object, object] = {}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from avis_data.categories import category_set
 from avis_data.errors import Problem
+from avis_data.pipelines.merge.alike import category_problems, recipe_problems
 from avis_data.pipelines.merge.side import Side, SideClip, SideVideo
-from avis_data.recipe import Recipe
 from avis_data.video_list import ClipRow, clip_id_of
 
 __all__ = ["MergeChoices", "MergePlan", "Preferred", "TakenClip", "TakenVideo", "plan_merge"]
@@ -20,8 +18,6 @@ Preferred = Literal["A", "B"]
 _LONGEST_ID = 64
 _RANK = {"none": 0, "draft": 1, "imported": 2, "accepted": 3, "dropped": 3}
 """Whose labels of a clip win: what a reviewer decided before what a file says, before what nobody accepted yet."""
-_MUST_AGREE = ("truth", "rights", "clips", "extract", "preview", "embed")
-"""Parts of a recipe that change media, labels or what may be published; of `fetch` the height does."""
 _OF_A_ROW = ("license", "split", "uploader", "channel", "upload_date")
 
 
@@ -118,48 +114,11 @@ class MergePlan:
 def plan_merge(a: Side, b: Side, choices: MergeChoices) -> MergePlan:
     """Decide what becomes of everything; all that keeps it from being done is among the problems of the plan."""
     plan = MergePlan(sides={"A": a, "B": b}, choices=choices)
-    plan.problems += _recipe_problems(a.recipe, b.recipe)
-    plan.problems += _category_problems(plan)
+    plan.problems += recipe_problems(a.recipe, b.recipe)
+    plan.problems += category_problems(a, b, choices.categories)
     _Decider(plan).all()
     _weights(plan)
     return plan
-
-
-def _recipe_problems(a: Recipe, b: Recipe) -> Iterator[Problem]:
-    """Fields that must be the same; of the others those of A are taken."""
-    for part in _MUST_AGREE:
-        here, there = getattr(a, part), getattr(b, part)
-        if here == there:
-            continue
-        names = list(type(here).model_fields) if hasattr(here, "model_fields") else [""]
-        for name in names:
-            mine, theirs = (getattr(here, name), getattr(there, name)) if name else (here, there)
-            if mine != theirs:
-                yield Problem("recipe.yaml", f"{part}.{name}".rstrip("."), f"A has {mine}, B has {theirs}")
-    if a.fetch.max_height_px != b.fetch.max_height_px:
-        message = f"A has {a.fetch.max_height_px}, B has {b.fetch.max_height_px}"
-        yield Problem("recipe.yaml", "fetch.max_height_px", message)
-
-
-def _category_problems(plan: MergePlan) -> Iterator[Problem]:
-    known = [category.name for category in category_set(plan.sides["A"].recipe.categories).categories]
-    of_b = {category.name for category in category_set(plan.sides["B"].recipe.categories).categories}
-    used = {track.category for track in plan.sides["B"].tracks}
-    said = plan.choices.categories
-    for old, new in said.items():
-        if old not in used | of_b:
-            yield Problem("--map", old, f"B has no category of this name{_nearest(old, sorted(used | of_b))}")
-        if new not in known:
-            yield Problem("--map", new, f"A has no category of this name{_nearest(new, known)}")
-    for name in sorted(used):
-        if said.get(name, name) not in known:
-            hint = _nearest(name, known) or f": --map {name}=NAME"
-            yield Problem("B", "category", f"{name!r} is not in {plan.sides['A'].recipe.categories}{hint}")
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _weights(plan: MergePlan) -> None:
@@ -190,6 +149,8 @@ class _Decider:
         self._plan, self._choices = plan, plan.choices
         self._a, self._b = plan.sides["A"], plan.sides["B"]
         self._both: list[tuple[TakenVideo, SideVideo, SideVideo]] = []
+        self._taken: set[str] = set()
+        """Videos of A that one of B was joined with."""
 
     def all(self) -> None:
         of_a = self._left(self._a, self._b)
@@ -199,7 +160,7 @@ class _Decider:
         by_url = {video.url: video.video_id for video in of_a.values() if video.url is not None}
         for video in of_b.values():
             there = of_a.get(by_url.get(video.url or "", video.video_id))
-            if there is None or there.video_id in {join[1].video_id for join in self._both}:
+            if there is None or there.video_id in self._taken:
                 self._alone(video, of_a, of_b)
             elif self._is_same(there, video):
                 self._join(there, video)
@@ -302,6 +263,7 @@ class _Decider:
         if a.video_id != b.video_id:
             self._plan.renamed[b.video_id] = a.video_id
         self._both.append((taken, a, b))
+        self._taken.add(a.video_id)
 
     def _join_clips(self) -> None:
         pairs = []

@@ -24,10 +24,12 @@ from avis_data.manifest import read_manifest
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
+from avis_data.pipelines.kept_video_list import CLIP_ROW, ListOptions, adopt_list, read_wanted
 from avis_data.pipelines.manifests import existing_clips
 from avis_data.pipelines.merge import build as building
 from avis_data.pipelines.truth_records import labelled_truth
 from avis_data.pipelines.upkeep.tombstones import read_tombstones
+from avis_data.recipe import load_recipe
 from avis_data.records import Track
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.rounds_world import exported_masks, labels, open_round, say, square, track
@@ -182,6 +184,11 @@ def test_one_name_for_two_videos(capsys: pytest.CaptureFixture[str]) -> None:
     with Ledger(merged().ledger, read_only=True) as ledger:
         names = {found.clip_id: found.video_id for found in existing_clips(ledger)}
     assert names == {"one": "v_one", "v_one-lab2_000000_006000": "v_one-lab2", "two": "v_two"}
+    for stage in (["extract"], ["embed", "--untrained"]):
+        capsys.readouterr()
+        assert run("-C", "c", *stage, "--dry-run", "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [plan["to_do"] for plan in found["stages"]] == [0] * len(found["stages"]), stage
     renamed = said_of(merged())["v_one-lab2_000000_006000"]
     assert [row[1:] for row in renamed] == [row[1:] for row in said_of(b)["one"]]
     assert is_fit(merged(), capsys)
@@ -222,6 +229,107 @@ def test_recipes_that_make_other_media(capsys: pytest.CaptureFixture[str]) -> No
     assert run("merge", "a", "b", "--out", "c") == 3
     told = capsys.readouterr().err
     assert "extract.jpeg_quality: A has 2, B has 5" in told and "extract.missing_sound" in told
+
+
+def published_set() -> Path:
+    """An export of three clips, as strangers get it."""
+    b = side("b", *(clip(name, FakeTrack(track_id="t1")) for name in ("s1", "s2", "s3")))
+    assert run("-C", b.root, "export", "--split", "1/1/1", "--name", "set") == 0
+    return Path(shutil.move(b.root / "exports" / "set", "set"))
+
+
+def test_a_set_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    a = lab("a", ANN, "one", accepted=["one"])
+    folder = published_set()
+    before = tree_hashes(folder), tree_hashes(a.root)
+    capsys.readouterr()
+    assert run("merge", "a", folder, "--out", "c", "--dry-run") == 0
+    assert "would write: 4 video(s), 4 clip(s)" in capsys.readouterr().out
+    assert not Path("c").exists() and not list(Path().glob(".part-*"))
+    assert run("merge", "a", folder, "--out", "c") == 0
+    assert (tree_hashes(folder), tree_hashes(a.root)) == before
+    mine, theirs = said_of(merged()), said_of(Workspace(Path("b").resolve()))
+    assert mine["one"] == said_of(a)["one"]
+    seen = {name: [row[3:10] for row in rows] for name, rows in mine.items() if name != "one"}
+    assert seen == {name: [row[3:10] for row in rows] for name, rows in theirs.items()}
+    clips = WorkspaceLabels(merged()).clips
+    assert sorted(str(clips[name].split) for name in ("s1", "s2", "s3")) == ["test", "train", "val"]
+    for name in ("s1", "s2", "s3"):
+        frames = [path.read_bytes() for path in sorted((merged().clip_dir(name) / "frames").iterdir())]
+        assert frames == [path.read_bytes() for path in sorted(Path("b", "clips", name, "frames").iterdir())]
+    assert is_fit(merged(), capsys)
+
+
+def test_categories_of_a_set(capsys: pytest.CaptureFixture[str]) -> None:
+    side("a", clip("one"))
+    truth = published_set() / "train.json"
+    truth.write_text(truth.read_text().replace('"dog"', '"hound"'))
+    assert run("merge", "a", truth, "--out", "c", "--map", "houd=dog") == 2
+    assert "did you mean 'hound'" in capsys.readouterr().err
+    assert run("merge", "a", truth, "--out", "c", "--map", "hound=dog") == 0
+    assert {row[2] for rows in said_of(merged()).values() for row in rows} == {"dog"}
+    assert not list(Path().glob(".part-*"))
+
+
+LISTED = "url,video_id,start,end,categories,license,split\n"
+
+
+def listed(name: str, rows: str, *clips: FakeClip) -> Workspace:
+    """A workspace with a list, its rows as given."""
+    workspace = side(name, *clips)
+    workspace.video_list.write_text(LISTED + rows)
+    with Ledger(workspace.ledger) as ledger:
+        options = ListOptions()
+        adopt_list(workspace, ledger, read_wanted(workspace, ledger, load_recipe(workspace), options), options)
+    return workspace
+
+
+def test_lists_are_joined_with_what_they_say() -> None:
+    """One link under two names is one video; what only one list says stays."""
+    listed("a", "https://example.org/x.mp4,x,0,6,dog,cc-by-4.0,\nhttps://example.org/y.mp4,y,0,6,cat,,\n")
+    listed("b", "https://example.org/x.mp4,bx,0,6,cat,,test\nhttps://example.org/x.mp4,bx,10,16,,,test\n")
+    assert run("merge", "a", "b", "--out", "c") == 0
+    lines = merged().video_list.read_text().splitlines()[1:]
+    assert [line.partition(",")[2] for line in lines] == [
+        "x,0,6,dog;cat,cc-by-4.0,test,,,",
+        "x,10,16,,,test,,,",
+        "y,0,6,cat,,,,,",
+    ]
+    assert run("-C", "c", "status") == 0
+    with Ledger(merged().ledger, read_only=True) as ledger:
+        again = read_wanted(merged(), ledger, load_recipe(merged()), ListOptions())
+        assert {(row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in again.clips} == set(
+            ledger.wanted("clip")
+        )
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("https://example.org/x.mp4,x,0,6,dog,cc-by-nc-4.0,\n", "license is 'cc-by-4.0' in A and 'cc-by-nc-4.0' in B"),
+        ("https://example.org/x.mp4,x,3,9,dog,,\n", "the same seconds are in"),
+        ("https://example.org/else.mp4,x,0,6,dog,,\n", "is another video, https://example.org/x.mp4 in A"),
+    ],
+)
+def test_lists_that_say_something_else(rows: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    listed("a", "https://example.org/x.mp4,x,0,6,dog,cc-by-4.0,\n")
+    listed("b", rows)
+    assert run("merge", "a", "b", "--out", "c") == 3
+    assert words in capsys.readouterr().err
+    assert run("merge", "a", "b", "--out", "c", "--prefer", "B", "--rename-clashes", "b") == 0
+    assert run("-C", "c", "status") == 0
+    first = rows.splitlines()[0].split(",", 1)[1].replace("x,", "x-b,", 1) if "else" in rows else rows.split(",", 1)[1]
+    assert first.strip().rstrip(",") in merged().video_list.read_text()
+
+
+def test_embeddings_of_other_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    side("a", clip("one"))
+    make_workspace(Path("b").resolve(), [clip("two")], weights="untrained-7")
+    assert run("merge", "a", "b", "--out", "c") == 3
+    assert "A has untrained-0, B has untrained-7" in capsys.readouterr().err
+    assert run("merge", "a", "b", "--out", "c", "--prefer", "B") == 0
+    assert "1 clip(s) are left to avis-data embed" in capsys.readouterr().out
+    assert [name for part in merged().features.glob("part-*.parquet") for name in clips_in_part(part)] == ["two"]
 
 
 def broken(kind: str) -> None:
