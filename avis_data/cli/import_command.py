@@ -121,9 +121,9 @@ def command(
     format can hold.
 
     ytvis: SOURCE is a YouTube-VIS / AVISeg file; nothing is imported if anything is wrong (--skip-bad), unless
-    something is said of it (--sounding, --map, --match ...): then it is taken as other sets are. With --media, the
-    set's own stills and sound become clips first, without a source video: stills are copied byte for byte, sound
-    becomes 16 kHz mono. Run again to resume. --into, --workers and --verify go with --media.
+    something is said of it (--sounding, --map, --match ...), or it is a folder or a ZIP archive: then it is taken as
+    other sets are. With --media, the set's own stills and sound become clips first, without a source video: stills are
+    copied byte for byte, sound becomes 16 kHz mono. Run again to resume. --into, --workers and --verify go with it.
 
     \b
     Example:
@@ -138,6 +138,7 @@ def command(
         "first_number": first_number,
     }
     as_others = _check_options(format_name, has_media=media is not None) or format_name != "ytvis"
+    as_others = as_others or _is_several_files(source, typed="--media" if media else "--skip-bad" if skip_bad else "")
     wanted = _set_import(
         format_name, source, adjustment_of(sounding, pairs, map_file, clip_name, set_fps=set_fps), matching, own
     )
@@ -190,6 +191,21 @@ def _check_options(format_name: str, *, has_media: bool) -> bool:
         if said and name in typed:
             raise ConfigError(f"{said[0]} and {name} do not go together")
     return bool(said)
+
+
+def _is_several_files(source: Path, *, typed: str) -> bool:
+    """Whether a set is an archive or a folder, which is taken as other sets are.
+
+    Raises:
+        ConfigError: if an option was typed that goes with one truth file.
+    """
+    from avis_data.formats.sets.files import is_zip
+
+    if not source.is_dir() and not is_zip(source):
+        return False
+    if typed:
+        raise ConfigError(f"{typed} goes with one truth file, {source} is an archive or a folder", hint="unpack it")
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

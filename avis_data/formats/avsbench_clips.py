@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, Problem
 from avis_data.format_numbers import check_export, what_is
 from avis_data.formats.avsbench import (
     AVSS_CLASSES,
@@ -26,7 +26,7 @@ from avis_data.formats.avsbench import (
     table_path,
 )
 
-__all__ = ["AvsFiles", "AvsLayout", "is_avsbench", "open_layout"]
+__all__ = ["AvsFiles", "AvsLayout", "AvsRow", "is_avsbench", "open_layout"]
 
 _HINT = f"{LAYOUTS}; of a workspace: avis-data export --format avsbench-s4 or avsbench-ms3"
 
@@ -51,6 +51,20 @@ class AvsFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AvsRow:
+    """One row of a table."""
+
+    where: str
+    """Table and line."""
+    split: str | None
+    """As it says; None where it cannot be read."""
+    name: str
+    """What it calls its clip; empty where it cannot be read."""
+    clip: AvsFiles | Problem
+    """Its files, or why it is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AvsLayout:
     """One dataset."""
 
@@ -59,8 +73,20 @@ class AvsLayout:
     """The file that lists its clips."""
     categories: dict[int, str]
     """Value in a mask -> what is there."""
-    clips: Callable[[str], Iterator[AvsFiles]]
-    """The clips of a split."""
+    rows: Callable[[], Iterator[AvsRow]]
+    """What its table says, row by row."""
+
+    def clips(self, split: str) -> Iterator[AvsFiles]:
+        """The clips of a split.
+
+        Raises:
+            DataError: if a row of it is no clip, or one that does not say of which split it is.
+        """
+        for row in self.rows():
+            if row.split in (split, None) and isinstance(row.clip, Problem):
+                raise DataError(str(row.clip))
+            if row.split == split and isinstance(row.clip, AvsFiles):
+                yield row.clip
 
 
 def is_avsbench(root: Path) -> bool:
@@ -123,14 +149,17 @@ def _object(root: Path, dataset: AvsbenchName) -> AvsLayout | None:
         return None
     named = ("category", "split") if name == "s4" else ()
 
-    def clips(split: str) -> Iterator[AvsFiles]:
-        for row in _rows(table, named):
-            if row["split" if named else "1"] == split:
-                category = row["category"] if named else ""
-                clip = AvsbenchClip(name=_checked(table, row["0"]), start_s=0.0, category=category, split=split)
-                yield _object_files(root, dataset, clip)
+    def files(row: Mapping[str, str]) -> AvsFiles:
+        split = row["split" if named else "1"]
+        if named and len(row["category"]) > _LONGEST_NAME:
+            raise DataError(f"{row['category']!r:.40} is too long for a category")
+        clip = AvsbenchClip(name=row["0"], start_s=0.0, category=row["category"] if named else "", split=split)
+        return _object_files(root, dataset, clip)
 
-    return AvsLayout(name=name, table=table, categories={1: "sounding"}, clips=clips)
+    def rows() -> Iterator[AvsRow]:
+        return _rows(table, named, name="0", split="split" if named else "1", files=files)
+
+    return AvsLayout(name=name, table=table, categories={1: "sounding"}, rows=rows)
 
 
 def _object_table(root: Path, dataset: AvsbenchName) -> Path:
@@ -161,21 +190,19 @@ def _avss(root: Path) -> AvsLayout | None:
     if not (table.is_file() and names.is_file()):
         return None
 
-    def clips(split: str) -> Iterator[AvsFiles]:
-        for row in _rows(table, ("uid", "label", "split")):
-            if row["split"] != split:
-                continue
-            if row["label"] not in AVSS_FRAMES:
-                raise DataError(
-                    f"{table}: clip {row['uid']}: label {row['label']!r} is none of {', '.join(AVSS_FRAMES)}"
-                )
-            yield _avss_files(root, row["label"], _checked(table, row["uid"]), split)
+    def rows() -> Iterator[AvsRow]:
+        return _rows(
+            table, ("uid", "label", "split"), name="uid", split="split", files=lambda row: _avss_files(root, row)
+        )
 
-    return AvsLayout(name="avss", table=table, categories=_class_names(names), clips=clips)
+    return AvsLayout(name="avss", table=table, categories=_class_names(names), rows=rows)
 
 
-def _avss_files(root: Path, part: str, name: str, split: str) -> AvsFiles:
-    paths = avss_paths(part, name, split)
+def _avss_files(root: Path, row: Mapping[str, str]) -> AvsFiles:
+    part, name = row["label"], row["uid"]
+    if part not in AVSS_FRAMES:
+        raise DataError(f"label {part!r:.40} is none of {', '.join(AVSS_FRAMES)}")
+    paths = avss_paths(part, name, row["split"])
     first = next(path for path in paths.masks if path is not None)
     return AvsFiles(
         clip_id=f"{part}/{name}",
@@ -188,35 +215,74 @@ def _avss_files(root: Path, part: str, name: str, split: str) -> AvsFiles:
     )
 
 
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a file or a folder, and leads nowhere else.
+
+    Example:
+        >>> is_name("-dog_1"), is_name("../dog"), is_name("..")
+        (True, False, False)
+    """
+    return text not in ("", ".", "..") and Path(text).name == text and len(text) <= _LONGEST_NAME and text.isprintable()
+
+
 _LONGEST_NAME = 200
 """File systems take 255 bytes, endings included."""
 
 
-def _checked(table: Path, name: str) -> str:
-    """Predictions are written under the names of clips: no name may lead out of their folder."""
-    if name in ("", ".", "..") or Path(name).name != name or len(name) > _LONGEST_NAME:
-        raise DataError(f"{table}: {name!r:.80} cannot be the name of a clip")
-    return name
-
-
-def _rows(table: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Rows as text, by the names of their columns and by the numbers of these, counted from 0."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as CSV with a header ({error})") from None
-    missing = [name for name in columns if name not in header]
+def _rows(
+    table: Path, columns: tuple[str, ...], *, name: str, split: str, files: Callable[[Mapping[str, str]], AvsFiles]
+) -> Iterator[AvsRow]:
+    """The rows of a table; `name` and `split` are columns, by their names or by their numbers, counted from 0."""
+    lines = _lines(table)
+    _, header = next(lines, (1, []))
+    missing = [column for column in columns if column not in header]
     if missing or len(header) < 2:
         raise DataError(f"{table}: has the columns {', '.join(header)}; {', '.join(missing) or 'a second one'} missing")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise DataError(f"{table}: line {number} has {len(row)} values for {len(header)} columns")
-        yield {**{str(place): value for place, value in enumerate(row)}, **dict(zip(header, row, strict=True))}
+    for number, line in lines:
+        where = f"{table}:{number}"
+        if len(line) != len(header):
+            told = Problem(where, "", f"has {len(line)} values for {len(header)} columns")
+            yield AvsRow(where=where, split=None, name="", clip=told)
+            continue
+        row = {**{str(place): value for place, value in enumerate(line)}, **dict(zip(header, line, strict=True))}
+        yield AvsRow(where=where, split=row[split], name=row[name], clip=_of_row(row, name, where, files))
+
+
+def _lines(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a table with something in them, and their numbers.
+
+    Each is read alone: a quotation mark that is never closed, or bytes that are no text, spoil no other line.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            for number, text in enumerate(file, start=1):
+                if text.strip():
+                    yield number, _cells(text)
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read as CSV with a header ({error})") from None
+
+
+def _cells(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text.rstrip("\r\n")]), [])
+    except csv.Error:  # a value longer than any reader takes
+        return []
+
+
+def _of_row(
+    row: Mapping[str, str], name: str, where: str, files: Callable[[Mapping[str, str]], AvsFiles]
+) -> AvsFiles | Problem:
+    """Predictions are written under the names of clips: no name may lead out of their folder."""
+    try:
+        if not is_name(row[name]):
+            return Problem(where, "", f"{row[name]!r:.80} cannot be the name of a clip")
+        return files(row)
+    except (DataError, ValueError) as error:
+        return Problem(where, "", str(error))
 
 
 def _class_names(path: Path) -> dict[int, str]:
     try:
         return {int(number): str(name) for name, number in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, OverflowError, AttributeError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as class names and numbers ({error})") from None

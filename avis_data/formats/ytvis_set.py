@@ -21,13 +21,13 @@ __all__ = ["YTVIS_SET"]
 
 @dataclass(frozen=True, kw_only=True)
 class YtvisReader:
-    """Reads a truth file, or a folder with those of several splits."""
+    """Reads a truth file, or a folder or ZIP archive with those of several splits."""
 
     def looks_right(self, path: Path) -> bool:
-        """Whether it is such a file, or holds one for a split."""
-        from avis_data.formats.ytvis_set_files import is_truth, truth_files
+        """Whether it is such a file, or a folder or archive that holds one for a split."""
+        from avis_data.formats.ytvis_set_files import looks_like_ytvis
 
-        return any(is_truth(file) for file in truth_files(path))
+        return looks_like_ytvis(path)
 
     def read(self, path: Path) -> Iterator[LabelledClip | UnreadClip]:
         """The videos of all splits, in the order of their names."""

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import get_args
 
 import numpy as np
@@ -17,7 +17,15 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.features.arrays import check_rows, load_npy
 from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path, truth_path
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
-from avis_data.formats.sets.files import numbered, read_each
+from avis_data.formats.sets.files import (
+    inner_folder,
+    is_zip,
+    member_ends,
+    member_names,
+    numbered,
+    opened_set,
+    read_each,
+)
 from avis_data.formats.sets.json_tables import JsonTables, json_tables
 from avis_data.formats.ytvis import parse_ytvis
 from avis_data.formats.ytvis_parse import ParsedYtvis
@@ -25,9 +33,11 @@ from avis_data.formats.ytvis_records import YtvisTrack, YtvisVideo
 from avis_data.masks.rle import area
 from avis_data.records import SplitName
 
-__all__ = ["is_truth", "read_ytvis_set", "truth_files"]
+__all__ = ["is_truth", "looks_like_ytvis", "read_ytvis_set", "truth_files"]
 
 _HEAD_BYTES = 1 << 16
+_MOST_LOOKED_AT = 3
+_OF_YOUTUBE_VIS = ("instances*.json", "*/instances*.json")
 _ENTRY = re.compile(r"^(videos|annotations)\[(\d+)\]")
 _OF_FRAMES = ("segmentations[", "sounding")
 """Fields of an annotation that are not in memory before its video is read."""
@@ -43,7 +53,34 @@ def truth_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     named = (truth_path(path, split) for split in get_args(SplitName))
-    return [file for file in named if file.is_file()]
+    if found := [file for file in named if file.is_file()]:
+        return found
+    return sorted(file for pattern in _OF_YOUTUBE_VIS for file in path.glob(pattern) if is_truth(file))
+
+
+def _unpacked_files(path: Path) -> list[Path]:
+    """The truth files of an archive that was unpacked here: also those of any other name."""
+    root = inner_folder(path)
+    return truth_files(root) or [file for file in sorted(root.glob("*.json"))[:_MOST_LOOKED_AT] if is_truth(file)]
+
+
+def looks_like_ytvis(path: Path) -> bool:
+    """Whether it is a truth file, or a folder or archive that holds one for a split.
+
+    Example:
+        >>> looks_like_ytvis(Path("example/exports/ytvis")), looks_like_ytvis(Path("example/manifest"))
+        (True, False)
+    """
+    if path.is_dir() or not is_zip(path):
+        return any(is_truth(file) for file in truth_files(path))
+    splits = {truth_path(Path(), split).name for split in get_args(SplitName)}
+    named = [name for name in member_names(path) if name.endswith(".json")]
+    chosen = [name for name in named if PurePosixPath(name).name in splits] or named[:_MOST_LOOKED_AT]
+    return any(_says_truth(member_ends(path, name, _HEAD_BYTES)) for name in chosen)
+
+
+def _says_truth(text: bytes) -> bool:
+    return b'"file_names"' in text and b'"videos"' in text
 
 
 def is_truth(file: Path) -> bool:
@@ -62,11 +99,11 @@ def is_truth(file: Path) -> bool:
             found += opened.read()
     except OSError:
         return False
-    return b'"file_names"' in found and b'"videos"' in found
+    return _says_truth(found)
 
 
 def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
-    """The videos of a truth file, or of those in a folder, in the order of their names.
+    """The videos of a truth file, or of those in a folder or archive, in the order of their names.
 
     A mask of a file without flags `sounding` is of something that sounds where the split has sound (AVISeg); in plain
     YouTube-VIS nobody said so.
@@ -79,13 +116,13 @@ def read_ytvis_set(path: Path) -> Iterator[LabelledClip | UnreadClip]:
         >>> clip.name, clip.split, len(clip.stills)
         ('synth1-0001', 'val', 4)
     """
-    files = truth_files(path)
-    if not files:
-        raise DataError(f"{path}: holds no train.json, val.json or test.json")
     with ExitStack() as stack:
+        root = stack.enter_context(opened_set(path))
+        files = truth_files(root) if root == path else _unpacked_files(root)
+        if not files:
+            raise DataError(f"{path}: holds no train.json, val.json or test.json")
         splits, broken = read_each(
-            files,
-            lambda file: _Split.of(stack.enter_context(json_tables(file)), root=path if path.is_dir() else file.parent),
+            files, lambda file: _Split.of(stack.enter_context(json_tables(file)), root=file.parent)
         )
         yield from broken
         yield from _clips(splits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,9 +33,16 @@ def read_avsbench(path: Path) -> Iterator[LabelledClip | UnreadClip]:
         DataError: if there is none, there are two, or the table cannot be read.
     """
     layout = open_layout(path)
-    clips = [(files, split) for split in get_args(SplitName) for files in layout.clips(split)]
-    if problems := list(_unknown_splits(layout.table)):
-        yield UnreadClip(name=layout.table.name, problems=tuple(problems))
+    clips: list[tuple[AvsFiles, SplitName]] = []
+    for row in layout.rows():
+        split = next((name for name in get_args(SplitName) if name == row.split), None)
+        problems = [row.clip] if isinstance(row.clip, Problem) else []
+        if split is None and row.split is not None:
+            problems.append(Problem(row.where, "split", f"must be train, val or test (found {row.split!r:.40})"))
+        if isinstance(row.clip, AvsFiles) and split is not None:
+            clips.append((row.clip, split))
+        else:
+            yield UnreadClip(name=row.name[:_LONGEST] or Path(row.where).name, problems=tuple(problems))
     times = Counter(_name(files, layout.name) for files, _ in clips)
     for files, split in sorted(clips, key=lambda entry: _name(entry[0], layout.name)):
         name = _name(files, layout.name)
@@ -47,13 +53,7 @@ def read_avsbench(path: Path) -> Iterator[LabelledClip | UnreadClip]:
             yield UnreadClip(name=name, problems=(told,))
 
 
-def _unknown_splits(table: Path) -> Iterator[Problem]:
-    """Rows of splits that there are not: their clips would be left out without a word."""
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        for row in rows:
-            if (split := row.get("split") or "") not in get_args(SplitName):
-                yield Problem(f"{table}:{rows.line_num}", "split", f"must be train, val or test (found {split!r:.40})")
+_LONGEST = 80
 
 
 def _name(files: AvsFiles, layout: LayoutName) -> str:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 _Read = TypeVar("_Read")
 
 __all__ = [
+    "inner_folder",
     "is_zip",
+    "member_ends",
     "member_names",
     "named_as_given",
     "natural",
@@ -56,6 +58,7 @@ _MAX_DEPTH = 100
 """Of elements of XML in one another; tools have 7."""
 _LEFT_BY_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
 """What macOS adds to archives; it looks like labels by its name."""
+_UNREADABLE_ARCHIVE = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError)
 _UNPACKED = "avis-data-set-"
 _NAMES = {errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.EILSEQ, None}
 """Of what is wrong with names of files, or (None) inside an archive; the rest is wrong with the machine."""
@@ -103,6 +106,33 @@ def member_names(path: Path) -> list[str]:
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         pass
     return []
+
+
+def member_ends(path: Path, name: str, num_bytes: int) -> bytes:
+    """So many bytes of the beginning and of the end of a file in a ZIP archive; none where it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            first, last = file.read(num_bytes), b""
+            while block := file.read(num_bytes):
+                last = last[-num_bytes:] + block
+            return first + last[-num_bytes:]
+    except (*_UNREADABLE_ARCHIVE, KeyError, NotImplementedError, OSError):
+        return b""
+
+
+def inner_folder(root: Path) -> Path:
+    """Where the files of an unpacked archive begin: below the folders that hold nothing but one folder.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> folder = Path(mkdtemp())
+        >>> (folder / "AVISeg" / "train").mkdir(parents=True)
+        >>> (folder / "AVISeg" / "train.json").touch()
+        >>> inner_folder(folder).name
+        'AVISeg'
+    """
+    inside = list(root.iterdir()) if root.is_dir() else []
+    return inner_folder(inside[0]) if len(inside) == 1 and inside[0].is_dir() else root
 
 
 @contextmanager
@@ -158,7 +188,7 @@ def _unpack(path: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as out:
                     shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError) as error:
+    except _UNREADABLE_ARCHIVE as error:
         raise DataError(f"{path}: the archive cannot be read ({error})", hint="get it again") from None
     except OSError as error:
         if error.errno not in _NAMES:
@@ -218,7 +248,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
         ['frame_2', 'frame_10']
     """
     parts = re.split(r"(\d+)", name)
-    return [(0, int(part[:18]), part) if part.isdigit() else (1, 0, part) for part in parts]
+    return [(0, int(part[:18]), part) if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def numbered(name: str) -> int | None:

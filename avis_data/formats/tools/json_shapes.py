@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from typing import Literal
 
 import numpy as np
@@ -97,7 +96,7 @@ def group_of(value: object, *, zero_is_none: bool = False) -> str | None:
     """
     if value is None or value == "" or (zero_is_none and value in (0, "0")):
         return None
-    if isinstance(value, float) and value == math.floor(value) and abs(value) < 1e15:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise DataError(f"must be a whole number or null (found {value!r:.40})")

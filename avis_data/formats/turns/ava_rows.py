@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,10 +115,12 @@ def _row(values: list[str]) -> AvaRow:
     clip, time, *corners, label, entity = values
     if label not in (_AUDIBLE, _QUIET):
         raise ValueError(f"label {label!r:.40}")
-    left, top, right, bottom = (float(value) for value in corners)
+    time_s, left, top, right, bottom = (float(value) for value in (time, *corners))
+    if not all(map(math.isfinite, (time_s, left, top, right, bottom))):
+        raise ValueError(f"times and corners must be numbers, these are {time!r:.40} and {corners!r:.80}")
     return AvaRow(
         clip=clip,
-        time_s=float(time),
+        time_s=time_s,
         corners=(left, top, right, bottom),
         is_sounding=label == _AUDIBLE,
         entity=entity,

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from avis_data.errors import DataError, Problem
-from avis_data.formats.turns.records import Turn, Turns
+from avis_data.formats.turns.records import LONGEST_S, Turn, Turns
 
 __all__ = ["read_turns"]
 
@@ -26,7 +26,6 @@ _AVA = ("video_id", "frame_timestamp", "entity_box_x1", "entity_box_y1", "entity
 _AVA_COLUMNS = (*_AVA, "entity_id")
 _AVA_LABELS = {"SPEAKING_AUDIBLE": True, "SPEAKING_NOT_AUDIBLE": False, "NOT_SPEAKING": False}
 _CSV_COLUMNS = ("clip_id", "track", "start", "end")
-_MOST_S = 1e7
 _LONGEST_GAP_S = 1.0
 """Rows of AVA that are further apart say nothing of the time between them."""
 _FORMS = "RTTM (SPEAKER lines), an AVA active speaker CSV, or a CSV with the columns clip_id,track,start,end"
@@ -40,27 +39,36 @@ def read_turns(path: Path) -> Turns:
         DataError: if it cannot be read, or has none of them.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    faults = _Faults(path)
+    texts = text.splitlines()
+    for number, line in enumerate(texts, start=1):
+        if any("\udc80" <= letter <= "\udcff" for letter in line):
+            faults.clip = next(iter(line.split()[1:2]), "")
+            faults.add(number, "", "holds bytes that are no text in UTF-8")
+            texts[number - 1] = ""
+    if faults.problems and not any(line.strip() for line in texts):
+        raise DataError(f"{path}: cannot be read as text, it is no UTF-8", hint=f"it must be {_FORMS}")
+    lines = [(number, line) for number, line in enumerate(texts, start=1) if line.strip()]
     words = next((line.split() for _, line in lines if not line.startswith(";;")), [])
     if words and words[0] in _RTTM_TYPES:
-        return _rttm(path, lines)
-    rows = list(_csv_rows(path, text))
+        return _rttm(faults, lines)
+    rows = list(_csv_rows(path, texts))
     header = [column.strip() for column in rows[0][1]] if rows else []
     if set(_CSV_COLUMNS) <= set(header):
-        return _plain(path, header, rows[1:])
+        return _plain(faults, header, rows[1:])
     if {"frame_timestamp", "label", "entity_id"} <= set(header):
-        return _ava(path, header, rows[1:])
+        return _ava(faults, header, rows[1:])
     if len(header) >= len(_AVA_COLUMNS) and header[_AVA_COLUMNS.index("label")] in _AVA_LABELS:
-        return _ava(path, _AVA_COLUMNS, rows)
+        return _ava(faults, _AVA_COLUMNS, rows)
     found = f"its first line is {lines[0][1]!r:.80}" if lines else "it is empty"
     raise DataError(f"{path}: is no file of turns, {found}", hint=f"it must be {_FORMS}")
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[_Row]:
-    reader = csv.reader(text.splitlines())
+def _csv_rows(path: Path, texts: Sequence[str]) -> Iterator[_Row]:
+    reader = csv.reader(texts)
     try:
         for row in reader:
             if any(value.strip() for value in row):
@@ -75,12 +83,16 @@ class _Faults:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problems: list[Problem] = []
+        self.of_clips: dict[str, list[Problem]] = defaultdict(list)
+        self.clip = ""
+        """That the line which is read now names."""
 
     def where(self, number: int) -> str:
         return f"{self.path}:{number}"
 
     def add(self, number: int, name: str, message: str) -> None:
         self.problems.append(Problem(self.where(number), name, message))
+        self.of_clips[self.clip].append(self.problems[-1])
 
     def seconds(self, number: int, name: str, text: str) -> float | None:
         """A time; None, with a problem, where it is none."""
@@ -88,18 +100,19 @@ class _Faults:
             value = float(text)
         except ValueError:
             value = math.nan
-        if 0 <= value <= _MOST_S:  # so that NaN is refused too
+        if 0 <= value <= LONGEST_S:  # so that NaN is refused too
             return value
         self.add(number, name, f"must be seconds of 0 or more (found {text!r:.40})")
         return None
 
 
-def _rttm(path: Path, lines: list[tuple[int, str]]) -> Turns:
-    faults, turns = _Faults(path), []
+def _rttm(faults: _Faults, lines: list[tuple[int, str]]) -> Turns:
+    turns = []
     for number, line in lines:
         words = line.split()
         if line.startswith(";;") or words[0] in _RTTM_TYPES - {"SPEAKER"}:
             continue
+        faults.clip = words[1] if words[0] == "SPEAKER" and len(words) > 1 else ""
         if words[0] != "SPEAKER" or not 8 <= len(words) <= 10:
             told = f"must be `SPEAKER file channel onset duration <NA> <NA> name <NA> <NA>` (found {line!r:.80})"
             faults.add(number, "", told)
@@ -107,11 +120,11 @@ def _rttm(path: Path, lines: list[tuple[int, str]]) -> Turns:
         start_s, duration_s = (faults.seconds(number, n, t) for n, t in (("onset", words[3]), ("duration", words[4])))
         if start_s is not None and duration_s is not None:
             turns.append(_turn(words[1], words[7], start_s, start_s + duration_s, faults.where(number)))
-    return Turns(form="rttm", turns=tuple(turns), problems=tuple(faults.problems))
+    return Turns(form="rttm", turns=tuple(turns), problems=tuple(faults.problems), faults=dict(faults.of_clips))
 
 
-def _plain(path: Path, header: Sequence[str], rows: Sequence[_Row]) -> Turns:
-    faults, turns = _Faults(path), []
+def _plain(faults: _Faults, header: Sequence[str], rows: Sequence[_Row]) -> Turns:
+    turns = []
     for number, row in rows:
         if len(row) != len(header):
             faults.add(number, "", f"has {len(row)} values for {len(header)} columns")
@@ -130,9 +143,8 @@ def _plain(path: Path, header: Sequence[str], rows: Sequence[_Row]) -> Turns:
     return Turns(form="csv", turns=tuple(turns), problems=tuple(faults.problems))
 
 
-def _ava(path: Path, header: Sequence[str], rows: Sequence[_Row]) -> Turns:
+def _ava(faults: _Faults, header: Sequence[str], rows: Sequence[_Row]) -> Turns:
     """One turn for each row: it stands for the time to the next row of its entity, if that is not far."""
-    faults = _Faults(path)
     found: dict[tuple[str, str], dict[float, tuple[int, bool]]] = defaultdict(dict)
     for number, row in rows:
         if len(row) < len(header):

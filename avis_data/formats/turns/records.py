@@ -15,7 +15,7 @@ import difflib
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -24,9 +24,21 @@ from typing import Literal
 from avis_data.errors import Problem
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack
 
-__all__ = ["Turn", "Turns", "flags_by", "names_of", "sounding_flags", "still_times", "turn_names", "unmatched"]
+__all__ = [
+    "LONGEST_S",
+    "Turn",
+    "Turns",
+    "flags_by",
+    "names_of",
+    "sounding_flags",
+    "still_times",
+    "turn_names",
+    "unmatched",
+]
 
 TurnsForm = Literal["rttm", "ava", "csv"]
+LONGEST_S = 1e7
+"""No sound is so long: a time beyond is none."""
 _HALF = 0.5
 _ROUNDING_S = 1e-6
 """Sums of seconds are not exact."""
@@ -53,6 +65,8 @@ class Turns:
     form: TurnsForm
     turns: tuple[Turn, ...]
     problems: tuple[Problem, ...] = ()
+    faults: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
+    """The problems by the clip that their line names; "" where none can be told from it."""
 
     @property
     def says_silence(self) -> bool:

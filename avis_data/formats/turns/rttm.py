@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, Problem
 from avis_data.formats.sets.clips import LabelledClip, UnreadClip
 from avis_data.formats.sets.options import Option
 from avis_data.formats.sets.spec import Clips, Keeps, SetFacts, SetSpec
@@ -35,16 +35,25 @@ class RttmReader:
 
         if not self.looks_right(path):
             raise DataError(f"{path}: holds no <split>.rttm and <split>.uem", hint="import masks with --sounding FILE")
-        clips: dict[str, LabelledClip] = {}
+        clips: dict[str, LabelledClip | UnreadClip] = {}
         for file in sorted(path.glob("*.uem")):
             turns_file = file.with_suffix(".rttm")
-            turns = read_turns(turns_file) if turns_file.stat().st_size else None
-            if turns is not None and turns.problems:
-                raise DataError(str(turns.problems[0]))
+            turns = read_turns(turns_file) if turns_file.is_file() and turns_file.stat().st_size else None
+            named_by = {} if turns is None else turns.by_clip
+            faults = {} if turns is None else {name: [*found] for name, found in turns.faults.items()}
             for name, length_s in uem_lines(file):
-                named = turns.by_clip.get(name, {}) if turns is not None else {}
+                named = named_by.get(name, {})
                 spans = {track: [(turn.start_s, turn.end_s) for turn in found] for track, found in named.items()}
-                clips[name] = clip_of_spans(name, split_of(file.stem), length_s, spans)
+                wrong = [length_s] if isinstance(length_s, Problem) else []
+                if wrong := [*wrong, *faults.pop(name, [])]:
+                    clips[name] = UnreadClip(name=name or file.name, problems=tuple(wrong))
+                elif not isinstance(length_s, Problem):
+                    clips[name] = clip_of_spans(name, split_of(file.stem), length_s, spans)
+            for name in sorted(named_by.keys() - clips.keys()):
+                told = f"{name!r:.60} is in no line of {file.name}, which has the lengths of clips"
+                faults.setdefault(name, []).append(Problem(str(turns_file), "", told))
+            if lost := [problem for of_clip in faults.values() for problem in of_clip]:
+                yield UnreadClip(name=turns_file.name, problems=tuple(lost))
         yield from (clip for _, clip in sorted(clips.items()))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, Problem
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Still
 from avis_data.formats.sets.spec import Clips, SetFacts
-from avis_data.formats.turns.records import turn_names
+from avis_data.formats.turns.records import LONGEST_S, turn_names
 from avis_data.io import write_lines
 
 __all__ = ["PERSON", "clip_of_spans", "heard_spans", "period_s", "uem_lines", "write_rttm"]
@@ -88,23 +89,25 @@ def write_rttm(folder: Path, clips: Clips, facts: SetFacts, *, persons_only: boo
     return sorted(files)
 
 
-def uem_lines(file: Path) -> Iterator[tuple[str, float]]:
-    """Name and length of each clip.
+def uem_lines(file: Path) -> Iterator[tuple[str, float | Problem]]:
+    """Name and length of each clip, in seconds; what is wrong in place of a length that is none.
 
     Raises:
-        DataError: if a line is not of the form `clip channel start end`.
+        DataError: if it cannot be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
         raise DataError(f"{file}: cannot be read as text ({error})") from None
     for number, line in enumerate(lines, start=1):
         words = line.split()
         try:
-            name, _, _, end = words
-            yield name, float(end)
+            length_s = float(words[3]) if len(words) == 4 else math.nan
         except ValueError:
-            raise DataError(f"{file}:{number}: must be `clip channel start end` (found {line!r:.80})") from None
+            length_s = math.nan
+        told = f"must be `clip channel start end`, in seconds (found {line!r:.80})"
+        right = 0 <= length_s <= LONGEST_S and "\ufffd" not in line
+        yield words[0] if words else "", length_s if right else Problem(f"{file}:{number}", "", told)
 
 
 def clip_of_spans(name: str, split: str | None, length_s: float, spans: Spans) -> LabelledClip:

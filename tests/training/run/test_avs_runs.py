@@ -224,7 +224,7 @@ def test_folders_that_are_no_such_dataset(worlds: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be the name of a clip"):
         opened(tmp_path)
     (tmp_path / "ms3_meta_data.csv").write_text("video_id,split\na,train,more\n")
-    with pytest.raises(DataError, match="line 2 has 3 values"):
+    with pytest.raises(DataError, match=r"ms3_meta_data.csv:2: has 3 values"):
         opened(tmp_path)
 
 
