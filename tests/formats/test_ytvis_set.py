@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from avis_data.cli.main import main
 from avis_data.formats.sets.clips import LabelledClip
+from avis_data.formats.sets.registry import SETS
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.formats.ytvis_set import YTVIS_SET
 from avis_data.masks.rle import area, coco_dict
-from support.labelled_sets import check_round_trip, odd_clips, read_set, unread, write_set
+from avis_data.quality.dataset import validate
+from support.labelled_sets import check_round_trip, odd_clips, read_set, unread, with_embeddings, write_set
 
 
 @pytest.mark.cell("ytvis", "trip", "out", "in")
@@ -108,3 +113,48 @@ def test_a_fault_is_that_of_one_video(changed: dict[str, Any], said: str, tmp_pa
     folder = two_videos(tmp_path, **changed)
     faults = unread(YTVIS_SET, folder)
     assert list(faults) == ["v1"] and said in faults["v1"][0] and "val.json: annotations[0] (id 1)" in faults["v1"][0]
+
+
+LAYOUTS = {
+    "as it is": "{}",
+    "in a folder": "AVISeg/{}",
+    "with backslashes": "AVISeg\\{}",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_zip_of_a_set_is_read_converted_and_validated(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = odd_clips(5, count=4, sizes_HW=((12, 17), (9, 9)))
+    clips = with_embeddings([replace(clip, source=clip.name) for clip in odd])
+    names = write_set(YTVIS_SET, tmp_path / "set", clips)
+    given = tmp_path / "set.zip"
+    zipped(given, {LAYOUTS[layout].format(name): tmp_path / "set" / name for name in names})
+    assert YTVIS_SET.reader is not None and YTVIS_SET.reader.looks_right(given)
+    found = list(YTVIS_SET.reader.read(given))
+    assert [clip.name for clip in found] == [clip.name for clip in clips]
+    command = ["convert", str(given), "--to", "coco", "--out", str(tmp_path / "coco"), "--sounding", "unknown"]
+    assert main(command) == 0, capsys.readouterr()
+    back = read_set(SETS["coco"], tmp_path / "coco")
+    assert [len(clip.tracks) for clip in back] == [len(clip.tracks) for clip in read_set(YTVIS_SET, tmp_path / "set")]
+    assert all(still.picture is not None for clip in back for still in clip.stills)
+    of_folder, of_zip = (validate(path).as_dict() for path in (tmp_path / "set", given))
+    assert of_zip == of_folder | {"path": str(given)}
+
+
+def test_a_zip_of_youtube_vis_and_of_one_file_of_another_name(tmp_path: Path) -> None:
+    video = {"id": 1, "width": 8, "height": 6, "length": 1, "file_names": ["a/00000.jpg"]}
+    truth = {"videos": [video], "annotations": [], "categories": [{"id": 1, "name": "dog"}]}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    assert YTVIS_SET.reader is not None
+    for place in ("train/instances.json", "labels of mine.json", "a/b/val.json"):
+        zipped(tmp_path / "set.zip", {place: tmp_path / "truth.json"})
+        assert YTVIS_SET.reader.looks_right(tmp_path / "set.zip"), place
+        assert [clip.name for clip in read_set(YTVIS_SET, tmp_path / "set.zip")] == ["a"], place
+
+
+def zipped(path: Path, files: dict[str, Path]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in files.items():
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -283,6 +284,21 @@ def test_something_may_be_said_of_a_youtube_vis_file(workspace: Workspace, capsy
     assert [(row.frame, row.box_xywh[0], row.state) for row in rows if row.box_xywh] == [
         (0, 2, State.VISIBLE), (1, 7, State.VISIBLE), (2, 12, State.VISIBLE), (3, 17, State.VISIBLE),
     ]  # fmt: skip
+
+
+def test_a_youtube_vis_file_in_an_archive(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is taken as other sets are: nothing is said of sounding in plain YouTube-VIS."""
+    file = ytvis_file(workspace.root / "val.json", 4)
+    with zipfile.ZipFile(workspace.root / "labels.zip", "w") as archive:
+        archive.write(file, "labels/val.json")
+    command = ["import", "--format", "ytvis", str(workspace.root / "labels.zip")]
+    assert main([*command, "--skip-bad"]) == 2
+    assert "--skip-bad goes with one truth file" in capsys.readouterr().err
+    assert main([*command, "--sounding", "all"]) == 0, capsys.readouterr()
+    ((_, rows),) = read_masks(workspace.masks, ["c0"])
+    assert [(row.frame, row.state) for row in rows] == [(frame, State.SOUNDING) for frame in range(4)]
+    kept = [path.name for path in workspace.annotations.rglob("*") if path.is_file()]
+    assert "val.json" in kept or "labels.zip" in kept, kept
 
 
 @pytest.mark.parametrize(
