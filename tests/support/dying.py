@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
-from pathlib import Path
+
+from support.forked import forked
 
 __all__ = ["DIED", "changes_of", "die_at"]
 
@@ -12,6 +13,7 @@ DIED = 9
 
 _SCRIPT = """
 import os, sys
+sys.dont_write_bytecode = True  # to keep what was compiled would be a change
 import avis_data.cli.main, avis_data.pipelines.upkeep.remove
 from avis_data.ledger.database import Database
 last, count = int(sys.argv.pop(1)), 0
@@ -51,5 +53,4 @@ def die_at(number: int, *arguments: object) -> bool:
 
 
 def _run(number: int, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", _SCRIPT, str(number), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path.cwd())
+    return forked(_SCRIPT, [number, *arguments], cwd=None, environment=os.environ)

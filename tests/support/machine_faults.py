@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import shlex
 import signal
 import stat
 import subprocess
@@ -119,9 +120,19 @@ class FakeFfmpeg:
         """`end` is a line of shell: `exit 228`, `kill -9 $$`."""
         self._count += 1
         program = self._folder / f"ffmpeg-{self._count}"  # another name each time: versions are asked for once
-        program.write_text(f'#!/bin/sh\n[ "$1" = -version ] && echo "ffmpeg version 0 stand-in" && exit 0\n{end}\n')
+        version = '[ "$1" = -version ] && echo "ffmpeg version 0 stand-in" && exit 0'
+        program.write_text(f"#!/bin/sh\n{version}\n: > {shlex.quote(str(self._run))}\n{end}\n")
         program.chmod(0o755)
         return self._instead(program)
+
+    @property
+    def was_run(self) -> bool:
+        """Whether anybody ran it for more than its version."""
+        return self._run.exists()
+
+    @property
+    def _run(self) -> Path:
+        return self._folder / "ffmpeg-was-run"
 
     @contextmanager
     def _instead(self, program: Path) -> Iterator[None]:

@@ -7,12 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from avis_data.io import sha256_file, sha256_text
+from support.forked import forked
 
 __all__ = ["Ran", "avis_data", "start", "tree_hashes"]
 
@@ -37,16 +37,15 @@ class Ran:
 
 def avis_data(*arguments: object, cwd: Path | None = None) -> Ran:
     """Run `avis-data` to its end; a traceback is never right."""
-    ran = subprocess.run(_command(arguments), cwd=cwd, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    ran = forked("from avis_data.cli.main import entry; entry()", arguments, cwd=cwd, environment=_ENVIRONMENT)
     assert "Traceback" not in ran.stderr, ran.stderr
     return Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
 
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start `avis-data` and go on; nothing that it prints is kept."""
-    return subprocess.Popen(
-        _command(arguments), cwd=cwd, env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    """Start `avis-data` as a person does and go on; nothing that it prints is kept."""
+    command = [sys.executable, "-m", "avis_data", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=cwd, env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def tree_hashes(workspace: Path) -> dict[str, str]:
@@ -63,7 +62,3 @@ def _timeless(path: Path) -> str:
     if path.name != "videos.jsonl":
         return sha256_file(path)
     return re.sub(r'"accessed_on":"[0-9-]{10}"', "", path.read_text())
-
-
-def _command(arguments: Sequence[object]) -> list[str]:
-    return [sys.executable, "-m", "avis_data", *map(str, arguments)]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from avis_data.cli.main import main
 from avis_data.formats.ytvis import YtvisDataset, read_ytvis, ytvis_json
 from avis_data.io import write_json
-from support.shell import avis_data
 from support.tiny_training import TINY, write_export
 
 
@@ -32,8 +32,8 @@ def trained(world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     run = tmp_path_factory.mktemp("run") / "run"
     settings = [*TINY, "loop.iterations=3", "validation.every=3", "validation.draw_every=3"]
     options = [part for setting in settings for part in ("--set", setting)]
-    ran = avis_data("train-baseline", "--data", world_export, "--config", "avism_tiny", "--out", run, *options)
-    assert ran.code == 0, ran.err
+    data = ["--data", str(world_export), "--config", "avism_tiny", "--out", str(run)]
+    assert main(["train-baseline", *data, *options]) == 0
     return run
 
 

@@ -18,8 +18,7 @@ from avis_data.training.data.audio_sound import read_sound
 from avis_data.training.data.avsbench_sound import _examples_of
 from avis_data.training.data.frame_times import FrameTimes
 from avis_data.weights.files import read_tensors
-from support.shell import avis_data
-from support.tiny_training import TINY
+from support.tiny_training import TINY, in_process
 
 TIMES = FrameTimes(fps=1, instants_s=(0.5, 1.5, 2.5))
 BAD = [np.nan, np.inf, -np.inf]
@@ -75,14 +74,18 @@ def test_weights_with_nan_are_told_by_name(tmp_path: Path) -> None:
     weights(tmp_path, np.inf)  # masks of attention are
 
 
-def test_predict_does_not_answer_nothing_from_nan(export_copy: Path, tmp_path: Path) -> None:
+def test_predict_does_not_answer_nothing_from_nan(
+    export_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = [*TINY, "data.audio=vggish", "model.audio_channels=128", "loop.iterations=1", "validation.every=0"]
     options = [part for setting in settings for part in ("--set", setting)]
     run = tmp_path / "run"
-    trained = avis_data("train-baseline", "--data", export_copy, "--config", "avism_tiny", "--out", run, *options)
+    trained = in_process(
+        capsys, "train-baseline", "--data", export_copy, "--config", "avism_tiny", "--out", run, *options
+    )
     assert trained.code == 0, trained.err
     path = next((export_copy / "test" / "FEATAudios").glob("*.npy"))
     np.save(path, spoilt(np.load(path).shape, np.nan))
-    ran = avis_data("predict", "--checkpoint", run, "--data", export_copy, "--out", tmp_path / "results.json")
+    ran = in_process(capsys, "predict", "--checkpoint", run, "--data", export_copy, "--out", tmp_path / "results.json")
     assert ran.code == 3 and path.name in ran.err and "NaN" in ran.err and "Traceback" not in ran.err
     assert not (tmp_path / "results.json").exists()

@@ -18,7 +18,6 @@ from avis_data.training.predict.predict import PredictRequest, predict
 from avis_data.training.predict.visualize import true_view
 from avis_data.training.run.train import train_baseline
 from avis_data.weights.files import read_tensors
-from support.shell import avis_data
 from support.tiny_training import TINY, in_process, started, tiny_config
 
 
@@ -178,19 +177,22 @@ def test_drawn_samples_say_which_is_the_truth(trained: Path, world_export: Path,
     assert untitled.min() == 255 and drawn[:30].min() < 100 and drawn[height : height + 30].min() < 100
 
 
-def test_a_start_that_failed_gives_its_place_to_the_corrected_command(export_copy: Path, tmp_path: Path) -> None:
+def test_a_start_that_failed_gives_its_place_to_the_corrected_command(
+    export_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     stills = {path: path.read_bytes() for path in (export_copy / "train" / "JPEGImages").rglob("*.jpg")}
     for path, data in stills.items():
         path.write_bytes(data[: len(data) // 2])
     options = [part for setting in (*TINY, "loop.iterations=1", "validation.every=0") for part in ("--set", setting)]
     command = ("train-baseline", "--data", export_copy, "--config", "avism_tiny", "--out", run, *options)
-    failed = avis_data(*command)
+    failed = in_process(capsys, *command)
     assert failed.code == 3 and (run / "checkpoints" / "0000000").is_dir()
     for path, data in stills.items():
         path.write_bytes(data)
-    assert avis_data(*command, "--set", "loop.seed=1").code == 0, "another config, as nothing was learnt with the first"
-    refused = avis_data(*command)
+    corrected = in_process(capsys, *command, "--set", "loop.seed=1")
+    assert corrected.code == 0, "another config, as nothing was learnt with the first"
+    refused = in_process(capsys, *command)
     assert refused.code == 2 and "holds a run already" in refused.err
 
 

@@ -20,8 +20,7 @@ from safetensors.torch import load_file
 from avis_data.training.config import config_values, load_config
 from avis_data.training.run.loop import Trainer
 from support.places import TESTS
-from support.shell import avis_data
-from support.tiny_training import TINY, started, tiny_config
+from support.tiny_training import TINY, in_process, started, tiny_config
 
 
 def losses_of(run: Path) -> dict[int, Any]:
@@ -212,7 +211,9 @@ def test_the_best_weights_are_those_of_the_highest_score(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_being_stopped_saves_and_resume_goes_on(world_export: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_being_stopped_saves_and_resume_goes_on(
+    world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
     """Ctrl-C, and what `timeout` or a batch system sends: to the whole group, so to the processes that decode too."""
     run = tmp_path / "run"
     settings = [*TINY, "loop.iterations=100000", "data.workers=2"]
@@ -232,8 +233,16 @@ def test_being_stopped_saves_and_resume_goes_on(world_export: Path, tmp_path: Pa
     (saved,) = (run / "checkpoints").iterdir()
     done = int(saved.name)
     assert done >= 1 and sorted(losses_of(run)) == list(range(1, done + 1))
-    more = avis_data(
-        "train-baseline", "--data", world_export, "--out", run, "--resume", "--set", f"loop.iterations={done + 1}"
+    more = in_process(
+        capsys,
+        "train-baseline",
+        "--data",
+        world_export,
+        "--out",
+        run,
+        "--resume",
+        "--set",
+        f"loop.iterations={done + 1}",
     )
     assert more.code == 0, more.err
     assert sorted(losses_of(run)) == list(range(1, done + 2))

@@ -1,0 +1,71 @@
+"""Run commands in processes of their own that need not import everything anew: a server imports once, then forks.
+
+What a command finds is what it finds when a person starts it: its arguments, folder, environment and streams. Tests of
+how the program itself starts and is stopped start it anew (`support.shell.start`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+__all__ = ["forked"]
+
+_SERVER = """
+import json, os, sys
+import avis_data.cli.main, avis_data.cli.commands, avis_data.cli.interruption
+import avis_data.pipelines.engine.executors.local, avis_data.pipelines.manifests, avis_data.pipelines.steps
+for line in sys.stdin:
+    asked = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number, path in enumerate((os.devnull, asked["out"], asked["err"])):
+            opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_TRUNC)
+            os.dup2(opened, number)
+            os.close(opened)
+        os.chdir(asked["cwd"])
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        sys.argv = ["avis-data", *asked["arguments"]]
+        exec(asked["script"], {"__name__": "__main__"})
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def forked(
+    script: str, arguments: Sequence[object], *, cwd: Path | None, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a script that has the program imported, with `sys.argv` of these arguments, to its end."""
+    server, command = _server(), [str(argument) for argument in arguments]
+    assert server.stdin is not None and server.stdout is not None
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        for path in (out, err):
+            path.touch()
+        asked = {"script": script, "arguments": command, "cwd": str(cwd or Path.cwd()), "environment": {**environment}}
+        server.stdin.write(json.dumps(asked | {"out": str(out), "err": str(err)}) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(command, code, out.read_text(), err.read_text())
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    """The server of this process; it ends when its input does."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    atexit.register(server.communicate)
+    return server
