@@ -22,7 +22,7 @@ from avis_data.formats.sets.clips import LabelledClip, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size, read_each
 from avis_data.formats.sets.json_tables import json_tables
 from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file, roboflow_name
-from avis_data.formats.ytvis_entries import shown
+from avis_data.formats.ytvis_entries import is_finite, shown
 from avis_data.masks.rle import check_size, rle_from_segmentation
 
 __all__ = ["read_coco"]
@@ -101,12 +101,12 @@ class _Reading:
             tracks=self.gathered.tracks(),
             has_truth=self.table.has_truth and video.get("has_truth") is not False,
             has_identity=self.num_unnamed < num_masks or (not num_masks and video.get("has_identity") is not False),
-            fps=float(fps) if isinstance(fps, (int, float)) and 0 < fps < 1000 else None,
+            fps=float(fps) if isinstance(fps, (int, float)) and is_finite(fps) and 0 < fps < 1000 else None,
             split=self.table.split,
             license=self._license(),
             source=source if isinstance(source, str) else None,
             url=url if isinstance(url, str) else None,
-            start_s=float(start_s) if isinstance(start_s, (int, float)) else None,
+            start_s=float(start_s) if isinstance(start_s, (int, float)) and is_finite(start_s) else None,
             label_files=(self.table.file,),
             remarks=tuple(self.gathered.remarks),
         )

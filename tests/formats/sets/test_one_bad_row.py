@@ -121,6 +121,21 @@ def test_the_others_are_read(kind: str, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "set")
 
 
+@pytest.mark.parametrize("kind", ["coco", "ytvis", "fiftyone"])
+def test_numbers_of_a_video_that_are_none(kind: str, tmp_path: Path) -> None:
+    """Each odd value of each number: the clip comes without it, or is told."""
+    READ[kind][1](tmp_path)
+    (file,) = tmp_path.rglob("instances_val.json" if kind != "ytvis" else "val.json")
+    whole = file.read_text()
+    for field in ("fps", "start_s", "width", "height"):
+        for value in VALUES:
+            content = json.loads(whole)
+            content["videos"][0][field] = value
+            file.write_text(json.dumps(content))
+            found = read(READ[kind][0], tmp_path)
+            assert len(found) == 3 and sum(isinstance(clip, LabelledClip) for clip in found) >= 2, (field, value)
+
+
 def read(name: str, folder: Path) -> list[LabelledClip | UnreadClip]:
     reader = SETS[name].reader
     assert reader is not None
