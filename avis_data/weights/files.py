@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from avis_data.errors import DataError
 from avis_data.io import sha256_file
 
@@ -53,13 +55,15 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a weight file by name, on the CPU; they may be views of the file.
 
     Args:
-        path: `.safetensors`, or a PyTorch file (`.pth`, `.pt`) that holds nothing but tensors and plain values;
+        path: `.safetensors`, a PyTorch file (`.pth`, `.pt`) that holds nothing but tensors and plain values, or a
+            pickle of numpy arrays (`.pkl`, as detectron2 publishes them);
             one level of `{"model": ...}` or `{"state_dict": ...}` is looked through.
 
     Raises:
         DataError: if the file is missing or torn, holds code (nothing of it is run), no named tensors, or NaN.
     """
-    content: object = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    readers = {".safetensors": _read_safetensors, ".pkl": _read_arrays}
+    content: object = readers.get(path.suffix, _read_pytorch)(path)
     for key in _NESTED:
         inner = content.get(key) if isinstance(content, Mapping) else None
         if isinstance(inner, Mapping):
@@ -110,6 +114,30 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise DataError(f"{path}: cannot be read as safetensors ({error})") from None
 
 
+def _read_arrays(path: Path) -> object:
+    import torch
+
+    from avis_data.weights.pickles import ForbiddenPickleError, read_pickle
+
+    try:
+        content = read_pickle(path)
+    except ForbiddenPickleError as error:
+        raise _code_inside(path, str(error)) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except Exception as error:  # a torn pickle makes the standard library raise nearly anything
+        raise DataError(f"{path}: no pickle of arrays, or damaged; download it again ({error!s:.120})") from None
+
+    def tensors(values: Mapping[object, object]) -> dict[object, object]:
+        arrays = ((key, value) for key, value in values.items() if isinstance(value, np.ndarray))
+        ready = {key: torch.from_numpy(value.astype(value.dtype.newbyteorder("="))) for key, value in arrays}
+        return {**values, **ready}
+
+    if not isinstance(content, Mapping):
+        return content
+    return tensors({key: tensors(value) if isinstance(value, Mapping) else value for key, value in content.items()})
+
+
 def _read_pytorch(path: Path) -> object:
     import torch
 
@@ -138,8 +166,9 @@ def _is_other_pickle(path: Path) -> bool:
     return len(head) == 2 and head[0] == 0x80 and head[1] != 2
 
 
-def _code_inside(path: Path) -> DataError:
+def _code_inside(path: Path, what: str = "") -> DataError:
     return DataError(
-        f"{path}: holds Python code or objects besides tensors; refused, and nothing of it was run",
+        f"{path}: holds Python code or objects besides tensors{what and f' ({what})'}; refused, "
+        "and nothing of it was run",
         hint="where the file comes from: torch.save(model.state_dict(), 'NAME.pth'), or save as .safetensors",
     )

@@ -66,7 +66,7 @@ def read_start_weights(path: Path) -> dict[str, Tensor]:
         return tensors
     if backbone := from_published_backbone(tensors):
         return {f"backbone.body.{name}": tensor for name, tensor in backbone.items()}
-    known = f"a checkpoint of {official_titles()}; a torchvision ResNet, a Swin or a PVT v2 classifier"
+    known = f"a checkpoint of {official_titles()}; a ResNet of torchvision or detectron2, a Swin or a PVT v2 classifier"
     raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
 
 

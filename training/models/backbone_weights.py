@@ -102,8 +102,8 @@ def official_pvt_tensors(name: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 def from_published_backbone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a published classifier (torchvision ResNet, Swin, PVT v2) under transformers' names, without its
-    head.
+    """The tensors of a published classifier (ResNet of torchvision or detectron2, Swin, PVT v2) under transformers'
+    names, without its head.
 
     Returns:
         Empty if no name is known.
@@ -114,7 +114,7 @@ def from_published_backbone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found |= official_pvt_tensors(name, tensor)
         return found
     for name, tensor in tensors.items():
-        resnet = _torchvision_name(name)
+        resnet = _torchvision_name(name) or official_resnet_name(name)
         found |= {resnet: tensor} if resnet else official_swin_tensors(name, tensor)
     return found
 
