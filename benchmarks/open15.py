@@ -30,6 +30,7 @@ from avis_data.annotation.segmenters.segmenter import Prompt, Segmenter
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.masks.rle import area, box, decode
 from avis_data.paths import Workspace
+from avis_data.recipe import create_workspace
 
 TRUTH = Path(__file__).resolve().parent.parent / "manifests" / "open-15" / "truth.json"
 JITTERS = (0.0, 0.05, 0.10)
