@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,18 @@ def test_a_full_size_checkpoint_converts(tmp_path: Path, shared_dir: Path, capsy
     ours = load_file(target)
     for key, tensor in from_official_avism(state).tensors.items():
         assert torch.equal(ours[key], tensor.float())
+
+
+def test_a_zoo_pickle_of_mask2former_fills_backbone_pixel_and_frame_decoder(tmp_path: Path, shared_dir: Path) -> None:
+    names, state = official_names(shared_dir), tiny_model().state_dict()
+    parts = ("backbone.", "pixel_decoder.", "frame_decoder.")
+    expected = {ours: tensor for ours, tensor in state.items() if ours.startswith(parts) and ".fusion." not in ours}
+    zoo = {names[ours].replace("query_feat", "static_query"): tensor.numpy() for ours, tensor in expected.items()}
+    path = tmp_path / "model_final_3c8ec9.pkl"
+    path.write_bytes(pickle.dumps({"model": zoo, "__author__": "third_party"}))
+    found = read_start_weights(path)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[ours], tensor) for ours, tensor in expected.items())
 
 
 def changed(path: Path, change: Any) -> Path:

@@ -40,7 +40,7 @@ _FRAME_RULES = rules(
     (r"transformer_self_attention_layers\.(\d+)\.self_attn\.(.+)", r"layers.\1.self_attention.attention.\2"),
     (r"transformer_self_attention_layers\.(\d+)\.norm\.(\w+)", r"layers.\1.self_attention.norm.\2"),
     (r"transformer_ffn_layers\.(\d+)\.(.+)", r"layers.\1.feedforward.\2"),
-    (r"query_feat\.weight", r"query_features.weight"),
+    (r"(?:query_feat|static_query)\.weight", r"query_features.weight"),
     (r"query_embed\.weight", r"query_position.weight"),
     (r"level_embed\.weight", r"level_embed.weight"),
     (r"decoder_norm\.(\w+)", r"norm.\1"),
