@@ -34,7 +34,7 @@ The rooms, each of which knows only those above it:
   They share `backbones.py` (ResNet, Swin, PVT v2) and `backbone_weights.py` (their published names), `frames.py`
   (normalising, padding), `positions.py` (sine codes), `attention.py`, `matcher.py` (sets), `losses.py` (dice, classes,
   masks), `targets.py`, `points.py` (masks at points), `inference.py` (from heads to tracks), `online.py` (frame by
-  frame), `renaming.py` (names of tensors by rules).
+  frame), `renaming.py` (names of tensors by rules), `shared.py` (one batch in several processes).
 
 **checkpoints/** is about files of weights. `trained.py` reads files of ours, which say their own config.
   `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`. `conversion.py` makes
@@ -44,7 +44,7 @@ The rooms, each of which knows only those above it:
   writes and reads what is predicted: result files of tracks, pictures of masks.
 
 **run/** trains. `train.py` begins a run and `loop.py` is the loop; `optimiser.py` changes the weights,
-  `distributed.py` joins the processes of torchrun, `run_folder.py` keeps checkpoints, `training_log.py` tells people,
-  `own_files.py` tells the doctor which files a run has.
+  `distributed.py` joins the processes of torchrun, `division.py` divides a batch among them, `run_folder.py` keeps
+  checkpoints, `training_log.py` tells people, `own_files.py` tells the doctor which files a run has.
   `avis_task.py` and `avs_task.py` are the two tasks, `validation.py` measures and draws tracks while a model learns.
 """

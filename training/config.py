@@ -23,7 +23,9 @@ from avis_data.training.task import TASKS, task_of
 __all__ = [
     "LoopConfig",
     "OptimiserConfig",
+    "ProcessesRecord",
     "RunConfig",
+    "ScaledFrom",
     "ScheduleConfig",
     "ValidationConfig",
     "changed_config",
@@ -74,6 +76,30 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScaledFrom:
+    """What the recipe of a scaled run was."""
+
+    batch: Count
+    rate: Positive
+    warmup: CountOrZero
+    iterations: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessesRecord:
+    """How a run divided its batch; written by the run, no setting."""
+
+    processes: Count
+    """That took part."""
+    passes: Count
+    """Of each of them in an iteration."""
+    clips: Count
+    """Clips of one pass of one process."""
+    scaled_from: ScaledFrom | None = None
+    """What the recipe was before it was scaled; null: the recipe was kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """How long the loop runs, and how."""
 
@@ -83,7 +109,13 @@ class LoopConfig:
     """If given, it counts and not `iterations`: so many times over all training samples. A run's own config then says
     how many iterations that were."""
     accumulate: Count = 1
-    """Passes whose gradients are averaged for one change: `data.batch` is divided among them, to need less memory."""
+    """Passes whose gradients are averaged for one change: `data.batch` is divided among them, to need less memory.
+    That is of one process; several make fewer passes, of at most as many clips."""
+    processes: Literal["keep", "scale"] = "keep"
+    """What more processes change. `keep`: nothing but the time; those for which the batch has no clip do nothing.
+    `scale`: the batch grows until all have clips, with it the rate; warm-up and iterations are shortened."""
+    divided: ProcessesRecord | None = None
+    """Written by a run: how its batch was divided, and what of the recipe was scaled."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16`: forward and backward under autocast; weights stay float32."""
     seed: CountOrZero = 0

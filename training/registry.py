@@ -9,6 +9,7 @@ from torch import nn
 
 from avis_data.errors import ConfigError
 from avis_data.registry import Registry
+from avis_data.training.models.shared import number_dropouts
 from avis_data.training.models.spec import ModelConfig, ModelSpec
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ MODELS: Registry[ModelSpec[ModelConfig, object]] = Registry(
 def build_model(config: RunConfig) -> nn.Module:
     """The model of a config, with random weights. Raises ConfigError if its sizes do not go together."""
     try:
-        return MODELS[config.model_name].build(config.model, config.loss)
+        model = MODELS[config.model_name].build(config.model, config.loss)
     except (ValueError, AssertionError, ZeroDivisionError) as error:
         # What torch and transformers raise for widths that cannot be divided by heads or groups.
         raise ConfigError(f"this {config.model_name} cannot be built: {error}") from None
+    number_dropouts(model)
+    return model
 
 
 def new_model(config: RunConfig, device: torch.device) -> nn.Module:

@@ -1,15 +1,18 @@
 """The post-norm transformer pieces that all decoders share: attention, feed-forward, MLP.
 
-Shapes: N batch, Q queries, S keys, C channels.
+Shapes: N batch, Q queries, S keys, C channels, H heads, D channels of a head.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from avis_data.training.models.shared import Dropout
 
 __all__ = ["Attention", "AttentionBlock", "FeedForwardBlock", "Mlp", "xavier_matrices"]
 
@@ -27,7 +30,7 @@ class Attention(nn.Module):
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be split over {heads} heads")
         self.heads = heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
         self.out_proj = nn.Linear(channels, channels)
@@ -49,10 +52,20 @@ class Attention(nn.Module):
             for x, weight, bias in zip((query_NQC, key_NSC, value_NSC), weights, biases, strict=True)
         )
         visible = None if visible_NQS is None else visible_NQS[:, None]
-        dropped = self.dropout if self.training else 0.0
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropped)
+        if self.training and self.dropout.share:
+            attended = self.dropout(_weights(query, key, visible)) @ value
+        else:
+            attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
         out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return out
+
+
+def _weights(query_NHQD: Tensor, key_NHSD: Tensor, visible_N1QS: Tensor | None) -> Tensor:
+    """How much each query looks at each key, for every head (N, H, Q, S): what PyTorch's attention does not give."""
+    logits = query_NHQD @ key_NHSD.transpose(2, 3) / math.sqrt(query_NHQD.shape[-1])
+    if visible_N1QS is not None:
+        logits = logits.masked_fill(~visible_N1QS, -torch.inf)
+    return logits.softmax(-1)
 
 
 class AttentionBlock(nn.Module):
@@ -63,7 +76,7 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.attention = Attention(channels, heads, dropout)
         self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -89,7 +102,7 @@ class FeedForwardBlock(nn.Module):
         self.linear1 = nn.Linear(channels, hidden)
         self.linear2 = nn.Linear(hidden, channels)
         self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         xavier_matrices(self)
 
     def forward(self, state_NQC: Tensor) -> Tensor:

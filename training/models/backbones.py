@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PvtV2Backbone, PvtV2Config, ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
 
+from avis_data.training.models.shared import DropPath, SharedBatchNorm
 from avis_data.training.ranges import Count
 
 __all__ = ["Backbone", "BackboneSpec", "FrozenBatchNorm", "PvtSpec", "ResNetSpec", "SwinSpec", "build_backbone"]
@@ -137,8 +138,7 @@ def _resnet(spec: ResNetSpec) -> Backbone:
         layer_type=spec.block,
     )
     body = ResNetBackbone(config)
-    if spec.frozen_norms:
-        _freeze_batch_norms(body)
+    _replace_batch_norms(body, frozen=spec.frozen_norms)
     return Backbone(body, spec.channels)
 
 
@@ -155,6 +155,7 @@ def _swin(spec: SwinSpec) -> Backbone:
     body = SwinBackbone(config)
     # It normalises a last state that no map is made of; the published model has none.
     body.swin.add_module("layernorm", nn.Identity())
+    _replace_drop_paths(body)
     return Backbone(body, tuple(spec.embed_channels * 2**stage for stage in range(4)))
 
 
@@ -174,6 +175,7 @@ def _pvt(spec: PvtSpec) -> Backbone:
     for name, module in body.named_modules():
         if name.endswith(("patch_embedding.layer_norm", "attention.layer_norm")):
             module.eps = 1e-5  # the published network leaves these two kinds at PyTorch's default
+    _replace_drop_paths(body)
     return Backbone(body, spec.channels)
 
 
@@ -182,9 +184,20 @@ def _with_four_maps(kind: Callable[..., _Config], **values: object) -> _Config:
     return kind(out_features=_STAGES, **values)
 
 
-def _freeze_batch_norms(module: nn.Module) -> None:
+def _replace_batch_norms(module: nn.Module, *, frozen: bool) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, FrozenBatchNorm(child.num_features, child.eps))
+            width, eps = child.num_features, child.eps
+            setattr(module, name, FrozenBatchNorm(width, eps) if frozen else SharedBatchNorm(width, eps))
         else:
-            _freeze_batch_norms(child)
+            _replace_batch_norms(child, frozen=frozen)
+
+
+def _replace_drop_paths(module: nn.Module) -> None:
+    """Those of transformers draw for each frame as it comes, ours by its clip."""
+    for name, child in module.named_children():
+        share = getattr(child, "drop_prob", None)
+        if isinstance(share, float):
+            setattr(module, name, DropPath(child, share))
+        else:
+            _replace_drop_paths(child)

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.nn import functional
 
 from avis_data.training.models.matcher import Matches
 from avis_data.training.models.points import at_least_float32, sample_points
+from avis_data.training.models.shared import summed, world_size
 from avis_data.training.models.targets import ClipTarget
 
 __all__ = ["Ratio", "class_loss", "dice_losses", "joined", "mask_losses", "means", "similarity_loss"]
@@ -126,12 +127,9 @@ def means(ratios: Mapping[str, Ratio]) -> dict[str, Tensor]:
 
     Averaged gradients of several processes are then those of one process with all the clips.
     """
-    denominators = torch.stack([ratio.denominator for ratio in ratios.values()])
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(denominators)
-        denominators = denominators / distributed.get_world_size()
+    denominators = summed(torch.stack([ratio.denominator for ratio in ratios.values()]))
     return {
-        name: ratio.numerator / denominator.clamp(min=ratio.floor)
+        name: ratio.numerator / (denominator.clamp(min=ratio.floor) / world_size())
         for (name, ratio), denominator in zip(ratios.items(), denominators, strict=True)
     }
 

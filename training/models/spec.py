@@ -115,6 +115,9 @@ class ModelSpec(Generic[ConfigT, LossT]):
     official: OfficialFiles | None = None
     """Published checkpoints that can be made ours; None where there are none."""
 
+    runs_together: bool = True
+    """Whether a batch is one pass through the network, or as many in every process: batch norms can then be shared."""
+
     # What it asks of clips in the AVISeg layout (task `avis`):
     audio_kinds: tuple[AudioKind, ...] = ("vggish", "logmel")
     """What it can hear, where it hears at all; the usual one first."""

@@ -1,4 +1,4 @@
-"""The processes of one training run: one, or several that torchrun started."""
+"""The processes of one training run: one, or several that torchrun started, on one machine or on many."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Processes", "joined_processes"]
+from avis_data.errors import AvisError
+
+__all__ = ["Processes", "joined_processes", "started_processes"]
 
 _Result = TypeVar("_Result")
 _PATIENCE = timedelta(hours=2)
@@ -60,21 +62,46 @@ class Processes:
         found = {number: result for part in self.gathered(mine) for number, result in part.items()}
         return [found[number] for number in range(count)]
 
+    def once(self, work: Callable[[], _Result]) -> _Result:
+        """The result of `work`, which the first process does for all; in all of them it raises what it raises there."""
+        if self.world_size == 1:
+            return work()
+        found: list[_Result | AvisError | None] = [None]
+        if self.is_first:
+            try:
+                found = [work()]
+            except AvisError as error:
+                found = [error]
+        distributed.broadcast_object_list(found, src=0)
+        result = found[0]
+        if isinstance(result, AvisError):
+            raise result
+        return cast("_Result", result)
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.world_size > 1:
             distributed.barrier()
 
 
+def started_processes() -> Processes:
+    """This process among those that torchrun started; alone, if it did not."""
+    return Processes(rank=int(os.environ.get("RANK", "0")), world_size=int(os.environ.get("WORLD_SIZE", "1")))
+
+
 @contextmanager
-def joined_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun started, if it did; NCCL between GPUs, Gloo between CPUs."""
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if world_size == 1:
+def joined_processes(device: torch.device, count: int) -> Iterator[Processes]:
+    """Join the first so many of the processes that were started; NCCL between GPUs, Gloo between CPUs.
+
+    This process is one of them.
+    """
+    if count == 1:
         yield Processes()
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    me = Processes(rank=started_processes().rank, world_size=count)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=_PATIENCE, rank=me.rank, world_size=count)
     try:
-        yield Processes(rank=distributed.get_rank(), world_size=world_size)
+        yield me
     finally:
         distributed.destroy_process_group()

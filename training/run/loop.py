@@ -26,7 +26,10 @@ from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import Sample, TrainingBatch
 from avis_data.training.data.loading import batches
 from avis_data.training.data.sampling import SampleNumbers
+from avis_data.training.models.shared import SharedBatchNorm, dropping_for
+from avis_data.training.registry import MODELS
 from avis_data.training.run.distributed import Processes
+from avis_data.training.run.division import divided
 from avis_data.training.run.optimiser import build_optimiser, rate_factor, set_rate
 from avis_data.training.run.run_folder import RunFolder, RunState, restore_optimiser
 from avis_data.training.run.training_log import StepRecord, TrainingLog
@@ -73,12 +76,13 @@ class Trainer:
             train: the split `train` of the data, if it is open already.
 
         Raises:
-            ConfigError: if the batch cannot be divided among the processes.
+            ConfigError: if the batch cannot be divided among the processes, or the model cannot be shared by them.
             DataError: if the data are not in order.
         """
         self.config, self.folder, self.device, self.processes = config, folder, device, processes
         self.model = model
-        self.per_process = _per_process(config, processes)
+        self.division = divided(config, processes.world_size, scale=False)
+        _check_division(config, model, processes, used=self.division.processes)
         task = task_of(config)
         train = train or task.open(data, "train", config)
         self.metadata = weights_metadata(config, train.categories)
@@ -157,7 +161,7 @@ class Trainer:
         began = time.perf_counter()
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        passes = self.config.loop.accumulate
+        passes = self.division.passes
         total: dict[str, Tensor] = {}
         waited = 0.0
         clips: list[str] = []
@@ -167,10 +171,11 @@ class Trainer:
             waited += time.perf_counter() - before
             clips += [clip.clip_id for clip in batch.clips]
             self._seed_pass(number)
-            losses = self._losses(batch, synchronised=number == passes - 1)
+            keys = self._keys(number)
+            losses = self._losses(batch, keys, synchronised=number == passes - 1)
             for name, loss in losses.items():
                 total[name] = total.get(name, torch.zeros_like(loss)) + loss / passes
-            stops = self._check(losses, batch, stop)
+            stops = self._check(losses, batch, keys, stop)
         rate = rate_factor(self.config.schedule, self.state.iteration, self.config.loop.iterations)
         set_rate(self.optimiser, rate)
         norm = self._clipped_norm()
@@ -195,44 +200,54 @@ class Trainer:
         """The gradients of the next iteration's batch, averaged over the processes; the weights stay."""
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        self._losses(next(ready).to(self.device), synchronised=True)
+        self._losses(next(ready).to(self.device), self._keys(0), synchronised=True)
         return {name: value.grad.clone() for name, value in self.model.named_parameters() if value.grad is not None}
 
     def _batches(self) -> Iterator[TrainingBatch[Sample]]:
         numbers = SampleNumbers(
             first_iteration=self.state.iteration,
             iterations=self.config.loop.iterations,
-            accumulate=self.config.loop.accumulate,
-            per_process=self.per_process,
+            accumulate=self.division.passes,
+            per_process=self.division.clips,
             rank=self.processes.rank,
             world_size=self.processes.world_size,
         )
         return batches(self.samples, numbers, workers=self.config.data.workers)
 
     def _seed_pass(self, number: int) -> None:
-        """Dropped paths are a function of seed, iteration, pass and process: a resumed run draws the same."""
+        """What a model draws by itself is a function of seed, iteration, pass and process: so it is when resumed."""
         place = [self.config.loop.seed, self.state.iteration, number, self.processes.rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
-    def _losses(self, batch: TrainingBatch[Sample], *, synchronised: bool) -> dict[str, Tensor]:
+    def _keys(self, number: int) -> list[int]:
+        """By which the samples of a pass are dropped from: a function of seed and sample, whoever computes it."""
+        clips, whole = self.division.clips, self.division.clips * self.division.processes
+        first = (self.state.iteration * self.division.passes + number) * whole + self.processes.rank * clips
+        seeds = [np.random.SeedSequence([self.config.loop.seed, 2, sample]) for sample in range(first, first + clips)]
+        return [int(seed.generate_state(1)[0]) for seed in seeds]
+
+    def _losses(self, batch: TrainingBatch[Sample], keys: list[int], *, synchronised: bool) -> dict[str, Tensor]:
         """Forward and backward; gradients are added up, and averaged over the processes if `synchronised`."""
         with (
+            dropping_for(keys),
             _unsynchronised(self.parallel, not synchronised),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.loop.precision == "bf16"),
         ):
             losses: dict[str, Tensor] = self.parallel(batch)
-            total = torch.stack(list(losses.values())).sum() / self.config.loop.accumulate
+            total = torch.stack(list(losses.values())).sum() / self.division.passes
             torch.autograd.backward(total)
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _check(self, losses: dict[str, Tensor], batch: TrainingBatch[Sample], stop: StopRequest | None) -> bool:
+    def _check(
+        self, losses: dict[str, Tensor], batch: TrainingBatch[Sample], keys: list[int], stop: StopRequest | None
+    ) -> bool:
         """Whether some process was asked to stop; raises DataError in all of them if the loss of one is no number."""
         total = torch.stack(list(losses.values())).sum().float()
         asked = torch.tensor(float(stop is not None and stop.asked), device=total.device)
         mean, asked = self.processes.averaged(torch.stack((total, asked))).tolist()
         if math.isfinite(mean):
             return bool(asked > 0)
-        guilty = [clip.clip_id for clip in batch.clips if not self._is_finite(TrainingBatch(clips=(clip,)))]
+        guilty = [clip.clip_id for clip, key in zip(batch.clips, keys, strict=True) if not self._is_finite(clip, key)]
         names = sorted({name for part in self.processes.gathered(guilty) for name in part})
         bad = sorted(name for name, loss in losses.items() if not math.isfinite(loss.item()))
         what = f"the loss is not a number ({', '.join(bad[:4]) or 'elsewhere'})"
@@ -247,8 +262,9 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def _is_finite(self, batch: TrainingBatch[Sample]) -> bool:
-        losses = self.model(batch)
+    def _is_finite(self, clip: Sample, key: int) -> bool:
+        with dropping_for([key]):
+            losses = self.model(TrainingBatch(clips=(clip,)))
         return all(math.isfinite(loss.item()) for loss in losses.values())
 
     def _clipped_norm(self) -> Tensor:
@@ -322,15 +338,18 @@ def out_of_memory(error: BaseException, config: RunConfig) -> ToolError:
     return ToolError(f"out of memory ({str(error).splitlines()[0]})", hint=task_of(config).training_hint(config))
 
 
-def _per_process(config: RunConfig, processes: Processes) -> int:
-    shares = processes.world_size * config.loop.accumulate
-    if config.data.batch % shares:
+def _check_division(config: RunConfig, model: nn.Module, processes: Processes, *, used: int) -> None:
+    if used != processes.world_size:
         raise ConfigError(
-            f"data.batch={config.data.batch} cannot be divided among {processes.world_size} process(es) with "
-            f"{config.loop.accumulate} pass(es) each",
-            hint=f"--set data.batch={shares}",
+            f"data.batch={config.data.batch} cannot be divided among {processes.world_size} processes",
+            hint=f"torchrun --nproc-per-node {used}, or --set loop.processes=scale",
         )
-    return config.data.batch // shares
+    learning = any(isinstance(part, SharedBatchNorm) for part in model.modules())
+    if processes.world_size > 1 and learning and not MODELS[config.model_name].runs_together:
+        raise ConfigError(
+            f"{config.model_name} runs clips of other sizes apart, so several processes cannot share batch norms",
+            hint="--set model.backbone.frozen_norms=true",
+        )
 
 
 def _is_due(iteration: int, every: int, *, last: bool) -> bool:

@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 
 from avis_data.training.config import config_values, load_config
 from avis_data.training.run.loop import Trainer
-from support.places import TESTS
 from support.tiny_training import TINY, in_process, started, tiny_config
 
 
@@ -92,62 +91,6 @@ def test_gradients_are_limited(world_export: Path, tmp_path: Path) -> None:
     record = trainer.iterate(trainer._batches())
     squares = [p.grad.square().sum() for p in trainer.model.parameters() if p.grad is not None]
     assert float(record.gradient_norm) > 1 and float(torch.stack(squares).sum().sqrt()) == pytest.approx(0.01, rel=1e-3)
-
-
-GRADIENTS = """
-import sys
-from pathlib import Path
-import torch
-from safetensors.torch import save_file
-from avis_data.training.run.distributed import joined_processes
-from support.tiny_training import started, tiny_config
-
-export, out = map(Path, sys.argv[1:])
-with joined_processes(torch.device("cpu")) as processes:
-    trainer = started(tiny_config(), export, out / f"run-{processes.rank}", processes=processes)
-    gradients = trainer.gradients(trainer._batches())
-    if processes.is_first:
-        save_file(gradients, out / "gradients.safetensors")
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_have_the_gradients_of_one_with_the_double_batch(world_export: Path, tmp_path: Path) -> None:
-    one = started(tiny_config(), world_export, tmp_path / "one")
-    expected = one.gradients(one._batches())
-    script = tmp_path / "gradients.py"
-    script.write_text(GRADIENTS)
-    torchrun(str(script), str(world_export), str(tmp_path))
-    found = load_file(tmp_path / "gradients.safetensors")
-    assert found.keys() == expected.keys()
-    # Sums of float32 in another order: what is left is measured against the length of the whole gradient.
-    length = torch.sqrt(sum(value.square().sum() for value in expected.values()))
-    worst = max(float((found[name] - value).abs().max()) for name, value in expected.items())
-    print(float(length), worst)
-    assert worst < 1e-5 * length
-
-
-@pytest.mark.slow
-def test_torchrun_trains_validates_and_writes_one_run(world_export: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    settings = [*TINY, "loop.iterations=2", "validation.every=2", "validation.draw_every=2"]
-    options = [part for setting in settings for part in ("--set", setting)]
-    torchrun(
-        "-m", "avis_data", "train-baseline", "--data", str(world_export), "--config", "avism_tiny", "--out", str(run),
-        *options,
-    )  # fmt: skip
-    assert sorted(losses_of(run)) == [1, 2]
-    alone = started(tiny_config("loop.iterations=2"), world_export, tmp_path / "alone")
-    alone.run()
-    for number, losses in losses_of(tmp_path / "alone").items():
-        assert losses_of(run)[number] == pytest.approx(losses, rel=1e-3)
-
-
-def torchrun(*arguments: str) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert ran.returncode == 0, ran.stderr
 
 
 def test_what_a_run_leaves(trained: Path) -> None:

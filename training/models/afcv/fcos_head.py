@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from avis_data.training.models.afcv.mask_head import FILTER_VALUES
 from avis_data.training.models.afcv.pyramid import STRIDES
+from avis_data.training.models.shared import SharedBatchNorm
 
 __all__ = ["PRIOR_LOGIT", "CellGrid", "FcosHead", "FcosOutput", "cell_grid"]
 
@@ -69,7 +70,7 @@ class FcosHead(nn.Module):
         self.centre = nn.Conv2d(channels, 1, 3, padding=1)
         self.controller = nn.Conv2d(channels, FILTER_VALUES, 3, padding=1)
         self.embed = nn.Conv2d(channels, channels, 1)
-        self.embed_norm = nn.BatchNorm2d(channels)
+        self.embed_norm = SharedBatchNorm(channels)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.training.models.afcv.pyramid import STRIDES
+from avis_data.training.models.shared import SharedBatchNorm
 
 __all__ = ["FILTER_VALUES", "MASK_STRIDE", "MaskBranch", "aligned_bilinear", "dynamic_masks", "split_filters"]
 
@@ -108,4 +109,4 @@ def dynamic_masks(filters_RF: Tensor, features_N8hw: Tensor, frame_R: Tensor, xy
 def _block(inputs: int, outputs: int) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     nn.init.kaiming_uniform_(conv.weight, a=1)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(conv, SharedBatchNorm(outputs), nn.ReLU())

@@ -46,6 +46,7 @@ from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_to
 from avis_data.training.models.losses import joined
 from avis_data.training.models.online import tracks_of_stream
+from avis_data.training.models.shared import largest
 from avis_data.training.models.spec import PredictOptions
 
 __all__ = ["Afcv", "IdentityClassifier"]
@@ -100,7 +101,8 @@ class Afcv(nn.Module):
     def forward(self, batch: TrainingBatch[TrainingClip]) -> dict[str, Tensor]:
         """The losses of a batch of pairs by name; their sum is what is minimised.
 
-        Landscape and portrait pairs run apart, each padded to the largest of their kind; the losses are those of all.
+        Landscape and portrait pairs run apart, each padded to the largest of their kind, of all processes; the losses
+        are those of all. A process that has none of a kind which others have takes part in it without any pair.
 
         Raises:
             ValueError: if the model was built without identities, or a clip is no pair of frames.
@@ -111,9 +113,8 @@ class Afcv(nn.Module):
         for pair in batch.clips:
             if len(pair.frames_T3HW) != 2:
                 raise ValueError(f"clip {pair.clip_id}: {len(pair.frames_T3HW)} frames, a pair is needed")
-        groups = _by_orientation(batch.clips)
-        sizes = [common_size(pairs) for pairs in groups]
         device = batch.clips[0].frames_T3HW.device
+        groups, sizes = _by_orientation(batch.clips, device)
         targets = [
             pair_targets(pairs, cell_grid(pyramid_sizes(size), device), size)
             for pairs, size in zip(groups, sizes, strict=True)
@@ -121,8 +122,9 @@ class Afcv(nn.Module):
         ratios = []
         for pairs, size, target in zip(groups, sizes, limited(targets, self.loss_config.masks), strict=True):
             frames = [padded_to(self.normalise(pair.frames_T3HW), size) for pair in pairs]
+            images = torch.cat(frames) if frames else torch.zeros(0, 3, *size, device=device)
             sound = [self._checked_sound(pair.clip_id, pair.audio_TA, 2) for pair in pairs]
-            heads, features = self._outputs(torch.cat(frames), self._heard(sound, 2, device))
+            heads, features = self._outputs(images, self._heard(sound, 2, device))
             outputs = AfcvOutputs(heads=heads, features_N8hw=features, identify=self.identities)
             ratios.append(afcv_ratios(outputs, target, crossover=self.loss_config.crossover))
         return mean_losses(joined(ratios))
@@ -179,8 +181,10 @@ class Afcv(nn.Module):
         if self.sound is None:
             return None
         nothing = torch.zeros(frames, NUM_BANDS, SLICE_MOMENTS)
-        slices_NMM = torch.cat([(nothing if part is None else part).to(device) for part in slices])
-        valid_N = torch.tensor([part is not None for part in slices for _ in range(frames)], device=device)
+        parts = [(nothing if part is None else part).to(device) for part in slices]
+        slices_NMM = torch.cat(parts) if parts else nothing[:0].to(device)
+        known = [part is not None for part in slices for _ in range(frames)]
+        valid_N = torch.tensor(known, dtype=torch.bool, device=device)
         heard: Tensor = self.sound(slices_NMM, valid_N)
         return heard
 
@@ -196,8 +200,13 @@ class Afcv(nn.Module):
         return audio
 
 
-def _by_orientation(pairs: Sequence[TrainingClip]) -> list[list[TrainingClip]]:
-    """Landscape (and square) pairs, portrait pairs; those that there are."""
+def _by_orientation(
+    pairs: Sequence[TrainingClip], device: torch.device
+) -> tuple[list[list[TrainingClip]], list[tuple[int, int]]]:
+    """Landscape (and square) pairs, portrait pairs, and what each are padded to; the kinds that any process has."""
     wide = [pair for pair in pairs if pair.frames_T3HW.shape[3] >= pair.frames_T3HW.shape[2]]
     tall = [pair for pair in pairs if pair.frames_T3HW.shape[3] < pair.frames_T3HW.shape[2]]
-    return [group for group in (wide, tall) if group]
+    needed = [side for group in (wide, tall) for side in (common_size(group) if group else (0, 0))]
+    sides = largest(needed, device)
+    found = [(group, size) for group, size in ((wide, sides[:2]), (tall, sides[2:])) if size != (0, 0)]
+    return [group for group, _ in found], [(size[0], size[1]) for _, size in found]

@@ -18,6 +18,7 @@ from torch.nn import functional
 from avis_data.training.data.clips import TrainingClip
 from avis_data.training.models.afcv.fcos_head import CellGrid
 from avis_data.training.models.afcv.mask_head import MASK_STRIDE
+from avis_data.training.models.shared import lowest
 
 __all__ = [
     "BACKGROUND",
@@ -135,7 +136,7 @@ def pair_targets(pairs: Sequence[TrainingClip], grid: CellGrid, padded_size: tup
     """The targets of pairs of frames that run together.
 
     Args:
-        pairs: at least one, of two frames each, with identities.
+        pairs: of two frames each, with identities; none, where only other processes have such.
         padded_size: height and width of the network input; frames lie at its top left.
     """
     parts: list[PairTargets] = []
@@ -147,12 +148,15 @@ def pair_targets(pairs: Sequence[TrainingClip], grid: CellGrid, padded_size: tup
             replace(part, frame_R=part.frame_R + 2 * number, truth_R=part.truth_R + truths, partner_R=partner_R)
         )
         cells, truths = cells + len(part.cell_R), truths + len(part.masks_Ihw)
+    if not pairs:
+        return _no_targets(grid, padded_size)
     names = [field.name for field in fields(PairTargets)]
     return PairTargets(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 def limited(groups: Sequence[PairTargets], limit: int) -> list[PairTargets]:
-    """The same targets, at most `limit` positive cells of which are looked at by the mask losses in either frame.
+    """The same targets, at most `limit` positive cells of which (of all processes) are looked at by the mask losses in
+    either frame.
 
     Both mask losses share the choice: filters that were left out can not be crossed over either.
     """
@@ -160,13 +164,31 @@ def limited(groups: Sequence[PairTargets], limit: int) -> list[PairTargets]:
     for frame in range(2):
         mine = [group.frame_R % 2 == frame for group in groups]
         order = torch.cat([group.order_R[rows] for group, rows in zip(groups, mine, strict=True)])
-        if len(order) > limit:
-            highest = order.sort().values[limit - 1]
+        first = lowest(order, limit)
+        if len(first) == limit:
+            highest = first[-1]
             kept = [
                 keep & (~rows | (group.order_R <= highest))
                 for group, keep, rows in zip(groups, kept, mine, strict=True)
             ]
     return [replace(group, mask_R=keep) for group, keep in zip(groups, kept, strict=True)]
+
+
+def _no_targets(grid: CellGrid, padded_size: tuple[int, int]) -> PairTargets:
+    device = grid.stride_L.device
+    none, no_value = torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, device=device)
+    return PairTargets(
+        label_NL=none.new_zeros(0, len(grid.stride_L)),
+        frame_R=none,
+        cell_R=none,
+        ltrb_R4=no_value.new_zeros(0, 4),
+        identity_R=none,
+        truth_R=none,
+        partner_R=none,
+        order_R=no_value,
+        mask_R=torch.zeros(0, dtype=torch.bool, device=device),
+        masks_Ihw=no_value.new_zeros(0, padded_size[0] // MASK_STRIDE, padded_size[1] // MASK_STRIDE),
+    )
 
 
 def _one_pair(pair: TrainingClip, grid: CellGrid, padded_size: tuple[int, int]) -> PairTargets:

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from avis_data.errors import DataError
 from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
@@ -33,6 +32,7 @@ from avis_data.training.models.frames import FrameNormaliser, padded_size
 from avis_data.training.models.inference import MaskSizes, gated_tracks, tracks_of
 from avis_data.training.models.losses import Ratio, joined, means
 from avis_data.training.models.points import PointSource, SeededPoints, at_least_float32
+from avis_data.training.models.shared import dropping_for, keys_of, recomputed
 from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import ClipTarget, clip_target
 
@@ -95,8 +95,7 @@ class Avism(nn.Module):
         """Backbone and pixel decoder: the maps of N frames (RGB in 0..255, not padded)."""
         images = self.normalise(frames_N3HW)
         if self.config.checkpointing and self.training and torch.is_grad_enabled():
-            maps: PixelMaps = checkpoint(self._maps, images, use_reentrant=False)
-            return maps
+            return recomputed(self._maps, images)
         return self._maps(images)
 
     @torch.no_grad()
@@ -164,7 +163,8 @@ class Avism(nn.Module):
         frames = torch.stack([clip.frames_T3HW for clip in clips])
         audio = [self._checked_audio(clip.clip_id, clip.audio_TA, len(clip.frames_T3HW)) for clip in clips]
         heard = [vectors for vectors in audio if vectors is not None]
-        predictions = self.predictions(frames, torch.stack(heard) if heard else None)
+        with dropping_for(keys_of(places)):
+            predictions = self.predictions(frames, torch.stack(heard) if heard else None)
         targets = [self._target(clip) for clip in clips]
         return avism_losses(predictions, targets, places, points, self.loss_config)
 

@@ -27,6 +27,7 @@ SPEC = ModelSpec(
     loss=AvismLossConfig,
     build=Avism,
     default_config="avism_r50",
+    runs_together=False,
     official=OfficialFiles(
         titles=("AVISM", "VITA"),
         is_one=is_official_avism,

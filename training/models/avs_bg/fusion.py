@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.avs_bg.frames import ClipFrames
+from avis_data.training.models.shared import SharedBatchNorm
 
 __all__ = ["AudioVisualGate", "NoFusion", "Tpavi", "build_fusion", "unit_length"]
 
@@ -67,7 +68,7 @@ class Tpavi(nn.Module):
         self.phi = nn.Linear(channels, inner)
         self.g = nn.Conv2d(channels, inner, 1)
         self.out = nn.Conv2d(inner, channels, 1)
-        self.out_norm = nn.BatchNorm2d(channels)
+        self.out_norm = SharedBatchNorm(channels)
         self.norm = nn.LayerNorm(channels)
         nn.init.zeros_(self.out_norm.weight)
 

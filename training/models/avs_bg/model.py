@@ -38,6 +38,7 @@ from avis_data.training.models.avs_bg.losses import (
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser
 from avis_data.training.models.points import at_least_float32
+from avis_data.training.models.shared import part_of_mean, summed, world_size
 from avis_data.training.models.spec import PredictOptions
 
 __all__ = ["AvsBg"]
@@ -60,6 +61,8 @@ class AvsBg(nn.Module):
     def forward(self, batch: TrainingBatch[AvsTrainingClip]) -> dict[str, Tensor]:
         """The weighted losses of a batch by name; their sum is what is minimised.
 
+        Where several processes share the batch they are a part of its losses: the mean of the parts is those.
+
         Raises:
             DataError: if a clip has no audio, or of another length or width, and the model needs it; or if it has not
                 the labels that the losses need.
@@ -80,7 +83,7 @@ class AvsBg(nn.Module):
         if self.head.generator is not None and audio_NA is not None:
             mask_N1HW = self._generation_mask(maps, clips)
             generated_NA = self.head.generator(maps.moved[-1], mask_N1HW)
-            distance = generation_loss(generated_NA[exists_N], audio_NA[exists_N])
+            distance = part_of_mean(generation_loss(generated_NA[exists_N], audio_NA[exists_N]), exists_N.sum())
             losses["generation"] = self.loss_config.generation_weight * distance
         return losses
 
@@ -120,22 +123,27 @@ class AvsBg(nn.Module):
 
     def _mask_loss(self, maps: AvsMaps, clips: Sequence[AvsTrainingClip]) -> Tensor:
         labelled_N = torch.cat([clip.labelled_T for clip in clips])
-        if not bool(labelled_N.any()):
+        count = labelled_N.sum()
+        if not bool(summed(count)):
             raise DataError(f"no frame of {', '.join(clip.clip_id for clip in clips)} has a label")
         logits_LKHW = maps.logits_NKHW[labelled_N]
         labels_LHW = torch.cat([clip.labels_THW for clip in clips])[labelled_N]
+        if not len(labels_LHW):
+            return part_of_mean(0.0 * maps.logits_NKHW.sum(), count)  # only other processes have labels
         if self.config.num_classes > 1:
-            return class_mask_loss(logits_LKHW, labels_LHW)
+            return part_of_mean(class_mask_loss(logits_LKHW, labels_LHW), count)
         loss = mask_entropy_and_iou if self.loss_config.mask == "bce_wiou" else mask_entropy
-        return loss(logits_LKHW[:, 0], (labels_LHW > 0).to(torch.float32))
+        return part_of_mean(loss(logits_LKHW[:, 0], (labels_LHW > 0).to(torch.float32)), count)
 
     def _heard_loss(self, maps: AvsMaps, clips: Sequence[AvsTrainingClip]) -> Tensor:
         """The sum over all frames as published; of semantic masks the mean over frames with a label."""
         seen = seen_vectors(self.head.compared(maps), maps.logits_NKHW)
         distance_N = heard_distance(seen, maps.heard, scale_to_unit=self.loss_config.kl_unit_length)
         if self.config.num_classes == 1:
-            return distance_N[torch.cat([clip.exists_T for clip in clips])].sum()
-        return distance_N[torch.cat([clip.labelled_T for clip in clips])].mean()
+            return distance_N[torch.cat([clip.exists_T for clip in clips])].sum() * world_size()
+        labelled_N = torch.cat([clip.labelled_T for clip in clips])
+        mean = distance_N[labelled_N].mean() if bool(labelled_N.any()) else 0.0 * distance_N.sum()
+        return part_of_mean(mean, labelled_N.sum())
 
     def _generation_mask(self, maps: AvsMaps, clips: Sequence[AvsTrainingClip]) -> Tensor:
         kind = self.loss_config.generation_mask

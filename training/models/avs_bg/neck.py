@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from avis_data.training.models.shared import SharedBatchNorm
+
 __all__ = ["ConvNorm", "DilatedSum", "build_neck"]
 
 _DILATIONS = (3, 6, 12, 18)
@@ -21,7 +23,7 @@ class ConvNorm(nn.Module):
     def __init__(self, in_channels: int, channels: int, size: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, channels, size, padding=size // 2, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = SharedBatchNorm(channels)
 
     def forward(self, x_NChw: Tensor) -> Tensor:
         """(N, channels, h, w)."""

@@ -23,7 +23,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from avis_data.errors import DataError
 from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
@@ -35,6 +34,7 @@ from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
 from avis_data.training.models.rcf.losses import rcf_losses
 from avis_data.training.models.rcf.network import Heard, RcfNetwork, SlotOutput
 from avis_data.training.models.rcf.stream import RcfStream
+from avis_data.training.models.shared import largest, recomputed
 from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import ClipTarget, clip_target
 
@@ -59,7 +59,7 @@ class Rcf(nn.Module):
     def forward(self, batch: TrainingBatch[TrainingClip]) -> dict[str, Tensor]:
         """The losses of a batch by name; their sum is what is minimised.
 
-        All clips run together, padded to the largest.
+        All clips run together, padded to the largest, of all processes.
 
         Raises:
             ValueError: if a clip has not the number of frames that a sample of this model has.
@@ -69,7 +69,8 @@ class Rcf(nn.Module):
         for clip in batch.clips:
             if len(clip.frames_T3HW) != wanted:
                 raise ValueError(f"clip {clip.clip_id}: {len(clip.frames_T3HW)} frames, {wanted} are needed")
-        size = common_size(batch.clips)
+        height, width = largest(common_size(batch.clips), batch.clips[0].frames_T3HW.device)
+        size = (height, width)
         images = torch.stack([padded_to(self.normalise(clip.frames_T3HW), size) for clip in batch.clips])
         valid = torch.stack([_valid_cells(clip.frames_T3HW, size) for clip in batch.clips])
         output = self.outputs(images, valid, self._sound_of(batch.clips))
@@ -140,7 +141,7 @@ class Rcf(nn.Module):
 
     def _maps(self, images_N3HW: Tensor) -> tuple[Tensor, ...]:
         if self.config.checkpointing and self.training and torch.is_grad_enabled():
-            again: tuple[Tensor, ...] = checkpoint(self.backbone, images_N3HW, use_reentrant=False)
+            again: tuple[Tensor, ...] = recomputed(self.backbone, images_N3HW)
             return again
         maps: tuple[Tensor, ...] = self.backbone(images_N3HW)
         return maps
