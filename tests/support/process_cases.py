@@ -6,6 +6,7 @@ All processes are forked from one that has imported everything, so that four cos
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from avis_data.platforms import become_worker
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.registry import new_model
 from avis_data.training.run.distributed import Processes, joined_processes
@@ -85,22 +87,31 @@ def in_groups(root: Path, names: list[str], rank: int, ports: list[int]) -> None
 
 
 def main(root: Path, names: list[str]) -> int:
+    """0, or 1 as soon as one of the processes failed: the others would wait for it."""
     torch.set_num_threads(1)
-    ports = [_free_port() for _ in range(2)]
-    children = []
+    ports, me = [_free_port() for _ in range(2)], os.getpid()
+    children = set()
     for rank in range(4):
         child = os.fork()
         if child == 0:
-            code = 1
+            become_worker(me)
+            failed = True
             try:
                 in_groups(root, names, rank, ports)
-                code = 0
-            except BaseException:
-                traceback.print_exc()
-            os._exit(code)
-        children.append(child)
-    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    return int(any(ended))
+                failed = False
+            finally:
+                if failed:
+                    traceback.print_exc()
+                os._exit(failed)
+        children.add(child)
+    while children:
+        child, status = os.wait()
+        children.remove(child)
+        if status:
+            for other in children:
+                os.kill(other, signal.SIGKILL)
+            return 1
+    return 0
 
 
 def _free_port() -> int:
