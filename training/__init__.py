@@ -37,8 +37,8 @@ The rooms, each of which knows only those above it:
   frame), `renaming.py` (names of tensors by rules), `shared.py` (one batch in several processes).
 
 **checkpoints/** is about files of weights. `trained.py` reads files of ours, which say their own config.
-  `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`. `conversion.py` makes
-  a published checkpoint one of ours.
+  `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`; `load_report.py` says
+  what of it fitted. `conversion.py` makes a published checkpoint one of ours.
 
 **predict/** uses a trained model: `predict.py`, `benchmark.py`, `visualize.py` and `visualize_avs.py`. `results.py`
   writes and reads what is predicted: result files of tracks, pictures of masks.

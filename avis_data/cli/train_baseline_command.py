@@ -37,6 +37,7 @@ _PATH = click.Path(path_type=Path)
 @out_option(show_default="runs/<config>")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run, with its config.")
 @click.option("--init", type=_PATH, default=None, metavar="WEIGHTS", help="Weights to start from; default: random.")
+@click.option("--allow-partial", is_flag=True, help="Start also from weights that fill little of the model.")
 @device_option
 @precision_option
 @json_option
@@ -48,6 +49,7 @@ def command(
     out: Path | None,
     resume: bool,
     init: Path | None,
+    allow_partial: bool,
     device_name: str,
     precision: str | None,
     as_json: bool,
@@ -79,7 +81,9 @@ def command(
     config = resolved_config(
         model=model_name, name=config_name, settings=settings, precision=precision, resumed=folder if resume else None
     )
-    result = train_baseline(data, config, folder, resume=resume, init=init, device_name=device_name)
+    result = train_baseline(
+        data, config, folder, resume=resume, init=init, allow_partial=allow_partial, device_name=device_name
+    )
     if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun, one speaks
         if as_json:
             click.echo(json.dumps({"out": str(folder), **asdict(result)}))

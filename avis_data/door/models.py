@@ -65,6 +65,7 @@ def train(
     settings: Sequence[str] = (),
     resume: bool = False,
     init: str | Path | None = None,
+    allow_partial: bool = False,
     device: str = "auto",
     precision: Precision | None = None,
 ) -> Run:
@@ -78,6 +79,7 @@ def train(
         settings: changes of the config, as `"loop.iterations=20"`.
         resume: go on from the last checkpoint in `out`.
         init: weights to start from; None: random ones.
+        allow_partial: start also from weights that fill little of the model.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         precision: None: what the config says.
 
@@ -106,7 +108,13 @@ def train(
         resumed=folder if resume else None,
     )
     result = train_baseline(
-        _root(data), chosen, folder, resume=resume, init=None if init is None else Path(init), device_name=device
+        _root(data),
+        chosen,
+        folder,
+        resume=resume,
+        init=None if init is None else Path(init),
+        allow_partial=allow_partial,
+        device_name=device,
     )
     return Run(folder=folder, iteration=result.iteration, finished=result.finished, best_score=result.best_score)
 

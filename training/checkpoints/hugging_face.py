@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, PvtV2Backbone, ResNetBackbone, SwinBackbone
 from transformers.utils import logging
 
 from avis_data.errors import DataError
 from avis_data.training.models.avism.mask2former_names import from_mask2former
+from avis_data.training.models.renaming import Renamed
 
 __all__ = ["from_hugging_face"]
 
@@ -23,10 +25,10 @@ _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 _BACKBONES = {"resnet": ResNetBackbone, "swin": SwinBackbone, "pvt_v2": PvtV2Backbone}
 
 
-def from_hugging_face(folder: Path) -> dict[str, Tensor]:
+def from_hugging_face(folder: Path) -> Renamed:
     """The tensors of a ResNet, Swin, PVT v2 or Mask2Former folder under our names (`backbone.body.…` and so on).
 
-    Class heads are left out: their classes are others. Tensors that the folder does not hold are left out too.
+    Class heads, whose classes are others, are among what is not known. What the folder does not hold is left out.
 
     Raises:
         DataError: if it is no such folder, or of another kind of model.
@@ -40,23 +42,25 @@ def from_hugging_face(folder: Path) -> dict[str, Tensor]:
     if kind not in _BACKBONES:
         known = ", ".join((*_BACKBONES, "mask2former"))
         raise DataError(f"{folder}: holds a {kind} model; start weights are taken from {known}")
-    tensors = _read(_BACKBONES[kind], folder, out_features=_STAGES)
-    return {f"backbone.body.{name}": tensor for name, tensor in tensors.items() if not _is_unused(name)}
+    found = _read(_BACKBONES[kind], folder, out_features=_STAGES)
+    return replace(found, tensors={f"backbone.body.{name}": tensor for name, tensor in found.tensors.items()})
 
 
-def _mask2former(folder: Path) -> dict[str, Tensor]:
-    tensors = _read(Mask2FormerModel, folder)
-    return from_mask2former({name: tensor for name, tensor in tensors.items() if not _is_unused(name)})
+def _mask2former(folder: Path) -> Renamed:
+    found = _read(Mask2FormerModel, folder)
+    ours = from_mask2former(found.tensors)
+    return replace(ours, unknown=(*ours.unknown, *found.unknown))
 
 
 class _Published(Protocol):
     """A class of transformers whose models can be read from a folder."""
 
     def from_pretrained(self, folder: Path, **options: object) -> tuple[nn.Module, Mapping[str, Iterable[str]]]:
-        """The model and, asked with `output_loading_info`, which of its tensors were missing."""
+        """The model and, asked with `output_loading_info`, which tensors the folder lacked or had too many of."""
 
 
-def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> dict[str, Tensor]:
+def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> Renamed:
+    """Tensors under transformers' names; those of a head, and those that no network of ours has, are not known."""
     try:
         with _quiet():
             loaded, report = cast(_Published, model).from_pretrained(
@@ -65,7 +69,13 @@ def _read(model: type[PreTrainedModel], folder: Path, **options: object) -> dict
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{folder}: cannot be read ({_first_line(error)})", hint="it needs model.safetensors") from None
     missing = set(report["missing_keys"])
-    return {name: tensor for name, tensor in loaded.state_dict().items() if name not in missing}
+    held = {name: tensor for name, tensor in loaded.state_dict().items() if name not in missing}
+    unused = [name for name in held if _is_unused(name)]
+    return Renamed(
+        tensors={name: tensor for name, tensor in held.items() if not _is_unused(name)},
+        unknown=(*sorted(report["unexpected_keys"]), *unused),
+        odd_class_weights=(),
+    )
 
 
 @contextmanager

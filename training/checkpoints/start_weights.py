@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
+from avis_data.training.checkpoints.load_report import LoadReport, listed
 from avis_data.training.checkpoints.trained import weights_file
 from avis_data.training.models.backbone_weights import from_published_backbone
+from avis_data.training.models.renaming import Renamed
 from avis_data.training.models.spec import OfficialFiles
 from avis_data.training.registry import MODELS
 from avis_data.weights.files import read_tensors
 
 __all__ = [
-    "LoadReport",
     "check_licence",
+    "fit_of",
     "load_initial",
     "load_into",
     "official_files",
@@ -29,24 +32,11 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_OF_ANOTHER = "choose the --config, or --set model.backbone=..., that they are for"
 _OUR_PARTS = ("backbone.body.", "pixel_decoder.", "frame_decoder.", "tracker.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
-    """How tensors fitted a model."""
-
-    loaded: int
-    """Tensors that were taken."""
-    missing: tuple[str, ...]
-    """Names of the model that the tensors do not have; they keep their values."""
-    unexpected: tuple[str, ...]
-    """Names that the model does not have."""
-    misshapen: tuple[str, ...]
-    """Names that both have, in other shapes (class heads of another data set); they keep their values."""
-
-
-def read_start_weights(path: Path) -> dict[str, Tensor]:
+def read_start_weights(path: Path) -> Renamed:
     """Tensors to start a model from, under our names, from whatever holds them.
 
     Args:
@@ -61,11 +51,13 @@ def read_start_weights(path: Path) -> dict[str, Tensor]:
     tensors = read_tensors(path)
     check_licence(path, tensors)
     if official := official_files(tensors):
-        return official.renamed(tensors).tensors
+        return official.renamed(tensors)
     if any(name.startswith(_OUR_PARTS) for name in tensors):
-        return tensors
-    if backbone := from_published_backbone(tensors):
-        return {f"backbone.body.{name}": tensor for name, tensor in backbone.items()}
+        return Renamed(tensors=tensors, unknown=(), odd_class_weights=())
+    backbone = from_published_backbone(tensors)
+    if backbone.tensors:
+        ours = {f"backbone.body.{name}": tensor for name, tensor in backbone.tensors.items()}
+        return replace(backbone, tensors=ours)
     known = f"a checkpoint of {official_titles()}; a ResNet of torchvision or detectron2, a Swin or a PVT v2 classifier"
     raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
 
@@ -82,6 +74,22 @@ def official_titles() -> str:
     return f"{', '.join(most)} or {last}"
 
 
+def fit_of(model: nn.Module, tensors: Mapping[str, Tensor]) -> LoadReport:
+    """What of some tensors a model would take: those whose name and shape fit. The model stays as it is."""
+    own = model.state_dict()
+    fitting = _fitting(own, tensors)
+    named = {_part(name) for name in tensors}
+    needed = Counter(part for name in own if (part := _part(name)) in named)
+    taken = Counter(_part(name) for name in fitting)
+    return LoadReport(
+        loaded=len(fitting),
+        missing=tuple(name for name in own if name not in tensors),
+        unexpected=tuple(name for name in tensors if name not in own),
+        misshapen=tuple(name for name in tensors if name in own and name not in fitting),
+        parts={part: (taken[part], count) for part, count in needed.items()},
+    )
+
+
 def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, where: str = "start weights") -> LoadReport:
     """Copy every tensor whose name and shape fit into a model, and say what did not fit.
 
@@ -91,20 +99,23 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], *, where: str = "
     Raises:
         DataError: if nothing fits.
     """
-    own = model.state_dict()
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
+    report = fit_of(model, tensors)
+    if not report.loaded:
         raise DataError(
-            f"{where}: none of {len(tensors)} tensors fits the model: these are weights of another one",
-            hint="choose the --config, or --set model.backbone=..., that they are for",
+            f"{where}: none of {len(tensors)} tensors fits the model: these are weights of another one; they are "
+            + listed(list(tensors)),
+            hint=_OF_ANOTHER,
         )
-    model.load_state_dict(fitting, strict=False)
-    return LoadReport(
-        loaded=len(fitting),
-        missing=tuple(name for name in own if name not in tensors),
-        unexpected=tuple(name for name in tensors if name not in own),
-        misshapen=tuple(name for name in tensors if name in own and name not in fitting),
-    )
+    model.load_state_dict(_fitting(model.state_dict(), tensors), strict=False)
+    return report
+
+
+def _fitting(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
 
 
 _ADELAIDET = ("proposal_generator.fcos_head.", "controller.")
@@ -129,22 +140,28 @@ def check_licence(path: Path, names: Iterable[str]) -> None:
         )
 
 
-def load_initial(model: nn.Module, path: Path) -> LoadReport:
+def load_initial(model: nn.Module, path: Path, *, allow_partial: bool = False) -> LoadReport:
     """Give a model weights to start from: ours, official, of a published backbone, or a transformers folder.
 
+    Whatever is not in the file, or not taken from it, is told by name in the log.
+
+    Args:
+        allow_partial: take also what fills less than half of the backbone, or of the parts that the file names.
+
     Raises:
-        DataError: if the file cannot be read, or nothing in it fits.
+        DataError: if the file cannot be read, nothing in it fits, or too little and `allow_partial` is not set.
     """
     is_run = path.is_dir() and (path / "checkpoints").is_dir()
-    report = load_into(model, read_start_weights(weights_file(path) if is_run else path), where=str(path))
-    if report.missing or report.misshapen or report.unexpected:
-        logger.warning(
-            "init=%s loaded=%d random=%d first=%s other_shape=%d unused=%d",
-            path,
-            report.loaded,
-            len(report.missing),
-            next(iter(report.missing), ""),
-            len(report.misshapen),
-            len(report.unexpected),
+    found = read_start_weights(weights_file(path) if is_run else path)
+    report = replace(fit_of(model, found.tensors), unknown=found.unknown)
+    if report.loaded and report.is_stranger and not allow_partial:
+        lines = [f"{path}: fills too little of the model ({report.shares} tensors): these are weights of another one"]
+        raise DataError(
+            "\n  ".join([*lines, *report.lines()]),
+            hint=f"{_OF_ANOTHER}; --allow-partial starts from them all the same",
         )
+    load_into(model, found.tensors, where=str(path))
+    logger.info("init=%s loaded=%d of: %s", path, report.loaded, report.shares)
+    for line in report.lines():
+        logger.warning("init=%s %s", path, line)
     return report

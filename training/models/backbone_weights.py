@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avis_data.errors import DataError
 from avis_data.training.models.backbones import BackboneSpec, PvtSpec, ResNetSpec, SwinSpec
-from avis_data.training.models.renaming import renamed, rules
+from avis_data.training.models.renaming import Renamed, renamed, rules
 
 __all__ = [
     "backbone_of",
@@ -101,22 +101,27 @@ def official_pvt_tensors(name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {} if ours is None else {prefix + ours: tensor}
 
 
-def from_published_backbone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def from_published_backbone(tensors: Mapping[str, Tensor]) -> Renamed:
     """The tensors of a published classifier (ResNet of torchvision or detectron2, Swin, PVT v2) under transformers'
-    names, without its head.
+    names; its head is among what is not known.
 
     Returns:
-        Empty if no name is known.
+        Without tensors if no name is known.
     """
+    is_pvt = any(name.startswith("patch_embed1.") for name in tensors)  # Swin and PVT both have a `norm1`
     found: dict[str, Tensor] = {}
-    if any(name.startswith("patch_embed1.") for name in tensors):  # Swin and PVT both have a `norm1`
-        for name, tensor in tensors.items():
-            found |= official_pvt_tensors(name, tensor)
-        return found
+    unknown = []
     for name, tensor in tensors.items():
-        resnet = _torchvision_name(name) or official_resnet_name(name)
-        found |= {resnet: tensor} if resnet else official_swin_tensors(name, tensor)
-    return found
+        ours = official_pvt_tensors(name, tensor) if is_pvt else _resnet_or_swin(name, tensor)
+        found |= ours
+        if not ours:
+            unknown.append(name)
+    return Renamed(tensors=found, unknown=tuple(unknown), odd_class_weights=())
+
+
+def _resnet_or_swin(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    resnet = _torchvision_name(name) or official_resnet_name(name)
+    return {resnet: tensor} if resnet else official_swin_tensors(name, tensor)
 
 
 def _torchvision_name(name: str) -> str | None:

@@ -3,6 +3,7 @@
 ```
 RUN/run.json                  the number of this format, and the version that began the run
 RUN/config.yaml               the resolved config
+RUN/start_weights.json       with --init: names of all tensors that were not taken from it, or that it lacks
 RUN/log.jsonl                 a line every `loop.log_every` iterations, and one for each validation
 RUN/tensorboard/              the same for TensorBoard, where that package is installed
 RUN/samples/                  predictions drawn on validation frames
@@ -130,6 +131,14 @@ class RunFolder:
         """Keep the resolved config, beside the number of the run's format."""
         write_json(self.root / RUN_FILE, {"format": RUN.number, "tool": f"avis-data {__version__}"})
         write_text(self.config, yaml.safe_dump(config_values(config), sort_keys=False))
+
+    def write_start(self, values: Mapping[str, object] | None) -> None:
+        """Keep what was taken from start weights; None: there were none, and what an earlier start left goes."""
+        target = self.root / "start_weights.json"
+        if values is None:
+            target.unlink(missing_ok=True)
+        else:
+            write_json(target, values)
 
     def checkpoint(self, iteration: int) -> Path:
         """Where the checkpoint of an iteration is, or would be."""

@@ -33,6 +33,7 @@ def train_baseline(
     *,
     resume: bool = False,
     init: Path | None = None,
+    allow_partial: bool = False,
     device_name: str = "auto",
 ) -> TrainingResult:
     """Train a model on an export, or go on with it.
@@ -44,6 +45,7 @@ def train_baseline(
         out: the folder of the run.
         resume: go on from its last checkpoint.
         init: weights to start from; None: random ones.
+        allow_partial: start also from weights that fill little of the model.
         device_name: `auto`, `cpu`, `cuda`, ...
 
     Raises:
@@ -57,6 +59,8 @@ def train_baseline(
         raise ConfigError(
             "--init gives weights to start with, --resume goes on with those of the run; give one of them"
         )
+    if allow_partial and init is None:
+        raise ConfigError("--allow-partial is about the weights of --init; give both")
     started = started_processes()
     division = divided(config, started.world_size, scale=config.loop.processes == "scale" and not resume)
     if started.rank >= division.processes:
@@ -71,9 +75,8 @@ def train_baseline(
         if processes.is_first:
             _tell(config, recipe, started.world_size)
         model = new_model(config, device)
-        if init is not None:
-            load_initial(model, init)
-        elif not resume and processes.is_first and config.optimiser.backbone_factor < 1:
+        start = None if init is None else load_initial(model, init, allow_partial=allow_partial)
+        if init is None and not resume and processes.is_first and config.optimiser.backbone_factor < 1:
             # Only recipes that start from a trained backbone let it learn more slowly than the rest.
             logger.warning("init=random: the published recipe starts from a trained backbone, --init resnet50.pth")
         if not resume:
@@ -85,6 +88,8 @@ def train_baseline(
             processes.wait()
             if processes.is_first:
                 folder.write_config(config)
+                if not resume:
+                    folder.write_start(None if start is None else start.values(str(init)))
             return trainer.run()
 
 

@@ -129,7 +129,7 @@ def test_a_zoo_pickle_of_mask2former_fills_backbone_pixel_and_frame_decoder(tmp_
     zoo = {names[ours].replace("query_feat", "static_query"): tensor.numpy() for ours, tensor in expected.items()}
     path = tmp_path / "model_final_3c8ec9.pkl"
     path.write_bytes(pickle.dumps({"model": zoo, "__author__": "third_party"}))
-    found = read_start_weights(path)
+    found = read_start_weights(path).tensors
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[ours], tensor) for ours, tensor in expected.items())
 
@@ -167,7 +167,7 @@ def test_a_vita_file_is_a_model_without_audio(official_file: Path, tmp_path: Pat
     assert convert(changed(official_file, without_audio), target) == 0
     config = config_of_weights(target)
     assert config is not None and not config.model.needs_audio
-    report = load_into(tiny_model(seed=1), read_start_weights(target))
+    report = load_into(tiny_model(seed=1), read_start_weights(target).tensors)
     assert report.loaded and not report.unexpected and not report.misshapen
     assert report.missing and all(".fusion." in name for name in report.missing)
 
@@ -227,7 +227,7 @@ def test_a_torchvision_resnet_starts_the_backbone(tmp_path: Path) -> None:
     torch.save(
         state | {"fc.weight": torch.zeros(10, 32), "bn1.num_batches_tracked": torch.tensor(3)}, tmp_path / "r.pth"
     )
-    report = load_into(model, read_start_weights(tmp_path / "r.pth"))
+    report = load_into(model, read_start_weights(tmp_path / "r.pth").tensors)
     assert report.unexpected == report.misshapen == ()
     assert report.loaded == len(donor.backbone.state_dict())
     frames = training_clip(1).frames_T3HW

@@ -57,7 +57,7 @@ def test_a_resnet_classifier_starts_the_backbone(tmp_path: Path) -> None:
     config = ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
     scrambled(ResNetForImageClassification(config)).save_pretrained(tmp_path)
     model = Avism(tiny_config())
-    report = load_into(model, read_start_weights(tmp_path))
+    report = load_into(model, read_start_weights(tmp_path).tensors)
     assert report.unexpected == report.misshapen == ()
     assert report.loaded == len(model.backbone.state_dict())
     theirs = ResNetBackbone.from_pretrained(tmp_path, out_features=STAGES).eval()(image()).feature_maps
@@ -68,7 +68,7 @@ def test_a_resnet_classifier_starts_the_backbone(tmp_path: Path) -> None:
 def test_a_swin_classifier_starts_the_backbone_but_not_its_output_norms(tmp_path: Path) -> None:
     scrambled(SwinForImageClassification(swin_config())).save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN))
-    report = load_into(model, read_start_weights(tmp_path))
+    report = load_into(model, read_start_weights(tmp_path).tensors)
     assert report.unexpected == report.misshapen == ()
     missing = {name for name in report.missing if name.startswith("backbone.")}
     assert missing == {
@@ -80,7 +80,7 @@ def test_a_swin_backbone_gives_its_maps(tmp_path: Path) -> None:
     theirs = scrambled(SwinBackbone(swin_config(out_features=STAGES)))
     theirs.save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN)).eval()
-    load_into(model, read_start_weights(tmp_path))
+    load_into(model, read_start_weights(tmp_path).tensors)
     for ours, map_ in zip(model.backbone(image()), theirs(image()).feature_maps, strict=True):
         torch.testing.assert_close(ours, map_, atol=1e-4, rtol=1e-4)
 
@@ -95,7 +95,7 @@ def test_mask2former_of_transformers_and_ours_give_the_same(tmp_path: Path) -> N
     theirs = scrambled(Mask2FormerForUniversalSegmentation(config))
     theirs.save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN, frame_fusion=False, video_fusion=False)).eval()
-    report = load_into(model, read_start_weights(tmp_path))
+    report = load_into(model, read_start_weights(tmp_path).tensors)
     assert report.unexpected == report.misshapen == ()
     left = {name for name in report.missing if not name.startswith("tracker.")}
     assert left == {"frame_decoder.class_head.weight", "frame_decoder.class_head.bias"}

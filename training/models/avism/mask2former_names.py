@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from avis_data.training.models.renaming import renamed, rules
+from avis_data.training.models.renaming import Renamed, renamed, rules
 
 __all__ = ["from_mask2former"]
 
@@ -44,10 +44,15 @@ _RULES = rules(
 )
 
 
-def from_mask2former(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a `Mask2FormerModel` under our names; those that AVISM has no place for are left out."""
-    named = ((renamed(name, _RULES), tensor) for name, tensor in _joined_attention(tensors).items())
-    return {ours: tensor for ours, tensor in named if ours is not None}
+def from_mask2former(tensors: Mapping[str, Tensor]) -> Renamed:
+    """The tensors of a `Mask2FormerModel` under our names; those that AVISM has no place for are not known."""
+    found, unknown = {}, []
+    for name, tensor in _joined_attention(tensors).items():
+        if ours := renamed(name, _RULES):
+            found[ours] = tensor
+        else:
+            unknown.append(name)
+    return Renamed(tensors=found, unknown=tuple(unknown), odd_class_weights=())
 
 
 def _joined_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -97,7 +97,7 @@ def from_official_avs(tensors: Mapping[str, Tensor]) -> Renamed:
 
 def _resnet(name: str, tensor: Tensor) -> dict[str, Tensor]:
     """Here, where batch norms learn, they also count their batches, which published backbones need not say."""
-    known = from_published_backbone({name.replace(_COUNTER, _STAND_IN): tensor})
+    known = from_published_backbone({name.replace(_COUNTER, _STAND_IN): tensor}).tensors
     return {ours.replace(_STAND_IN, _COUNTER) if _COUNTER in name else ours: value for ours, value in known.items()}
 
 
