@@ -59,7 +59,7 @@ def forked(
 
 @cache
 def _server() -> subprocess.Popen[str]:
-    """The server of this process; it ends when its input does."""
+    """The server of this process. It is killed at the end: children that a test forked hold its input open."""
     server = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
         stdin=subprocess.PIPE,
@@ -67,5 +67,5 @@ def _server() -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    atexit.register(server.communicate)
+    atexit.register(server.kill)
     return server

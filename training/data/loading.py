@@ -145,19 +145,24 @@ def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterat
         timeout=600 if workers else 0,
     )
     ready = iter(loader)
-    while True:
-        try:
-            batch = next(ready)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader" not in str(error):
-                raise
-            hint = "--set data.workers=0 shows why, and needs no shared memory"
-            raise ToolError(f"a process that decodes frames died: {str(error).splitlines()[0]}", hint=hint) from None
-        if isinstance(batch, AvisError):
-            raise batch
-        yield batch
+    try:
+        while True:
+            try:
+                batch = next(ready)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader" not in str(error):
+                    raise
+                hint = "--set data.workers=0 shows why, and needs no shared memory"
+                raise ToolError(
+                    f"a process that decodes frames died: {str(error).splitlines()[0]}", hint=hint
+                ) from None
+            if isinstance(batch, AvisError):
+                raise batch
+            yield batch
+    finally:
+        del ready  # ends the workers: whoever keeps the error keeps this frame, and Python waits for them at its end
 
 
 def _truth(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 from collections import Counter
 from dataclasses import replace
@@ -249,6 +250,7 @@ def test_a_torn_still_ends_training_with_its_name(export_copy: Path, tmp_path: P
         with pytest.raises(DataError, match=r"\.jpg: no picture") as caught:
             trainer.run()
         assert "Traceback" not in str(caught.value)
+        assert not multiprocessing.active_children(), "Python would wait for them at its end"
 
 
 def test_clips_without_masks_are_not_trained_on(export_copy: Path, tmp_path: Path) -> None:
