@@ -10,7 +10,7 @@ from typing import Any
 from avis_data.errors import DataError
 from avis_data.format_numbers import check_export, what_is
 from avis_data.formats.aviseg_folders import STILLS
-from avis_data.formats.sets.files import inner_folder, opened_set
+from avis_data.formats.sets.files import opened_dataset
 from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
@@ -74,7 +74,7 @@ def validate(path: Path, *, deep: bool = False, certificate: bool = False) -> Va
     """Check a dataset.
 
     Args:
-        path: the folder, or a ZIP archive of it, with train.json, val.json, test.json and the folders train, val,
+        path: the folder, or an archive NAME.zip of it, with train.json, val.json, test.json and the folders train, val,
             test; or one truth file (its media are checked if a folder of its name with JPEGImages lies beside it).
         deep: decode every frame and every sample, and hash every file of an export of ours; otherwise headers, names
             and sizes only.
@@ -84,8 +84,7 @@ def validate(path: Path, *, deep: bool = False, certificate: bool = False) -> Va
     Raises:
         DataError: if there is no such dataset. All that is wrong inside of it is a finding.
     """
-    with opened_set(path) as unpacked:
-        root = path if unpacked == path else inner_folder(unpacked)
+    with opened_dataset(path) as root:
         return replace(_validated(root, deep=deep, certificate=certificate), path=str(path))
 
 

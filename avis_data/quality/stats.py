@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from avis_data.formats.sets.files import opened_dataset
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, read_ytvis
 from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.masks.rle import area
@@ -67,13 +68,15 @@ def dataset_stats(path: Path) -> dict[str, SplitStats]:
     """The figures of each split and, where there is more than one, of all together under `all`.
 
     Args:
-        path: a folder with train.json, val.json, test.json (those there are), or one truth file.
+        path: a folder with train.json, val.json, test.json (those there are), an archive NAME.zip of it, or one truth
+            file.
 
     Raises:
         DataError: if there is no such dataset.
         ProblemsError: if a truth file cannot be read, with all that is wrong in it.
     """
-    datasets = {file.stem: read_ytvis(file) for file in truth_files(path)}
+    with opened_dataset(path) as root:
+        datasets = {file.stem: read_ytvis(file) for file in truth_files(root)}
     figures = {split: split_stats([dataset]) for split, dataset in datasets.items()}
     if len(figures) > 1:
         figures["all"] = split_stats(datasets.values())

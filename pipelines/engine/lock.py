@@ -69,7 +69,8 @@ def locked(workspace: Workspace, command: str) -> Iterator[None]:
 
 def _remove_left_overs(workspace: Workspace) -> None:
     """Remove what a kill left in folders that nobody writes into without the lock; the segmenter keeps none."""
-    for folder in (workspace.manifest, workspace.masks, workspace.features, workspace.removed):
+    imports = workspace.annotations.glob("import-*")
+    for folder in (workspace.manifest, workspace.masks, workspace.features, workspace.removed, *imports):
         for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
             remove(left_over)
 

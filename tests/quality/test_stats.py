@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,10 @@ def test_figures_by_hand(root: Path) -> None:
     assert (everything.videos, everything.frames, everything.masks) == (4, 12, 7)
     assert everything.frames_by_sources == {0: 6, 1: 5, 2: 1}
     assert everything.categories["person"].videos == 3
+    with zipfile.ZipFile(root / "set.zip", "w") as archive:
+        for name in ("train.json", "test.json"):
+            archive.write(root / name, f"aviseg/{name}")
+    assert dataset_stats(root / "set.zip") == figures
 
 
 def test_the_command_prints_a_table_and_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

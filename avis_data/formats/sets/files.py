@@ -42,6 +42,7 @@ __all__ = [
     "named_as_given",
     "natural",
     "numbered",
+    "opened_dataset",
     "opened_set",
     "picture_pixels",
     "picture_size",
@@ -149,6 +150,22 @@ def opened_set(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=_UNPACKED) as folder:
         _unpack(path, Path(folder))
         yield Path(folder)
+
+
+@contextmanager
+def opened_dataset(path: Path) -> Iterator[Path]:
+    """A dataset's folder or truth file as it is; of an archive NAME.zip the folder in it, while the block runs.
+
+    What is a ZIP archive under another name is none: whoever reads it says what it is.
+
+    Raises:
+        DataError: as `opened_set` does.
+    """
+    if path.suffix.lower() != ".zip":
+        yield path
+        return
+    with opened_set(path) as unpacked:
+        yield path if unpacked == path else inner_folder(unpacked)
 
 
 def named_as_given(clips: Iterator[LabelledClip | UnreadClip], path: Path) -> Iterator[LabelledClip | UnreadClip]:

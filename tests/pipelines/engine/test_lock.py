@@ -56,7 +56,7 @@ def test_the_second_is_told_who_works_and_a_dead_one_keeps_nothing(tmp_path: Pat
 
 def test_what_a_killed_command_left_half_written_is_gone_with_the_next_one(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    folders = (workspace.manifest, workspace.masks, workspace.features)
+    folders = (workspace.manifest, workspace.masks, workspace.features, workspace.annotations / "import-0123abcd")
     for folder in folders:
         folder.mkdir(parents=True)
         killed = subprocess.run([sys.executable, "-c", KILLED, str(folder / "part-0.parquet")], check=False)
