@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from yt_dlp.version import __version__ as yt_dlp_version
-
 from avis_data.errors import ItemError, Reason
 from avis_data.io import remove, sha256_file
 from avis_data.ledger import Ledger
@@ -17,7 +15,6 @@ from avis_data.log import redact_url
 from avis_data.media.probe import probe
 from avis_data.pipelines.download.cookies import read_cookies
 from avis_data.pipelines.download.description import VideoDescription
-from avis_data.pipelines.download.source import Downloaded, check_content, download_video
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
 from avis_data.pipelines.engine.stage import Item, Workbench
 from avis_data.pipelines.kept_video_list import (
@@ -119,6 +116,11 @@ class FetchStage:
         return _WORK_S
 
     def _fetch(self, request: DownloadRequest, bench: Workbench) -> Video:
+        # Here, not above: every command and every worker imports this module, and few of them download.
+        from yt_dlp.version import __version__ as yt_dlp_version
+
+        from avis_data.pipelines.download.source import Downloaded, check_content, download_video
+
         file, whole = local_path(request.url), bench.secret or request.url
         if file is None:
             if is_cut(whole):
