@@ -117,6 +117,7 @@ def map_in_workers(
         ToolError: if a process dies.
         Exception: what the work raises.
     """
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import active_children, get_context
 
     from pebble import ProcessExpired, ProcessPool
@@ -128,8 +129,9 @@ def map_in_workers(
         with no_interrupt():
             results: Iterator[Result] = pool.map(work, items, chunksize=at_once).result()
         yield from results
-    except ProcessExpired as error:
-        message = f"a worker process died (exit code {error.exitcode}): no memory, or a crash in a library"
+    except (ProcessExpired, BrokenProcessPool) as error:  # in its work, or before it had any
+        code = f" (exit code {error.exitcode})" if isinstance(error, ProcessExpired) else ""
+        message = f"a worker process died{code}: no memory, or a crash in a library"
         raise ToolError(message, hint="run it again with --workers 1") from None
     finally:
         pool.stop()  # type: ignore[no-untyped-call]  # pebble declares types for the rest only

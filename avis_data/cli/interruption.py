@@ -11,7 +11,7 @@ import signal
 import sys
 from types import FrameType
 
-__all__ = ["INTERRUPTED", "begin", "end", "heed_signals", "taken"]
+__all__ = ["INTERRUPTED", "begin", "end", "heed_signals", "is_on_its_way", "taken"]
 
 INTERRUPTED = "avis-data: interrupted; run the same command again to go on"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -27,6 +27,7 @@ _STARTS = {
 
 _running = False
 _asked = False
+_on_its_way = False
 
 
 def heed_signals() -> None:
@@ -45,8 +46,15 @@ def begin() -> None:
     _running = True
 
 
+def is_on_its_way() -> bool:
+    """True from a signal on until `taken`: what goes wrong then goes wrong because the signal ended it too."""
+    return _on_its_way
+
+
 def taken() -> None:
     """Say that the interruption has arrived, where it is caught and the command goes on to its end."""
+    global _on_its_way
+    _on_its_way = False
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -64,12 +72,12 @@ def end() -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    global _asked
+    global _asked, _on_its_way
     if not _running:
         os.write(2, f"{INTERRUPTED}\n".encode())
         os._exit(130)
     if not _asked:  # a second one changes nothing: the first is on its way
-        _asked = True
+        _asked = _on_its_way = True
         _raise(frame)
 
 

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="avis-data", standalone_mode=False)
     except AvisError as error:
-        if is_interruption(error):
+        if interruption.is_on_its_way() or is_interruption(error):
             return _interrupted()
         if (misread := _misread(error)) is not None:
             return _tell(misread, {"error": misread, "hint": None, "exit_code": int(ExitCode.MISSING_TOOL)}, arguments)
@@ -35,10 +35,12 @@ def main(argv: list[str] | None = None) -> int:
         error.show()
         return int(ExitCode.USAGE)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        if interruption.is_on_its_way():  # or it was a worker that did
+            return _interrupted()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.OK)
     except Exception as error:
-        if is_interruption(error):
+        if interruption.is_on_its_way() or is_interruption(error):
             return _interrupted()
         message = _of_machine(error)
         if message is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from avis_data.ledger import Ledger
+from support.forked import forked
 from support.shell import avis_data
 
 
@@ -70,6 +71,45 @@ def test_stages_without_a_list_say_so(tmp_path: Path) -> None:
     assert avis_data("-C", tmp_path, "init").code == 0
     ran = avis_data("-C", tmp_path, "extract")
     assert ran.code == 2 and "no list of videos" in ran.err
+
+
+SIGNALLED = """
+import os, signal, sys
+from concurrent.futures.process import BrokenProcessPool
+from avis_data.cli import commands, interruption, main
+from avis_data.errors import DataError, ToolError
+interruption._is_in_the_middle = lambda frame: True  # as while a process is being started: the signal has to wait
+def work(*, args, **_):
+    if args[0] != "alone":
+        os.kill(os.getpid(), signal.SIGTERM)
+    if args[0] == "taken":
+        interruption.taken()
+    raise eval(args[1])
+commands.cli.main = work
+main.entry()
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("BrokenProcessPool('All workers expired')", 1),
+        ("ToolError('a worker process died')", 5),
+        ("DataError('the file ends early')", 3),
+        ("OSError(5, 'Input/output error')", 5),
+        ("BrokenPipeError('the reader went away')", 0),
+    ],
+)
+def test_what_a_signal_to_the_whole_group_breaks_first_is_no_error_of_its_own(error: str, code: int) -> None:
+    """The workers may be gone before the command has come to its own interruption, which waits for a thread."""
+    told = {
+        case: forked(SIGNALLED, [case, error], cwd=None, environment=os.environ)
+        for case in ("signal", "alone", "taken")
+    }
+    assert told["signal"].returncode == 130 and told["signal"].stderr.count("\n") == 1, told["signal"]
+    assert "interrupted" in told["signal"].stderr
+    for case in ("alone", "taken"):
+        assert told[case].returncode == code and (code == 0 or error.split("'")[1] in told[case].stderr), told[case]
 
 
 def test_a_polite_end_by_the_system_is_an_interruption() -> None:
