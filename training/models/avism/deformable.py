@@ -1,5 +1,8 @@
 """Multi-scale deformable attention in plain PyTorch, and the encoder built of it.
 
+What tokens read is computed in two ways, with one result: on a CPU as sums of rows of a table (row_sums.py), elsewhere,
+and where it is compiled, by `grid_sample`.
+
 Shapes: N frames, S tokens of all levels together, M heads, D channels of a head, L levels, P points, C channels.
 """
 
@@ -10,6 +13,8 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from avis_data.training.models.avism.row_sums import read_by_rows
 
 __all__ = ["DeformableAttention", "DeformableEncoderLayer", "reference_points"]
 
@@ -55,15 +60,26 @@ class DeformableAttention(nn.Module):
             reference_S2: centre of every token as (x, y) in [0, 1] of the picture.
             sizes: (height, width) of the levels, in the order of the tokens.
         """
-        frames, tokens, _ = query_NSC.shape
-        places = (frames, tokens, self.heads, self.levels, self.points)
-        offsets = self.sampling_offsets(query_NSC).view(*places, 2)
-        weights = self.attention_weights(query_NSC).view(*places[:3], -1).softmax(-1).view(places)
-        size_L2 = torch.tensor([(width, height) for height, width in sizes], device=offsets.device, dtype=offsets.dtype)
-        points = reference_S2[None, :, None, None, None] + offsets / size_L2[:, None]
+        weights = self.attention_weights(query_NSC).unflatten(-1, (self.heads, -1)).softmax(-1)
         value = self.value_proj(value_NSC).unflatten(-1, (self.heads, -1))
-        out: Tensor = self.output_proj(_sampled(value, points, weights, sizes))
+        if query_NSC.device.type == "cpu" and not torch.compiler.is_compiling():
+            offsets = self._offsets_by_axis(query_NSC)
+            read = read_by_rows(value, offsets, weights.flatten(2), reference_S2, sizes)
+        else:
+            places = (*weights.shape[:3], self.levels, self.points)
+            offsets = self.sampling_offsets(query_NSC).view(*places, 2)
+            size_L2 = offsets.new_tensor([(width, height) for height, width in sizes])
+            points = reference_S2[None, :, None, None, None] + offsets / size_L2[:, None]
+            read = _sampled(value, points, weights.view(places), sizes)
+        out: Tensor = self.output_proj(read)
         return out
+
+    def _offsets_by_axis(self, query_NSC: Tensor) -> Tensor:
+        """The offsets in cells, all x before all y, (N, S, 2, M * L * P): the published weights have them in turn."""
+        layer = self.sampling_offsets
+        weight = torch.unflatten(layer.weight, 0, (-1, 2)).transpose(0, 1).flatten(0, 1)
+        bias = torch.unflatten(layer.bias, 0, (-1, 2)).T.flatten()
+        return torch.unflatten(functional.linear(query_NSC, weight, bias), -1, (2, -1))
 
 
 def _sampled(value_NSMD: Tensor, points: Tensor, weights: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
@@ -101,7 +117,7 @@ class DeformableEncoderLayer(nn.Module):
         """The tokens after this layer, same shape."""
         read = self.self_attn(tokens_NSC + position_SC, tokens_NSC, reference_S2, sizes)
         tokens_NSC = self.norm1(tokens_NSC + read)
-        out: Tensor = self.norm2(tokens_NSC + self.linear2(functional.relu(self.linear1(tokens_NSC))))
+        out: Tensor = self.norm2(tokens_NSC + self.linear2(functional.relu(self.linear1(tokens_NSC), inplace=True)))
         return out
 
 

@@ -1,6 +1,6 @@
 """AVISM: a frame-level localizer and a video-level tracker, both hearing the sound.
 
-    pixel_decoder.py          maps of a frame, by attention to a few places (deformable.py): Mask2Former's
+    pixel_decoder.py          maps of a frame, by attention to a few places (deformable.py, row_sums.py): Mask2Former's
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
