@@ -51,8 +51,10 @@ class LabelledTruth(Record):
     reviewed_by: tuple[str, ...]
     labels_sha256: str = Field(description="Of the record in that round that the rows were made from.")
     num_tracks: int = Field(ge=0, description="Those included that never sound.")
-    frames_sha256: str = Field(description="Of the stills when the labels were first read; the sound likewise.")
+    drawn_sha256: str | None = Field(default=None, description="Of masks and spans, whatever else was said.")
+    frames_sha256: str = Field(description="Of the stills that it was drawn on, empty: not known; the sound likewise.")
     audio_sha256: str
+    confirmed: bool = Field(default=False, description="Somebody looked, and says that these stills and sound fit.")
 
 
 class _Current(Record):

@@ -12,6 +12,8 @@ from avis_data.annotation.labels.records import (
     LabelledMask,
     LabelledTrack,
     MaskOrigin,
+    Media,
+    PreLabels,
 )
 from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, states
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
@@ -39,11 +41,25 @@ def first_labels(labels: WorkspaceLabels, clip: Clip) -> ClipTask:
         tracks = _only_object(labels, clip, active)
     return ClipTask(
         clip_id=clip.clip_id,
+        media=_media(labels, clip, found, tracks),
         tracks=tuple(_with_spans(track, active, clip.num_seconds) for track in tracks),
         silence=intervals_from_seconds([not heard for heard in any_sound]),
         flags=found.flags if found is not None else (),
         note=f"masks from {found.source}" if found is not None and found.tracks else "",
     )
+
+
+def _media(
+    labels: WorkspaceLabels, clip: Clip, found: PreLabels | None, tracks: Iterable[LabelledTrack]
+) -> Media | None:
+    """What the first masks were drawn on; what the clip has now where there are none."""
+    if not any(track.masks for track in tracks):
+        return Media.of(clip)
+    if found is not None:
+        frames_sha256 = found.frames_sha256
+        return Media.of(clip).model_copy(update={"frames_sha256": frames_sha256}) if frames_sha256 else None
+    file = labels.imported().get(clip.clip_id)
+    return Media(frames_sha256=file.frames_sha256, audio_sha256=file.audio_sha256) if file is not None else None
 
 
 def flags_note(flags: Iterable[Flag]) -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from avis_data.masks.rle import Rle
-from avis_data.records import Fps, Record, SafeId, Sha256, State
+from avis_data.records import Clip, Fps, Record, SafeId, Sha256, State
 
 __all__ = [
     "Answer",
@@ -24,6 +24,7 @@ __all__ = [
     "LabelledMask",
     "LabelledTrack",
     "MaskOrigin",
+    "Media",
     "PreLabels",
     "Revision",
     "RoundInfo",
@@ -63,6 +64,18 @@ class MaskOrigin(StrEnum):
     """Drawn or changed by hand."""
     IMPORTED = "imported"
     """It came with a truth file."""
+
+
+class Media(Record):
+    """The stills and the sound that somebody saw and heard, by their hashes."""
+
+    frames_sha256: Sha256
+    audio_sha256: Sha256
+
+    @classmethod
+    def of(cls, clip: Clip) -> Media:
+        """Those that a clip has now."""
+        return cls(frames_sha256=clip.frames_sha256, audio_sha256=clip.audio_sha256)
 
 
 class Interval(Record):
@@ -149,6 +162,8 @@ class LabelledClip(Record):
     note: str = ""
     lead_time_s: float | None = Field(default=None, description="Working time, as the page measured it.")
     updated_by: str | None = Field(default=None, description="E-mail, where another than the annotator changed it.")
+    media: Media | None = Field(default=None, description="What it was drawn on, as the task says; null: not known.")
+    drawn_sha256: Sha256 | None = Field(default=None, description="Of tracks and spans, without notes and makers.")
     revision: Revision | None
     problems: tuple[ClipProblem, ...] = ()
 
@@ -166,6 +181,8 @@ class Answer(BaseModel):
     note: str = ""
     lead_time_s: float | None = None
     updated_by: str | None = None
+    media: Media | None = None
+    drawn_sha256: str | None = None
     revision: Revision | None
     problems: tuple[ClipProblem, ...] = ()
     sha256: str = ""
@@ -203,6 +220,7 @@ class PreLabels(Record):
     tracks: tuple[LabelledTrack, ...]
     flags: tuple[Flag, ...] = ()
     source: str = Field(description="What made them, as `propagate: optical-flow` or the name of a file.")
+    frames_sha256: Sha256 | None = Field(default=None, description="Of the stills they were drawn on; null: not known.")
 
 
 class Assignment(Record):
@@ -226,6 +244,7 @@ class ClipTask(Record):
     flags: tuple[Flag, ...] = Field(default=(), description="Stills that need a look, told first.")
     note: str = Field(default="", description="Of the person before.")
     previous_annotator: str | None = Field(default=None, description="Whose labels these are, e-mail.")
+    media: Media | None = Field(default=None, description="What the masks and spans were drawn on; null: not known.")
 
 
 class RoundProject(Record):

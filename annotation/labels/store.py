@@ -23,16 +23,26 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from avis_data.annotation.labels.records import Answer, Assignment, ClipTask, LabelledClip, PreLabels, RoundInfo
+from avis_data.annotation.labels.records import (
+    Answer,
+    Assignment,
+    ClipTask,
+    Interval,
+    LabelledClip,
+    LabelledTrack,
+    PreLabels,
+    RoundInfo,
+)
 from avis_data.annotation.labels.rounds import round_order
 from avis_data.config import record_from_json
 from avis_data.errors import DataError
-from avis_data.io import sha256_text, write_bytes, write_text
+from avis_data.io import canonical_json, sha256_text, write_bytes, write_text
 from avis_data.paths import Workspace, checked_id
 from avis_data.records import Record
 
 __all__ = [
     "Assignments",
+    "drawn_sha256",
     "keep_received",
     "labelled_files",
     "labelled_path",
@@ -152,7 +162,22 @@ def labelled_files(workspace: Workspace, name: str, clip_id: str | None = None) 
 def write_labelled(workspace: Workspace, labelled: LabelledClip) -> None:
     """Keep what one person said of a clip in a round, in place of what was made from an earlier state."""
     path = labelled_path(workspace, labelled.round, labelled.clip_id, labelled.annotator)
-    write_text(path, labelled.model_dump_json() + "\n")
+    drawn = {"drawn_sha256": drawn_sha256(labelled.tracks, labelled.off_screen)}
+    write_text(path, labelled.model_copy(update=drawn).model_dump_json() + "\n")
+
+
+def drawn_sha256(tracks: Iterable[LabelledTrack], off_screen: Iterable[Interval]) -> str:
+    """What masks and spans are, in one hash: the same whoever made them, and whatever was noted beside them."""
+    drawn = [
+        [
+            track.identity,
+            track.category,
+            [[span.start_s, span.end_s] for span in track.intervals],
+            [[mask.frame, mask.height, mask.width, mask.counts] for mask in track.masks],
+        ]
+        for track in sorted(tracks, key=lambda track: track.identity)
+    ]
+    return sha256_text(canonical_json([drawn, [[span.start_s, span.end_s] for span in off_screen]]))
 
 
 def read_labelled(workspace: Workspace, name: str, clip_id: str | None = None) -> Iterator[LabelledClip]:

@@ -106,7 +106,7 @@ def confirm_media(labels: WorkspaceLabels, clip_ids: Iterable[str]) -> list[str]
         clip = clips[clip_id]
         now = {"frames_sha256": clip.frames_sha256, "audio_sha256": clip.audio_sha256}
         if entries[clip_id].model_copy(update=now) != entries[clip_id]:
-            entries[clip_id] = entries[clip_id].model_copy(update=now)
+            entries[clip_id] = entries[clip_id].model_copy(update={**now, "confirmed": True})
             changed.append(clip_id)
     if changed:
         labels.keep_in_tables(entries)
@@ -120,18 +120,19 @@ def _wanted(labels: WorkspaceLabels) -> dict[str, LabelledTruth]:
         answer = place.labels
         if answer is None or (answer.verdict is Verdict.DROP and place.state is not ClipState.DROPPED):
             continue
-        clip, known = labels.clips[place.clip_id], before.get(place.clip_id)
-        if known is not None and known.labels_sha256 != answer.sha256:
-            known = None
-        wanted[clip.clip_id] = LabelledTruth(
+        media, known = labels.media_of(answer), before.get(place.clip_id)
+        is_same = known is not None and known.labels_sha256 == answer.sha256
+        wanted[place.clip_id] = LabelledTruth(
             state=_STATES.get(place.state, "draft"),
             round=answer.round,
             labelled_by=place.authors,
             reviewed_by=place.reviewers,
             labels_sha256=answer.sha256,
-            num_tracks=known.num_tracks if known else 0,
-            frames_sha256=known.frames_sha256 if known else clip.frames_sha256,
-            audio_sha256=known.audio_sha256 if known else clip.audio_sha256,
+            num_tracks=known.num_tracks if known and is_same else 0,
+            drawn_sha256=answer.drawn_sha256,
+            frames_sha256=media.frames_sha256 if media else "",
+            audio_sha256=media.audio_sha256 if media else "",
+            confirmed=known is not None and known.confirmed and known.drawn_sha256 == answer.drawn_sha256,
         )
     return wanted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from avis_data.annotation.labels.records import (
@@ -10,10 +11,11 @@ from avis_data.annotation.labels.records import (
     Assignment,
     ClipTask,
     LabelledClip,
+    Media,
     PreLabels,
     RoundInfo,
 )
-from avis_data.annotation.labels.rounds import Passage, Place, clip_place, passages_of
+from avis_data.annotation.labels.rounds import ClipState, Passage, Place, clip_place, passages_of
 from avis_data.annotation.labels.store import (
     labelled_files,
     labelled_path,
@@ -34,7 +36,13 @@ from avis_data.categories import category_set
 from avis_data.errors import ConfigError, DataError
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
-from avis_data.pipelines.truth_records import LabelledTruth, labelled_truth, write_labelled_truth
+from avis_data.pipelines.truth_records import (
+    ImportedClip,
+    LabelledTruth,
+    imported_clips,
+    labelled_truth,
+    write_labelled_truth,
+)
 from avis_data.recipe import Recipe, load_recipe
 from avis_data.records import Clip
 
@@ -64,6 +72,7 @@ class WorkspaceLabels:
         self._answers: dict[Path, Answer] = {}
         self._places: list[Place] | None = None
         self._in_tables: Mapping[str, LabelledTruth] | None = None
+        self._imported: Mapping[str, ImportedClip] | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -162,8 +171,15 @@ class WorkspaceLabels:
                 for clip_id, passage in self.passages(name):
                     if clip_id in passages:
                         passages[clip_id].append(passage)
-            self._places = [clip_place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
+            self._places = [self._place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
         return self._places
+
+    def _place(self, clip_id: str, passages: Sequence[Passage]) -> Place:
+        place = clip_place(clip_id, passages)
+        if place.labels is None or place.state is ClipState.DROPPED or self.fits(place.labels):
+            return place
+        remark = f"drawn on other stills or sound than now: look, then avis-data review confirm {clip_id}"
+        return replace(place, remarks=(*place.remarks, remark))
 
     def pushed(self, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:
         """What a person's page was filled with; None where it was not by us."""
@@ -178,6 +194,23 @@ class WorkspaceLabels:
         if self._in_tables is None:
             self._in_tables = labelled_truth(self.workspace)
         return self._in_tables
+
+    def imported(self) -> Mapping[str, ImportedClip]:
+        """The clips that have truth from a file. Raises DataError if a record of an import is damaged."""
+        if self._imported is None:
+            self._imported = imported_clips(self.workspace)
+        return self._imported
+
+    def media_of(self, said: Answer | LabelledClip) -> Media | None:
+        """The stills and the sound that labels fit: what they were drawn on, or what somebody confirmed since."""
+        entry = self.in_tables().get(said.clip_id)
+        if entry is not None and entry.confirmed and entry.drawn_sha256 == said.drawn_sha256:
+            return Media(frames_sha256=entry.frames_sha256, audio_sha256=entry.audio_sha256)
+        return said.media
+
+    def fits(self, said: Answer) -> bool:
+        """Whether labels were drawn on the stills and the sound that their clip has now, or somebody confirmed them."""
+        return self.media_of(said) == Media.of(self.clips[said.clip_id])
 
     def give(self, name: str, new: Iterable[Assignment]) -> list[Assignment]:
         """Note in a round what is given to whom; a clip that a person was given before stays as it was noted.

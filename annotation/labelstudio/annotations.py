@@ -13,6 +13,7 @@ from avis_data.annotation.labels.records import (
     LabelledMask,
     LabelledTrack,
     MaskOrigin,
+    Media,
     Revision,
     Verdict,
 )
@@ -36,6 +37,8 @@ class Context:
     """The names of the category set."""
     pushed: ClipTask | None
     """What the page was filled with."""
+    media: Media | None
+    """The stills and the sound of the page, as its task says; None: it does not."""
     made: Mapping[str, MadeMask]
     """The masks that engines made for this clip, by hash."""
 
@@ -89,6 +92,7 @@ def labels_from_annotation(
         note=read.note,
         lead_time_s=lead_time_s,
         updated_by=updated_by,
+        media=context.media,
         revision=revision,
         problems=tuple(found),
     )

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from avis_data.annotation.labels.records import Media
 from avis_data.errors import DataError
 from avis_data.io import canonical_json
 
@@ -89,6 +90,14 @@ class ServerTask(_Answer):
     def clip_id(self) -> str:
         """The clip id that the task's data name; perhaps that of no clip of ours."""
         return str(self.data.get("clip_id"))
+
+    @property
+    def media(self) -> Media | None:
+        """The stills and the sound that its data name; None where they name none, as in a task made by hand."""
+        try:
+            return Media.model_validate(self.data.get("media"))
+        except ValidationError:
+            return None
 
     @property
     def num_done(self) -> int:

@@ -32,6 +32,7 @@ class _TaskData(TypedDict):
 
     clip_id: str
     round: str
+    media: dict[str, str] | None
     num_seconds: int
     width: int
     height: int
@@ -70,6 +71,7 @@ def task_of(clip: Clip, start: ClipTask, *, round_name: str, categories: Sequenc
     data: _TaskData = {
         "clip_id": clip.clip_id,
         "round": round_name,
+        "media": start.media.model_dump() if start.media is not None else None,
         "num_seconds": clip.num_seconds,
         "width": clip.width,
         "height": clip.height,

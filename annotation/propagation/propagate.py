@@ -80,11 +80,12 @@ class PropagateRequest(Record):
     media: VideoStream | None = Field(description="Of the source; null: the stills only.")
     tracks: tuple[LabelledTrack, ...] = Field(description="Without carried masks; some may have no mask at all.")
     source: str = Field(exclude=True, description="Where they are from, to be told: the same masks give the same.")
+    drawn_on: Sha256 | None = Field(description="Hash of the stills that they were drawn on; null: not known.")
 
     @property
     def start(self) -> Start:
         """What is drawn."""
-        return Start(tracks=self.tracks, source=self.source)
+        return Start(tracks=self.tracks, source=self.source, frames_sha256=self.drawn_on)
 
 
 class PropagateFacts(Record):
@@ -155,6 +156,7 @@ class PropagateStage:
             tracks=tuple(self._track(track, arrived.get(track.identity, {}), request) for track in request.tracks),
             flags=flags_of(carried, drawn),
             source=f"propagate: {carrier.name}, from {request.source}",
+            frames_sha256=request.drawn_on,
         )
         (bench.out / f"{request.clip_id}.json").write_text(labels.model_dump_json() + "\n", encoding="utf-8")
         (bench.out / _MADE).write_text(made_lines(_made(labels)), encoding="utf-8")
@@ -240,14 +242,15 @@ def _items(setting: Setting) -> Candidates:
         DataError: if there is no such round.
     """
     workspace, ledger, chosen = setting.workspace, setting.ledger, setting.choices.of(PropagateChoices)
-    clips = WorkspaceLabels(workspace).chosen_clips(chosen.clip_ids)
+    labels = WorkspaceLabels(workspace)
+    clips = labels.chosen_clips(chosen.clip_ids)
     if chosen.round_name is not None:
         read_round(workspace, chosen.round_name)
     found, stills = Candidates(), _stills(ledger)
     videos, files = fetched_videos(ledger), ledger.only_output("fetch")
     for clip_id, clip in clips.items():
         try:
-            start = start_of(workspace, clip, chosen.round_name)
+            start = start_of(labels, clip, chosen.round_name)
         except (ItemError, DataError) as error:
             damaged = ItemError(str(error), reason=Reason.TORN_INPUT)
             found.unreadable[clip_id] = error if isinstance(error, ItemError) else damaged
@@ -290,6 +293,7 @@ def _item(
         media=media,
         tracks=tuple(_with_masks(track, track.masks, clip.num_frames) for track in start.tracks),
         source=start.source,
+        drawn_on=start.frames_sha256,
     )
     return Item(
         item_id=clip.clip_id,

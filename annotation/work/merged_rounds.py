@@ -23,6 +23,7 @@ from avis_data.annotation.labels.records import (
     RoundProject,
 )
 from avis_data.annotation.labels.store import (
+    drawn_sha256,
     labelled_files,
     prelabels_path,
     read_assignments,
@@ -144,6 +145,8 @@ class _From:
         self._identities: dict[str, dict[str, str]] = {}
         self._sha256: dict[str, str] = {}
         """Of files of labels that were changed: the hash before to the one now."""
+        self._drawn: dict[str | None, str] = {}
+        """The same of what is drawn in them."""
 
     def of_clips(self) -> None:
         """First labels, and masks that machines made."""
@@ -187,6 +190,7 @@ class _From:
                 else:
                     write_labelled(self.target, changed)
                     self._sha256[sha256_file(path)] = sha256_file(target / "labelled" / new / path.name)
+                    self._drawn[labels.drawn_sha256] = drawn_sha256(changed.tracks, changed.off_screen)
             for path in sorted((folder / "pushed" / old).glob("*.json")):
                 task = record_from_json(path, ClipTask)
                 filled = self._tracks(task, old).model_copy(update={"clip_id": new})
@@ -197,7 +201,10 @@ class _From:
         """Whose labels each clip has; the hashes are those of the files as they are now."""
         return {
             self._clips[clip_id]: entry.model_copy(
-                update={"labels_sha256": self._sha256.get(entry.labels_sha256, entry.labels_sha256)}
+                update={
+                    "labels_sha256": self._sha256.get(entry.labels_sha256, entry.labels_sha256),
+                    "drawn_sha256": self._drawn.get(entry.drawn_sha256, entry.drawn_sha256),
+                }
             )
             for clip_id, entry in self._labelled.items()
             if clip_id in self._clips

@@ -210,7 +210,8 @@ class _Puller:
             newest[self._client.email(entry.completed_by)] = entry
         for annotator, entry in newest.items():
             others = [e.id for e in annotations if e.completed_by == entry.completed_by and e is not entry]
-            self._label(info, project, clip, annotator, entry, received[entry.id], others)
+            context = self._context(info, project, task, clip)
+            self._label(context, project, annotator, entry, received[entry.id], others)
         self._withdraw(info, task.id, clip, set(newest))
 
     def _received(
@@ -225,23 +226,26 @@ class _Puller:
             file=self._labels.workspace.relative(path),
         )
 
+    def _context(self, info: RoundInfo, project: RoundProject, task: ServerTask, clip: Clip) -> Context:
+        return Context(
+            clip=clip,
+            round_name=info.name,
+            categories=self._categories,
+            pushed=self._labels.pushed(info.name, clip.clip_id, project.annotator),
+            media=task.media,
+            made=made_masks(self._labels.workspace, clip.clip_id),
+        )
+
     def _label(
         self,
-        info: RoundInfo,
+        context: Context,
         project: RoundProject,
-        clip: Clip,
         annotator: str,
         entry: ServerAnnotation,
         revision: Revision,
         others: Sequence[int],
     ) -> None:
-        context = Context(
-            clip=clip,
-            round_name=info.name,
-            categories=self._categories,
-            pushed=self._labels.pushed(info.name, clip.clip_id, project.annotator),
-            made=made_masks(self._labels.workspace, clip.clip_id),
-        )
+        round_name, clip_id = context.round_name, context.clip.clip_id
         updated_by = self._client.email(entry.updated_by) if entry.updated_by else None
         found = labels_from_annotation(
             entry,
@@ -252,8 +256,8 @@ class _Puller:
             problems=_several(others, project, annotator),
         )
         self._labels.keep_labelled(found)
-        self._report.labelled.append(Labelling(info.name, clip.clip_id, annotator))
-        self._report.problems += [FoundProblem(info.name, clip.clip_id, problem) for problem in found.problems]
+        self._report.labelled.append(Labelling(round_name, clip_id, annotator))
+        self._report.problems += [FoundProblem(round_name, clip_id, problem) for problem in found.problems]
 
     def _withdraw(self, info: RoundInfo, task_id: int, clip: Clip, annotators: set[str]) -> None:
         for old in self._labels.answers(info.name, clip.clip_id):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from avis_data.annotation.labels.records import ClipTask
+from avis_data.annotation.labels.records import ClipTask, Media
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import ProjectRefused, ensure_round_project
@@ -146,6 +146,8 @@ def _tasks(
         clip = labels.clips.get(start.clip_id)
         if clip is None:
             raise DataError(f"no clip {start.clip_id!r} in the manifest", hint="avis-data status")
+        if not (start.tracks or start.off_screen or start.media):
+            start = start.model_copy(update={"media": Media.of(clip)})
         labels.keep_pushed(round_name, start, annotator)
         prefix = settings.media_prefix
         yield clip.clip_id, task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)

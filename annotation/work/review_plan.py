@@ -52,9 +52,8 @@ def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = ()) -> Plan
         if place.state is ClipState.TO_FIX:
             name = _next_round(place, RoundKind.FIX, closed)
             author = _last_author(place, prev_by.get((place.labels.round, place.clip_id)))
-            plan.assignments.setdefault(name, []).append(
-                _assignment(place, place.labels, author, _fix_note(place.labels))
-            )
+            note = _fix_note(place.labels) + _media_note(labels, place.labels)
+            plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, author, note))
         elif place.state is ClipState.TO_REVIEW:
             found = _reviewer(place, chosen, alone=len(people) < 2, load=load)
             if found is None and chosen:
@@ -62,7 +61,7 @@ def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = ()) -> Plan
                 plan.without_reviewer[place.clip_id] = reason
                 continue
             name = _next_round(place, RoundKind.REVIEW, closed)
-            note = _review_note(labels, place, place.labels)
+            note = _review_note(labels, place, place.labels) + _media_note(labels, place.labels)
             plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, found, note))
     return plan
 
@@ -122,6 +121,10 @@ def _review_note(labels: WorkspaceLabels, place: Place, answer: Answer) -> str:
     if place.others:
         lines += summary_of_others(labels, answer, place.others)
     return "\n".join(lines)
+
+
+def _media_note(labels: WorkspaceLabels, answer: Answer) -> str:
+    return "" if labels.fits(answer) else "\nStills or sound were made again after this was drawn: see that it fits."
 
 
 def _fix_note(labels: Answer) -> str:

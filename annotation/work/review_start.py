@@ -125,4 +125,5 @@ def _start(labels: WorkspaceLabels, name: str, given: Mapping[str, Assignment], 
         off_screen=before.off_screen,
         note=item.note,
         previous_annotator=item.prev_by,
+        media=labels.media_of(before) if before.tracks or before.off_screen else None,
     )

@@ -91,7 +91,7 @@ def check_truth(
         again = f"{_IMPORT} again"
         if isinstance(was, LabelledTruth):
             again = f"avis-data review confirm {clip.clip_id}"
-        if was is None:
+        if was is None or not was.frames_sha256:
             fault = "it is not known for which stills it was made"
         elif was.frames_sha256 != clip.frames_sha256:
             fault = "it was made for other stills"

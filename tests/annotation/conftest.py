@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +16,10 @@ from avis_data.recipe import ExtractOptions
 from avis_data.synth.scene import WorldOptions
 from avis_data.synth.world import make_world
 from avis_data.video_list.reading import read_video_list
+
+if TYPE_CHECKING:
+    from support.label_studio import TestServer
+    from support.review_team import Team
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +49,16 @@ def workspace(labelled_world: Path, tmp_path: Path) -> Workspace:
         for still in folder.iterdir():
             (clip / "frames" / still.name).write_bytes(still.read_bytes())
     return Workspace(tmp_path / "ds")
+
+
+@pytest.fixture
+def make_team(label_studio: TestServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Team]:
+    """Makes a workspace of the given clips on the server, with three people, and goes there."""
+    from support.review_team import new_team
+
+    def make(*clip_ids: str) -> Team:
+        team = new_team(label_studio, *clip_ids)
+        monkeypatch.chdir(team.workspace.root)
+        return team
+
+    return make

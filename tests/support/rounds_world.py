@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from avis_data.annotation.labels.records import (
     LabelledMask,
     LabelledTrack,
     MaskOrigin,
+    Media,
     Revision,
     RoundInfo,
     RoundKind,
@@ -25,11 +27,14 @@ from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.store import write_labelled, write_round
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.formats.ytvis import read_ytvis
+from avis_data.io import sha256_tree
+from avis_data.ledger import Done, Ledger, Output
 from avis_data.masks.rle import Rle, encode
 from avis_data.paths import Workspace
+from avis_data.pipelines.manifests import write_manifests
 from support.fake_workspace import WIDTH_HEIGHT, FakeClip, make_workspace
 
-__all__ = ["clips_only", "exported_masks", "labels", "open_round", "say", "square", "track"]
+__all__ = ["clips_only", "exported_masks", "extracted_again", "labels", "open_round", "say", "square", "track"]
 
 SECONDS = 6
 
@@ -120,9 +125,11 @@ def labels(
 
 
 def say(workspace: Workspace, *said: LabelledClip) -> None:
-    """Write labels as a pull would."""
+    """Write labels as a pull would; on the stills that the clip has now, where they do not say which."""
     for item in said:
-        write_labelled(workspace, item)
+        clip = WorkspaceLabels(workspace).clips.get(item.clip_id)
+        media = item.media or (Media.of(clip) if clip is not None else None)
+        write_labelled(workspace, item.model_copy(update={"media": media}))
 
 
 def open_round(
@@ -143,6 +150,23 @@ def open_round(
         workspace,
         RoundInfo(name=name, kind=kind, created_at="2026-01-01T00:00:00Z", projects=projects, **round_fields),  # type: ignore[arg-type]
     )
+
+
+def extracted_again(workspace: Workspace, clip_id: str) -> None:
+    """Ledger and manifests after an extraction that gave what is on the disk now."""
+    paths = [workspace.clip_dir(clip_id) / name for name in ("frames", "audio.wav")]
+    with Ledger(workspace.ledger) as ledger:
+        done = Done(
+            item_id=clip_id,
+            key=ledger.entries("extract")[clip_id].key,
+            facts=json.loads(dict(ledger.facts("extract"))[clip_id]),
+            inputs=ledger.inputs("extract")[clip_id],
+            outputs=[Output(path=workspace.relative(path), sha256=sha256_tree(path), size_bytes=1) for path in paths],
+            wall_s=1.0,
+            cpu_s=1.0,
+        )
+        ledger.commit_done("extract", done)
+        write_manifests(workspace, ledger)
 
 
 def exported_masks(workspace: Workspace) -> dict[tuple[str, str], Sequence[Rle | None]]:

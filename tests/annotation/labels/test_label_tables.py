@@ -18,7 +18,6 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.cli.main import main
 from avis_data.errors import DataError, ProblemsError
 from avis_data.io import read_json, sha256_tree
-from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import Rle, decode
 from avis_data.masks.table import read_masks, replace_clips
@@ -27,10 +26,9 @@ from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.plan import ExportOptions, plan_export
 from avis_data.pipelines.exports.spec import ExportSpec
 from avis_data.pipelines.exports.ytvis import YTVIS
-from avis_data.pipelines.manifests import write_manifests
 from avis_data.records import MaskRow, Track
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
-from support.rounds_world import SECONDS, exported_masks, labels, open_round, say, square, track
+from support.rounds_world import SECONDS, exported_masks, extracted_again, labels, open_round, say, square, track
 
 ANN, REV = "ann@example.com", "rev@example.com"
 DOG = track("dog_1", {0: square(1, 1), 1: square(2, 1), 2: square(3, 1)}, [(1, 4)])
@@ -202,23 +200,6 @@ def test_labels_for_other_stills_are_not_published_until_somebody_looked(
     assert truth_of(workspace, spec=YTVIS.with_options(features=False))["quiet"] == []
     assert changed_clips(WorkspaceLabels(workspace)) == []
     assert main(["review", "confirm", "never"]) == 3
-
-
-def extracted_again(workspace: Workspace, clip_id: str) -> None:
-    """Ledger and manifests after an extraction that gave what is on the disk now."""
-    paths = [workspace.clip_dir(clip_id) / name for name in ("frames", "audio.wav")]
-    with Ledger(workspace.ledger) as ledger:
-        done = Done(
-            item_id=clip_id,
-            key=ledger.entries("extract")[clip_id].key,
-            facts=json.loads(dict(ledger.facts("extract"))[clip_id]),
-            inputs=ledger.inputs("extract")[clip_id],
-            outputs=[Output(path=workspace.relative(path), sha256=sha256_tree(path), size_bytes=1) for path in paths],
-            wall_s=1.0,
-            cpu_s=1.0,
-        )
-        ledger.commit_done("extract", done)
-        write_manifests(workspace, ledger)
 
 
 def test_the_export_command_takes_what_people_said_and_certifies_it(

@@ -15,6 +15,7 @@ from avis_data.annotation.labels.records import (
     LabelledMask,
     LabelledTrack,
     MaskOrigin,
+    Media,
     Verdict,
 )
 from avis_data.annotation.labels.states import states
@@ -76,6 +77,7 @@ def said(
         round_name=round_name,
         categories={"dog", "cat"},
         pushed=ClipTask(clip_id="c1", tracks=tuple(start)) if start else None,
+        media=Media.of(CLIP),
         made={made.sha256: made},
     )
     entry = {"id": 1, "completed_by": 1, "updated_at": "2026-01-01", "result": result} | of_annotation

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from avis_data.annotation.labels.records import LabelledTrack
 from avis_data.annotation.labels.store import read_round
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
-from avis_data.annotation.labelstudio.configuration import IMAGE, NOTE, REASON, VERDICT
 from avis_data.annotation.labelstudio.regions import regions_from_tracks
 from avis_data.annotation.labelstudio.tasks import START
 from avis_data.annotation.work import review_start
@@ -21,89 +18,14 @@ from avis_data.cli.main import main
 from avis_data.io import read_json
 from avis_data.masks.rle import decode
 from avis_data.paths import Workspace
-from support.label_studio import TestServer, link, new_user
-from support.rounds_world import clips_only, exported_masks, square, track
+from support.review_team import Team, result
+from support.rounds_world import exported_masks, square, track
 
 pytestmark = pytest.mark.slow
 
 DOG = track("dog_1", {second: square(2, 3) for second in range(4)}, [(0, 4)])
 WIDER = track("dog_1", {0: square(2, 3), 1: square(2, 3, 12), 2: square(2, 3)}, [(0, 3)])
 CAT = track("cat_1", {4: square(30, 10), 5: square(31, 10)}, [(4, 6)])
-
-
-def choice(name: str, *values: str) -> dict[str, Any]:
-    return {"type": "choices", "from_name": name, "to_name": IMAGE, "value": {"choices": list(values)}, "id": name}
-
-
-def result(
-    tracks: Sequence[LabelledTrack], verdict: str | None, *, note: str = "", reasons: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """What the page would send."""
-    found = regions_from_tracks(tracks)
-    found += [choice(VERDICT, verdict)] if verdict else []
-    found += [choice(REASON, *reasons)] if reasons else []
-    text = {"type": "textarea", "from_name": NOTE, "to_name": IMAGE, "value": {"text": [note]}, "id": "note"}
-    return found + ([text] if note else [])
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody in front of the page: does their tasks over the server's API with their own account."""
-
-    email: str
-    client: LabelStudio
-
-    def tasks(self, workspace: Workspace, round_name: str) -> dict[str, int]:
-        """Clip to task, in this person's project."""
-        (project,) = [item for item in read_round(workspace, round_name).projects if item.annotator == self.email]
-        found = [(task.clip_id, task.id) for task in self.client.tasks(project.project_id)]
-        assert len(found) == len(dict(found)), "a clip is there twice"
-        return dict(found)
-
-    def say(self, workspace: Workspace, round_name: str, clip_id: str, said: list[dict[str, Any]]) -> None:
-        """Submit."""
-        self.client.annotate(self.tasks(workspace, round_name)[clip_id], said, lead_time=12.5)
-
-    def page(self, workspace: Workspace, round_name: str, clip_id: str) -> tuple[str, list[dict[str, Any]]]:
-        """The hint above the clip, and the regions that a new annotation is filled with."""
-        task_id = self.tasks(workspace, round_name)[clip_id]
-        task: Any = self.client._read(f"api/tasks/{task_id}/", lambda found: found)
-        predictions = task["predictions"]
-        return str(task["data"]["hint"]), predictions[0]["result"] if predictions else []
-
-
-@dataclass(frozen=True)
-class Team:
-    """A workspace on a server, and its people."""
-
-    workspace: Workspace
-    ann: Person
-    bob: Person
-    rev: Person
-
-    def states(self) -> dict[str, str]:
-        return {place.clip_id: str(place.state) for place in WorkspaceLabels(self.workspace).places()}
-
-
-@pytest.fixture
-def make_team(label_studio: TestServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Team]:
-    """A workspace of the given clips, with accounts of its own."""
-
-    def make(*clip_ids: str) -> Team:
-        folder = label_studio.folder("rounds")
-        workspace = clips_only(folder, *clip_ids)
-        for clip_id in clip_ids:
-            (workspace.clip_dir(clip_id) / "preview.mp4").write_bytes(b"not looked at here")
-        link(workspace, label_studio)
-        monkeypatch.chdir(workspace.root)
-        people = []
-        for name in ("ann", "bob", "rev"):
-            email = f"{name}-{folder.name}@example.com".lower()
-            token = new_user(label_studio, email)
-            people.append(Person(email, LabelStudio(label_studio.url, token, wait_s=0.05)))
-        return Team(workspace, *people)
-
-    return make
 
 
 def test_draft_send_back_fix_accept_export(make_team: Callable[..., Team], capsys: pytest.CaptureFixture[str]) -> None:
