@@ -32,7 +32,7 @@ def label_pairs(
     for _, passage in labels.passages(round_name, clip_id):
         if is_blind(round_name):
             finished = [answer for answer in passage.answers if answer.is_finished]
-            said = [labels.labels_of(answer) for answer in finished] if len(finished) > 1 else []
+            said = [labels.as_said(answer) for answer in finished] if len(finished) > 1 else []
             yield from combinations(said, 2)
         else:
             yield from _found_and_left(labels, passage)
@@ -46,7 +46,7 @@ def _found_and_left(labels: WorkspaceLabels, passage: Passage) -> Iterator[tuple
         task = labels.pushed(passage.round, answer.clip_id, given.annotator)
         if task is None:
             continue
-        left = labels.labels_of(answer)
+        left = labels.as_said(answer)
         found = {"tracks": task.tracks, "off_screen": task.off_screen, "annotator": given.prev_by}
         yield left.model_copy(update=found | {"verdict": _verdict_before(labels, answer, given)}), left
 

@@ -9,5 +9,8 @@ tables.py             accepted and draft labels brought into the masks table, th
 states.py             when an object is heard, in whole seconds, and its state
 matching.py           two people's tracks of one clip, paired
 changes.py            what somebody changed in the labels that they were given
+repair.py             swap, merge, split, delete, copy, as functions of the labels
+kept_repairs.py       the repairs of a clip, which later pulls keep and `labels undo` takes back
+track_problems.py     what looks wrong with tracks, whoever made them
 made_masks.py         which masks engines made, so that their origin is known when they come back
 """

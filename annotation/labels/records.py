@@ -26,6 +26,9 @@ __all__ = [
     "MaskOrigin",
     "Media",
     "PreLabels",
+    "Repair",
+    "RepairKind",
+    "Repairs",
     "Revision",
     "RoundInfo",
     "RoundKind",
@@ -145,6 +148,61 @@ class Revision(Record):
     file: str = Field(description="As received, relative to the workspace.")
 
 
+class RepairKind(StrEnum):
+    """What no editor of single regions offers."""
+
+    SWAP = "swap"
+    """Two objects have each other's masks and sounds."""
+    MERGE = "merge"
+    """The second object is the first one."""
+    SPLIT = "split"
+    """What was one object is another one from a still onward."""
+    DELETE = "delete"
+    COPY = "copy"
+    """A mask stands on other stills too."""
+
+
+class Repair(Record):
+    """Labels put right by a command: what, by whom, when."""
+
+    number: int = Field(ge=1, description="Counted for the labels of one person in a round.")
+    kind: RepairKind
+    identities: tuple[str, ...] = Field(description="As they were named: one, or two.")
+    first: int = Field(ge=0, description="The first still of it, from 0; of a copy the one that is copied.")
+    last: int | None = Field(default=None, description="The last still; null: to the end of the clip.")
+    onto: tuple[int, ...] = Field(default=(), description="The stills that a copy goes to.")
+    by: str
+    at: str = Field(description="UTC.")
+    undone_by: str | None = None
+    undone_at: str | None = None
+    waits: bool = Field(default=False, description="The labels were changed on the server: it was not done again.")
+    done_on_page: bool = Field(default=False, description="The person did the same on the page since.")
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is in the labels."""
+        return self.undone_at is None and not self.waits and not self.done_on_page
+
+    def is_as(self, other: Repair) -> bool:
+        """Whether the same is asked for."""
+        return all(
+            getattr(self, name) == getattr(other, name) for name in ("kind", "identities", "first", "last", "onto")
+        )
+
+    def text(self) -> str:
+        """One phrase for people, with the still as the files count and as the page does."""
+        what = f"{self.kind} {' '.join(self.identities)}"
+        if self.kind is RepairKind.COPY:
+            return f"{what} from {_still(self.first)} onto {', '.join(_still(still) for still in self.onto)}"
+        if self.first:
+            what += f" from {_still(self.first)}"
+        return what if self.last is None else f"{what} until {_still(self.last)}"
+
+
+def _still(still: int) -> str:
+    return f"still {still} (page {still + 1})"
+
+
 class LabelledClip(Record):
     """What one person said of one clip in one round."""
 
@@ -166,6 +224,14 @@ class LabelledClip(Record):
     drawn_sha256: Sha256 | None = Field(default=None, description="Of tracks and spans, without notes and makers.")
     revision: Revision | None
     problems: tuple[ClipProblem, ...] = ()
+    repairs: tuple[Repair, ...] = Field(default=(), description="What commands put right in it since, in their order.")
+
+
+class Repairs(Record):
+    """All that commands put right in one person's labels of a clip, also what was undone."""
+
+    base: LabelledClip = Field(description="The labels as this person left them.")
+    repairs: tuple[Repair, ...]
 
 
 class Answer(BaseModel):
@@ -185,6 +251,7 @@ class Answer(BaseModel):
     drawn_sha256: str | None = None
     revision: Revision | None
     problems: tuple[ClipProblem, ...] = ()
+    repairs: tuple[Repair, ...] = ()
     sha256: str = ""
     """Hash of the record's file, so of all that was said."""
 

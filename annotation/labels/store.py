@@ -5,6 +5,7 @@ annotations/<round>/round.json
                     pushed/<clip_id>/<annotator's hash, or `anyone`>.json      what the page was filled with
                     received/<clip_id>/<annotation>-<hash>.json.gz             as received, one file per state
                     labelled/<clip_id>/<annotator's hash>.json                 made from the newest of them
+                    repairs/<clip_id>/<annotator's hash>.json                  what commands put right in it since
 annotations/prelabels/<clip_id>.json      what is known of a clip before anyone looks
 
 What was received is never overwritten. The list of assignments only grows: the server's tasks are made from it, so
@@ -31,6 +32,7 @@ from avis_data.annotation.labels.records import (
     LabelledClip,
     LabelledTrack,
     PreLabels,
+    Repairs,
     RoundInfo,
 )
 from avis_data.annotation.labels.rounds import round_order
@@ -53,13 +55,16 @@ __all__ = [
     "read_labels",
     "read_prelabels",
     "read_pushed",
+    "read_repairs",
     "read_round",
+    "repairs_path",
     "round_dir",
     "round_names",
     "write_assignments",
     "write_labelled",
     "write_prelabels",
     "write_pushed",
+    "write_repairs",
     "write_round",
 ]
 
@@ -198,6 +203,24 @@ def read_answer(path: Path) -> Answer:
         return Answer.model_validate_json(data).model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
     except (ValidationError, IsADirectoryError, FileNotFoundError) as error:
         raise DataError(f"{path}: damaged: {str(error).splitlines()[0]}", hint=_PULL_HINT) from None
+
+
+def repairs_path(workspace: Workspace, name: str, clip_id: str, annotator: str) -> Path:
+    """The file of what was put right in one person's labels of a clip, whether it exists or not."""
+    return round_dir(workspace, name) / "repairs" / checked_id(clip_id) / f"{sha256_text(annotator)[:12]}.json"
+
+
+def read_repairs(workspace: Workspace, name: str, clip_id: str, annotator: str) -> Repairs | None:
+    """What was put right in one person's labels; None: nothing ever was. Raises DataError if the file is damaged."""
+    path = repairs_path(workspace, name, clip_id, annotator)
+    return record_from_json(path, Repairs, hint=_COPY_HINT) if path.is_file() else None
+
+
+def write_repairs(workspace: Workspace, repairs: Repairs) -> None:
+    """Keep what was put right, with the labels as they were before."""
+    base = repairs.base
+    path = repairs_path(workspace, base.round, base.clip_id, base.annotator)
+    write_text(path, repairs.model_dump_json() + "\n")
 
 
 def prelabels_path(workspace: Workspace, clip_id: str) -> Path:

@@ -24,6 +24,7 @@ from avis_data.annotation.labels.store import (
     read_labels,
     read_prelabels,
     read_pushed,
+    read_repairs,
     read_round,
     round_dir,
     round_names,
@@ -153,6 +154,11 @@ class WorkspaceLabels:
             message = f"{answer.clip_id}: no labels of {answer.annotator} in {answer.round}"
             raise DataError(message, hint="avis-data annotate pull")
         return read_labels(path)
+
+    def as_said(self, answer: Answer) -> LabelledClip:
+        """The labels as the person left them, before a command put anything right in them."""
+        kept = read_repairs(self.workspace, answer.round, answer.clip_id, answer.annotator) if answer.repairs else None
+        return self.labels_of(answer) if kept is None else kept.base
 
     def passages(self, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
         """Clip by clip who was given it in a round and what they said; of one clip or of all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256
@@ -18,9 +18,10 @@ from avis_data.annotation.labels.records import (
     Verdict,
 )
 from avis_data.annotation.labels.rounds import round_kind
-from avis_data.annotation.labels.states import heard_seconds, states
+from avis_data.annotation.labels.states import states
+from avis_data.annotation.labels.track_problems import split_identity, track_problems
 from avis_data.annotation.labelstudio.configuration import VERDICTS
-from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, split_identity
+from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result
 from avis_data.annotation.labelstudio.server_records import ServerAnnotation
 from avis_data.records import Clip
 
@@ -76,7 +77,12 @@ def labels_from_annotation(
     skipped = annotation.was_cancelled is True
     lead_time_s = _number(annotation.lead_time)
     tracks = _tracks(read, context, updated_by or annotator, lead_time_s)
-    found = [*problems, *read.problems, *_track_problems(tracks, context), *_verdict_problems(read, context, skipped)]
+    found = [
+        *problems,
+        *read.problems,
+        *track_problems(tracks, context.categories, clip.num_seconds),
+        *_verdict_problems(read, context, skipped),
+    ]
     return LabelledClip(
         clip_id=clip.clip_id,
         round=context.round_name,
@@ -148,22 +154,6 @@ def _pushed_masks(pushed: ClipTask | None) -> dict[tuple[str, int, str], Labelle
             text = mask_sha256(mask.rle)
             found[track.identity, mask.frame, text] = mask
             found.setdefault(("", mask.frame, text), mask)
-    return found
-
-
-def _track_problems(tracks: Iterable[LabelledTrack], context: Context) -> list[ClipProblem]:
-    found = []
-    for track in tracks:
-        name = track.identity
-        if split_identity(name)[1] is None or track.category not in context.categories:
-            found.append(ClipProblem(kind="bad_label", identity=name, message=f"no label of the category set: {name}"))
-        if not track.intervals:
-            found.append(ClipProblem(kind="mask_without_span", identity=name, message="masks, but nothing says when"))
-        seen = {mask.frame for mask in track.masks}
-        heard = heard_seconds(track.intervals, context.clip.num_seconds)
-        for frame in (frame for frame, is_heard in enumerate(heard) if is_heard and frame not in seen):
-            message = "heard, and no mask"
-            found.append(ClipProblem(kind="span_without_mask", identity=name, frame=frame, message=message))
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from avis_data.annotation.labels.records import ClipProblem, Interval, LabelledMask, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, merged, states
+from avis_data.annotation.labels.track_problems import split_identity
 from avis_data.annotation.labelstudio.configuration import (
     BRUSH,
     IMAGE,
@@ -40,7 +41,6 @@ __all__ = [
     "region_id",
     "regions_from_tracks",
     "sounding_region",
-    "split_identity",
     "tracks_from_regions",
 ]
 
@@ -112,12 +112,6 @@ class ReadResult:
 def region_id(identity: str, frame: int) -> str:
     """The id that the mask of an identity on a still gets; an answer with the id of a region replaces that one."""
     return f"{identity}.{frame:05d}"
-
-
-def split_identity(identity: str) -> tuple[str, int | None]:
-    """Category and number of `person_1`; a name without a number is a category of its own."""
-    category, _, number = identity.rpartition("_")
-    return (category, int(number)) if category and number.isdecimal() else (identity, None)
 
 
 def mask_regions(

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from avis_data.annotation.labels.first_labels import flags_note
 from avis_data.annotation.labels.records import ClipTask, RoundKind
-from avis_data.annotation.labelstudio.regions import Region, regions_from_tracks, split_identity
+from avis_data.annotation.labels.track_problems import split_identity
+from avis_data.annotation.labelstudio.regions import Region, regions_from_tracks
 from avis_data.records import Clip
 
 __all__ = ["START", "NewTask", "task_labels", "task_of"]

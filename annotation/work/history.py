@@ -42,6 +42,7 @@ class Step:
             "num_masks": self.num_masks,
             "started_from": self.started_from,
             "changes": self.changes.as_dict() if self.changes is not None else None,
+            "repairs": [repair.model_dump() for repair in answer.repairs],
         }
 
 
@@ -71,7 +72,7 @@ def clip_history(labels: WorkspaceLabels, clip_id: str) -> ClipHistory:
 
 
 def _step(labels: WorkspaceLabels, passage: Passage, answer: Answer) -> Step:
-    said, given = labels.labels_of(answer), passage.given_for(answer)
+    said, given = labels.as_said(answer), passage.given_for(answer)
     start = _filled_with(labels, passage, given, said)
     return Step(
         answer=answer,

@@ -18,6 +18,8 @@ from avis_data.annotation.labels.records import (
     LabelledClip,
     LabelledTrack,
     PreLabels,
+    Repair,
+    Repairs,
     Revision,
     RoundInfo,
     RoundProject,
@@ -184,13 +186,22 @@ class _From:
                 labels = read_labels(path)
                 changed = self._tracks(labels, old)
                 revision = _revision(labels.revision, numbers, old, new)
-                changed = changed.model_copy(update={"clip_id": new, "revision": revision})
+                repairs = self._repairs(labels.repairs, old)
+                changed = changed.model_copy(update={"clip_id": new, "revision": revision, "repairs": repairs})
                 if changed == labels:
                     _copy(path, target / "labelled" / new / path.name)
                 else:
                     write_labelled(self.target, changed)
                     self._sha256[sha256_file(path)] = sha256_file(target / "labelled" / new / path.name)
                     self._drawn[labels.drawn_sha256] = drawn_sha256(changed.tracks, changed.off_screen)
+            for path in sorted((folder / "repairs" / old).glob("*.json")):
+                kept = record_from_json(path, Repairs)
+                base = self._tracks(kept.base, old)
+                base = base.model_copy(
+                    update={"clip_id": new, "revision": _revision(kept.base.revision, numbers, old, new)}
+                )
+                copy = target / "repairs" / new / path.name
+                write_text(copy, Repairs(base=base, repairs=self._repairs(kept.repairs, old)).model_dump_json() + "\n")
             for path in sorted((folder / "pushed" / old).glob("*.json")):
                 task = record_from_json(path, ClipTask)
                 filled = self._tracks(task, old).model_copy(update={"clip_id": new})
@@ -225,6 +236,14 @@ class _From:
         )
         return said.model_copy(update={"tracks": tracks})
 
+    def _repairs(self, repairs: Sequence[Repair], clip_id: str) -> tuple[Repair, ...]:
+        names = self._names(clip_id)
+        renamed = (tuple(names.get(name, name) for name in repair.identities) for repair in repairs)
+        return tuple(
+            repair.model_copy(update={"identities": identities})
+            for repair, identities in zip(repairs, renamed, strict=True)
+        )
+
     def _names(self, clip_id: str) -> dict[str, str]:
         """New names of the objects of a clip whose category has another name here: category, next free number."""
         if not self._categories:
@@ -250,6 +269,8 @@ class _From:
         for name in round_names(self.workspace):
             for path in labelled_files(self.workspace, name, clip_id):
                 yield from read_labels(path).tracks
+            for path in sorted((round_dir(self.workspace, name) / "repairs" / clip_id).glob("*.json")):
+                yield from record_from_json(path, Repairs).base.tracks
             for path in sorted((round_dir(self.workspace, name) / "pushed" / clip_id).glob("*.json")):
                 yield from record_from_json(path, ClipTask).tracks
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from avis_data.annotation.labels.made_masks import MadeMask
-from avis_data.annotation.labels.records import ClipTask, LabelledClip, PreLabels, RoundInfo
+from avis_data.annotation.labels.records import ClipTask, LabelledClip, PreLabels, Repairs, RoundInfo
 from avis_data.annotation.labels.store import Assignments
 from avis_data.annotation.labels.tables import bring_up_to_date
 from avis_data.annotation.labelstudio.projects import read_workspace_id
@@ -87,6 +87,12 @@ FILES = OwnFiles(
             places=("annotations/*/labelled/*/*.json",),
             read=_record(LabelledClip),
             advice=_PULL,
+        ),
+        FileKind(
+            name="repairs of labels",
+            places=("annotations/*/repairs/*/*.json",),
+            read=_record(Repairs),
+            advice=f"{_COPY}, or move it away: the labels stay as they are, and their repairs cannot be undone",
         ),
         FileKind(
             name="which tasks were pulled",

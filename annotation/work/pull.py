@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from avis_data.annotation.labels.kept_repairs import keep_pulled
 from avis_data.annotation.labels.made_masks import made_masks
 from avis_data.annotation.labels.records import ClipProblem, Revision, RoundInfo, RoundProject
 from avis_data.annotation.labels.store import keep_received
@@ -60,6 +61,8 @@ class PullReport:
     withdrawn: list[Labelling] = field(default_factory=list)
     """Annotations that somebody deleted: what was received stays, the labels do not count any more."""
     problems: list[FoundProblem] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+    """What became of repairs (`avis-data labels`) of the labels that were made anew."""
     warnings: list[str] = field(default_factory=list)
     """What is odd about projects: deleted tasks, edited configurations."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class PullReport:
             "problems": [
                 {"round": item.round, "clip_id": item.clip_id, **item.problem.model_dump()} for item in self.problems
             ],
+            "repairs": self.repairs,
             "warnings": self.warnings,
             "failed": self.failed,
         }
@@ -255,7 +259,8 @@ class _Puller:
             revision=revision,
             problems=_several(others, project, annotator),
         )
-        self._labels.keep_labelled(found)
+        found, repairs = keep_pulled(self._labels, found)
+        self._report.repairs += repairs
         self._report.labelled.append(Labelling(round_name, clip_id, annotator))
         self._report.problems += [FoundProblem(round_name, clip_id, problem) for problem in found.problems]
 

@@ -202,6 +202,8 @@ def _say_pull(report: PullReport) -> None:
     )
     for name, clip_id, annotator in report.withdrawn:
         click.echo(f"{name}/{clip_id}: {annotator} deleted their annotation; it does not count any more")
+    for line in report.repairs:
+        click.echo(line)
     for name, clip_id, problem in report.problems[:_SHOWN_PROBLEMS]:
         click.echo(f"{name}/{clip_id}: {problem.text()}")
     if len(report.problems) > _SHOWN_PROBLEMS:

@@ -31,6 +31,7 @@ GROUPS = {
         "annotate": "Label clips in Label Studio: install, serve, push, pull.",
         "propagate": "Carry masks drawn on some stills to all others of a clip.",
         "review": "Lead the rounds of review, from draft to accepted.",
+        "labels": "Put labels right: swap, merge, split, delete, copy, undo.",
         "agreement": "Say how far two annotators of the same clips agree.",
     },
     "Look at a dataset": {

@@ -68,6 +68,7 @@ __all__ = [
 
 _PATH = click.Path(path_type=Path)
 
+by_option = click.option("--by", metavar="NAME", help="Who does it; default: your login name.")
 clips_option = click.option(
     "--clips", metavar="A,B|@FILE", help="Only the clips of these ids; @FILE holds one id a line."
 )
@@ -387,13 +388,12 @@ def listed_clips(text: str | None) -> list[str] | None:
     """
     if text is None:
         return None
+    names = text.split(",")
     if text.startswith("@"):
         path = Path(text[1:])
         if not path.is_file():
             raise ConfigError(f"--clips {text}: no such file")
         names = path.read_text(encoding="utf-8").split()
-    else:
-        names = text.split(",")
     found = [name.strip() for name in names if name.strip()]
     if not found:
         raise ConfigError(f"--clips {text}: names no clip")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import current_workspace, dry_run_option, json_option, verify_option
+from avis_data.cli.options import by_option, current_workspace, dry_run_option, json_option, verify_option
 from avis_data.cli.report_run import human_bytes
 from avis_data.errors import ConfigError, ExitCode
 
@@ -30,7 +30,7 @@ _SHOWN = 20
     type=click.Choice(["takedown", "rights", "quality", "duplicate"]),
     help="Why it is done; it is kept.",
 )
-@click.option("--by", metavar="NAME", help="Who removes; default: your login name.")
+@by_option
 @click.option(
     "--exports", "with_exports", is_flag=True, help="Write exports that hold a removed video anew, without it."
 )

@@ -258,5 +258,6 @@ def _print_history(found: ClipHistory) -> None:
             lines.append(f"{step.num_tracks} track(s), {step.num_masks} mask(s)")
         else:
             lines += step.changes.lines() or [f"nothing changed from {step.started_from}"]
+        lines += [f"put right since: {repair.text()}, by {repair.by} {repair.at}" for repair in answer.repairs]
         for line in lines:
             click.echo(f"  {line}")

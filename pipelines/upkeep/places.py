@@ -122,6 +122,7 @@ PLACES: tuple[Place, ...] = (
     Place("pages as they were filled", "annotations/*/pushed/{id}/**", Holds.ONE, "annotations"),
     Place("annotations as received", "annotations/*/received/{id}/**", Holds.ONE, "annotations"),
     Place("labels of people", "annotations/*/labelled/{id}/**", Holds.ONE, "annotations"),
+    Place("repairs of labels", "annotations/*/repairs/{id}/**", Holds.ONE, "annotations"),
     Place("cache of the segmenter", "label-studio/embeddings/*.npz", Holds.STILL, "segmenter cache", remade=True),
     Place("logs of servers", "label-studio/*.log", Holds.LOG, "labelling server"),
     Place("database and files of the server", "label-studio/data/**", Holds.SERVER, "labelling server"),

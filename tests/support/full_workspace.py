@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from avis_data.annotation.labels.kept_repairs import repair_labels
 from avis_data.annotation.labels.made_masks import MadeMask, record_made
-from avis_data.annotation.labels.records import ClipTask, MaskOrigin, PreLabels
+from avis_data.annotation.labels.records import ClipTask, MaskOrigin, PreLabels, Repair, RepairKind
 from avis_data.annotation.labels.store import keep_received, write_prelabels, write_pushed
 from avis_data.annotation.labels.tables import bring_up_to_date
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.projects import project_key
 from avis_data.annotation.labelstudio.settings import (
     Secrets,
@@ -158,6 +160,10 @@ def _rounds(workspace: Workspace) -> None:
             drawn = encode(np.ones((32, 48), dtype=bool))
             made = MadeMask.of(drawn, identity="dog_1", frame=0, origin=MaskOrigin.CLICKED, engine="x", at="2026-01-01")
             record_made(workspace, clip_id, [made])
+            copied = Repair(
+                number=1, kind=RepairKind.COPY, identities=("dog_1",), first=0, onto=(1,), by="me", at="now"
+            )
+            repair_labels(WorkspaceLabels(workspace), clip_id, copied)
     bring_up_to_date(workspace, command="avis-data export")
 
 

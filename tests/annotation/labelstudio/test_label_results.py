@@ -9,12 +9,12 @@ import pytest
 
 from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, merged, states
+from avis_data.annotation.labels.track_problems import split_identity
 from avis_data.annotation.labelstudio.regions import (
     mask_regions,
     read_result,
     regions_from_tracks,
     sounding_region,
-    split_identity,
     tracks_from_regions,
 )
 from avis_data.masks.brush_rle import encode_brush

@@ -60,6 +60,7 @@ READ_BY: dict[str, tuple[list[str], ...]] = {
     "what a page was filled with": (),
     "annotation as received": (),
     "labels of a person": (REVIEW, ["review", "history", "zebra-clip-0"]),
+    "repairs of labels": (["labels", "list", "zebra-clip-0"],),
     "which tasks were pulled": (),
     "first labels": (),
     "masks that machines made": (),
