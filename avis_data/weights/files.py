@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import zipfile
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avis_data.errors import DataError
-from avis_data.io import sha256_file
+from avis_data.io import sha256_file, sha256_tree
+from avis_data.weights.source import WeightFile
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["check_sha256", "hash_in_name", "read_metadata", "read_tensors"]
+__all__ = ["check_published", "check_sha256", "hash_in_name", "read_metadata", "read_tensors"]
 
 _NAME_HASH = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
 _NESTED = ("model", "state_dict", "model_state_dict")
@@ -33,11 +35,13 @@ def hash_in_name(path: Path) -> str | None:
 def check_sha256(path: Path, *, expected: str | None = None) -> str:
     """The file's SHA-256, which must be `expected` (where given) and start as the name says (where it says so).
 
+    Of a folder it is that of its tree (`avis_data.io.sha256_tree`).
+
     Raises:
-        DataError: if the file cannot be read or has another hash.
+        DataError: if it cannot be read or has another hash.
     """
     try:
-        found = sha256_file(path)
+        found = sha256_tree(path) if path.is_dir() else sha256_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     if expected is not None and found != expected:
@@ -49,6 +53,32 @@ def check_sha256(path: Path, *, expected: str | None = None) -> str:
             hint="download it again; if it is your own file, give it a name that does not end in a hash",
         )
     return found
+
+
+def check_published(path: Path, file: WeightFile) -> None:
+    """Compare a file with what is published of it.
+
+    Raises:
+        DataError: if it cannot be read, or its length or its hash is another.
+    """
+    try:
+        size = path.stat().st_size
+        if file.size_bytes is not None and size != file.size_bytes:
+            raise DataError(f"{file.name} has {size:,} bytes, the published one {file.size_bytes:,}")
+        for kind, start in (("sha256", file.sha256_start), ("md5", file.md5_start)):
+            found = _digest(path, kind) if start is not None else ""
+            if not found.startswith(start or ""):
+                said = f"the published {file.name} has one that starts with {start}"
+                raise DataError(f"{file.name} has {kind.upper()} {found}, {said}: it is another file, or damaged")
+    except OSError as error:
+        raise DataError(f"{file.name} cannot be read ({error.strerror})") from None
+
+
+def _digest(path: Path, kind: str) -> str:
+    if kind == "sha256":
+        return sha256_file(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

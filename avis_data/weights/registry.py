@@ -1,4 +1,4 @@
-"""The user's registry of model weight files: where they lie and which bytes they are. Nothing is ever downloaded."""
+"""The user's registry of model weights: where they lie and which bytes they are. Nothing is downloaded here."""
 
 from __future__ import annotations
 
@@ -11,18 +11,27 @@ from avis_data.errors import AvisError, ConfigError, DataError, ToolError
 from avis_data.io import read_json, write_json
 from avis_data.paths import data_home
 from avis_data.records import Record, Sha256
-from avis_data.weights.files import check_sha256, read_tensors
-from avis_data.weights.known import KNOWN, KnownWeights, WeightKind, known_by_file_name, known_by_name
+from avis_data.weights.files import check_published, check_sha256, read_tensors
+from avis_data.weights.known import KNOWN, known_by_file_name, known_by_name, no_such_weights
+from avis_data.weights.source import KnownWeights, WeightKind
 
-__all__ = ["RegisteredWeights", "find", "problem_with", "register", "registered", "resolve_vggish"]
+__all__ = [
+    "RegisteredWeights",
+    "find",
+    "path_of",
+    "problem_with",
+    "register",
+    "registered",
+    "resolve_vggish",
+]
 
 
 class RegisteredWeights(Record):
-    """One weight file of this user; an entry of `weights.json`."""
+    """Weights of this user, a file or a folder of files; an entry of `weights.json`."""
 
     name: str
     kind: WeightKind
-    path: str = Field(description="Absolute; the file stays where the user put it.")
+    path: str = Field(description="Absolute; what the user added stays where it was put.")
     sha256: Sha256
     size_bytes: int = Field(gt=0)
 
@@ -58,8 +67,13 @@ def register(path: Path, name: str | None = None) -> RegisteredWeights:
     known = _known(path, name)
     sha256 = _checked(path, known)
     absolute = path.resolve()
+    files = [absolute] if len(known.files) == 1 else [absolute / file.name for file in known.files]
     entry = RegisteredWeights(
-        name=known.name, kind=known.kind, path=str(absolute), sha256=sha256, size_bytes=absolute.stat().st_size
+        name=known.name,
+        kind=known.kind,
+        path=str(absolute),
+        sha256=sha256,
+        size_bytes=sum(file.stat().st_size for file in files),
     )
     data_home().mkdir(parents=True, exist_ok=True)
     with FileLock(_registry_path().with_suffix(".lock")):
@@ -75,6 +89,30 @@ def find(name: str) -> RegisteredWeights | None:
     return next((entry for entry in entries if entry.name == name), None) or next(
         (entry for entry in entries if entry.kind == name), None
     )
+
+
+def path_of(name: str) -> Path:
+    """The file (or the folder of files) of weights that were fetched or added, by their name or their kind.
+
+    Example:
+        >>> path_of("u2netp")  # doctest: +SKIP
+        PosixPath('/home/me/.local/share/avis-data/weights/u2netp.onnx')
+
+    Raises:
+        ConfigError: if the table has none of that name or kind.
+        ToolError: if there are none; names the command that fetches them.
+        DataError: if other bytes are there than were registered.
+    """
+    entry = find(name)
+    if entry is None:
+        known = next((known for known in KNOWN if name in (known.name, known.kind)), None)
+        if known is None:
+            raise no_such_weights(name)
+        said = f"the weights {known.name} are not here ({known.use})"
+        raise ToolError(said, hint=f"avis-data weights get {known.name}")
+    if problem := problem_with(entry):
+        raise DataError(problem, hint=f"avis-data weights get {entry.name}")
+    return Path(entry.path)
 
 
 def problem_with(entry: RegisteredWeights) -> str | None:
@@ -94,7 +132,7 @@ def resolve_vggish(weights: Path | None, *, untrained: bool, seed: int = 0) -> t
 
     Raises:
         ConfigError: if both a file and random weights are asked for.
-        ToolError: if there are no weights; says where they are had and what the options are.
+        ToolError: if there are no weights; names the command that fetches them, and the options.
         DataError: if the file is not VGGish, not what its name or the registry says, torn, or holds code.
     """
     if untrained:
@@ -107,35 +145,37 @@ def resolve_vggish(weights: Path | None, *, untrained: bool, seed: int = 0) -> t
     if entry is None:
         raise _no_vggish()
     if problem := problem_with(entry):
-        raise DataError(problem, hint=f"avis-data weights add FILE --as {entry.name}")
+        raise DataError(problem, hint=f"avis-data weights get {entry.name}")
     return Path(entry.path), entry.sha256
 
 
 def _no_vggish() -> AvisError:
-    places = "\n".join(f"  {known.file_name}: {known.page}" for known in KNOWN if known.kind == "vggish")
     return ToolError(
-        f"no VGGish weights. Download one of\n{places}",
-        hint="avis-data weights add FILE (once), or --weights FILE; --untrained takes random weights, for tests only",
+        "no VGGish weights",
+        hint="avis-data weights get vggish (once), or --weights FILE; --untrained takes random weights, for tests only",
     )
 
 
 def _known(path: Path, name: str | None) -> KnownWeights:
     known = known_by_file_name(path.name) if name is None else known_by_name(name)
-    if known is None:
-        names = ", ".join(entry.name for entry in KNOWN)
-        what = f"no weights are called {name!r}" if name else f"{path.name}: no published file has this name"
-        raise ConfigError(f"{what}; there are: {names}", hint="avis-data weights add FILE --as NAME")
-    return known
+    if known is not None:
+        return known
+    if name is not None:
+        raise no_such_weights(name)
+    raise ConfigError(f"{path.name}: no published file has this name", hint="avis-data weights add FILE --as NAME")
 
 
 def _checked(path: Path, known: KnownWeights) -> str:
+    """The hash of weights that hold what they must; what we do not read must be what was published."""
     sha256 = check_sha256(path)
-    start = known.sha256_start
-    if start and path.name == known.file_name and not sha256.startswith(start):
-        raise DataError(
-            f"{path}: the published {known.file_name} has a SHA-256 that starts with {start[:16]}, this one {sha256}",
-            hint=f"download it again: {known.page}",
-        )
+    if known.is_opaque or path.name == known.file_name:
+        try:
+            for file in known.files:
+                check_published(path if len(known.files) == 1 else path / file.name, file)
+        except DataError as error:
+            raise DataError(f"{path}: {error.args[0]}", hint=f"avis-data weights get {known.name}") from None
+    if known.is_opaque:
+        return sha256
     tensors = read_tensors(path)
     if known.kind == "vggish":
         from avis_data.features.vggish import vggish_state

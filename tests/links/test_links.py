@@ -87,6 +87,7 @@ ONLY_READ: dict[str, list[str]] = {
     "doctor": [],
     "weights list": [],
     "weights check": [],
+    "weights get": ["u2netp", "--from", "../weights.pt"],
     "weights add": ["../weights.pt"],
     "annotate install": ["--help"],
 }

@@ -88,6 +88,7 @@ TRIES = (
     *(Try(f"benchmark-model --config {config} {SMALL}", needs="train") for config in TINY.values()),
     Try("weights convert none.json --out ours.safetensors", needs="train", works=False),
     Try("weights add none.json", works=False),
+    Try("weights get u2netp --from none.onnx", works=False),
     Try("weights list"),
     Try("weights check"),
     Try("doctor"),

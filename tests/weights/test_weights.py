@@ -105,7 +105,7 @@ def test_check_tells_changed_and_missing_files(capsys: pytest.CaptureFixture[str
     torch.save(vggish_tensors(0.25), vggish_file)
     assert main(["weights", "check"]) == 3
     assert "another file or was changed" in capsys.readouterr().out
-    with pytest.raises(DataError, match="avis-data weights add"):
+    with pytest.raises(DataError, match="avis-data weights get vggish"):
         resolve_vggish(None, untrained=False)
     vggish_file.unlink()
     assert main(["weights", "check", "--json"]) == 3
@@ -123,7 +123,7 @@ def test_add_refuses_what_it_cannot_tell_or_trust(capsys: pytest.CaptureFixture[
     assert main(["weights", "add", str(wrong)]) == 3
     assert "promises a SHA-256 that starts with 10086976" in capsys.readouterr().err
     assert main(["weights", "add", str(sam)]) == 3
-    assert "starts with ec2df62732614e57" in capsys.readouterr().err
+    assert "the published one 375,042,383" in capsys.readouterr().err
     assert main(["weights", "add", str(unknown), "--as", "vggish"]) == 3
     assert "not the weights of VGGish" in capsys.readouterr().err
     assert main(["weights", "add", str(tmp_path / "none.pth"), "--as", "vggish"]) == 3
@@ -135,7 +135,7 @@ def test_without_weights_embed_is_told_where_they_are_and_what_to_type() -> None
     with pytest.raises(ToolError) as caught:
         resolve_vggish(None, untrained=False)
     message = str(caught.value)
-    for part in ("vggish-10086976.pth: https://", "vggish.pt: https://", "--weights FILE", "--untrained"):
+    for part in ("avis-data weights get vggish", "--weights FILE", "--untrained"):
         assert part in message
     assert caught.value.exit_code == 5
 
