@@ -26,7 +26,7 @@ __all__ = ["MaskModel", "ModelConfig", "ModelSpec", "OfficialFiles", "PredictOpt
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How tracks are made. `frames_per_pass` and `kept_frames` change no result."""
+    """How tracks are made. `frames_per_pass` changes no result, and `kept_frames` only the rounding of masks."""
 
     top_k: Count = 100
     """(query, class) pairs that are looked at, those of the highest class probability."""
@@ -38,7 +38,8 @@ class PredictOptions:
     frames_per_pass: Count = 18
     """Frames that go through the network together."""
     kept_frames: CountOrZero = 36
-    """Clips of up to that many frames keep their per-pixel embeddings; for longer ones they are computed again."""
+    """Clips of up to that many frames keep their per-pixel embeddings as they are. Of longer ones they are kept in half
+    precision: twice as many frames in memory, the others on the disk of temporary files (8 MB a frame of 360 x 640)."""
 
 
 class ModelConfig(Protocol):

@@ -151,14 +151,32 @@ class CountedClip:
         return torch.randint(0, 256, (stop - start, 3, 32, 32), generator=rng, dtype=torch.uint8)
 
 
-def test_a_long_clip_is_read_twice_in_pieces() -> None:
-    clip = CountedClip(100)
-    tracks = tiny_model().eval().predict(clip, ALL)
+def test_a_long_clip_is_read_once_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, kept = CountedClip(100), CountedClip(100)
+    model = tiny_model().eval()
+    as_they_are = model.predict(kept, replace(ALL, kept_frames=100))
+    tracks = model.predict(clip, ALL)
     assert tracks and len(tracks[0].masks) == 100
-    assert clip.asked == [18, 18, 18, 18, 18, 10] * 2
-    never = CountedClip(100)
-    assert tiny_model().eval().predict(never, PredictOptions(score_threshold=1.0)) == []
-    assert len(never.asked) == 6, "no query can give a track, so no mask is computed"
+    assert clip.asked == kept.asked == [18, 18, 18, 18, 18, 10]
+    same(tracks, as_they_are)
+    for error in (OSError(28, "No space left on device"), None):  # no room at all, or less than is left to others
+        free = Usage(free=0) if error is None else Usage(error=error)
+        monkeypatch.setattr("shutil.disk_usage", free)
+        full = CountedClip(100)
+        same(model.predict(full, ALL), tracks)
+        assert full.asked == [18, 18, 18, 18, 18, 10, 18, 10], "what found no room is computed again"
+
+
+class Usage:
+    """A disk."""
+
+    def __init__(self, *, free: int = 0, error: OSError | None = None) -> None:
+        self.free, self._error = free, error
+
+    def __call__(self, _: object) -> Usage:
+        if self._error is not None:
+            raise self._error
+        return self
 
 
 def test_audio_is_asked_for_only_where_it_is_used() -> None:

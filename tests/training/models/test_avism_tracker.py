@@ -128,6 +128,22 @@ def test_who_sees_whom(frames: int, window: int, shifted: bool) -> None:
     assert seen == expected
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("frames", [1, 3, 4, 5])
+def test_a_clip_of_less_than_a_window_needs_no_padding(frames: int, training: bool) -> None:
+    tracker = tracker_of(6, training=training)
+    queries, audio = drawn(1, 1, frames)
+    with torch.no_grad():
+        padded = tracker.encoder_input(queries)
+        assert padded.shape[1] == 6 and tracker.fusion is not None
+        results = []
+        for start in (padded, padded[:, :frames]):
+            tokens = tracker.encoder(start, frames)
+            results.append((tokens[:, :frames], tracker.fusion(audio, tokens, frames)[:, :frames]))
+    for with_padding, without in zip(*results, strict=True):
+        torch.testing.assert_close(without, with_padding, atol=1e-5, rtol=1e-5)
+
+
 def test_padded_frames_never_change_a_real_one() -> None:
     tracker = tracker_of(6, training=False)
     queries, audio = drawn(1, 1, 7)

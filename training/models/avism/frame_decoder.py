@@ -151,15 +151,20 @@ class FrameDecoder(nn.Module):
             for source, size in zip(sources, sizes, strict=True)
         ]
         states, heads = [self.norm(state)], []
+        # A mask made smaller is the mask of a smaller embedding. Where all masks are given, they are there anyway.
+        smaller = [] if keep_heads else [_resized(mask_NChw, size) for size in sizes]
         for index, layer in enumerate(self.layers):
             scale = index % _SCALES
-            head = self._head(states[-1], mask_NChw, keep_heads)
-            visible = visible_cells(head.masks_NQhw, sizes[scale])
-            heads.extend([head] if keep_heads else [])
+            if keep_heads:
+                heads.append(self._head(states[-1], mask_NChw))
+                masks = _resized(heads[-1].masks_NQhw, sizes[scale])
+            else:
+                masks = _masks(self.mask_head(states[-1]), smaller[scale])
+            visible = visible_cells(masks)
             state = layer(state, self.query_position.weight, keys[scale], sources[scale], visible)
             states.append(self.norm(state))
         if keep_heads:
-            heads.append(self._head(states[-1], mask_NChw, keep_heads))
+            heads.append(self._head(states[-1], mask_NChw))
         return FrameOutput(queries_LNQC=torch.stack(states[-keep_layers:]), heads=tuple(heads))
 
     def sources(self, scales: Sequence[Tensor]) -> list[Tensor]:
@@ -179,15 +184,22 @@ class FrameDecoder(nn.Module):
         out: Tensor = start + self.fusion(audio_NA, self.query_position.weight, sources)
         return out
 
-    def _head(self, normed_NQC: Tensor, mask_NChw: Tensor, with_classes: bool) -> FrameHead:
-        embed_NQC = self.mask_head(normed_NQC)
-        logits = self.class_head(normed_NQC) if with_classes else normed_NQC
-        return FrameHead(logits_NQK=logits, masks_NQhw=torch.einsum("nqc,nchw->nqhw", embed_NQC, mask_NChw))
+    def _head(self, normed_NQC: Tensor, mask_NChw: Tensor) -> FrameHead:
+        masks = _masks(self.mask_head(normed_NQC), mask_NChw)
+        return FrameHead(logits_NQK=self.class_head(normed_NQC), masks_NQhw=masks)
+
+
+def _masks(embed_NQC: Tensor, mask_NChw: Tensor) -> Tensor:
+    return torch.einsum("nqc,nchw->nqhw", embed_NQC, mask_NChw)
+
+
+def _resized(maps_NXhw: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(maps_NXhw, size=size, mode="bilinear", align_corners=False)
 
 
 @torch.no_grad()
-def visible_cells(masks_NQhw: Tensor, size: tuple[int, int]) -> Tensor:
-    """Where a query may look next: inside its last mask; everywhere where that mask is empty. Bool, (N, Q, S)."""
-    resized = functional.interpolate(masks_NQhw, size=size, mode="bilinear", align_corners=False)
-    visible = resized.flatten(2) >= 0  # sigmoid of at least one half
+def visible_cells(masks_NQhw: Tensor) -> Tensor:
+    """Where a query may look next, by its last mask at the size of the next map: inside of it; everywhere where it is
+    empty. Bool, (N, Q, S)."""
+    visible = masks_NQhw.flatten(2) >= 0  # sigmoid of at least one half
     return visible | ~visible.any(dim=2, keepdim=True)

@@ -3,6 +3,7 @@
     pixel_decoder.py          maps of a frame, by attention to a few places (deformable.py, row_sums.py): Mask2Former's
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
+    kept_pixels.py            maps of a long clip, until its tracks are known
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
     mask2former_names.py      names of the parts that begin as Mask2Former's
@@ -16,6 +17,7 @@ Shapes: B clips, T frames, N frames of several clips or a piece of one, Q frame 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ from avis_data.errors import DataError
 from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameDecoder
+from avis_data.training.models.avism.kept_pixels import KeptPixels
 from avis_data.training.models.avism.losses import AvismPredictions, avism_losses, weighted
 from avis_data.training.models.avism.pixel_decoder import PixelDecoder, PixelMaps
 from avis_data.training.models.avism.tracker import Tracker
@@ -40,6 +43,17 @@ __all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker
 
 _DEFAULT_LOSS = AvismLossConfig()
 _DEFAULT_OPTIONS = PredictOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WatchedClip:
+    """What the tracker gets of a whole clip, and what a gate asks."""
+
+    queries_LBTQC: Tensor
+    heard_TK: Tensor
+    """How probable each class is in each frame."""
+    size_hw: tuple[int, int]
+    """Of the frames at network size."""
 
 
 class Avism(nn.Module):
@@ -102,8 +116,8 @@ class Avism(nn.Module):
     def predict(self, clip: ClipSource, options: PredictOptions = _DEFAULT_OPTIONS) -> list[PredictedTrack]:
         """The tracks of a whole clip of any length, highest score first.
 
-        Only the frame queries are kept of all frames. The maps that masks are made of are computed a second time, when
-        the tracker has said which queries need them (short clips keep them).
+        Of all frames their queries are kept, and the maps that masks are made of (kept_pixels.py) until the tracker has
+        said which queries need them. Maps that found no room are computed a second time.
 
         Raises:
             ValueError: if the model is in training mode.
@@ -112,8 +126,23 @@ class Avism(nn.Module):
         if self.training:
             raise ValueError("predict needs the model in evaluation mode: call .eval() first")
         audio_TA = self._checked_audio(clip.clip_id, clip.audio_TA, clip.num_frames)
+        with KeptPixels(clip.num_frames, options.kept_frames) as kept:
+            watched = self._watched(clip, audio_TA, kept, options)
+            audio_BTA = None if audio_TA is None else audio_TA[None].to(watched.queries_LBTQC.device)
+            head = self.tracker(watched.queries_LBTQC, audio_BTA).heads[-1]
+            tracks = tracks_of(
+                head.logits_LBPK[0, 0],
+                head.mask_embed_LBPC[0, 0],
+                self._pixels(clip, kept, options),
+                MaskSizes(padded=padded_size(watched.size_hw), network=watched.size_hw, original=clip.size_hw),
+                options,
+            )
+        return tracks if options.frame_gate is None else gated_tracks(tracks, watched.heard_TK, options.frame_gate)
+
+    def _watched(
+        self, clip: ClipSource, audio_TA: Tensor | None, kept: KeptPixels, options: PredictOptions
+    ) -> _WatchedClip:
         queries: list[Tensor] = []
-        kept: list[Tensor] = []
         heard: list[Tensor] = []
         size = (0, 0)
         for span, frames in self._pieces(clip, options):
@@ -123,20 +152,8 @@ class Avism(nn.Module):
             output = self.frame_decoder(maps.scales, maps.mask_NChw, audio, keep_layers=1, keep_heads=False)
             queries.append(output.queries_LNQC)
             heard.append(self._heard(output.queries_LNQC[-1]))
-            if clip.num_frames <= options.kept_frames:
-                kept.append(self.tracker.pixel_embedding(maps.fpn_NChw))
-        queries_LBTQC = torch.cat(queries, dim=1)[:, None]
-        del queries
-        audio_BTA = None if audio_TA is None else audio_TA[None].to(queries_LBTQC.device)
-        head = self.tracker(queries_LBTQC, audio_BTA).heads[-1]
-        tracks = tracks_of(
-            head.logits_LBPK[0, 0],
-            head.mask_embed_LBPC[0, 0],
-            kept or self._pixels(clip, options),
-            MaskSizes(padded=padded_size(size), network=size, original=clip.size_hw),
-            options,
-        )
-        return tracks if options.frame_gate is None else gated_tracks(tracks, torch.cat(heard), options.frame_gate)
+            kept.add(self.tracker.pixel_embedding(maps.fpn_NChw))
+        return _WatchedClip(queries_LBTQC=torch.cat(queries, dim=1)[:, None], heard_TK=torch.cat(heard), size_hw=size)
 
     def _heard(self, queries_NQC: Tensor) -> Tensor:
         """How probable each class is in each frame, (N, K): that of the frame query most sure of it."""
@@ -147,14 +164,15 @@ class Avism(nn.Module):
         maps: PixelMaps = self.pixel_decoder(self.backbone(images_N3HW))
         return maps
 
-    def _pieces(self, clip: ClipSource, options: PredictOptions) -> Iterator[tuple[slice, Tensor]]:
+    def _pieces(self, clip: ClipSource, options: PredictOptions, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
         device = self.tracker.input_proj.weight.device
-        for start in range(0, clip.num_frames, options.frames_per_pass):
+        for start in range(first, clip.num_frames, options.frames_per_pass):
             span = slice(start, min(start + options.frames_per_pass, clip.num_frames))
             yield span, clip.frames(span.start, span.stop).to(device)
 
-    def _pixels(self, clip: ClipSource, options: PredictOptions) -> Iterator[Tensor]:
-        for _, frames in self._pieces(clip, options):
+    def _pixels(self, clip: ClipSource, kept: KeptPixels, options: PredictOptions) -> Iterator[Tensor]:
+        yield from kept.pieces(self.tracker.input_proj.weight.device)
+        for _, frames in self._pieces(clip, options, first=kept.frames):
             yield self.tracker.pixel_embedding(self.maps(frames).fpn_NChw)
 
     def _group_losses(

@@ -58,7 +58,7 @@ class ObjectEncoder(nn.Module):
         self.feedforward = nn.ModuleList(FeedForwardBlock(channels, feedforward) for _ in range(layers))
 
     def forward(self, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
-        """The tokens after all layers, same shape; T is padded to whole windows, `num_frames` of it are real."""
+        """The tokens after all layers, same shape; T is whole windows, or less than one, `num_frames` of it real."""
         for index in range(len(self.attention)):
             tokens_NTQC = self.layer(index, tokens_NTQC, num_frames)
         return tokens_NTQC
@@ -66,7 +66,7 @@ class ObjectEncoder(nn.Module):
     def layer(self, index: int, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
         """The tokens after one layer."""
         shifted = index % 2 == 1 and not self.training
-        layout = window_layout(num_frames, self.window, shifted=shifted, device=tokens_NTQC.device)
+        layout = _layout(tokens_NTQC, num_frames, self.window, shifted=shifted)
         out: Tensor | None = None
         for frames_VW, visible_VWW in layout.runs(_at_once(layout)):
             tokens = _windows(tokens_NTQC, frames_VW)
@@ -117,7 +117,7 @@ class VideoFusion(nn.Module):
 
     def layer(self, index: int, stream_NTC: Tensor, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
         """The audio stream after one layer; odd layers are shifted in training too."""
-        layout = window_layout(num_frames, self.window, shifted=index % 2 == 1, device=tokens_NTQC.device)
+        layout = _layout(tokens_NTQC, num_frames, self.window, shifted=index % 2 == 1)
         stream_NT1C = stream_NTC[:, :, None]
         out: Tensor | None = None
         for frames_VW, visible_VWW in layout.runs(_at_once(layout)):
@@ -206,7 +206,10 @@ class Tracker(nn.Module):
             audio_BTA: one vector per frame; needed if and only if the tracker has its fusion.
         """
         layers, clips, num_frames = queries_LBTQC.shape[:3]
-        tokens = self.encoder(self.encoder_input(queries_LBTQC), num_frames)
+        tokens = self.encoder_input(queries_LBTQC)
+        if num_frames < self.window:
+            tokens = tokens[:, :num_frames]  # no real frame would see the others
+        tokens = self.encoder(tokens, num_frames)
         if self.fusion is not None:
             if audio_BTA is None:
                 raise ValueError("this tracker has the audio-visual fusion and needs audio")
@@ -240,6 +243,11 @@ class Tracker(nn.Module):
 def video_masks(mask_embed_LBPC: Tensor, pixels_BTChw: Tensor) -> Tensor:
     """Mask logits of the video queries at stride 4, shape (L, B, P, T, h, w)."""
     return torch.einsum("lbpc,btchw->lbpthw", mask_embed_LBPC, pixels_BTChw)
+
+
+def _layout(tokens_NTQC: Tensor, num_frames: int, window: int, *, shifted: bool) -> WindowLayout:
+    padded = tokens_NTQC.shape[1] > num_frames
+    return window_layout(num_frames, window, shifted=shifted, padded=padded, device=tokens_NTQC.device)
 
 
 def _at_once(layout: WindowLayout) -> int:

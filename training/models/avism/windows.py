@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,7 +45,11 @@ def padded_frames(num_frames: int, window: int) -> int:
     return -(-num_frames // window) * window if window else num_frames
 
 
-def window_layout(num_frames: int, window: int, *, shifted: bool, device: torch.device | str = "cpu") -> WindowLayout:
+@lru_cache(maxsize=64)  # a copy to a GPU for each layer would make it wait each time
+@torch.inference_mode(False)  # what is made in inference could not be kept for gradients
+def window_layout(
+    num_frames: int, window: int, *, shifted: bool, padded: bool = True, device: torch.device | str = "cpu"
+) -> WindowLayout:
     """Cut a clip into windows.
 
     In a shifted layer the frames are rolled right by half a window, rounded up. The first window then joins the end and
@@ -55,6 +60,7 @@ def window_layout(num_frames: int, window: int, *, shifted: bool, device: torch.
         num_frames: real frames; those after them, up to whole windows, are padding.
         window: frames of a window; 0: none, every frame sees the whole clip in every layer.
         shifted: whether the windows of this layer lie half a window further.
+        padded: whether there are such frames after them; a clip of less than one window can do without.
 
     Source: Heo et al., VITA (2022), section 3.2; AVISM (CVPR 2025), window attention.
     """
@@ -66,6 +72,9 @@ def window_layout(num_frames: int, window: int, *, shifted: bool, device: torch.
     if shift:
         wrapped_W = torch.arange(window) < shift
         visible[0] &= wrapped_W[:, None] == wrapped_W[None, :]
+    if total > num_frames and not padded:
+        real_W = frames_VW[0] < num_frames
+        frames_VW, visible = frames_VW[:, real_W], visible[:, real_W][:, :, real_W]
     visible |= ~visible.any(dim=2, keepdim=True)
     free = tuple(visible.flatten(1).all(dim=1).tolist())
     return WindowLayout(frames_VW=frames_VW.to(device), visible_VWW=visible.to(device), free_V=free)
