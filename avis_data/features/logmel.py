@@ -16,7 +16,6 @@ from avis_data.media.sound import SAMPLE_RATE_HZ
 
 __all__ = [
     "EXAMPLE_FRAMES",
-    "EXAMPLE_S",
     "EXAMPLE_SAMPLES",
     "NUM_BANDS",
     "causal_examples",
@@ -27,8 +26,6 @@ __all__ = [
 
 NUM_BANDS = 64
 EXAMPLE_FRAMES = 96
-EXAMPLE_S = 0.96
-"""What one example covers: 96 frames, one every 10 ms."""
 
 _WINDOW = 400
 _HOP = 160

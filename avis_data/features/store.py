@@ -22,6 +22,7 @@ from avis_data.io import atomic_path
 __all__ = [
     "BUCKETS",
     "EMBEDDING_SCHEMA",
+    "WINDOW_S",
     "bucket",
     "clips_in_part",
     "drop_clips",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 BUCKETS = "0123456789abcdef"
+WINDOW_S = 0.96
+"""The sound that one embedding is made of: 96 frames, one every 10 ms."""
 
 EMBEDDING_SCHEMA = pa.schema(
     [

@@ -210,8 +210,7 @@ class PackStage:
         Raises:
             ItemError: `torn_input` if an array is unreadable or no float32 (T, 128).
         """
-        from avis_data.features.logmel import EXAMPLE_S
-        from avis_data.features.store import bucket, part_name, write_part
+        from avis_data.features.store import WINDOW_S, bucket, part_name, write_part
 
         assert isinstance(bench.record, PackRequest)
         strangers = [clip_id for clip_id in bench.inputs if bucket(clip_id) != bench.record.bucket]
@@ -223,7 +222,7 @@ class PackStage:
             clips,
             weights_sha256=self.params.weights_sha256,
             front_end=self.params.front_end,
-            window_s=EXAMPLE_S,
+            window_s=WINDOW_S,
         )
         return PackFacts(num_clips=len(bench.inputs), num_rows=num_rows)
 
