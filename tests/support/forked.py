@@ -19,9 +19,15 @@ from pathlib import Path
 __all__ = ["forked"]
 
 _SERVER = """
-import json, os, sys
+import atexit, contextlib, gc, json, os, sys, threading, traceback
 import avis_data.cli.main, avis_data.cli.commands, avis_data.cli.interruption
 import avis_data.pipelines.engine.executors.local, avis_data.pipelines.manifests, avis_data.pipelines.steps
+import avis_data.pipelines.exports.convert, avis_data.pipelines.imports.truth, avis_data.pipelines.merge.build
+import avis_data.pipelines.exports.publish, avis_data.quality.dataset, avis_data.report.dataset
+with contextlib.suppress(ImportError):
+    import pandas  # PyArrow asks whether it is there; to find out takes a command half its time
+gc.collect()
+gc.freeze()
 for line in sys.stdin:
     asked = json.loads(line)
     child = os.fork()
@@ -34,8 +40,22 @@ for line in sys.stdin:
         os.environ.clear()
         os.environ.update(asked["environment"])
         sys.argv = ["avis-data", *asked["arguments"]]
-        exec(asked["script"], {"__name__": "__main__"})
-        sys.exit()
+        code = 0
+        try:
+            exec(asked["script"], {"__name__": "__main__"})
+        except SystemExit as ended:
+            code = ended.code or 0
+            if not isinstance(code, int):
+                print(code, file=sys.stderr)
+                code = 1
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # what Python would do now is to take apart, one by one, what the server has imported
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 

@@ -205,7 +205,7 @@ def test_killed_at_random_moments_it_ends_as_if_nobody_had_disturbed_it(made: Pa
         expected = tree_hashes(tmp_path / "undisturbed" / "exports")
         assert number > 100 and len(expected) > 16
         died = 0
-        for kill in range(int(os.environ.get("AVIS_DATA_KILLS", "3"))):
+        for kill in range(int(os.environ.get("AVIS_DATA_KILLS", "2"))):
             command = ("rebuild", folder, "--out", tmp_path / f"killed-{kill}", *options)
             for moment in sorted(rng.sample(range(1, number), 2), reverse=True):
                 died += die_at(moment, *command)

@@ -1,4 +1,8 @@
-"""Killed at random moments, a removal is completed by the next call, to the bytes of one that nobody disturbed."""
+"""Killed at random moments, a removal is completed by the next call, to the bytes of one that nobody disturbed.
+
+`AVIS_DATA_KILLS=50 pytest tests/pipelines/upkeep/test_remove_kills.py` kills it so often; by itself it is a few times.
+The moments are spread over the whole command: one is drawn from each part of it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from support.shell import avis_data, tree_hashes
 
 pytestmark = pytest.mark.slow
 
-NUM_KILLS = 5 if os.environ.get("CI") else 20
+NUM_KILLS = int(os.environ.get("AVIS_DATA_KILLS", "6"))
 
 
 def without_server(workspace: Workspace) -> Workspace:
@@ -31,15 +35,17 @@ def test_random_kills_leave_nothing_half_done(make: Callable[[str], Workspace]) 
     number = changes_of("-C", undisturbed.root, *command)
     assert number > 100
     expected, rng = tree_hashes(undisturbed.root), random.Random(13)
-    kills, left_open = 0, 0
-    while kills < NUM_KILLS:
-        workspace = without_server(make(f"killed-{kills}"))
-        moments = sorted(rng.sample(range(1, number), 2), reverse=True)
-        assert die_at(moments[0], "-C", workspace.root, *command)
-        kills += 1
+    left_open = 0
+    for kill in range(NUM_KILLS):
+        workspace = without_server(make(f"killed-{kill}"))
+        first, end = (1 + (number - 1) * part // NUM_KILLS for part in (kill, kill + 1))
+        moment = rng.randrange(first, max(first + 1, end))
+        assert die_at(moment, "-C", workspace.root, *command)
         left_open += workspace.removal.exists()
-        if rng.random() < 0.5 and workspace.removal.exists():
-            kills += die_at(moments[1], "-C", workspace.root, "remove")  # and the one that completes it too
+        if kill % 2 and workspace.removal.exists():
+            die_at(
+                rng.randrange(1, max(2, number - moment)), "-C", workspace.root, "remove"
+            )  # and the one that completes it
         ended = avis_data("-C", workspace.root, *(command if not workspace.removal.exists() else ("remove",)))
         assert ended.code == 0, ended.err
         assert tree_hashes(workspace.root) == expected
