@@ -37,14 +37,11 @@ class TrainingClip:
     clips of the batch nor on the process that computes them."""
 
     def to(self, device: torch.device | str) -> TrainingClip:
-        """The same clip with its tensors on a device."""
+        """The same clip with frames and audio on a device; truth stays on the host, where targets are made of it."""
         return replace(
             self,
             frames_T3HW=self.frames_T3HW.to(device, non_blocking=True),
             audio_TA=None if self.audio_TA is None else self.audio_TA.to(device, non_blocking=True),
-            labels_N=self.labels_N.to(device, non_blocking=True),
-            masks_NTHW=self.masks_NTHW.to(device, non_blocking=True),
-            track_ids_N=self.track_ids_N.to(device, non_blocking=True),
         )
 
 

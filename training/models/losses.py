@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avis_data.training.models.host import sent
 from avis_data.training.models.matcher import Matches
 from avis_data.training.models.points import at_least_float32, sample_points
 from avis_data.training.models.shared import summed, world_size
@@ -43,7 +44,7 @@ def class_loss(
     """
     no_object = logits_NQK.shape[-1] - 1
     classes_NQ = torch.full(logits_NQK.shape[:2], no_object, dtype=torch.int64, device=logits_NQK.device)
-    classes_NQ[matches.entry_R, matches.query_R] = _matched_labels(targets, matches)
+    classes_NQ[matches.entry_R, matches.query_R] = _matched_labels(targets, matches, logits_NQK.device)
     weights_NQ = torch.where(classes_NQ == no_object, no_object_weight, 1.0)
     entropy_NQ = functional.cross_entropy(
         at_least_float32(logits_NQK).flatten(0, 1), classes_NQ.flatten(), reduction="none"
@@ -75,7 +76,7 @@ def mask_losses(logits_RTHW: Tensor, truth_RTHW: Tensor, points_RTP2: Tensor, *,
     predicted, truth = at_points(logits_RTHW), at_points(truth_RTHW)
     entropy_R = functional.binary_cross_entropy_with_logits(predicted, truth, reduction="none").mean(1)
     dice_R = dice_losses(predicted.sigmoid(), truth, squared=False, smooth_top=1.0, smooth_bottom=1.0)
-    count = torch.tensor(float(pairs), device=logits_RTHW.device)
+    count = torch.full((), float(pairs), device=logits_RTHW.device)
     return Ratio(numerator=entropy_R.sum(), denominator=count), Ratio(numerator=dice_R.sum(), denominator=count)
 
 
@@ -96,16 +97,21 @@ def dice_losses(
     return 1 - top / (probability_RX.pow(power).sum(1) + truth_RX.pow(power).sum(1) + smooth_bottom)
 
 
-def similarity_loss(embeddings_EC: Tensor, ids_E: Tensor) -> Ratio:
+def similarity_loss(embeddings_EC: Tensor, ids_E: Tensor, groups_E: Tensor | None = None) -> Ratio:
     """Binary cross-entropy of all pairs' dot products: 1 where the ids are equal, a pair with itself included.
+
+    Args:
+        groups_E: only pairs of one group count; None: all do.
 
     Source: AVISM (CVPR 2025), similarity loss; VITA (2022), equation 5.
     """
     embeddings_EC = at_least_float32(embeddings_EC)
     logits_EE = embeddings_EC @ embeddings_EC.T
     same_EE = (ids_E[:, None] == ids_E[None]).to(logits_EE.dtype)
-    total = functional.binary_cross_entropy_with_logits(logits_EE, same_EE, reduction="sum")
-    return Ratio(numerator=total, denominator=torch.tensor(float(same_EE.numel()), device=same_EE.device))
+    groups_E = torch.zeros_like(ids_E) if groups_E is None else groups_E
+    counts_EE = (groups_E[:, None] == groups_E[None]).to(logits_EE.dtype)
+    entropy_EE = functional.binary_cross_entropy_with_logits(logits_EE, same_EE, reduction="none")
+    return Ratio(numerator=(entropy_EE * counts_EE).sum(), denominator=counts_EE.sum())
 
 
 def joined(parts: Sequence[Mapping[str, Ratio]]) -> dict[str, Ratio]:
@@ -134,7 +140,7 @@ def means(ratios: Mapping[str, Ratio]) -> dict[str, Tensor]:
     }
 
 
-def _matched_labels(targets: Sequence[ClipTarget], matches: Matches) -> Tensor:
-    sizes = [len(target.labels_G) for target in targets]
-    starts = torch.tensor([sum(sizes[:entry]) for entry in range(len(sizes))], device=matches.entry_R.device)
-    return torch.cat([target.labels_G for target in targets])[starts[matches.entry_R] + matches.target_R]
+def _matched_labels(targets: Sequence[ClipTarget], matches: Matches, device: torch.device) -> Tensor:
+    labels = [target.labels_G.numpy() for target in targets]
+    chosen = [labels[entry][place] for entry, _, place in matches.pairs_R3.tolist()]
+    return sent(torch.tensor(chosen, dtype=torch.int64), device)

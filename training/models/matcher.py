@@ -1,6 +1,7 @@
 """Bipartite matching of predictions with targets, for frames (T = 1) and for clips alike.
 
-Shapes: N entries (frames or clips), Q queries, G targets, T frames, P points, R matched pairs, K classes.
+Shapes: N entries (frames or clips), Q queries, G targets, T frames, P points, X = T * P, R matched pairs,
+    K classes.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
 
+from avis_data.training.models.host import fetched, sent_together
 from avis_data.training.models.points import at_least_float32, sample_points
-from avis_data.training.models.targets import ClipTarget
+from avis_data.training.models.targets import TargetRows
 from avis_data.training.ranges import NotNegative
 
-__all__ = ["CostWeights", "Matches", "dice_costs", "match_cost", "matched"]
+__all__ = ["CostWeights", "Matches", "assigned", "dice_costs", "match_costs", "matched"]
 
 _HOPELESS = 1e6
 """The cost of a pair whose cost is not a number: the loss then says so, and not the assignment."""
@@ -48,62 +52,76 @@ class Matches:
     """int64, its query."""
     target_R: Tensor
     """int64, its target."""
+    pairs_R3: NDArray[np.int64]
+    """The three on the host."""
 
 
 @torch.no_grad()
-def match_cost(
-    logits_QK: Tensor, masks_QTHW: Tensor, target: ClipTarget, points_P2: Tensor, weights: CostWeights
+def match_costs(
+    logits_NQK: Tensor, masks_NQTHW: Tensor, targets: TargetRows, points_NP2: Tensor, weights: CostWeights
 ) -> Tensor:
-    """Cost of every pair of one entry, float32, (Q, G).
+    """Cost of every pair of all entries, float32, (N, Q, G), G the most targets of one; of no meaning beyond its own.
 
     Args:
-        logits_QK: class logits, "no object" last.
-        masks_QTHW: mask logits at any resolution.
-        points_P2: the same for all queries, targets and frames of the entry.
+        logits_NQK: class logits, "no object" last.
+        masks_NQTHW: mask logits at any resolution.
+        points_NP2: the same for all queries, targets and frames of an entry.
 
     Source: Mask2Former (2022); AVISM's specification, section 4.2.
     """
-    frames = masks_QTHW.shape[1]
-    predicted = _at_points(at_least_float32(masks_QTHW), points_P2)
-    truth = _at_points(target.masks_GTHW.to(predicted.dtype), points_P2)
-    class_cost = -at_least_float32(logits_QK).softmax(-1)[:, target.labels_G]
-    mask_cost = (functional.softplus(-predicted) @ truth.T + functional.softplus(predicted) @ (1 - truth).T) / (
-        len(points_P2) * frames
-    )
-    probability = predicted.sigmoid()
-    dice_cost = dice_costs(probability, truth, squared=False, smooth_top=1.0, smooth_bottom=1.0)
+    entries, queries, frames = masks_NQTHW.shape[:3]
+    predicted_NQX = sample_points(at_least_float32(masks_NQTHW.flatten(1, 2)), points_NP2)
+    predicted_NQX = predicted_NQX.view(entries, queries, frames * points_NP2.shape[1])
+    truth_RX = sample_points(targets.masks_RTHW.to(predicted_NQX.dtype), points_NP2[targets.entry_R]).flatten(1)
+    truth_NGX = torch.cat((truth_RX, truth_RX.new_zeros(1, truth_RX.shape[1])))[targets.row_NG]
+    labels_NQG = targets.label_NG[:, None].expand(-1, queries, -1)
+    class_cost = -at_least_float32(logits_NQK).softmax(-1).gather(2, labels_NQG)
+    # softplus(-x) t + softplus(x) (1 - t) = softplus(x) - x t
+    entropy_NQ1 = functional.softplus(predicted_NQX).sum(2, keepdim=True)
+    mask_cost = (entropy_NQ1 - predicted_NQX @ truth_NGX.transpose(1, 2)) / predicted_NQX.shape[2]
+    dice_cost = dice_costs(predicted_NQX.sigmoid(), truth_NGX, squared=False, smooth_top=1.0, smooth_bottom=1.0)
     return weights.class_weight * class_cost + weights.mask_weight * mask_cost + weights.dice_weight * dice_cost
 
 
 def dice_costs(
     probability_QX: Tensor, truth_GX: Tensor, *, squared: bool, smooth_top: float, smooth_bottom: float
 ) -> Tensor:
-    """One minus the dice coefficient of every pair, (Q, G); the arguments are those of `losses.dice_losses`."""
+    """One minus the dice coefficient of every pair, (Q, G), of one entry or of each of several, (N, Q, G).
+
+    The arguments are those of `losses.dice_losses`.
+    """
     power = 2 if squared else 1
-    top = 2 * probability_QX @ truth_GX.T + smooth_top
-    below = probability_QX.pow(power).sum(1)[:, None] + truth_GX.pow(power).sum(1)[None]
+    top = 2 * probability_QX @ truth_GX.transpose(-1, -2) + smooth_top
+    below = probability_QX.pow(power).sum(-1)[..., None] + truth_GX.pow(power).sum(-1)[..., None, :]
     return 1 - top / (below + smooth_bottom)
 
 
 def matched(costs: Sequence[Tensor]) -> Matches:
-    """The cheapest assignment of each entry's targets to its queries (Hungarian algorithm), on the costs' device.
+    """The cheapest assignment of each entry's targets to its queries, on the costs' device; read with one copy.
 
     Args:
         costs: one matrix (Q, G) per entry; G may be 0. At least one entry.
     """
-    device = costs[0].device
-    pairs = [
-        linear_sum_assignment(torch.nan_to_num(cost, nan=_HOPELESS, posinf=_HOPELESS).cpu().numpy()) for cost in costs
+    return assigned([fetched(costs)], costs[0].device)[0]
+
+
+def assigned(heads: Sequence[Sequence[NDArray[np.float32]]], device: torch.device) -> list[Matches]:
+    """The cheapest assignments (Hungarian algorithm) of several heads.
+
+    Args:
+        heads: of each its costs, one matrix (Q, G) per entry; G may be 0.
+        device: where the matches are wanted.
+    """
+    found = [_assigned(costs) for costs in heads]
+    sent = iter(sent_together([column for pairs_R3 in found for column in pairs_R3.T.copy()], device))
+    return [
+        Matches(entry_R=next(sent), query_R=next(sent), target_R=next(sent), pairs_R3=pairs_R3) for pairs_R3 in found
     ]
-    entries = [torch.full((len(queries),), entry) for entry, (queries, _) in enumerate(pairs)]
-    return Matches(
-        entry_R=torch.cat(entries).to(device),
-        query_R=torch.cat([torch.as_tensor(queries, dtype=torch.int64) for queries, _ in pairs]).to(device),
-        target_R=torch.cat([torch.as_tensor(targets, dtype=torch.int64) for _, targets in pairs]).to(device),
-    )
 
 
-def _at_points(maps_XTHW: Tensor, points_P2: Tensor) -> Tensor:
-    """The maps at the points of every frame, joined, (X, T * P)."""
-    values = sample_points(maps_XTHW.flatten(0, 1)[None], points_P2[None])[0]
-    return values.view(maps_XTHW.shape[0], maps_XTHW.shape[1] * len(points_P2))
+def _assigned(costs: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
+    rows: list[NDArray[np.int64]] = [np.zeros((0, 3), dtype=np.int64)]
+    for entry, cost_QG in enumerate(costs):
+        queries, places = linear_sum_assignment(np.nan_to_num(cost_QG, nan=_HOPELESS, posinf=_HOPELESS))
+        rows.append(np.stack((np.full(len(queries), entry), queries, places), axis=1).astype(np.int64))
+    return np.concatenate(rows)

@@ -5,7 +5,9 @@ Shapes: R rows (a pair, or a pair and frame), M maps, P points, H, W cells of a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -35,14 +37,17 @@ class SeededPoints:
         self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in seeds]
 
     def draw(self, name: str, clips_R: Sequence[int], points: int) -> Tensor:
-        drawn = torch.empty(len(clips_R), points, 2, device=self._device)
-        owner_R = torch.tensor(clips_R, device=self._device, dtype=torch.int64)
-        for clip in sorted(set(clips_R)):
-            rows = (owner_R == clip).nonzero()[:, 0]
-            drawn[rows] = torch.rand(
-                len(rows), points, 2, device=self._device, generator=self._generators[clip], dtype=torch.float32
-            )
-        return drawn
+        counts = Counter(clips_R)
+        left = {
+            clip: torch.rand(counts[clip], points, 2, device=self._device, generator=self._generators[clip])
+            for clip in sorted(counts)
+        }
+        parts = [torch.empty(0, points, 2, device=self._device)]
+        for clip, run in groupby(clips_R):
+            length = len(list(run))
+            parts.append(left[clip][:length])
+            left[clip] = left[clip][length:]
+        return torch.cat(parts)
 
 
 def sample_points(maps_RMHW: Tensor, points_RP2: Tensor) -> Tensor:

@@ -243,7 +243,7 @@ class Trainer:
     ) -> bool:
         """Whether some process was asked to stop; raises DataError in all of them if the loss of one is no number."""
         total = torch.stack(list(losses.values())).sum().float()
-        asked = torch.tensor(float(stop is not None and stop.asked), device=total.device)
+        asked = torch.full((), float(stop is not None and stop.asked), device=total.device)
         mean, asked = self.processes.averaged(torch.stack((total, asked))).tolist()
         if math.isfinite(mean):
             return bool(asked > 0)

@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from avis_data.training.models.losses import Ratio, joined, mask_losses, means, similarity_loss
-from avis_data.training.models.matcher import CostWeights, match_cost, matched
+from avis_data.training.models.matcher import CostWeights, match_costs, matched
 from avis_data.training.models.points import SeededPoints, sample_points, uncertain_points
-from avis_data.training.models.targets import ClipTarget, clip_target, frame_targets
+from avis_data.training.models.targets import ClipTarget, clip_target, frame_targets, target_rows
 
 
 def test_the_cheapest_assignment() -> None:
@@ -37,7 +37,8 @@ def test_a_cost_by_hand() -> None:
         labels_G=torch.tensor([1]), ids_GT=torch.tensor([[0]]), masks_GTHW=torch.ones(1, 1, 1, 1, dtype=torch.bool)
     )
     logits, mask = torch.tensor([[0.0, 1.0, 2.0]]), torch.full((1, 1, 1, 1), 0.7)
-    cost = match_cost(logits, mask, target, torch.full((4, 2), 0.5), CostWeights())
+    rows = target_rows([target], torch.device("cpu"))
+    cost = match_costs(logits[None], mask[None], rows, torch.full((1, 4, 2), 0.5), CostWeights())[0]
     probability = torch.tensor(0.7).sigmoid()
     expected = (
         -2 * logits.softmax(1)[0, 1] - 5 * probability.log() + 5 * (1 - (8 * probability + 1) / (4 * probability + 5))

@@ -18,6 +18,7 @@ from torch.nn import functional
 from avis_data.training.data.clips import TrainingClip
 from avis_data.training.models.afcv.fcos_head import CellGrid
 from avis_data.training.models.afcv.mask_head import MASK_STRIDE
+from avis_data.training.models.host import sent
 from avis_data.training.models.shared import lowest
 
 __all__ = [
@@ -192,6 +193,13 @@ def _no_targets(grid: CellGrid, padded_size: tuple[int, int]) -> PairTargets:
 
 
 def _one_pair(pair: TrainingClip, grid: CellGrid, padded_size: tuple[int, int]) -> PairTargets:
+    device = grid.stride_L.device
+    pair = replace(
+        pair,
+        labels_N=sent(pair.labels_N, device),
+        masks_NTHW=sent(pair.masks_NTHW, device),
+        track_ids_N=sent(pair.track_ids_N, device),
+    )
     both = [frame_objects(pair.masks_NTHW[:, frame]) for frame in range(2)]
     found = [cell_targets(objects, grid) for objects in both]
     cells = [(targets.object_L >= 0).nonzero()[:, 0] for targets in found]

@@ -9,6 +9,7 @@ Shapes: N frames, S tokens of all levels together, M heads, D channels of a head
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ class DeformableAttention(nn.Module):
         else:
             places = (*weights.shape[:3], self.levels, self.points)
             offsets = self.sampling_offsets(query_NSC).view(*places, 2)
-            size_L2 = offsets.new_tensor([(width, height) for height, width in sizes])
+            size_L2 = _sizes(tuple(sizes), offsets.device).to(offsets.dtype)
             points = reference_S2[None, :, None, None, None] + offsets / size_L2[:, None]
             read = _sampled(value, points, weights.view(places), sizes)
         out: Tensor = self.output_proj(read)
@@ -80,6 +81,13 @@ class DeformableAttention(nn.Module):
         weight = torch.unflatten(layer.weight, 0, (-1, 2)).transpose(0, 1).flatten(0, 1)
         bias = torch.unflatten(layer.bias, 0, (-1, 2)).T.flatten()
         return torch.unflatten(functional.linear(query_NSC, weight, bias), -1, (2, -1))
+
+
+@lru_cache(maxsize=64)  # a copy to a GPU for each layer would make it wait each time
+@torch.inference_mode(False)  # what is made in inference could not be kept for gradients
+def _sizes(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
+    """Width and height of the levels, float64, (L, 2)."""
+    return torch.tensor([(width, height) for height, width in sizes], device=device, dtype=torch.float64)
 
 
 def _sampled(value_NSMD: Tensor, points: Tensor, weights: Tensor, sizes: list[tuple[int, int]]) -> Tensor:

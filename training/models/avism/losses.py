@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameHead
 from avis_data.training.models.avism.tracker import TrackerOutput, video_masks
+from avis_data.training.models.host import fetched, sent_together
 from avis_data.training.models.losses import Ratio, class_loss, mask_losses, similarity_loss
-from avis_data.training.models.matcher import Matches, match_cost, matched
+from avis_data.training.models.matcher import Matches, assigned, match_costs
 from avis_data.training.models.points import PointSource, at_least_float32, uncertain_points
-from avis_data.training.models.targets import ClipTarget, frame_targets
+from avis_data.training.models.targets import ClipTarget, TargetRows, frame_targets, target_rows
 
 __all__ = [
     "AvismPredictions",
@@ -53,11 +55,26 @@ class SetHead:
     logits_NQK: Tensor
     """Class logits."""
     masks_NQThw: Tensor
-    """Mask logits; T = 1 for frames."""
+    """Mask logits; T = 1 for frames. Those of videos are without gradients."""
     targets: list[ClipTarget]
     """The targets of every entry."""
+    rows: TargetRows
+    """The same on the device."""
     clips_N: list[int]
     """The clip of the batch that every entry belongs to."""
+    embed_NQC: Tensor | None = None
+    """What the masks are made of, with the pixels, where few of them are made with gradients."""
+    pixels_N: Sequence[Tensor] = ()
+    """Of every entry (T, C, h, w)."""
+
+    def matched_masks(self, matches: Matches) -> Tensor:
+        """The masks of matched queries, with gradients, (R, T, h, w)."""
+        if self.embed_NQC is None:
+            return self.masks_NQThw[matches.entry_R, matches.query_R]
+        embed_RC = self.embed_NQC[matches.entry_R, matches.query_R]
+        pairs = [int((matches.pairs_R3[:, 0] == entry).sum()) for entry in range(len(self.pixels_N))]
+        parts = zip(torch.split(embed_RC, pairs), self.pixels_N, strict=True)
+        return torch.cat([torch.einsum("rc,tchw->rthw", embed, pixels) for embed, pixels in parts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +82,7 @@ class HeadMatch:
     """How one head's predictions were assigned."""
 
     costs: list[Tensor]
-    """(queries, targets) of every entry."""
+    """(queries, targets) of every entry, on the host."""
     matches: Matches
     """The cheapest assignment."""
 
@@ -94,14 +111,20 @@ def avism_losses(
 
 
 def match_heads(heads: Sequence[SetHead], points: PointSource, config: AvismLossConfig) -> dict[str, HeadMatch]:
-    """The assignment of every head, by its name. No gradient."""
-    result = {}
+    """The assignment of every head, by its name, with one copy to the host. No gradient."""
+    costs = []
     for head in heads:
         drawn = points.draw(f"{head.name}.match", head.clips_N, config.points)
-        entries = zip(head.logits_NQK, head.masks_NQThw, head.targets, drawn, strict=True)
-        costs = [match_cost(logits, masks, target, at, config.cost) for logits, masks, target, at in entries]
-        result[head.name] = HeadMatch(costs=costs, matches=matched(costs))
-    return result
+        costs.append(match_costs(head.logits_NQK, head.masks_NQThw, head.rows, drawn, config.cost))
+    on_host = [
+        [cost_QG[:, :count] for cost_QG, count in zip(costs_NQG, head.rows.count_N, strict=True)]
+        for costs_NQG, head in zip(fetched(costs), heads, strict=True)
+    ]
+    found = assigned(on_host, heads[0].logits_NQK.device)
+    return {
+        head.name: HeadMatch(costs=[torch.from_numpy(cost) for cost in own], matches=matches)
+        for head, own, matches in zip(heads, on_host, found, strict=True)
+    }
 
 
 def weighted(losses: dict[str, Tensor], config: AvismLossConfig) -> dict[str, Tensor]:
@@ -117,40 +140,47 @@ def weighted(losses: dict[str, Tensor], config: AvismLossConfig) -> dict[str, Te
 
 def set_heads(predictions: AvismPredictions, targets: Sequence[ClipTarget], clips: Sequence[int]) -> list[SetHead]:
     """All heads of both levels, frame heads first."""
+    device = predictions.pixels_BTChw.device
     by_frame = [frame for target in targets for frame in frame_targets(target)]
     frame_clips = [clip for clip, target in zip(clips, targets, strict=True) for _ in range(target.ids_GT.shape[1])]
+    frame_rows = target_rows(by_frame, device)
     heads = [
         SetHead(
             name=f"frame.{index}",
             logits_NQK=head.logits_NQK,
             masks_NQThw=head.masks_NQhw[:, :, None],
             targets=by_frame,
+            rows=frame_rows,
             clips_N=frame_clips,
         )
         for index, head in enumerate(predictions.frame_heads)
     ]
+    layers = len(predictions.tracker.heads[0].logits_LBPK)
+    video_rows = target_rows([*targets] * layers, device)
     for index, head in enumerate(predictions.tracker.heads):
-        layers = len(head.logits_LBPK)
+        with torch.no_grad():
+            masks = video_masks(head.mask_embed_LBPC, predictions.pixels_BTChw).flatten(0, 1)
         heads.append(
             SetHead(
                 name=f"video.{index}",
                 logits_NQK=head.logits_LBPK.flatten(0, 1),
-                masks_NQThw=video_masks(head.mask_embed_LBPC, predictions.pixels_BTChw).flatten(0, 1),
+                masks_NQThw=masks,
                 targets=[*targets] * layers,
+                rows=video_rows,
                 clips_N=[*clips] * layers,
+                embed_NQC=head.mask_embed_LBPC.flatten(0, 1),
+                pixels_N=[*predictions.pixels_BTChw] * layers,
             )
         )
     return heads
 
 
 def _set_losses(head: SetHead, matches: Matches, points: PointSource, config: AvismLossConfig) -> dict[str, Ratio]:
-    logits_RThw = head.masks_NQThw[matches.entry_R, matches.query_R]
-    truth = [head.targets[entry].masks_GTHW[target] for entry, target in _pairs(matches)]
-    truth_RTHW = torch.stack(truth) if truth else logits_RThw
+    logits_RThw = head.matched_masks(matches)
+    first = np.array(head.rows.first_N, dtype=np.int64)
+    (row_R,) = sent_together([first[matches.pairs_R3[:, 0]] + matches.pairs_R3[:, 2]], logits_RThw.device)
     chosen = loss_points(head, matches, logits_RThw.detach(), points, config)
-    mask, dice = mask_losses(
-        logits_RThw, truth_RTHW, chosen, pairs=sum(len(target.labels_G) for target in head.targets)
-    )
+    mask, dice = mask_losses(logits_RThw, head.rows.masks_RTHW[row_R], chosen, pairs=sum(head.rows.count_N))
     return {
         f"{head.name}.class": class_loss(
             head.logits_NQK, head.targets, matches, no_object_weight=config.no_object_weight
@@ -166,7 +196,7 @@ def loss_points(
     """The points of every pair and frame: most of them where the prediction is uncertain; (R, T, points, 2)."""
     frames = logits_RThw.shape[1]
     keep = int(config.uncertain_share * config.points)
-    clips = [head.clips_N[entry] for entry in matches.entry_R.tolist() for _ in range(frames)]
+    clips = [head.clips_N[entry] for entry in matches.pairs_R3[:, 0].tolist() for _ in range(frames)]
     candidates = points.draw(f"{head.name}.candidates", clips, int(config.points * config.oversampling))
     extra = points.draw(f"{head.name}.extra", clips, config.points - keep)
     maps = at_least_float32(logits_RThw.flatten(0, 1)[:, None])
@@ -179,29 +209,24 @@ def _similarity(predictions: AvismPredictions, targets: Sequence[ClipTarget], ma
     tokens_LBTQC, last = predictions.tracker.similarity_LBTQC, len(predictions.tracker.heads) - 1
     queries_LBPC = predictions.tracker.heads[last].similarity_LBPC
     layers, clips, frames = tokens_LBTQC.shape[:3]
-    by_frame = [frame for target in targets for frame in frame_targets(target)]
-    found: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
+    ids = [target.ids_GT.numpy() for target in targets]
+    places: list[tuple[int, int, int]] = []  # of a token among all, of its track and group
     for layer in range(layers):
-        matching = matches[f"frame.{len(predictions.frame_heads) - layers + layer}"]
-        for (entry, target), query in zip(_pairs(matching), matching.query_R.tolist(), strict=True):
+        first = len(predictions.frame_heads) - layers
+        present = [np.flatnonzero(ids_GT[:, frame] >= 0) for ids_GT in ids for frame in range(frames)]
+        for entry, query, place in matches[f"frame.{first + layer}"].pairs_R3.tolist():
             clip, frame = divmod(entry, frames)
-            embedding = tokens_LBTQC[layer, clip, frame, query]
-            found.setdefault((layer, clip), []).append((embedding, by_frame[entry].ids_GT[target, 0]))
-    matching = matches[f"video.{last}"]
-    for (entry, target), query in zip(_pairs(matching), matching.query_R.tolist(), strict=True):
-        layer, clip = divmod(entry, clips)
-        embedding = queries_LBPC[layer, clip, query]
-        found.setdefault((layer, clip), []).append((embedding, targets[clip].ids_GT[target].amax()))
-    nothing = 0.0 * (tokens_LBTQC.sum() + queries_LBPC.sum())  # keeps silent clips in the graph of every parameter
-    ratios = [
-        similarity_loss(torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows]))
-        for rows in found.values()
-    ]
-    return Ratio(
-        numerator=sum((ratio.numerator for ratio in ratios), start=nothing),
-        denominator=sum((ratio.denominator for ratio in ratios), start=torch.zeros_like(nothing).detach()),
+            token = (layer * clips * frames + entry) * tokens_LBTQC.shape[3] + query
+            places.append((token, ids[clip][present[entry][place], frame], layer * clips + clip))
+    tokens = len(places)
+    for entry, query, place in matches[f"video.{last}"].pairs_R3.tolist():
+        track = ids[entry % clips][place].max()
+        places.append((entry * queries_LBPC.shape[2] + query, track, entry))
+    columns = np.array(places, dtype=np.int64).reshape(-1, 3)
+    token_E, query_E, id_E, group_E = sent_together(
+        [columns[:tokens, 0], columns[tokens:, 0], columns[:, 1], columns[:, 2]], tokens_LBTQC.device
     )
-
-
-def _pairs(matches: Matches) -> list[tuple[int, int]]:
-    return list(zip(matches.entry_R.tolist(), matches.target_R.tolist(), strict=True))
+    found = (tokens_LBTQC.flatten(0, 3)[token_E], queries_LBPC.flatten(0, 2)[query_E])
+    ratio = similarity_loss(torch.cat(found), id_E, group_E)
+    nothing = 0.0 * (tokens_LBTQC.sum() + queries_LBPC.sum())  # keeps silent clips in the graph of every parameter
+    return Ratio(numerator=ratio.numerator + nothing, denominator=ratio.denominator)

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from avis_data.training.models.host import fetched, sent, sent_together
 from avis_data.training.models.losses import Ratio, class_loss, dice_losses
-from avis_data.training.models.matcher import Matches, dice_costs, matched
+from avis_data.training.models.matcher import Matches, assigned, dice_costs
 from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.rcf.config import RcfLossConfig
 from avis_data.training.models.rcf.network import SlotOutput
@@ -40,11 +43,13 @@ def rcf_losses(
     """
     losses: dict[str, Ratio] = {}
     with torch.autocast(output.masks_LBQHW.device.type, enabled=False):
-        truth = [stride4_masks(target) for target in targets]
-        for layer, (logits, masks) in enumerate(zip(output.logits_LBQK, output.masks_LBQHW, strict=True)):
-            matches = match_slots(logits, masks, targets, supervised=supervised)
+        found = _match_layers(output, targets, supervised=supervised)
+        layers = zip(output.logits_LBQK, output.masks_LBQHW, found, strict=True)
+        device = output.masks_LBQHW.device
+        truth = sent(torch.cat([stride4_masks(target) for target in targets]), device)
+        for layer, (logits, masks, matches) in enumerate(layers):
             losses[f"{layer}.class"] = class_loss(logits, targets, matches, no_object_weight=config.no_object_weight)
-            losses[f"{layer}.dice"] = _dice_loss(masks, truth, matches)
+            losses[f"{layer}.dice"] = _dice_loss(masks, truth, _rows(targets, matches, device), matches)
     return losses
 
 
@@ -60,30 +65,44 @@ def match_slots(logits_EQK: Tensor, masks_EQHW: Tensor, targets: Sequence[ClipTa
     Args:
         supervised: as in `rcf_losses`.
     """
-    entries = list(zip(logits_EQK, masks_EQHW, targets, strict=True))
-    costs = [slot_costs(logits, masks, target) for logits, masks, target in entries]
-    if supervised == 1:
-        return matched(costs)
-    first = matched(costs[0::2])
+    output = SlotOutput(logits_LBQK=logits_EQK[None], masks_LBQHW=masks_EQHW[None])
+    return _match_layers(output, targets, supervised=supervised)[0]
+
+
+@torch.no_grad()
+def _match_layers(output: SlotOutput, targets: Sequence[ClipTarget], *, supervised: int) -> list[Matches]:
+    """The assignments of all layers, with one copy to the host."""
+    layers = [
+        list(zip(*layer, targets, strict=True)) for layer in zip(output.logits_LBQK, output.masks_LBQHW, strict=True)
+    ]
+    read = iter(fetched([slot_costs(*entry) for entries in layers for entry in entries]))
+    costs = [[next(read) for _ in entries] for entries in layers]
+    if supervised > 1:
+        for own in costs:
+            _keep_slots(own, targets)
+    return assigned(costs, output.masks_LBQHW.device)
+
+
+def _keep_slots(costs: list[NDArray[np.float32]], targets: Sequence[ClipTarget]) -> None:
+    """Change the costs of every second frame, so that objects get the slot that they have in the frame before."""
+    (first,) = assigned([costs[0::2]], torch.device("cpu"))
     for clip in range(len(costs) // 2):
-        chosen = first.entry_R == clip
-        pairs = zip(first.query_R[chosen].tolist(), first.target_R[chosen].tolist(), strict=True)
-        slot_of = {int(targets[2 * clip].ids_GT[place, 0]): slot for slot, place in pairs}
+        tracks = targets[2 * clip].ids_GT[:, 0].tolist()
+        slot_of = {tracks[place]: slot for entry, slot, place in first.pairs_R3.tolist() if entry == clip}
         costs[2 * clip + 1] = _kept(costs[2 * clip + 1], targets[2 * clip + 1], slot_of)
-    return matched(costs)
 
 
 def slot_costs(logits_QK: Tensor, masks_QHW: Tensor, target: ClipTarget) -> Tensor:
     """Minus the similarity of every slot and object, (Q, G): dice coefficient plus probability of the class."""
     probability = at_least_float32(masks_QHW).sigmoid().flatten(1)
-    truth = stride4_masks(target).flatten(1)
+    truth = sent(stride4_masks(target), masks_QHW.device).flatten(1)
     dice = dice_costs(probability, truth, squared=True, smooth_top=0.0, smooth_bottom=_SMOOTH)
-    return dice - 1 - at_least_float32(logits_QK).softmax(-1)[:, target.labels_G]
+    return dice - 1 - at_least_float32(logits_QK).softmax(-1).index_select(1, sent(target.labels_G, masks_QHW.device))
 
 
-def _kept(cost_QG: Tensor, target: ClipTarget, slot_of: dict[int, int]) -> Tensor:
+def _kept(cost_QG: NDArray[np.float32], target: ClipTarget, slot_of: dict[int, int]) -> NDArray[np.float32]:
     """The costs, changed so that objects that had a slot in the frame before get it again."""
-    cost_QG = cost_QG.clone()
+    cost_QG = cost_QG.copy()
     again = [(slot_of[track], place) for place, track in enumerate(target.ids_GT[:, 0].tolist()) if track in slot_of]
     for slot, place in again:
         cost_QG[slot], cost_QG[:, place] = _FIXED, _FIXED
@@ -92,11 +111,17 @@ def _kept(cost_QG: Tensor, target: ClipTarget, slot_of: dict[int, int]) -> Tenso
     return cost_QG
 
 
-def _dice_loss(masks_EQHW: Tensor, truth: Sequence[Tensor], matches: Matches) -> Ratio:
+def _rows(targets: Sequence[ClipTarget], matches: Matches, device: torch.device) -> Tensor:
+    """Which of the objects of all frames each matched one is."""
+    first = np.cumsum([0, *(len(target.labels_G) for target in targets)])
+    (rows,) = sent_together([first[matches.pairs_R3[:, 0]] + matches.pairs_R3[:, 2]], device)
+    return rows
+
+
+def _dice_loss(masks_EQHW: Tensor, truth_GHW: Tensor, rows_R: Tensor, matches: Matches) -> Ratio:
     """Mean over the matched masks; frames without objects keep the masks in the graph."""
     predicted = at_least_float32(masks_EQHW[matches.entry_R, matches.query_R]).sigmoid()
-    pairs = zip(matches.entry_R.tolist(), matches.target_R.tolist(), strict=True)
-    wanted = [truth[entry][place] for entry, place in pairs]
-    true = torch.stack(wanted) if wanted else torch.zeros_like(predicted)
+    true = truth_GHW[rows_R]
     dice_R = dice_losses(predicted.flatten(1), true.flatten(1), squared=True, smooth_top=0.0, smooth_bottom=_SMOOTH)
-    return Ratio(numerator=dice_R.sum(), denominator=torch.tensor(float(len(wanted)), device=masks_EQHW.device))
+    count = torch.full((), float(len(rows_R)), device=masks_EQHW.device)
+    return Ratio(numerator=dice_R.sum(), denominator=count)
