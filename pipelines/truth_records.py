@@ -49,6 +49,7 @@ class LabelledTruth(Record):
     round: str = Field(description="The round of work that the labels are from, as `review-2`.")
     labelled_by: tuple[str, ...]
     reviewed_by: tuple[str, ...]
+    own_review: bool = Field(default=False, description="One of those who labelled it said so.")
     labels_sha256: str = Field(description="Of the record in that round that the rows were made from.")
     num_tracks: int = Field(ge=0, description="Those included that never sound.")
     drawn_sha256: str | None = Field(default=None, description="Of masks and spans, whatever else was said.")

@@ -299,6 +299,7 @@ class Assignment(Record):
     prev_by: str | None = Field(default=None, description="E-mail of whose labels it starts from.")
     prev_updated_at: str | None = Field(default=None, description="State of these labels on the server.")
     note: str = Field(default="", description="What the page shows above the clip.")
+    allow_own: bool = Field(default=False, description="People may review what they labelled themselves.")
 
 
 class ClipTask(Record):

@@ -18,7 +18,11 @@ from enum import StrEnum
 from avis_data.annotation.labels.records import Answer, Assignment, RoundInfo, RoundKind, Verdict
 
 __all__ = [
+    "ACCEPT_CHANGED",
+    "ACCEPT_EMPTIED",
     "ANYONE",
+    "FIXED_UNCHANGED",
+    "OWN_LABELS",
     "ClipState",
     "Passage",
     "Place",
@@ -33,6 +37,12 @@ ANYONE = "anyone"
 """The person of a task that was given to nobody in particular."""
 
 
+ACCEPT_EMPTIED, ACCEPT_CHANGED, FIXED_UNCHANGED = "accept_emptied", "accept_changed", "fixed_unchanged"
+"""Kinds of problems that ask a reviewer back: the verdict is not what the page says, and does not count until then."""
+OWN_LABELS = "own_labels"
+"""The kind of problem of a review that leaves masks of nobody but the reviewer: a second person has to see them."""
+
+_ASKS_BACK = (ACCEPT_EMPTIED, ACCEPT_CHANGED, FIXED_UNCHANGED)
 _ORDER = [RoundKind.DRAFT, RoundKind.REVIEW, RoundKind.FIX]
 
 
@@ -96,9 +106,13 @@ class Passage:
         is_review = self.kind is RoundKind.REVIEW
         return tuple(answer for answer in finished if answer.verdict in _OUTCOMES) if is_review else finished
 
-    def waiting(self) -> tuple[Assignment, ...]:
-        """What was given and has no finished answer; in a project it counts whoever pressed the button."""
-        answered = {self._given_to(answer) for answer in self.finished}
+    def waiting(self, counted: Iterable[Answer] | None = None) -> tuple[Assignment, ...]:
+        """What was given and has no finished answer; in a project it counts whoever pressed the button.
+
+        Args:
+            counted: the finished answers that count; None: all.
+        """
+        answered = {self._given_to(answer) for answer in (self.finished if counted is None else counted)}
         return tuple(item for item in self.given if item.annotator not in answered)
 
     def open_answer(self, given: Assignment) -> Answer | None:
@@ -134,6 +148,8 @@ class Place:
     """Who labelled or mended it, sorted."""
     reviewers: tuple[str, ...] = ()
     """Who reviewed it, the last one last."""
+    is_own: bool = False
+    """Accepted or dropped by somebody who made the labels, as `review start --allow-own` lets them."""
     remarks: tuple[str, ...] = ()
     """What a person should know, as `unsure: cannot tell the dogs apart`."""
 
@@ -147,6 +163,7 @@ class Place:
             "verdict": self.labels.verdict if self.labels else None,
             "labelled_by": list(self.authors),
             "reviewed_by": list(self.reviewers),
+            "own_review": self.is_own,
             "num_drafts": 1 + len(self.others) if self.labels else 0,
             "remarks": list(self.remarks),
         }
@@ -192,7 +209,7 @@ def passages_of(
 def _after_labelling(place: Place, passage: Passage) -> Place:
     """The place of a clip after a draft or a fix."""
     finished, waiting = sorted(passage.finished, key=_preference), passage.waiting()
-    authors = tuple(sorted({*place.authors, *(answer.annotator for answer in passage.answers)}))
+    authors = tuple(sorted({*place.authors, *(name for answer in passage.answers for name in _people(answer))}))
     place = replace(place, round=passage.round, authors=authors, waits_for=(), remarks=())
     would_drop = [f"{answer.annotator} would drop it" for answer in finished if answer.verdict is Verdict.DROP]
     if not passage.is_closed and (waiting or not finished):
@@ -206,14 +223,25 @@ def _after_labelling(place: Place, passage: Passage) -> Place:
 
 
 def _after_review(place: Place, passage: Passage) -> Place:
-    finished = sorted(passage.finished, key=lambda answer: (answer.updated_at, answer.annotator))
-    waiting = passage.waiting()
-    outcomes = {_OUTCOMES[answer.verdict] for answer in finished if answer.verdict is not None}
-    remarks = [*_self_remarks(place, finished), *_changed_remarks(place, passage)]
-    place = replace(place, round=passage.round, waits_for=(), remarks=())
+    refused = {id(answer): why for answer in passage.finished if (why := _refusal(place, passage, answer))}
+    finished = sorted(
+        (answer for answer in passage.finished if id(answer) not in refused),
+        key=lambda answer: (answer.updated_at, answer.annotator),
+    )
+    waiting = passage.waiting(finished)
+    outcomes = {_outcome(passage, answer) for answer in finished}
+    remarks = [*refused.values(), *_self_remarks(place, finished), *_changed_remarks(place, passage)]
+    place = replace(place, round=passage.round, waits_for=(), remarks=(), is_own=False)
     if not waiting and len(outcomes) == 1:
         reviewers = tuple(dict.fromkeys([*place.reviewers, *(answer.annotator for answer in finished)]))
-        ended = replace(place, state=outcomes.pop(), labels=finished[-1], others=(), reviewers=reviewers)
+        authors, own = place.authors, [answer for answer in finished if _is_own(place, answer)]
+        state = outcomes.pop()
+        if state is ClipState.TO_REVIEW:  # what the reviewer drew is theirs: the next review is somebody else's
+            authors = tuple(sorted({*authors, *_people(finished[-1])}))
+            remarks.append(f"{finished[-1].annotator} made all masks that are left: somebody else has to review them")
+        is_own = bool(own) and state in (ClipState.ACCEPTED, ClipState.DROPPED)
+        place = replace(place, authors=authors, is_own=is_own)
+        ended = replace(place, state=state, labels=finished[-1], others=(), reviewers=reviewers)
         return replace(ended, remarks=tuple(remarks))
     if passage.is_closed:
         return place
@@ -222,6 +250,38 @@ def _after_review(place: Place, passage: Passage) -> Place:
         said = ", ".join(f"{answer.annotator}: {answer.verdict}" for answer in finished)
         remarks.append(f"the reviewers disagree, one of them must change the verdict ({said})")
     return replace(place, state=ClipState.REVIEW, waits_for=_names(passage, waiting), remarks=tuple(remarks))
+
+
+def _people(answer: Answer) -> set[str]:
+    """Who said it, and who changed it after them."""
+    return {answer.annotator, *([answer.updated_by] if answer.updated_by else [])}
+
+
+def _is_own(place: Place, answer: Answer) -> bool:
+    made_all = any(problem.kind == OWN_LABELS for problem in answer.problems)
+    return made_all or not _people(answer).isdisjoint(place.authors)
+
+
+def _allows_own(passage: Passage, answer: Answer) -> bool:
+    given = passage.given_for(answer)
+    return given is not None and given.allow_own
+
+
+def _refusal(place: Place, passage: Passage, answer: Answer) -> str | None:
+    """Why a verdict of a review does not count; None: it does."""
+    own = sorted(_people(answer) & set(place.authors))
+    if own and not _allows_own(passage, answer):
+        return f"{own[0]} labelled it and said {answer.verdict}: it does not count (review start --allow-own)"
+    asked = next((problem.message for problem in answer.problems if problem.kind in _ASKS_BACK), None)
+    return f"{answer.annotator} said {answer.verdict}, {asked}" if asked is not None else None
+
+
+def _outcome(passage: Passage, answer: Answer) -> ClipState:
+    """What a verdict that counts makes of the clip."""
+    assert answer.verdict is not None  # as `Passage.finished` gives them
+    state = _OUTCOMES[answer.verdict]
+    made_all = any(problem.kind == OWN_LABELS for problem in answer.problems)
+    return ClipState.TO_REVIEW if made_all and not _allows_own(passage, answer) else state
 
 
 def _preference(answer: Answer) -> tuple[bool, int, str]:
@@ -247,8 +307,8 @@ def _open_remarks(passage: Passage, waiting: Iterable[Assignment]) -> Iterator[s
 
 def _self_remarks(place: Place, finished: Iterable[Answer]) -> Iterator[str]:
     for answer in finished:
-        if answer.annotator in place.authors:
-            yield f"{answer.annotator} reviewed labels of their own"
+        for name in sorted(_people(answer) & set(place.authors)):
+            yield f"{name} reviewed labels of their own"
 
 
 def _changed_remarks(place: Place, passage: Passage) -> Iterator[str]:

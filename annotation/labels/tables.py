@@ -127,6 +127,7 @@ def _wanted(labels: WorkspaceLabels) -> dict[str, LabelledTruth]:
             round=answer.round,
             labelled_by=place.authors,
             reviewed_by=place.reviewers,
+            own_review=place.is_own,
             labels_sha256=answer.sha256,
             num_tracks=known.num_tracks if known and is_same else 0,
             drawn_sha256=answer.drawn_sha256,

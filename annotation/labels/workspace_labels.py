@@ -227,10 +227,15 @@ class WorkspaceLabels:
         before = self.assignments(name)
         known = {(item.clip_id, item.annotator): item for item in [*new, *before]}
         merged = [known[key] for key in sorted(known, key=lambda key: (key[0], key[1] or ""))]
-        if merged != before:
-            write_assignments(self.workspace, name, merged)
-            self._assignments[name], self._places = merged, None
+        self.give_anew(name, merged)
         return merged
+
+    def give_anew(self, name: str, given: Sequence[Assignment]) -> None:
+        """Note in a round what is given to whom, in place of all that was noted before."""
+        ordered = sorted(given, key=lambda item: (item.clip_id, item.annotator or ""))
+        if ordered != self.assignments(name):
+            write_assignments(self.workspace, name, ordered)
+            self._assignments[name], self._places = ordered, None
 
     def keep_round(self, info: RoundInfo) -> None:
         """Keep a round's file."""

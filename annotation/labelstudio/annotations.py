@@ -15,13 +15,20 @@ from avis_data.annotation.labels.records import (
     MaskOrigin,
     Media,
     Revision,
+    RoundKind,
     Verdict,
 )
-from avis_data.annotation.labels.rounds import round_kind
+from avis_data.annotation.labels.rounds import (
+    ACCEPT_CHANGED,
+    ACCEPT_EMPTIED,
+    FIXED_UNCHANGED,
+    OWN_LABELS,
+    round_kind,
+)
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.track_problems import split_identity, track_problems
 from avis_data.annotation.labelstudio.configuration import VERDICTS
-from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result
+from avis_data.annotation.labelstudio.regions import DrawnMask, ReadResult, read_result, regions_from_tracks
 from avis_data.annotation.labelstudio.server_records import ServerAnnotation
 from avis_data.records import Clip
 
@@ -82,6 +89,7 @@ def labels_from_annotation(
         *read.problems,
         *track_problems(tracks, context.categories, clip.num_seconds),
         *_verdict_problems(read, context, skipped),
+        *_page_problems(read, tracks, context, {annotator, updated_by}),
     ]
     return LabelledClip(
         clip_id=clip.clip_id,
@@ -174,6 +182,46 @@ def _verdict_problems(read: ReadResult, context: Context, skipped: bool) -> list
     if read.verdict is Verdict.SEND_BACK and not (read.reasons or read.note):
         return [ClipProblem(kind="no_reason", message="sent back, and nothing says why")]
     return []
+
+
+def _page_problems(
+    read: ReadResult, tracks: Sequence[LabelledTrack], context: Context, people: Collection[str | None]
+) -> list[ClipProblem]:
+    """Where a verdict and what became of the page contradict each other, or nobody else saw what was drawn."""
+    kind, pushed = round_kind(context.round_name), context.pushed
+    found = []
+    if kind is RoundKind.FIX and read.verdict is Verdict.DONE and pushed is not None and _is_as_given(read, context):
+        found.append(ClipProblem(kind="nothing_changed", message="sent back, and nothing was changed"))
+    if kind is not RoundKind.REVIEW or read.verdict not in (Verdict.ACCEPT, Verdict.FIXED):
+        return found
+    if pushed is not None and read.verdict is Verdict.ACCEPT:
+        if not tracks and any(track.masks or track.intervals for track in pushed.tracks):
+            message = "and all objects are gone: does nothing sound? Then say fixed"
+            found.append(ClipProblem(kind=ACCEPT_EMPTIED, message=message))
+        elif not _is_as_given(read, context):
+            message = "and masks or seconds are not as they were given: if that is meant, say fixed"
+            found.append(ClipProblem(kind=ACCEPT_CHANGED, message=message))
+    if pushed is not None and read.verdict is Verdict.FIXED and _is_as_given(read, context):
+        message = "and nothing was changed: if nothing is wrong, say accept"
+        found.append(ClipProblem(kind=FIXED_UNCHANGED, message=message))
+    masks = [mask for track in tracks for mask in track.masks]
+    if masks and all(mask.round == context.round_name and mask.annotator in people for mask in masks):
+        message = "all masks are the reviewer's own: somebody else has to review them"
+        found.append(ClipProblem(kind=OWN_LABELS, message=message))
+    return found
+
+
+def _is_as_given(read: ReadResult, context: Context) -> bool:
+    """Whether masks, spans and labels are those that the page was filled with, as it gives them back."""
+    assert context.pushed is not None
+    clip, pushed = context.clip, context.pushed
+    regions = regions_from_tracks(pushed.tracks, off_screen=pushed.off_screen)
+    given = read_result(regions, num_seconds=clip.num_seconds, height=clip.height, width=clip.width)
+    return _drawn(given) == _drawn(read)
+
+
+def _drawn(read: ReadResult) -> tuple[object, ...]:
+    return {key: mask.rle for key, mask in read.masks.items()}, dict(read.intervals), read.off_screen
 
 
 def _number(value: object) -> float | None:

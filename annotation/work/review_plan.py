@@ -25,15 +25,16 @@ class Plan:
     """Clip to the reason."""
 
 
-def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = ()) -> Plan:
+def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = (), allow_own: bool = False) -> Plan:
     """Give every clip that was labelled to a reviewer, and every clip that was sent back to those who labelled it.
 
-    Nobody reviews what they labelled themselves, as long as there are two people or more in the workspace. Of those
-    who may, the one takes a clip that reviewed it before, else the one with the fewest clips of this plan.
+    Nobody reviews what they labelled themselves, unless that is allowed and nobody else is there. Of those who may,
+    the one takes a clip that reviewed it before, else the one with the least open work.
 
     Args:
         labels: only read.
         reviewers: e-mails; none: all who labelled or reviewed so far, or anyone if that is fewer than two people.
+        allow_own: people may review what they labelled themselves.
 
     Raises:
         DataError: if a file of a round is damaged.
@@ -43,8 +44,7 @@ def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = ()) -> Plan
     prev_by = {(name, item.clip_id): item.prev_by for name, items in given.items() for item in items}
     people = _people(standing, (item for items in given.values() for item in items))
     chosen = list(dict.fromkeys(reviewers)) or (sorted(people) if len(people) > 1 else [])
-    people |= set(chosen)
-    load: Counter[str] = Counter()
+    load = Counter(name for place in standing for name in place.waits_for)
     plan = Plan(assignments={}, without_reviewer={})
     for place in standing:
         if place.labels is None:
@@ -55,14 +55,15 @@ def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = ()) -> Plan
             note = _fix_note(place.labels) + _media_note(labels, place.labels)
             plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, author, note))
         elif place.state is ClipState.TO_REVIEW:
-            found = _reviewer(place, chosen, alone=len(people) < 2, load=load)
+            found = _reviewer(place, chosen, allow_own=allow_own, load=load)
             if found is None and chosen:
                 reason = f"{' and '.join(place.authors)} labelled it and cannot review it"
                 plan.without_reviewer[place.clip_id] = reason
                 continue
             name = _next_round(place, RoundKind.REVIEW, closed)
             note = _review_note(labels, place, place.labels) + _media_note(labels, place.labels)
-            plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, found, note))
+            given_out = _assignment(place, place.labels, found, note).model_copy(update={"allow_own": allow_own})
+            plan.assignments.setdefault(name, []).append(given_out)
     return plan
 
 
@@ -77,8 +78,8 @@ def _assignment(place: Place, labels: Answer, annotator: str | None, note: str) 
     )
 
 
-def _reviewer(place: Place, chosen: Sequence[str], *, alone: bool, load: Counter[str]) -> str | None:
-    able = [name for name in chosen if alone or name not in place.authors]
+def _reviewer(place: Place, chosen: Sequence[str], *, allow_own: bool, load: Counter[str]) -> str | None:
+    able = [name for name in chosen if name not in place.authors] or (list(chosen) if allow_own else [])
     if not able:
         return None
     before = [name for name in reversed(place.reviewers) if name in able]
@@ -91,7 +92,7 @@ def _next_round(place: Place, kind: RoundKind, closed: Collection[str]) -> str:
     """The first round of a kind after the last one of the clip that is not closed."""
     assert place.round is not None  # it has labels, so it was in a round
     number, _ = round_order(place.round)
-    if kind is RoundKind.REVIEW and place.round.startswith(RoundKind.FIX):
+    if kind is RoundKind.REVIEW and not place.round.startswith(RoundKind.DRAFT):
         number += 1
     while round_name(kind, number) in closed:
         number += 1

@@ -48,6 +48,7 @@ def start_review(
     settings: ServerSettings,
     *,
     reviewers: Sequence[str] = (),
+    allow_own: bool = False,
     on_clip: Callable[[str], object] | None = None,
 ) -> StartReport:
     """Plan the next tasks, note them, and make what the server lacks of them and of those planned before.
@@ -59,6 +60,7 @@ def start_review(
         client: of the server.
         settings: how that server sees the clips.
         reviewers: e-mails, see `plan_next`.
+        allow_own: reviews of people's own labels count, also in the review rounds that are open.
         on_clip: called with the id of every clip that is on the server.
 
     Raises:
@@ -66,11 +68,13 @@ def start_review(
         ToolError: if the server does not answer; run it again.
     """
     delete_tasks_left(labels, client)
-    plan = plan_next(labels, reviewers=reviewers)
+    plan = plan_next(labels, reviewers=reviewers, allow_own=allow_own)
     for name, new in plan.assignments.items():
         labels.give(name, new)
     closed = labels.closed_rounds()
     is_open = [name for name in labels.round_names() if round_kind(name) is not RoundKind.DRAFT and name not in closed]
+    for name in is_open if allow_own else ():
+        labels.give_anew(name, [item.model_copy(update={"allow_own": True}) for item in labels.assignments(name)])
     pushed = [part for name in is_open for part in _push(labels, client, settings, name, on_clip)]
     people = {part.annotator for part in pushed if part.annotator is not None}
     strangers = tuple(sorted(people - client.emails())) if people else ()

@@ -34,12 +34,13 @@ def command() -> None:
 
 @command.command("start")
 @click.option("--reviewers", metavar="A,B", default="", help="E-mails; default: all who labelled, if there are two.")
+@click.option("--allow-own", is_flag=True, help="People may review what they labelled themselves; it is certified.")
 @json_option
-def start(reviewers: str, as_json: bool) -> int:
+def start(reviewers: str, allow_own: bool, as_json: bool) -> int:
     """Give what was labelled to reviewers, and what was sent back to those who labelled it.
 
-    Nobody reviews what they labelled, as long as there are two people. The page shows the labels as they are now and
-    the last note. Run it as often as you like: a second run adds only what is new.
+    Nobody reviews what they labelled, unless --allow-own lets them. The page shows the labels as they are now and the
+    last note. Run it as often as you like: a second run adds only what is new.
 
     \b
     Example:
@@ -63,7 +64,14 @@ def start(reviewers: str, as_json: bool) -> int:
         tqdm(desc="push", unit="clip", disable=None) as bar,
     ):
         labels = WorkspaceLabels(workspace)
-        report = start_review(labels, client, settings, reviewers=people, on_clip=lambda _: bar.update() and None)
+        report = start_review(
+            labels,
+            client,
+            settings,
+            reviewers=people,
+            allow_own=allow_own,
+            on_clip=lambda _: bar.update() and None,
+        )
         update_tables(labels, ledger)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
@@ -213,7 +221,7 @@ def _print_start(report: StartReport) -> None:
         who = ", ".join(report.without_account)
         click.echo(f"no account on the server yet: {who}; they make it at {report.invitation}", err=True)
     if report.plan.without_reviewer:
-        click.echo("  hint: avis-data review start --reviewers SOMEBODY.ELSE@EXAMPLE.COM", err=True)
+        click.echo("  hint: avis-data review start --reviewers SOMEBODY.ELSE@EXAMPLE.COM (or --allow-own)", err=True)
 
 
 def _waiting(every: Sequence[Place]) -> dict[str, dict[str, int]]:

@@ -177,10 +177,30 @@ def test_one_person_may_review_alone_and_it_is_said(workspace: Workspace) -> Non
     say(workspace, labels("a", "draft", ANN, [DOG]))
     assert [item.annotator for item in plan_next(WorkspaceLabels(workspace)).assignments["review"]] == [None], "anyone"
     plan = plan_next(WorkspaceLabels(workspace), reviewers=[ANN])
+    assert plan.assignments == {} and list(plan.without_reviewer) == ["a"], "not unless it is allowed"
+    plan = plan_next(WorkspaceLabels(workspace), reviewers=[ANN], allow_own=True)
     assert [item.annotator for item in plan.assignments["review"]] == [ANN]
     carry_out(workspace, plan)
     say(workspace, labels("a", "review", ANN, [DOG], Verdict.ACCEPT))
-    assert standing(workspace)["a"].remarks == (f"{ANN} reviewed labels of their own",)
+    place = standing(workspace)["a"]
+    assert place.state == "accepted" and place.is_own and place.remarks == (f"{ANN} reviewed labels of their own",)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ACCEPT, Verdict.FIXED, Verdict.DROP, Verdict.SEND_BACK])
+@pytest.mark.parametrize("how", ["pressed the button", "changed what the reviewer said"])
+def test_no_verdict_of_an_author_counts(workspace: Workspace, verdict: Verdict, how: str) -> None:
+    open_round(workspace, "draft", {"a": [ANN]})
+    say(workspace, labels("a", "draft", ANN, [DOG]))
+    open_round(workspace, "review", {"a": [REV]})
+    said = labels("a", "review", ANN, [DOG], verdict, project_id=1)
+    if how != "pressed the button":
+        said = labels("a", "review", REV, [DOG], verdict, project_id=1).model_copy(update={"updated_by": ANN})
+    say(workspace, said)
+    place = standing(workspace)["a"]
+    assert place.state == "review" and place.waits_for == (REV,) and "does not count" in place.remarks[0]
+    WorkspaceLabels(workspace).give_anew("review", [Assignment(clip_id="a", annotator=REV, allow_own=True)])
+    place = standing(workspace)["a"]
+    assert place.state != "review" and place.is_own == (verdict is not Verdict.SEND_BACK)
 
 
 def test_reviews_are_shared_out_and_stay_with_the_one_who_asked(workspace: Workspace) -> None:
