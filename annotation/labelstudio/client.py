@@ -159,6 +159,14 @@ class LabelStudio:
         """A project; None if it is not there (any more)."""
         return self._find(f"api/projects/{project_id}/", ServerProject.of)
 
+    def mark_closed(self, project_id: int, *, title: str, instructions: str) -> None:
+        """Let a project look closed to everybody: grey, with this title, and instructions that say it.
+
+        The community edition cannot keep people from going on in it.
+        """
+        body = {"title": title, "expert_instruction": instructions, "show_instruction": True, "color": "#757575"}
+        self._write("PATCH", f"api/projects/{project_id}/", body)
+
     def show_predictions(self, project_id: int, model_version: str) -> None:
         """Fill new annotations from the predictions of this name."""
         self._write("PATCH", f"api/projects/{project_id}/", {"model_version": model_version})

@@ -23,6 +23,7 @@ from avis_data.paths import Workspace
 
 __all__ = [
     "ProjectRefused",
+    "close_projects",
     "drop_empty_project",
     "ensure_round_project",
     "project_key",
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _LONGEST_TITLE = 50
+_CLOSED = "<p><b>This round is closed.</b> What is done here now does not count. Ask the lead where you go on.</p>"
 
 
 class ProjectRefused(DataError):
@@ -129,6 +131,18 @@ def refresh_projects(labels: WorkspaceLabels, client: LabelStudio, settings: Ser
     return [project.title for info in labels.rounds() if not info.closed_at for project in info.projects]
 
 
+def close_projects(labels: WorkspaceLabels, client: LabelStudio, info: RoundInfo) -> None:
+    """Let the projects of a closed round look so on the server; those that were deleted there are passed over."""
+    projects = []
+    for project in info.projects:
+        title = _cut(f"closed · {_title(labels.recipe.name, info.name, project.annotator)}")
+        if client.project(project.project_id) is not None:
+            client.mark_closed(project.project_id, title=title, instructions=_CLOSED)
+        projects.append(project.model_copy(update={"title": title}))
+    if tuple(projects) != info.projects:
+        labels.keep_round(info.model_copy(update={"projects": tuple(projects)}))
+
+
 def drop_empty_project(labels: WorkspaceLabels, client: LabelStudio, round_name: str, annotator: str | None) -> None:
     """Remove a project that no clip was ever given to, as the first one of `serve` when clips go to people by name."""
     info = labels.round(round_name)
@@ -161,7 +175,10 @@ def read_workspace_id(path: Path) -> str:
 
 def _title(dataset: str, round_name: str, annotator: str | None) -> str:
     """A title of at most 50 characters, as the server wants; a long one ends in a hash, so that no two are the same."""
-    title = " · ".join([dataset, round_name, *([annotator] if annotator else [])])
+    return _cut(" · ".join([dataset, round_name, *([annotator] if annotator else [])]))
+
+
+def _cut(title: str) -> str:
     if len(title) <= _LONGEST_TITLE:
         return title
     return f"{title[: _LONGEST_TITLE - 7]} {sha256_text(title)[:6]}"

@@ -63,6 +63,8 @@ class PullReport:
     problems: list[FoundProblem] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
     """What became of repairs (`avis-data labels`) of the labels that were made anew."""
+    late: list[Labelling] = field(default_factory=list)
+    """What somebody said after the round was closed: kept as received, and it changes nothing."""
     warnings: list[str] = field(default_factory=list)
     """What is odd about projects: deleted tasks, edited configurations."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class PullReport:
                 {"round": item.round, "clip_id": item.clip_id, **item.problem.model_dump()} for item in self.problems
             ],
             "repairs": self.repairs,
+            "late": [item._asdict() for item in self.late],
             "warnings": self.warnings,
             "failed": self.failed,
         }
@@ -119,8 +122,8 @@ def pull_rounds(
     Args:
         labels: of a workspace that the caller has locked.
         client: of the server.
-        names: of rounds; none: all that are not closed.
-        force: ask for every task and make all labels anew.
+        names: of rounds; none: all. What was done in a closed one since is kept as received, told, and does not count.
+        force: ask for every task and make all labels of open rounds anew.
         on_task: called with a line for every task that is done.
 
     Raises:
@@ -136,7 +139,7 @@ def pull_rounds(
     report = PullReport()
     puller = _Puller(labels, client, report, force=force, on_task=on_task)
     for info in known.values():
-        if info.name in names or (not names and not info.closed_at):
+        if info.name in names or not names:
             puller.pull(info)
     return report
 
@@ -163,10 +166,12 @@ class _Puller:
 
     def _pull_project(self, info: RoundInfo, project: RoundProject, pulled: PulledTasks) -> None:
         settings = self._client.project(project.project_id)
+        if info.closed_at is not None and settings is None:
+            return
         if settings is None:
             self._report.warnings.append(f"{project.title}: the project was deleted on the server; what we have stays")
             return
-        if not same_config(label_config(info.kind), settings.label_config):
+        if info.closed_at is None and not same_config(label_config(info.kind), settings.label_config):
             hint = "avis-data annotate serve or push puts it back; what people drew in it is read as far as it goes"
             self._report.warnings.append(
                 f"{project.title}: its labelling configuration was edited on the server; {hint}"
@@ -175,7 +180,8 @@ class _Puller:
         for task in self._client.tasks(project.project_id):
             there.add(task.id)
             self._pull_task(info, project, task, pulled)
-        self._note_deleted(info, project, there, pulled)
+        if info.closed_at is None:
+            self._note_deleted(info, project, there, pulled)
 
     def _pull_task(self, info: RoundInfo, project: RoundProject, task: ServerTask, pulled: PulledTasks) -> None:
         self._report.num_tasks += 1
@@ -212,6 +218,11 @@ class _Puller:
         newest: dict[str, ServerAnnotation] = {}
         for entry in sorted(annotations, key=_standing):
             newest[self._client.email(entry.completed_by)] = entry
+        if info.closed_at is not None:
+            known = {(a.annotator, a.updated_at) for a in self._labels.answers(info.name, clip.clip_id)}
+            new = [name for name, entry in newest.items() if (name, entry.updated_at) not in known]
+            self._report.late += [Labelling(info.name, clip.clip_id, name) for name in new]
+            return
         for annotator, entry in newest.items():
             others = [e.id for e in annotations if e.completed_by == entry.completed_by and e is not entry]
             context = self._context(info, project, task, clip)

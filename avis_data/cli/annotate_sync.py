@@ -101,10 +101,11 @@ def push_clips(
 @force_option
 @json_option
 def pull_labels(round_names: tuple[str, ...], force: bool, as_json: bool) -> ExitCode:
-    """Fetch what people did since the last pull, from every round that is open. They may go on working meanwhile.
+    """Fetch what people did since the last pull. They may go on working meanwhile.
 
-    Each state of an annotation is kept as received in annotations/<round>/received, and never changed. --round may be
-    repeated. With --force every task is asked for again, and all labels are made anew.
+    Each state of an annotation is kept as received in annotations/<round>/received, and never changed. What was said
+    after a round was closed is kept too, told, and does not count. --round may be repeated. With --force every task is
+    asked for again, and all labels of open rounds are made anew.
 
     \b
     Example:
@@ -204,6 +205,9 @@ def _say_pull(report: PullReport) -> None:
         click.echo(f"{name}/{clip_id}: {annotator} deleted their annotation; it does not count any more")
     for line in report.repairs:
         click.echo(line)
+    for name, clip_id, annotator in report.late:
+        said = f"{annotator} changed it after {name} was closed: kept as received, and it does not count"
+        click.echo(f"{name}/{clip_id}: {said}", err=True)
     for name, clip_id, problem in report.problems[:_SHOWN_PROBLEMS]:
         click.echo(f"{name}/{clip_id}: {problem.text()}")
     if len(report.problems) > _SHOWN_PROBLEMS:

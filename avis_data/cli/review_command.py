@@ -116,7 +116,8 @@ def status(state: str | None, as_json: bool) -> None:
 def close(round_name: str, reason: str | None, as_json: bool) -> None:
     """Close a round for good: nothing is given out in it any more.
 
-    A round with open clips is closed for a --reason only. These clips get their task in the next round.
+    What people submitted is pulled first. A round with open clips is closed for a --reason only: these clips get their
+    task in the next round. On the server its projects are grey and say that they are closed.
 
     \b
     Example:
@@ -125,20 +126,16 @@ def close(round_name: str, reason: str | None, as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from avis_data.annotation.labels.tables import update_tables
-    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
-    from avis_data.annotation.work.close_round import close_round
-    from avis_data.pipelines.engine.lock import open_for_work
+    from avis_data.annotation.work.close_round import close_workspace_round
     from avis_data.recipe import load_recipe
 
     if reason is not None and not reason.strip():
         raise ConfigError("--reason is empty", hint=f"avis-data review close {round_name} --reason 'WHY'")
     workspace = current_workspace()
     load_recipe(workspace)
-    with open_for_work(workspace, "avis-data review close") as ledger:
-        labels = WorkspaceLabels(workspace)
-        info = close_round(labels, round_name, now=datetime.now(UTC), reason=reason)
-        update_tables(labels, ledger)
+    info, pulled = close_workspace_round(workspace, round_name, now=datetime.now(UTC), reason=reason)
+    if pulled is not None and pulled.labelled:
+        click.echo(f"{len(pulled.labelled)} answer(s) were pulled before it was closed", err=True)
     if info.close_reason:
         again = "annotate push --round draft" if info.kind == "draft" else "review start"
         click.echo(f"what was open in it is given out anew by: avis-data {again}", err=True)
