@@ -150,6 +150,8 @@ class RunConfig:
 
     model_name: str
     """A name in `registry.MODELS`."""
+    start_weights: str | None = None
+    """What `--init auto` starts from, a name of `avis-data weights list`; null: from none of these."""
     model: ModelConfig
     """Architecture, of the type that the model's spec says."""
     loss: object
@@ -237,9 +239,10 @@ def changed_config(config: RunConfig, settings: Sequence[str], *, where: str) ->
 def _schema(model: type, loss: type, data: type) -> type[BaseModel]:
     """The pydantic model that checks the sections of a config; unknown keys are refused at every depth."""
     parts = {"model": model, "loss": loss, "data": data, **_SECTIONS}
-    fields = {key: (kind, Field(default_factory=kind)) for key, kind in parts.items()}
+    fields: dict[str, object] = {key: (kind, Field(default_factory=kind)) for key, kind in parts.items()}
+    fields |= {"model_name": (str, ...), "start_weights": (str | None, None)}
     make: Callable[..., type[BaseModel]] = create_model  # its own type knows no fields that are counted at run time
-    return make("RunValues", __config__=ConfigDict(extra="forbid"), model_name=(str, ...), **fields)
+    return make("RunValues", __config__=ConfigDict(extra="forbid"), **fields)
 
 
 def _of_the_likeliest(problems: Sequence[Problem]) -> list[Problem]:

@@ -36,7 +36,13 @@ _PATH = click.Path(path_type=Path)
 @set_option
 @out_option(show_default="runs/<config>")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of the run, with its config.")
-@click.option("--init", type=_PATH, default=None, metavar="WEIGHTS", help="Weights to start from; default: random.")
+@click.option(
+    "--init",
+    type=_PATH,
+    default=None,
+    metavar="auto|WEIGHTS",
+    help="Weights to start from: those of the recipe (auto), a name of `weights list`, a file; default: random.",
+)
 @click.option("--allow-partial", is_flag=True, help="Start also from weights that fill little of the model.")
 @device_option
 @precision_option

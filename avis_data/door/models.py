@@ -78,7 +78,7 @@ def train(
         model: its name, as `avism`; None: what the config says.
         settings: changes of the config, as `"loop.iterations=20"`.
         resume: go on from the last checkpoint in `out`.
-        init: weights to start from; None: random ones.
+        init: weights to start from: a file, a name of `weights list`, or `auto`, the recipe's; None: random ones.
         allow_partial: start also from weights that fill little of the model.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         precision: None: what the config says.

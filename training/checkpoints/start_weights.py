@@ -10,15 +10,18 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from avis_data.errors import DataError
+from avis_data.errors import ConfigError, DataError
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
 from avis_data.training.checkpoints.load_report import LoadReport, listed
 from avis_data.training.checkpoints.trained import weights_file
+from avis_data.training.config import RunConfig
 from avis_data.training.models.backbone_weights import from_published_backbone
 from avis_data.training.models.renaming import Renamed
 from avis_data.training.models.spec import OfficialFiles
 from avis_data.training.registry import MODELS
+from avis_data.weights import path_of
 from avis_data.weights.files import read_tensors
+from avis_data.weights.known import known_by_name
 
 __all__ = [
     "check_licence",
@@ -28,6 +31,7 @@ __all__ = [
     "official_files",
     "official_titles",
     "read_start_weights",
+    "start_file",
 ]
 
 logger = logging.getLogger(__name__)
@@ -136,8 +140,35 @@ def check_licence(path: Path, names: Iterable[str]) -> None:
         raise DataError(
             f"{path}: is a CrossVIS or CondInst checkpoint of the authors; their licence allows non-commercial use "
             "only, which weights converted or trained from it would inherit, so it is refused",
-            hint="avis-data train-baseline --data EXPORT --config crossvis_r50 --init resnet50.pth",
+            hint="avis-data train-baseline --data EXPORT --config crossvis_r50 --init auto",
         )
+
+
+def start_file(init: Path, config: RunConfig) -> Path:
+    """Where the weights lie that `--init` names: a file or a folder, a name of `weights list`, or `auto`.
+
+    Args:
+        init: as given; `auto`: what the config's recipe starts from.
+        config: of the run.
+
+    Raises:
+        ConfigError: if there is no such file and no such name, or the recipe starts from none that is listed.
+        ToolError: if the weights of that name are not here; names the command that fetches them.
+        DataError: if other bytes are there than were fetched.
+    """
+    name = str(init)
+    if init.exists() and name != "auto":
+        return init
+    if name == "auto":
+        if config.start_weights is None:
+            raise ConfigError(
+                "--init auto: the config names no weights that its recipe starts from",
+                hint="--init FILE, a run of yours, or a name of: avis-data weights list",
+            )
+        name = config.start_weights
+    elif known_by_name(name) is None:
+        raise DataError(f"{init}: no such file", hint="--init auto, a run, or a name of: avis-data weights list")
+    return path_of(name)
 
 
 def load_initial(model: nn.Module, path: Path, *, allow_partial: bool = False) -> LoadReport:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.format_numbers import check_run
-from avis_data.training.checkpoints.start_weights import load_initial
+from avis_data.training.checkpoints.start_weights import load_initial, start_file
 from avis_data.training.config import RunConfig, changed_config, load_config
 from avis_data.training.device import choose_device
 from avis_data.training.registry import MODELS, new_model
@@ -44,7 +44,7 @@ def train_baseline(
         data: a dataset in the AVISeg layout.
         out: the folder of the run.
         resume: go on from its last checkpoint.
-        init: weights to start from; None: random ones.
+        init: weights to start from: a file, a name of `weights list`, or `auto`, the recipe's; None: random ones.
         allow_partial: start also from weights that fill little of the model.
         device_name: `auto`, `cpu`, `cuda`, ...
 
@@ -61,6 +61,7 @@ def train_baseline(
         )
     if allow_partial and init is None:
         raise ConfigError("--allow-partial is about the weights of --init; give both")
+    init = None if init is None else start_file(init, config)
     started = started_processes()
     division = divided(config, started.world_size, scale=config.loop.processes == "scale" and not resume)
     if started.rank >= division.processes:
@@ -78,7 +79,7 @@ def train_baseline(
         start = None if init is None else load_initial(model, init, allow_partial=allow_partial)
         if init is None and not resume and processes.is_first and config.optimiser.backbone_factor < 1:
             # Only recipes that start from a trained backbone let it learn more slowly than the rest.
-            logger.warning("init=random: the published recipe starts from a trained backbone, --init resnet50.pth")
+            logger.warning("init=random: the published recipe starts from a trained backbone, --init auto")
         if not resume:
             folder.check_new()
         trainer = Trainer(config, data, model, folder, device=device, processes=processes, train=train)
