@@ -10,6 +10,7 @@
     avis-data review status      labels/workspace_labels.py
     avis-data review history     work/history.py           labels/changes.py
     avis-data review close       work/close_round.py
+    avis-data review assign      work/lead.py              and reopen, settle, comment
     avis-data labels             labels/kept_repairs.py    repair.py does it
     avis-data agreement          agreement/report.py
 

@@ -7,6 +7,7 @@ made from it, and can be made again.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +19,7 @@ __all__ = [
     "Assignment",
     "ClipProblem",
     "ClipTask",
+    "Decision",
     "Flag",
     "Interval",
     "LabelledClip",
@@ -300,6 +302,23 @@ class Assignment(Record):
     prev_updated_at: str | None = Field(default=None, description="State of these labels on the server.")
     note: str = Field(default="", description="What the page shows above the clip.")
     allow_own: bool = Field(default=False, description="People may review what they labelled themselves.")
+
+
+class Decision(Record):
+    """What the lead said of a clip in a round, beside the answers of people. Kept, never changed."""
+
+    clip_id: SafeId
+    kind: Literal["comment", "reopen", "settle"]
+    verdict: Verdict | None = Field(default=None, description="Of `settle`: what the review ends with.")
+    of: str | None = Field(default=None, description="Of `settle`: whose labels count, e-mail.")
+    note: str = ""
+    by: str
+    at: str
+
+    def text(self) -> str:
+        """One line for people."""
+        what = {"comment": "said", "reopen": "reopened it", "settle": f"settled it: {self.verdict}"}[self.kind]
+        return f"{self.by} {what}" + (f": {self.note}" if self.note else "")
 
 
 class ClipTask(Record):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from avis_data.annotation.labels.records import Answer, Assignment, RoundInfo, RoundKind, Verdict
+from avis_data.annotation.labels.records import Answer, Assignment, Decision, RoundInfo, RoundKind, Verdict
 
 __all__ = [
     "ACCEPT_CHANGED",
@@ -98,11 +98,13 @@ class Passage:
     answers: tuple[Answer, ...]
     projects: Mapping[int, str | None] = field(default_factory=dict)
     """Whose each project of the round is; None: anyone's."""
+    decisions: tuple[Decision, ...] = ()
+    """What the lead said of it, the oldest first."""
 
     @property
     def finished(self) -> tuple[Answer, ...]:
-        """The answers with a verdict that ends the task."""
-        finished = tuple(answer for answer in self.answers if answer.is_finished)
+        """The answers with a verdict that ends the task, but for those to a task that was given to another since."""
+        finished = tuple(answer for answer in self.answers if answer.is_finished and not self.is_taken_away(answer))
         is_review = self.kind is RoundKind.REVIEW
         return tuple(answer for answer in finished if answer.verdict in _OUTCOMES) if is_review else finished
 
@@ -123,6 +125,11 @@ class Passage:
         """The task that an answer is to."""
         person = self._given_to(answer)
         return next((item for item in self.given if item.annotator == person), None)
+
+    def is_taken_away(self, answer: Answer) -> bool:
+        """Whether an answer is to a task that was given to somebody else since."""
+        known = answer.revision is not None and answer.revision.project_id in self.projects
+        return known and bool(self.given) and self.given_for(answer) is None
 
     def _given_to(self, answer: Answer) -> str | None:
         if answer.revision is not None and answer.revision.project_id in self.projects:
@@ -173,12 +180,17 @@ def clip_place(clip_id: str, passages: Iterable[Passage]) -> Place:
     """Where a clip stands after its passages, in their order."""
     place = Place(clip_id=clip_id)
     for passage in passages:
-        place = _after_review(place, passage) if passage.kind is RoundKind.REVIEW else _after_labelling(place, passage)
+        after = _after_review if passage.kind is RoundKind.REVIEW else _after_labelling
+        place = _decided(after(place, passage), place, passage)
     return place
 
 
 def passages_of(
-    name: str, info: RoundInfo | None, given: Iterable[Assignment], answers: Iterable[Answer]
+    name: str,
+    info: RoundInfo | None,
+    given: Iterable[Assignment],
+    answers: Iterable[Answer],
+    decisions: Iterable[Decision] = (),
 ) -> Iterator[tuple[str, Passage]]:
     """Clip by clip who was given it in a round and what they said.
 
@@ -187,8 +199,11 @@ def passages_of(
         info: of the round; None where it was only planned.
         given: what was given to whom in it.
         answers: what people said in it.
+        decisions: what the lead said in it.
     """
-    given_of, answers_of = defaultdict(list), defaultdict(list)
+    given_of, answers_of, decisions_of = defaultdict(list), defaultdict(list), defaultdict(list)
+    for decision in decisions:
+        decisions_of[decision.clip_id].append(decision)
     for item in given:
         given_of[item.clip_id].append(item)
     for answer in answers:
@@ -201,6 +216,7 @@ def passages_of(
             is_pushed=info is not None,
             given=tuple(given_of[clip_id]),
             answers=tuple(sorted(answers_of[clip_id], key=lambda answer: answer.annotator)),
+            decisions=tuple(decisions_of[clip_id]),
             projects={project.project_id: project.annotator for project in info.projects} if info else {},
         )
         yield clip_id, passage
@@ -252,6 +268,37 @@ def _after_review(place: Place, passage: Passage) -> Place:
     return replace(place, state=ClipState.REVIEW, waits_for=_names(passage, waiting), remarks=tuple(remarks))
 
 
+def _decided(place: Place, before: Place, passage: Passage) -> Place:
+    """The place of a clip after what the lead said of it in a round."""
+    told = tuple(decision.text() for decision in passage.decisions[-_REMARKS_OF_LEAD:])
+    decision = next((item for item in reversed(passage.decisions) if item.kind != "comment"), None)
+    if decision is None:
+        return replace(place, remarks=(*place.remarks, *told))
+    if decision.kind == "reopen":
+        is_ended = place.state in (ClipState.ACCEPTED, ClipState.DROPPED)
+        state = ClipState.TO_REVIEW if is_ended else place.state
+        return replace(place, state=state, is_own=place.is_own and not is_ended, remarks=(*place.remarks, *told))
+    answer = next((item for item in passage.answers if item.annotator == decision.of), None)
+    if answer is None or decision.verdict is None:
+        gone = f"what {decision.of} said is gone, so nothing is settled"
+        return replace(place, remarks=(*place.remarks, *told, gone))
+    state = _OUTCOMES[decision.verdict]
+    reviewers = tuple(dict.fromkeys([*place.reviewers, answer.annotator]))
+    return replace(
+        place,
+        state=state,
+        labels=answer,
+        others=(),
+        waits_for=(),
+        reviewers=reviewers,
+        is_own=_is_own(before, answer) and state in (ClipState.ACCEPTED, ClipState.DROPPED),
+        remarks=told,
+    )
+
+
+_REMARKS_OF_LEAD = 3
+
+
 def _people(answer: Answer) -> set[str]:
     """Who said it, and who changed it after them."""
     return {answer.annotator, *([answer.updated_by] if answer.updated_by else [])}
@@ -298,6 +345,9 @@ def _names(passage: Passage, waiting: Sequence[Assignment]) -> tuple[str, ...]:
 def _open_remarks(passage: Passage, waiting: Iterable[Assignment]) -> Iterator[str]:
     if not passage.is_pushed:
         yield "not on the server yet"
+    for late in passage.answers:
+        if late.is_finished and passage.is_taken_away(late):
+            yield f"{late.annotator} said {late.verdict} after it was given to another: it does not count"
     for item in waiting:
         answer = passage.open_answer(item)
         if answer is not None:

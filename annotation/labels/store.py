@@ -28,6 +28,7 @@ from avis_data.annotation.labels.records import (
     Answer,
     Assignment,
     ClipTask,
+    Decision,
     Interval,
     LabelledClip,
     LabelledTrack,
@@ -78,6 +79,8 @@ class Assignments(Record):
     """`assignments.json`: what was given to whom in a round."""
 
     assignments: tuple[Assignment, ...]
+    decisions: tuple[Decision, ...] = ()
+    """What the lead said, in that order."""
 
 
 def round_dir(workspace: Workspace, name: str) -> Path:
@@ -106,23 +109,25 @@ def write_round(workspace: Workspace, info: RoundInfo) -> None:
     write_text(round_dir(workspace, info.name) / "round.json", info.model_dump_json(indent=2) + "\n")
 
 
-def read_assignments(workspace: Workspace, name: str) -> list[Assignment]:
-    """What was given to whom in a round, by clip, then by person; nothing where the round was never planned.
+def read_assignments(workspace: Workspace, name: str) -> Assignments:
+    """What was given to whom in a round, by clip, then by person, and what the lead said; or nothing.
 
     Raises:
         DataError: if the file is damaged.
     """
     path = round_dir(workspace, name) / "assignments.json"
     if not path.is_file():
-        return []
+        return Assignments(assignments=())
     hint = f"bring {path.name} back from a copy, or remove {path.parent}"
-    return list(record_from_json(path, Assignments, hint=hint).assignments)
+    return record_from_json(path, Assignments, hint=hint)
 
 
-def write_assignments(workspace: Workspace, name: str, assignments: Iterable[Assignment]) -> None:
-    """Keep what was given to whom in a round."""
-    text = Assignments(assignments=tuple(assignments)).model_dump_json(indent=1)
-    write_text(round_dir(workspace, name) / "assignments.json", text + "\n")
+def write_assignments(
+    workspace: Workspace, name: str, assignments: Iterable[Assignment], decisions: Iterable[Decision] = ()
+) -> None:
+    """Keep what was given to whom in a round, and what the lead said."""
+    kept = Assignments(assignments=tuple(assignments), decisions=tuple(decisions))
+    write_text(round_dir(workspace, name) / "assignments.json", kept.model_dump_json(indent=1) + "\n")
 
 
 def read_pushed(workspace: Workspace, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:

@@ -10,6 +10,7 @@ from avis_data.annotation.labels.records import (
     Answer,
     Assignment,
     ClipTask,
+    Decision,
     LabelledClip,
     Media,
     PreLabels,
@@ -17,6 +18,7 @@ from avis_data.annotation.labels.records import (
 )
 from avis_data.annotation.labels.rounds import ClipState, Passage, Place, clip_place, passages_of
 from avis_data.annotation.labels.store import (
+    Assignments,
     labelled_files,
     labelled_path,
     read_answer,
@@ -69,7 +71,7 @@ class WorkspaceLabels:
         self._recipe: Recipe | None = None
         self._clips: dict[str, Clip] | None = None
         self._rounds: dict[str, RoundInfo | None] = {}
-        self._assignments: dict[str, list[Assignment]] = {}
+        self._assignments: dict[str, Assignments] = {}
         self._answers: dict[Path, Answer] = {}
         self._places: list[Place] | None = None
         self._in_tables: Mapping[str, LabelledTruth] | None = None
@@ -139,6 +141,13 @@ class WorkspaceLabels:
         Raises:
             DataError: if the file is damaged.
         """
+        return list(self._given(name).assignments)
+
+    def decisions(self, name: str) -> tuple[Decision, ...]:
+        """What the lead said of clips in a round, the oldest first. Raises DataError if the file is damaged."""
+        return self._given(name).decisions
+
+    def _given(self, name: str) -> Assignments:
         if name not in self._assignments:
             self._assignments[name] = read_assignments(self.workspace, name)
         return self._assignments[name]
@@ -163,7 +172,8 @@ class WorkspaceLabels:
     def passages(self, name: str, clip_id: str | None = None) -> Iterator[tuple[str, Passage]]:
         """Clip by clip who was given it in a round and what they said; of one clip or of all."""
         given = [item for item in self.assignments(name) if clip_id in (None, item.clip_id)]
-        return passages_of(name, self.find_round(name), given, self.answers(name, clip_id))
+        decisions = [item for item in self.decisions(name) if clip_id in (None, item.clip_id)]
+        return passages_of(name, self.find_round(name), given, self.answers(name, clip_id), decisions)
 
     def clip_passages(self, clip_id: str) -> list[Passage]:
         """The way of one clip through the rounds, also of one that the manifest does not have any more."""
@@ -234,8 +244,16 @@ class WorkspaceLabels:
         """Note in a round what is given to whom, in place of all that was noted before."""
         ordered = sorted(given, key=lambda item: (item.clip_id, item.annotator or ""))
         if ordered != self.assignments(name):
-            write_assignments(self.workspace, name, ordered)
-            self._assignments[name], self._places = ordered, None
+            self._keep_given(name, Assignments(assignments=tuple(ordered), decisions=self.decisions(name)))
+
+    def decide(self, name: str, decision: Decision) -> None:
+        """Note in a round what the lead says of a clip."""
+        given = self._given(name)
+        self._keep_given(name, given.model_copy(update={"decisions": (*given.decisions, decision)}))
+
+    def _keep_given(self, name: str, given: Assignments) -> None:
+        write_assignments(self.workspace, name, given.assignments, given.decisions)
+        self._assignments[name], self._places = given, None
 
     def keep_round(self, info: RoundInfo) -> None:
         """Keep a round's file."""

@@ -226,6 +226,10 @@ class LabelStudio:
         """Whether a task is there (still)."""
         return self._find(f"api/tasks/{task_id}/annotations/", all_of(partial(parsed, ById))) is not None
 
+    def change_data(self, task: ServerTask, changes: Mapping[str, object]) -> None:
+        """Let a task's page show something else; what people drew in it stays."""
+        self._write("PATCH", f"api/tasks/{task.id}/", {"data": {**task.data, **changes}})
+
     def delete_task(self, task_id: int) -> None:
         """Remove a task with all in it."""
         self._remove(f"api/tasks/{task_id}/")

@@ -47,7 +47,16 @@ def plan_draft(
     standing = {place.clip_id: place.state for place in labels.places()}
     wanted = [name for name in clip_ids if name in known or standing[name] is ClipState.UNLABELLED]
     at_work = [name for name in known if standing.get(name) is ClipState.DRAFT]
-    given = assign(wanted, annotators=annotators, double=double, seed=seed, known=known, may_be_twice=at_work)
+    open_work = Counter(name for place in labels.places() for name in place.waits_for)
+    given = assign(
+        wanted,
+        annotators=annotators,
+        double=double,
+        seed=seed,
+        known=known,
+        may_be_twice=at_work,
+        open_work=open_work,
+    )
     return [
         next((old for old in before.get(clip_id, ()) if old.annotator == annotator), None)
         or Assignment(clip_id=clip_id, annotator=annotator)
@@ -64,8 +73,9 @@ def assign(
     seed: int,
     known: Mapping[str, Sequence[str | None]],
     may_be_twice: Collection[str] = (),
+    open_work: Mapping[str, int] | None = None,
 ) -> dict[str, tuple[str | None, ...]]:
-    """Clips to people: everybody gets as many as the others (to one), and the choice is the same on every machine.
+    """Clips to people: all have as much open work as the others (to one), and the choice is the same on every machine.
 
     Args:
         clip_ids: to be labelled.
@@ -73,6 +83,7 @@ def assign(
         double: share of the clips that two people label.
         seed: of the choice.
         known: who has which clip already; it stays theirs.
+        open_work: how many clips wait for whom now; None: all that are known.
         may_be_twice: of these, clips that a second person may get where new clips do not make up the share.
 
     Returns:
@@ -86,7 +97,11 @@ def assign(
     fresh = [clip_id for clip_id in shuffled if clip_id not in known]
     twice_before = sum(len(known[clip_id]) > 1 for clip_id in wanted if clip_id in known)
     more_twice = max(0, num_twice(double, len(wanted)) - twice_before)
-    load = Counter(person for clip_id in wanted for person in known.get(clip_id, ()))
+    load: Counter[str | None] = Counter()
+    if open_work is None:
+        load.update(person for clip_id in wanted for person in known.get(clip_id, ()))
+    else:
+        load.update(dict(open_work))
     given: dict[str, tuple[str | None, ...]] = {name: tuple(known[name]) for name in wanted if name in known}
     for index, clip_id in enumerate(fresh):
         chosen = _least_loaded(people, load)[: 2 if index < more_twice else 1]

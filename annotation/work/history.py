@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from avis_data.annotation.labels.changes import LabelChanges, changes_between
-from avis_data.annotation.labels.records import Answer, Assignment, LabelledClip
+from avis_data.annotation.labels.records import Answer, Assignment, Decision, LabelledClip
 from avis_data.annotation.labels.rounds import Passage, Place, clip_place
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import DataError
@@ -52,10 +52,13 @@ class ClipHistory:
 
     place: Place
     steps: tuple[Step, ...]
+    decisions: tuple[tuple[str, Decision], ...]
+    """What the lead said of it, each with its round."""
 
     def as_dict(self) -> dict[str, object]:
         """What `--json` prints."""
-        return {**self.place.as_dict(), "steps": [step.as_dict() for step in self.steps]}
+        said = [{"round": name, **decision.model_dump()} for name, decision in self.decisions]
+        return {**self.place.as_dict(), "steps": [step.as_dict() for step in self.steps], "decisions": said}
 
 
 def clip_history(labels: WorkspaceLabels, clip_id: str) -> ClipHistory:
@@ -68,7 +71,8 @@ def clip_history(labels: WorkspaceLabels, clip_id: str) -> ClipHistory:
     if not passages:
         raise DataError(f"no round knows a clip {clip_id!r}", hint="avis-data review status")
     steps = [_step(labels, passage, answer) for passage in passages for answer in passage.answers]
-    return ClipHistory(place=clip_place(clip_id, passages), steps=tuple(steps))
+    decisions = tuple((passage.round, decision) for passage in passages for decision in passage.decisions)
+    return ClipHistory(place=clip_place(clip_id, passages), steps=tuple(steps), decisions=decisions)
 
 
 def _step(labels: WorkspaceLabels, passage: Passage, answer: Answer) -> Step:

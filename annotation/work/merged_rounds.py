@@ -15,6 +15,7 @@ from avis_data.annotation.labels.made_masks import made_lines, made_path, read_m
 from avis_data.annotation.labels.records import (
     Assignment,
     ClipTask,
+    Decision,
     LabelledClip,
     LabelledTrack,
     PreLabels,
@@ -84,6 +85,7 @@ class MergedRounds:
     def _round(self, name: str, sides: Sequence[_From], workspace: Workspace) -> None:
         infos: list[RoundInfo] = []
         given: list[Assignment] = []
+        decisions: list[Decision] = []
         for side in sides:
             taken = {project.project_id for info in infos for project in info.projects}
             numbers: dict[int, int] = {}
@@ -92,9 +94,11 @@ class MergedRounds:
                 numbers = _numbers(info.projects, taken)
                 infos.append(info.model_copy(update={"projects": tuple(_numbered(info.projects, numbers))}))
             given += side.assignments(name)
+            decisions += side.decisions(name)
             side.said(name, numbers)
-        if given:
-            write_assignments(workspace, name, sorted(given, key=lambda item: (item.clip_id, item.annotator or "")))
+        if given or decisions:
+            ordered = sorted(given, key=lambda item: (item.clip_id, item.annotator or ""))
+            write_assignments(workspace, name, ordered, sorted(decisions, key=lambda item: item.at))
         if infos:
             write_round(workspace, self._joined(infos))
 
@@ -171,7 +175,13 @@ class _From:
 
     def assignments(self, name: str) -> Iterator[Assignment]:
         """Who was given which clip of this side."""
-        for item in read_assignments(self.workspace, name):
+        for item in read_assignments(self.workspace, name).assignments:
+            if item.clip_id in self._clips:
+                yield item.model_copy(update={"clip_id": self._clips[item.clip_id]})
+
+    def decisions(self, name: str) -> Iterator[Decision]:
+        """What the lead said of the clips of this side."""
+        for item in read_assignments(self.workspace, name).decisions:
             if item.clip_id in self._clips:
                 yield item.model_copy(update={"clip_id": self._clips[item.clip_id]})
 

@@ -24,7 +24,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.records import Clip
 
-__all__ = ["DraftReport", "DraftRequest", "push_draft"]
+__all__ = ["DraftReport", "DraftRequest", "draft_start", "push_draft"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
         report.num_removed = delete_tasks_left(labels, client)
         plan = _planned(labels, ready, request, report)
         labels.give(report.round, plan)
-        _push_all(labels, client, settings, ready, plan, report)
+        _push_all(labels, client, settings, plan, report)
         update_tables(labels, ledger)
     known = client.emails()
     people = {item.annotator for item in plan if item.annotator is not None}
@@ -105,7 +105,6 @@ def _push_all(
     labels: WorkspaceLabels,
     client: LabelStudio,
     settings: ServerSettings,
-    clips: dict[str, Clip],
     plan: Sequence[Assignment],
     report: DraftReport,
 ) -> None:
@@ -119,7 +118,7 @@ def _push_all(
                 round_name=report.round,
                 annotator=annotator,
                 clips=own,
-                complete=partial(_start, labels, clips, report.round, annotator),
+                complete=partial(draft_start, labels, report.round, annotator),
                 on_clip=lambda _: bar.update() and None,
             )
             report.parts.append(part.as_dict())
@@ -127,11 +126,9 @@ def _push_all(
         drop_empty_project(labels, client, report.round, None)
 
 
-def _start(
-    labels: WorkspaceLabels, clips: dict[str, Clip], name: str, annotator: str | None, task: ClipTask
-) -> ClipTask:
-    """What a page is filled with; as it was kept, where a run was killed before the server had it."""
-    return labels.pushed(name, task.clip_id, annotator) or first_labels(labels, clips[task.clip_id])
+def draft_start(labels: WorkspaceLabels, name: str, annotator: str | None, task: ClipTask) -> ClipTask:
+    """What a page of a draft is filled with; as it was kept, where a run was killed before the server had it."""
+    return labels.pushed(name, task.clip_id, annotator) or first_labels(labels, labels.clips[task.clip_id])
 
 
 def _planned(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from avis_data.annotation.agreement.adjudication import summary_of_others
+from avis_data.annotation.labels.changes import changes_between
 from avis_data.annotation.labels.records import Answer, Assignment, RoundKind, Verdict
 from avis_data.annotation.labels.rounds import ClipState, Place, round_name, round_order
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
@@ -14,6 +15,8 @@ from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 __all__ = ["Plan", "plan_next"]
 
 _PROBLEMS_SHOWN = 5
+_CHANGES_SHOWN = 8
+_DECISIONS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = (), allow_o
         if place.state is ClipState.TO_FIX:
             name = _next_round(place, RoundKind.FIX, closed)
             author = _last_author(place, prev_by.get((place.labels.round, place.clip_id)))
-            note = _fix_note(place.labels) + _media_note(labels, place.labels)
+            note = _fix_note(place.labels) + _story(labels, place, place.labels) + _media_note(labels, place.labels)
             plan.assignments.setdefault(name, []).append(_assignment(place, place.labels, author, note))
         elif place.state is ClipState.TO_REVIEW:
             found = _reviewer(place, chosen, allow_own=allow_own, load=load)
@@ -61,7 +64,8 @@ def plan_next(labels: WorkspaceLabels, *, reviewers: Sequence[str] = (), allow_o
                 plan.without_reviewer[place.clip_id] = reason
                 continue
             name = _next_round(place, RoundKind.REVIEW, closed)
-            note = _review_note(labels, place, place.labels) + _media_note(labels, place.labels)
+            note = _review_note(labels, place, place.labels) + _story(labels, place, place.labels)
+            note += _media_note(labels, place.labels)
             given_out = _assignment(place, place.labels, found, note).model_copy(update={"allow_own": allow_own})
             plan.assignments.setdefault(name, []).append(given_out)
     return plan
@@ -122,6 +126,32 @@ def _review_note(labels: WorkspaceLabels, place: Place, answer: Answer) -> str:
     if place.others:
         lines += summary_of_others(labels, answer, place.others)
     return "\n".join(lines)
+
+
+def _story(labels: WorkspaceLabels, place: Place, answer: Answer) -> str:
+    """What was asked of those labels, what they changed, and what the lead said: for the next person's page."""
+    passages = labels.clip_passages(place.clip_id)
+    passage = next((item for item in passages if item.round == answer.round), None)
+    given = passage.given_for(answer) if passage is not None else None
+    lines = []
+    if given is not None and given.prev_round is not None:
+        before = next(
+            (item for item in labels.answers(given.prev_round, place.clip_id) if item.annotator == given.prev_by), None
+        )
+        if before is not None and before.verdict is Verdict.SEND_BACK:
+            asked = ", ".join(before.reasons) + (f": {before.note}" if before.note else "")
+            lines.append(f"{before.annotator} had asked ({before.round}): {asked or 'no reason given'}")
+        if before is not None and passage is not None:
+            page = labels.pushed(passage.round, place.clip_id, given.annotator)
+            now = labels.labels_of(answer)
+            was = now.model_copy(update={"tracks": page.tracks, "off_screen": page.off_screen}) if page else now
+            changed = changes_between(was, now).lines() if page is not None else []
+            more = [f"and {len(changed) - _CHANGES_SHOWN} more"] if len(changed) > _CHANGES_SHOWN else []
+            said = "; ".join([*changed[:_CHANGES_SHOWN], *more])
+            if said or before.verdict is Verdict.SEND_BACK:
+                lines.append(f"{answer.annotator} changed ({answer.round}): {said or 'nothing'}")
+    lines += [decision.text() for item in passages for decision in item.decisions][-_DECISIONS_SHOWN:]
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _media_note(labels: WorkspaceLabels, answer: Answer) -> str:

@@ -16,7 +16,7 @@ from avis_data.annotation.work.removed_tasks import delete_tasks_left
 from avis_data.annotation.work.review_plan import Plan, plan_next
 from avis_data.errors import DataError
 
-__all__ = ["StartReport", "start_review"]
+__all__ = ["StartReport", "review_page", "start_review"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +105,13 @@ def _push(
             round_name=name,
             annotator=annotator,
             clips=[ClipTask(clip_id=item.clip_id) for item in own],
-            complete=partial(_start, labels, name, {item.clip_id: item for item in own}),
+            complete=partial(review_page, labels, name, {item.clip_id: item for item in own}),
             on_clip=on_clip,
         )
 
 
-def _start(labels: WorkspaceLabels, name: str, given: Mapping[str, Assignment], task: ClipTask) -> ClipTask:
-    """What a page begins with: the labels that were given and the note; once it was kept it stays."""
+def review_page(labels: WorkspaceLabels, name: str, given: Mapping[str, Assignment], task: ClipTask) -> ClipTask:
+    """What a page of a review or a fix begins with: labels and the note; once it was kept it stays."""
     item = given[task.clip_id]
     kept = labels.pushed(name, item.clip_id, item.annotator)
     if kept is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avis_data.cli.options import by_option, current_workspace, dry_run_option, json_option
+from avis_data.cli.options import by_option, current_workspace, dry_run_option, json_option, of_option
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class _Stills(_Still):
 
 
 _clip_argument = click.argument("clip_id", metavar="CLIP")
-_of_option = click.option("--of", metavar="EMAIL", help="Whose labels; default: those of the clip that count.")
 _until_option = click.option("--until", "last", type=_Still(), metavar="STILL", help="The last still of it.")
 _FROM = "Where to begin, or to take it from."
 
@@ -80,7 +79,7 @@ def command() -> None:
 @click.argument("other", metavar="OTHER")
 @_from_option(required=False)
 @_until_option
-@_of_option
+@of_option
 @by_option
 @dry_run_option
 @json_option
@@ -100,7 +99,7 @@ def swap(clip_id: str, one: str, other: str, first: int | None, last: int | None
 @click.argument("other", metavar="OTHER")
 @_from_option(required=False)
 @_until_option
-@_of_option
+@of_option
 @by_option
 @dry_run_option
 @json_option
@@ -120,7 +119,7 @@ def merge(clip_id: str, one: str, other: str, first: int | None, last: int | Non
 @click.argument("other", metavar="NEW")
 @_from_option(required=True)
 @_until_option
-@_of_option
+@of_option
 @by_option
 @dry_run_option
 @json_option
@@ -139,7 +138,7 @@ def split(clip_id: str, one: str, other: str, first: int, last: int | None, **mo
 @click.argument("one", metavar="OBJECT")
 @_from_option(required=False)
 @_until_option
-@_of_option
+@of_option
 @by_option
 @dry_run_option
 @json_option
@@ -158,7 +157,7 @@ def delete(clip_id: str, one: str, first: int | None, last: int | None, **more: 
 @click.argument("one", metavar="OBJECT")
 @_from_option(required=True)
 @click.option("--onto", type=_Stills(), required=True, metavar="A-B,C", help="The stills that get the mask too.")
-@_of_option
+@of_option
 @by_option
 @dry_run_option
 @json_option
@@ -175,7 +174,7 @@ def copy(clip_id: str, one: str, first: int, onto: tuple[int, ...], **more: obje
 @command.command("undo")
 @_clip_argument
 @click.argument("number", type=click.IntRange(1), metavar="[NUMBER]", required=False)
-@_of_option
+@of_option
 @by_option
 @json_option
 def undo(clip_id: str, number: int | None, of: str | None, by: str | None, as_json: bool) -> None:

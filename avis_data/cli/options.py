@@ -68,6 +68,7 @@ __all__ = [
 
 _PATH = click.Path(path_type=Path)
 
+of_option = click.option("--of", metavar="EMAIL", help="Whose labels; default: those of the clip that count.")
 by_option = click.option("--by", metavar="NAME", help="Who does it; default: your login name.")
 clips_option = click.option(
     "--clips", metavar="A,B|@FILE", help="Only the clips of these ids; @FILE holds one id a line."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from avis_data.cli.options import current_workspace, json_option
+from avis_data.cli.review_lead import assign, comment, reopen, settle
 from avis_data.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -192,6 +193,10 @@ def confirm(clip_ids: Sequence[str], as_json: bool) -> None:
     )
 
 
+for _command in (assign, comment, reopen, settle):
+    command.add_command(_command)
+
+
 def _emails(text: str) -> list[str]:
     found = [name.strip().lower() for name in text.split(",") if name.strip()]
     for name in found:
@@ -266,3 +271,5 @@ def _print_history(found: ClipHistory) -> None:
         lines += [f"put right since: {repair.text()}, by {repair.by} {repair.at}" for repair in answer.repairs]
         for line in lines:
             click.echo(f"  {line}")
+    for name, decision in found.decisions:
+        click.echo(f"{name}: {decision.text()} ({decision.at})")

@@ -39,7 +39,7 @@ def carry_out(workspace: Workspace, plan: Plan) -> None:
     """What `review start` does, without a server."""
     for name, items in plan.assignments.items():
         WorkspaceLabels(workspace).give(name, items)
-        everyone = {item.clip_id: [item.annotator] for item in read_assignments(workspace, name)}
+        everyone = {item.clip_id: [item.annotator] for item in read_assignments(workspace, name).assignments}
         open_round(workspace, name, everyone)
 
 
@@ -286,4 +286,4 @@ def test_an_assignment_once_made_stays(workspace: Workspace) -> None:
     first = Assignment(clip_id="a", annotator=ANN, note="one")
     WorkspaceLabels(workspace).give("draft", [first])
     merged = WorkspaceLabels(workspace).give("draft", [Assignment(clip_id="a", annotator=ANN, note="two")])
-    assert merged == [first] == read_assignments(workspace, "draft")
+    assert merged == [first] == list(read_assignments(workspace, "draft").assignments)

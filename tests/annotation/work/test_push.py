@@ -89,7 +89,7 @@ def test_one_project_for_each_person_and_some_clips_twice(label_studio: TestServ
     assert held["ann@example.com"] | held["bob@example.com"] == {f"c{i}" for i in range(10)}
     assert len(held["ann@example.com"] & held["bob@example.com"]) == 2
     assert {len(clips) for clips in held.values()} == {6}
-    given = {(item.clip_id, item.annotator) for item in read_assignments(workspace, "draft")}
+    given = {(item.clip_id, item.annotator) for item in read_assignments(workspace, "draft").assignments}
     assert given == {(clip_id, name) for name, clips in held.items() for clip_id in clips}
     again = push(workspace, annotators=people, double=0.2)
     assert [part["num_added"] for part in again.parts] == [0, 0]
