@@ -160,10 +160,7 @@ class LabelStudio:
         return self._find(f"api/projects/{project_id}/", ServerProject.of)
 
     def mark_closed(self, project_id: int, *, title: str, instructions: str) -> None:
-        """Let a project look closed to everybody: grey, with this title, and instructions that say it.
-
-        The community edition cannot keep people from going on in it.
-        """
+        """Let a project look closed: grey, with these words. The community edition cannot keep people out of it."""
         body = {"title": title, "expert_instruction": instructions, "show_instruction": True, "color": "#757575"}
         self._write("PATCH", f"api/projects/{project_id}/", body)
 

@@ -52,6 +52,7 @@ __all__ = [
     "on_option",
     "out_option",
     "precision_option",
+    "of_option",
     "pred_option",
     "run_options",
     "seconds_option",
@@ -70,9 +71,7 @@ _PATH = click.Path(path_type=Path)
 
 of_option = click.option("--of", metavar="EMAIL", help="Whose labels; default: those of the clip that count.")
 by_option = click.option("--by", metavar="NAME", help="Who does it; default: your login name.")
-clips_option = click.option(
-    "--clips", metavar="A,B|@FILE", help="Only the clips of these ids; @FILE holds one id a line."
-)
+clips_option = click.option("--clips", metavar="A,B|@FILE", help="Only the clips of these ids; @FILE: one id a line.")
 config_option = click.option(
     "--config", "config_name", default=None, metavar="NAME|FILE", help="A shipped config by its name, or a YAML file."
 )
