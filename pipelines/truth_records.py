@@ -79,6 +79,8 @@ class ImportRecord(Record):
     format: str
     file: str
     sha256: str
+    kept_sha256: str | None = None
+    """Of the file that lies beside this record, where removed videos were taken out of it."""
     clips: dict[str, ImportedClip]
 
 
@@ -95,7 +97,13 @@ def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
 
 
 def write_imported(
-    workspace: Workspace, format_name: str, file: str, sha256: str, new: Mapping[str, ImportedClip]
+    workspace: Workspace,
+    format_name: str,
+    file: str,
+    sha256: str,
+    new: Mapping[str, ImportedClip],
+    *,
+    kept_sha256: str | None = None,
 ) -> None:
     """Say of a file which clips have their truth from it, and of the others that these have it no more.
 
@@ -104,6 +112,7 @@ def write_imported(
         file: its name.
         sha256: of the file.
         new: the clips, and what they were when its truth was imported.
+        kept_sha256: of the copy that was kept, where it is not the file.
     """
     own = workspace.annotations / f"import-{sha256[:8]}" / _RECORD
     before: dict[str, ImportedClip] = {}
@@ -113,10 +122,11 @@ def write_imported(
             before = record.clips
         elif record.clips.keys() & new.keys():
             kept = {clip_id: of for clip_id, of in record.clips.items() if clip_id not in new}
-            write_json(path, record.model_copy(update={"clips": kept}).model_dump())
+            write_json(path, record.model_copy(update={"clips": kept}).model_dump(exclude_none=True))
     clips = dict(sorted({**before, **new}.items()))
     if clips != before or not own.exists():
-        write_json(own, ImportRecord(format=format_name, file=file, sha256=sha256, clips=clips).model_dump())
+        record = ImportRecord(format=format_name, file=file, sha256=sha256, kept_sha256=kept_sha256, clips=clips)
+        write_json(own, record.model_dump(exclude_none=True))
 
 
 def labelled_truth(workspace: Workspace) -> dict[str, LabelledTruth]:

@@ -143,9 +143,9 @@ def shared_hashes(index: Hashes, asked: Hashes) -> Shared:
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]] = []
     for _ in range(_NUM_TABLES):
         bits = rng.permutation(_NUM_BITS)[:num_bits]
-        rows_U, keys_U = _table(index, bits)
+        table = _table(index, bits)
         for first in range(0, len(asked.sign_R), _CHUNK):
-            found += _looked_up(index, asked, bits, rows_U, keys_U, slice(first, first + _CHUNK))
+            found += _looked_up(index, asked, table, slice(first, first + _CHUNK))
     if not found:
         none = np.zeros(0, dtype=np.int64)
         return Shared(asked_R=none, found_R=none, different_R=none.astype(np.uint8))
@@ -154,25 +154,50 @@ def shared_hashes(index: Hashes, asked: Hashes) -> Shared:
     return Shared(asked_R=asked_R[once], found_R=found_R[once], different_R=different_R[once])
 
 
+@dataclass(frozen=True)
+class _Table:
+    """The rows of an index by some of their signs."""
+
+    bits: NDArray[np.int64]
+    rows_U: NDArray[np.int64]
+    """One row for each clip and key, keys ascending."""
+    key_V: NDArray[np.uint64]
+    """Different keys, ascending."""
+    first_V: NDArray[np.int64]
+    """Where the rows of each key begin; one more at the end."""
+    present: NDArray[np.uint8]
+    """One bit for each key that can be: most that are asked are not there, and this says so without a search."""
+
+
+def _table(index: Hashes, bits: NDArray[np.int64]) -> _Table:
+    both_U, rows_U = np.unique(
+        _keys(index.sign_R, bits) << np.uint64(32) | index.clip_R.astype(np.uint64), return_index=True
+    )
+    key_V, first_V = np.unique(both_U >> np.uint64(32), return_index=True)
+    present = np.zeros(2 ** max(len(bits) - 3, 0), dtype=np.uint8)
+    if len(key_V):
+        byte_B, begin_B = np.unique(key_V >> np.uint64(3), return_index=True)
+        present[byte_B] = np.bitwise_or.reduceat(np.uint8(1) << (key_V & np.uint64(7)).astype(np.uint8), begin_B)
+    return _Table(bits, rows_U, key_V, np.append(first_V, len(rows_U)), present)
+
+
 def _looked_up(
-    index: Hashes,
-    asked: Hashes,
-    bits: NDArray[np.int64],
-    rows_U: NDArray[np.int64],
-    keys_U: NDArray[np.uint64],
-    rows: slice,
+    index: Hashes, asked: Hashes, table: _Table, rows: slice
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]]:
-    keys_Q = _keys(asked.sign_R[rows], bits)
-    weakest_QF = np.argpartition(np.abs(asked.value_RD[rows][:, bits].astype(np.float32)), _NUM_WEAK, axis=1)
+    keys_Q = _keys(asked.sign_R[rows], table.bits)
+    weakest_QF = np.argpartition(np.abs(asked.value_RD[rows][:, table.bits].astype(np.float32)), _NUM_WEAK, axis=1)
     flips_QF = np.uint64(1) << weakest_QF[:, :_NUM_WEAK].astype(np.uint64)
     for tried in itertools.product((0, 1), repeat=_NUM_WEAK):
         asked_keys_Q = keys_Q ^ (flips_QF * np.array(tried, dtype=np.uint64)).sum(axis=1, dtype=np.uint64)
-        first_Q = np.searchsorted(keys_U, asked_keys_Q, side="left")
-        count_Q = np.searchsorted(keys_U, asked_keys_Q, side="right") - first_Q
-        count_Q[count_Q > _MOST_SHARED] = 0
-        asked_R = np.repeat(np.arange(len(keys_Q)), count_Q)
-        within_R = np.arange(len(asked_R)) - np.repeat(np.cumsum(count_Q) - count_Q, count_Q)
-        found_R = rows_U[np.repeat(first_Q, count_Q) + within_R]
+        is_there_Q = table.present[asked_keys_Q >> np.uint64(3)] >> (asked_keys_Q & np.uint64(7)).astype(np.uint8) & 1
+        (there_K,) = np.nonzero(is_there_Q)
+        at_K = np.searchsorted(table.key_V, asked_keys_Q[there_K])
+        first_K = table.first_V[at_K]
+        count_K = table.first_V[at_K + 1] - first_K
+        count_K[count_K > _MOST_SHARED] = 0
+        asked_R = np.repeat(there_K, count_K)
+        within_R = np.arange(len(asked_R)) - np.repeat(np.cumsum(count_K) - count_K, count_K)
+        found_R = table.rows_U[np.repeat(first_K, count_K) + within_R]
         asked_R += rows.start
         different_R = np.bitwise_count(asked.sign_R[asked_R] ^ index.sign_R[found_R])
         good_R = (different_R <= _MOST_DIFFERENT) & (asked.clip_R[asked_R] != index.clip_R[found_R])
@@ -227,13 +252,6 @@ def _joined(some: Sequence[Hashes], num_values: int) -> Hashes:
             for name in Hashes.__dataclass_fields__
         }
     )
-
-
-def _table(index: Hashes, bits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Rows and their keys, keys ascending, one row for each clip and key."""
-    both_R = _keys(index.sign_R, bits) << np.uint64(32) | index.clip_R.astype(np.uint64)
-    both_U, rows_U = np.unique(both_R, return_index=True)
-    return rows_U, both_U >> np.uint64(32)
 
 
 def _keys(sign_R: NDArray[np.uint64], bits: NDArray[np.int64]) -> NDArray[np.uint64]:

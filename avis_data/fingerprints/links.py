@@ -7,10 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from avis_data.fingerprints.index import Hashes, Shared, picture_hashes, shared_hashes, sound_hashes
+from avis_data.fingerprints.candidates import picture_tries, sound_tries
 from avis_data.fingerprints.making import Fingerprint
 from avis_data.fingerprints.pictures import PictureMatch, compare_pictures, scenes_alike
 from avis_data.fingerprints.sounds import SoundMatch, compare_sounds
@@ -37,13 +34,6 @@ _SHORT_S = 3.0
 _LEAST_MOMENTS = 5.0
 """One click is like any other."""
 _LEAST_LEVELS_ALIKE = 0.85
-_NEAR_SIGNS = 4
-"""Hashes that differ in no more signs are a candidate on their own; others must be two."""
-_MOST_TRIES = 3
-"""Of a pair."""
-_MOST_TRIES_OF_A_CLIP = 60
-"""The likeliest first. A clip with more copies than that is in their group all the same, by the pairs of the others."""
-_OFFSET_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -117,52 +107,9 @@ def _sound_wanted(match: SoundMatch, for_poor: float) -> float:
     return float(min(_LEAST_SOUND_ALIKE + for_poor / evidence**0.5, most))
 
 
-def _picture_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, bool, int]]:
-    index, asked = picture_hashes(prints)
-    return _tries(index, asked, shared_hashes(index, asked))
-
-
-def _tries(index: Hashes, asked: Hashes, shared: Shared) -> list[tuple[int, int, bool, int]]:
-    """Whole clip, other clip, mirrored or not, part: most shared hashes first, few for each pair."""
-    whole_R, other_R = index.clip_R[shared.found_R], asked.clip_R[shared.asked_R]
-    mirrored_R, part_R = asked.kind_R[shared.asked_R], index.kind_R[shared.found_R]
-    rows, count, near = _tally((whole_R, other_R, mirrored_R, part_R), shared.different_R)
-    totals: dict[tuple[int, int], int] = defaultdict(int)
-    nearest: dict[tuple[int, int], int] = defaultdict(lambda: 99)
-    for (whole, other, _, _), number, least in zip(rows, count, near, strict=True):
-        totals[whole, other] += number
-        nearest[whole, other] = min(nearest[whole, other], least)
-    found: list[tuple[int, int, bool, int]] = []
-    tried: dict[tuple[int, int], int] = defaultdict(int)
-    tried_of: dict[int, int] = defaultdict(int)
-    for at in np.lexsort((np.array(near), -np.array(count))).tolist() if rows else []:
-        whole, other, mirrored, part = rows[at]
-        pair = (whole, other)
-        if totals[pair] < 2 and nearest[pair] > _NEAR_SIGNS:
-            continue
-        if tried[pair] < _MOST_TRIES and tried_of[other] < _MOST_TRIES_OF_A_CLIP:
-            tried[pair] += 1
-            tried_of[other] += 1
-            found.append((whole, other, bool(mirrored), part))
-    return found
-
-
-def _tally(
-    columns: tuple[NDArray[np.number], ...], different_R: NDArray[np.uint8]
-) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
-    """Each different row with its number, and the least of its differences."""
-    if len(different_R) == 0:
-        return [], [], []
-    rows_RC = np.stack([column.astype(np.int64) for column in columns], axis=1)
-    unique_UC, inverse_R, count_U = np.unique(rows_RC, axis=0, return_inverse=True, return_counts=True)
-    near_U = np.full(len(unique_UC), 99)
-    np.minimum.at(near_U, inverse_R, different_R)
-    return [tuple(row) for row in unique_UC.tolist()], count_U.tolist(), near_U.tolist()
-
-
 def _by_picture(prints: Sequence[Fingerprint]) -> list[Link]:
     best: dict[tuple[str, str], Link] = {}
-    for whole, other, mirrored, part in _picture_tries(prints):
+    for whole, other, mirrored, part in picture_tries(prints):
         one, two = prints[whole], prints[other]
         pair = (min(one.clip_id, two.clip_id), max(one.clip_id, two.clip_id))
         if pair in best:
@@ -181,38 +128,9 @@ def _by_picture(prints: Sequence[Fingerprint]) -> list[Link]:
     return list(best.values())
 
 
-def _sound_tries(prints: Sequence[Fingerprint]) -> list[tuple[int, int, float, float]]:
-    index, asked = sound_hashes(prints)
-    shared = shared_hashes(index, asked)
-    clip_R2 = np.stack([index.clip_R[shared.found_R], asked.clip_R[shared.asked_R]], axis=1)
-    time_R2 = np.stack([index.time_R[shared.found_R], asked.time_R[shared.asked_R]], axis=1)
-    turned_R = clip_R2[:, 0] > clip_R2[:, 1]
-    clip_R2[turned_R], time_R2[turned_R] = clip_R2[turned_R, ::-1], time_R2[turned_R, ::-1]
-    (one_R, two_R), (times_one, times_two) = clip_R2.T, time_R2.T
-    offset_R = np.rint((times_one - times_two) / _OFFSET_S)
-    rows, count, near = _tally((one_R, two_R, offset_R), shared.different_R)
-    moment: dict[tuple[int, ...], tuple[float, float]] = {}
-    order = np.argsort(shared.different_R, kind="stable")[::-1]
-    keys = np.stack([one_R, two_R, offset_R], axis=1).astype(np.int64)
-    for at in order.tolist():
-        moment[tuple(keys[at].tolist())] = (float(times_one[at]), float(times_two[at]))
-    found: list[tuple[int, int, float, float]] = []
-    tried: dict[tuple[int, ...], int] = defaultdict(int)
-    tried_of: dict[int, int] = defaultdict(int)
-    for at in np.lexsort((np.array(near), -np.array(count))).tolist() if rows else []:
-        pair = rows[at][:2]
-        is_likely = count[at] >= 2 or near[at] <= _NEAR_SIGNS
-        if is_likely and tried[pair] < _MOST_TRIES and tried_of[pair[1]] < _MOST_TRIES_OF_A_CLIP:
-            tried[pair] += 1
-            tried_of[pair[1]] += 1
-            at_one, at_two = moment[rows[at]]
-            found.append((pair[0], pair[1], at_one + 1.0, at_two + 1.0))
-    return found
-
-
 def _by_sound(prints: Sequence[Fingerprint]) -> list[Link]:
     best: dict[tuple[str, str], Link] = {}
-    for first, second, at_one_s, at_two_s in _sound_tries(prints):
+    for first, second, at_one_s, at_two_s in sound_tries(prints):
         one, two = prints[first], prints[second]
         if one.clip_id > two.clip_id:
             one, two, at_one_s, at_two_s = two, one, at_two_s, at_one_s

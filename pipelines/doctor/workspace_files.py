@@ -105,7 +105,7 @@ def _masks(_workspace: Workspace, path: Path) -> None:
 def _received(workspace: Workspace, path: Path) -> None:
     record = read_import(path)
     kept = path.parent / "truth.json"
-    if kept.is_file() and sha256_file(kept) != record.sha256:
+    if kept.is_file() and sha256_file(kept) != (record.kept_sha256 or record.sha256):
         raise DataError(f"{kept}: is not the file that was imported ({path.name} has its hash)")
 
 

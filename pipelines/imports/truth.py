@@ -154,7 +154,14 @@ def import_ytvis(
     )
     if ledger is not None:
         _store(workspace, truth, sha256, rows, tracks, prepared.received)
-        write_imported(workspace, "ytvis", truth.name, sha256, imported_of(clips, rows, tracks))
+        write_imported(
+            workspace,
+            "ytvis",
+            truth.name,
+            sha256,
+            imported_of(clips, rows, tracks),
+            kept_sha256=prepared.received.sha256,
+        )
         commit_import(workspace, report, workspace.annotations / f"import-{sha256[:8]}" / _TRUTH, ledger)
     return report
 

@@ -133,7 +133,6 @@ def _fill(plan: MergePlan, workspace: Workspace, people: People, *, today: str, 
         if stones:  # what was received of the other side may name them
             categories = {category.name for category in category_set(recipe.categories).categories}
             redaction = Redaction(stones, categories=categories, list_folder=str(workspace.root))
-            cleaner = Cleaner(workspace, stones, redaction)
-            cleaner.ledger(ledger)
-            cleaner.all(lambda *_: None)
+            ledger.forget(stones.is_gone, redaction.value)
+            Cleaner(workspace, stones, redaction, ledger=ledger).all(lambda *_: None)
         write_manifests(workspace, ledger)

@@ -161,7 +161,7 @@ def bring_imports(plan: MergePlan, workspace: Workspace) -> None:
                 here = {"clip_id": clips[track.clip_id], "category": said.get(track.category, track.category)}
                 tracks.append(track.model_copy(update=here))
     for folder, record in records.items():
-        write_json(workspace.annotations / folder / "import.json", record.model_dump())
+        write_json(workspace.annotations / folder / "import.json", record.model_dump(exclude_none=True))
     _bring_rows(plan, workspace)
     tracks.sort(key=lambda track: (track.clip_id, track.track_id))
     write_manifest(workspace.manifest / "tracks.jsonl", tracks)

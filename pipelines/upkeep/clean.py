@@ -9,10 +9,13 @@ from pathlib import Path
 from avis_data.errors import DataError
 from avis_data.features.store import clips_in_part, drop_clips
 from avis_data.fingerprints.store import drop_fingerprints
-from avis_data.io import flush, read_json, remove, write_json, write_text
+from avis_data.io import flush, read_json, remove, sha256_text, write_json, write_text
 from avis_data.ledger import Ledger
 from avis_data.masks.table import replace_clips
 from avis_data.paths import Workspace
+from avis_data.pipelines.stages.embed import PackStage
+from avis_data.pipelines.stages.fingerprint import PackFingerprintsStage
+from avis_data.pipelines.truth_records import read_import
 from avis_data.pipelines.upkeep.places import Found, Holds, files_of
 from avis_data.pipelines.upkeep.redaction import Redaction
 from avis_data.pipelines.upkeep.tombstones import Tombstones
@@ -26,8 +29,11 @@ _LINES = {".csv", ".tsv", ".txt", ".jsonl", ".rttm", ".srt", ".vtt", ".md"}
 class Cleaner:
     """Makes the files of a workspace agree with its tombstones; running it again changes nothing."""
 
-    def __init__(self, workspace: Workspace, stones: Tombstones, redaction: Redaction) -> None:
-        self._workspace, self._stones, self._redaction = workspace, stones, redaction
+    def __init__(
+        self, workspace: Workspace, stones: Tombstones, redaction: Redaction, *, ledger: Ledger | None = None
+    ) -> None:
+        """Go by tombstones; where there is a ledger, it is told which of its files get another content."""
+        self._workspace, self._stones, self._redaction, self._ledger = workspace, stones, redaction, ledger
         self._ways: dict[Holds, Callable[[Found], bool]] = {
             Holds.UNFINISHED: self._unfinished,
             Holds.ONE: self._one,
@@ -39,8 +45,8 @@ class Cleaner:
             Holds.RECEIVED: self._received,
             Holds.SPLIT: self._split,
             Holds.MASKS: self._masks,
-            Holds.EMBEDDINGS: self._rows(drop_clips),
-            Holds.FINGERPRINTS: self._rows(drop_fingerprints),
+            Holds.EMBEDDINGS: self._rows(drop_clips, PackStage.name),
+            Holds.FINGERPRINTS: self._rows(drop_fingerprints, PackFingerprintsStage.name),
             Holds.LOG: self._log,
         }
 
@@ -58,10 +64,6 @@ class Cleaner:
                 tell(found, size_bytes - found.path.lstat().st_size if found.path.exists() else size_bytes)
         for folder in ("clips", "sources", ".tmp", "annotations", "exports"):
             remove_empty_folders(self._workspace.root / folder)
-
-    def ledger(self, ledger: Ledger) -> None:
-        """The ledger's own part."""
-        ledger.forget(self._stones.is_gone, self._redaction.value)
 
     def _unfinished(self, found: Found) -> bool:
         """Whosever it is: nobody writes into the workspace without the lock but the servers, in their own folder."""
@@ -109,7 +111,15 @@ class Cleaner:
 
     def _received(self, found: Found) -> bool:
         below = Path(*found.relative.split("/")[2:])
-        return redact_received(found.path, below, self._redaction)
+        record = found.path.parent / "import.json"
+
+        def say(text: str) -> None:
+            """First in the record: a kill in between leaves a file that the next call makes what the record says."""
+            if record.is_file():
+                changed = read_import(record).model_copy(update={"kept_sha256": sha256_text(text)})
+                write_json(record, changed.model_dump(exclude_none=True), indent=1)
+
+        return redact_received(found.path, below, self._redaction, before=say)
 
     def _split(self, found: Found) -> bool:
         """Somebody's own file: what is no JSON is left alone."""
@@ -128,10 +138,12 @@ class Cleaner:
             replace_clips(self._workspace.masks, {clip_id: [] for clip_id in gone})
         return bool(gone)
 
-    def _rows(self, drop: Callable[[Path, set[str]], None]) -> Callable[[Found], bool]:
+    def _rows(self, drop: Callable[[Path, set[str]], None], stage: str) -> Callable[[Found], bool]:
         def way(found: Found) -> bool:
             gone = {clip_id for clip_id in clips_in_part(found.path) if self._stones.is_gone(clip_id)}
             if gone:
+                if self._ledger is not None:
+                    self._ledger.begin_replacing(stage, found.path.stem)
                 drop(found.path, gone)
             return bool(gone)
 
@@ -151,7 +163,9 @@ class Cleaner:
         return True
 
 
-def redact_received(path: Path, name: Path, redaction: Redaction) -> bool:
+def redact_received(
+    path: Path, name: Path, redaction: Redaction, *, before: Callable[[str], object] = lambda _: None
+) -> bool:
     """Take removed videos out of a copy of what somebody gave; gives whether anything was.
 
     A text that cannot be rewritten goes whole: the labels of its other clips are in the tables.
@@ -160,6 +174,7 @@ def redact_received(path: Path, name: Path, redaction: Redaction) -> bool:
         path: of the file.
         name: where it lay in what was given; parts of it may name a video.
         redaction: knows what was removed.
+        before: called with the new text of JSON before it is written.
     """
     if redaction.names_gone(name.as_posix()):
         remove(path)
@@ -170,7 +185,7 @@ def redact_received(path: Path, name: Path, redaction: Redaction) -> bool:
         return False  # pictures, sound, packed files: their names say whose they are
     suffix = path.suffix.lower()
     if suffix == ".json":
-        return _redact_json(path, text, redaction)
+        return _redact_json(path, text, redaction, before)
     changed = redaction.rows(text) if suffix == ".csv" else redaction.lines(text)
     if changed == text:
         return False
@@ -181,7 +196,7 @@ def redact_received(path: Path, name: Path, redaction: Redaction) -> bool:
     return True
 
 
-def _redact_json(path: Path, text: str, redaction: Redaction) -> bool:
+def _redact_json(path: Path, text: str, redaction: Redaction, before: Callable[[str], object]) -> bool:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -191,7 +206,9 @@ def _redact_json(path: Path, text: str, redaction: Redaction) -> bool:
         return True
     changed = redaction.received_json(value)
     if changed != value:
-        write_json(path, changed, indent=None)
+        new = json.dumps(changed, ensure_ascii=False, allow_nan=False) + "\n"
+        before(new)
+        write_text(path, new)
     return bool(changed != value)
 
 

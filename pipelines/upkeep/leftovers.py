@@ -139,7 +139,7 @@ def prune(workspace: Workspace, ledger: Ledger, found: Leftovers, *, labels: boo
     stones = Tombstones.of_ids(found.unlisted)
     if stones:
         categories = {category.name for category in category_set(load_recipe(workspace).categories).categories}
-        cleaner = Cleaner(workspace, stones, Redaction(stones, categories=categories))
+        cleaner = Cleaner(workspace, stones, Redaction(stones, categories=categories), ledger=ledger)
         cleaner.all(lambda *_: None, only=lambda file: _is_table(file) or (labels and _is_of_labels(file)))
     for left in found.files:
         remove(left.file.path)

@@ -165,8 +165,9 @@ def remove_videos(
 def _clean(workspace: Workspace, ledger: Ledger, recipe: Recipe, stones: Tombstones, report: RemovalReport) -> None:
     categories = {category.name for category in category_set(recipe.categories).categories}
     folder = str(list_folder(workspace, ledger).resolve())
-    cleaner = Cleaner(workspace, stones, Redaction(stones, categories=categories, list_folder=folder))
-    cleaner.ledger(ledger)  # first: from here on nothing asks for these videos any more
+    redaction = Redaction(stones, categories=categories, list_folder=folder)
+    cleaner = Cleaner(workspace, stones, redaction, ledger=ledger)
+    ledger.forget(stones.is_gone, redaction.value)  # first: from here on nothing asks for these videos any more
 
     def tell(found: Found, size_bytes: int) -> None:
         assert found.place is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from avis_data.fingerprints.candidates import picture_tries, sound_tries
 from avis_data.fingerprints.links import find_links, groups_of
 from avis_data.fingerprints.making import NUM_BANDS, SIDE, Fingerprint, clip_fingerprint, sound_fingerprint
 from support.media_files import ffmpeg
@@ -171,9 +173,9 @@ def test_the_order_of_clips_does_not_change_what_is_found() -> None:
     assert find_links([*copies[::-1], *prints[::-1]]) == links
 
 
-def moving(rng: np.random.Generator, name: str) -> Fingerprint:
+def moving(rng: np.random.Generator, name: str, *, size: int = 4) -> Fingerprint:
     """Pictures and sound that are smooth and change all the time."""
-    coarse_THW = rng.integers(0, 255, (8, 4, 4)).astype(np.uint8)
+    coarse_THW = rng.integers(0, 255, (8, size, size)).astype(np.uint8)
     stills = [Image.fromarray(still_HW).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for still_HW in coarse_THW]
     sound_NB = np.kron(rng.integers(60, 160, (20, 8)), np.ones((4, NUM_BANDS // 8))).astype(np.uint8)
     return Fingerprint(
@@ -183,3 +185,14 @@ def moving(rng: np.random.Generator, name: str) -> Fingerprint:
 
 def test_nothing_and_one_clip_have_no_links() -> None:
     assert find_links([]) == [] and find_links([moving(np.random.default_rng(0), "one")]) == [] and groups_of([]) == []
+
+
+def test_what_is_alike_by_chance_is_not_compared() -> None:
+    """Hashes that are nearly equal by chance grow with the square of the clips: each comparison costs milliseconds."""
+    rng = np.random.default_rng(5)
+    prints = [moving(rng, f"clip{number}", size=8) for number in range(600)]
+    prints.append(replace(prints[7], clip_id="copy", stills_THW=prints[7].stills_THW[:, :, ::-1]))
+    pictures, sounds = picture_tries(prints), sound_tries(prints)
+    assert {(7, 600)} <= {(min(one, two), max(one, two)) for one, two, *_ in pictures}
+    assert {(7, 600)} <= {(min(one, two), max(one, two)) for one, two, *_ in sounds}
+    assert len(pictures) + len(sounds) < 100

@@ -20,6 +20,7 @@ from avis_data.links.put_folders import put
 from avis_data.manifest import read_manifest
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
+from avis_data.pipelines.doctor.examination import examine_workspace
 from avis_data.pipelines.engine.lock import REMOVE, open_for_work
 from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.plan import ExportOptions
@@ -265,3 +266,16 @@ def test_verify_finds_whatever_is_left(workspace: Workspace, plant: object) -> N
     assert callable(plant)
     plant(workspace.root)
     assert len({trace.path for trace in traces_of(workspace, [GONE])[1]}) == 1
+
+
+def test_what_was_rewritten_is_not_called_damaged(workspace: Workspace) -> None:
+    def damaged() -> dict[str, str]:
+        return {found.path: found.problem or "" for found in examine_workspace(workspace) if found.is_bad}
+
+    before, kept = damaged(), next(workspace.annotations.glob("import-*/truth.json"))
+    received = kept.read_text()
+    remove(workspace, GONE)
+    assert kept.read_text() != received
+    assert damaged().keys() <= before.keys()
+    kept.write_text(received)
+    assert "is not the file that was imported" in damaged()[workspace.relative(kept.parent / "import.json")]
