@@ -1,7 +1,8 @@
 """Run commands in processes of their own that need not import everything anew: a server imports once, then forks.
 
-What a command finds is what it finds when a person starts it: its arguments, folder, environment and streams. Tests of
-how the program itself starts and is stopped start it anew (`support.shell.start`).
+What a command finds is what it finds when a person starts it: its arguments, folder, environment and streams. Its
+workers are told what to do as spawned ones are, but are forked too, from a process that has nothing but the imports.
+Tests of how the program itself starts and is stopped start it anew (`support.shell.start`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,42 @@ from pathlib import Path
 
 __all__ = ["forked"]
 
-_SERVER = """
-import atexit, contextlib, gc, json, os, sys, threading, traceback
+_SERVER = '''
+import atexit, contextlib, gc, json, multiprocessing, os, signal, socket, sys, threading, traceback
+from multiprocessing import connection, forkserver
 import avis_data.cli.main, avis_data.cli.commands, avis_data.cli.interruption
 import avis_data.pipelines.engine.executors.local, avis_data.pipelines.manifests, avis_data.pipelines.steps
 import avis_data.pipelines.exports.convert, avis_data.pipelines.imports.truth, avis_data.pipelines.merge.build
 import avis_data.pipelines.exports.publish, avis_data.quality.dataset, avis_data.report.dataset
 with contextlib.suppress(ImportError):
     import pandas  # PyArrow asks whether it is there; to find out takes a command half its time
+import avis_data.platforms
+
+
+def fork_workers():
+    """From now on workers are forked from a copy of this process as it is now; all else is as with spawned ones."""
+    command, plain = os.getpid(), multiprocessing.get_context
+    address = connection.arbitrary_address("AF_UNIX")
+    alive_r, alive_w = os.pipe()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        copy = os.fork()
+        if not copy:
+            os.close(alive_w)
+            avis_data.platforms.become_worker(command)
+            me, parent = os.getpid(), os.getppid
+            os.getppid = lambda: command if parent() == me else parent()  # workers end with it, as this copy does
+            with contextlib.suppress(SystemExit):
+                forkserver.main(listener.fileno(), alive_r, [])
+            os._exit(0)
+    os.close(alive_r)
+    known = forkserver._forkserver
+    known._forkserver_address, known._forkserver_alive_fd, known._forkserver_pid = address, alive_w, copy
+    multiprocessing.get_context = lambda method=None: plain("forkserver" if method == "spawn" else method)
+    return copy
+
+
 gc.collect()
 gc.freeze()
 for line in sys.stdin:
@@ -40,7 +69,7 @@ for line in sys.stdin:
         os.environ.clear()
         os.environ.update(asked["environment"])
         sys.argv = ["avis-data", *asked["arguments"]]
-        code = 0
+        copy, code = fork_workers(), 0
         try:
             exec(asked["script"], {"__name__": "__main__"})
         except SystemExit as ended:
@@ -53,11 +82,13 @@ for line in sys.stdin:
             code = 1
         threading._shutdown()
         atexit._run_exitfuncs()
+        os.kill(copy, signal.SIGKILL)
+        os.waitpid(copy, 0)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)  # what Python would do now is to take apart, one by one, what the server has imported
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+'''
 
 
 def forked(
