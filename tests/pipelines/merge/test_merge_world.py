@@ -15,7 +15,7 @@ from avis_data.io import read_json, write_json
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.merge.origins import Origin, origins_path
-from support.server import MediaServer
+from support.fetched_world import fetched, served_world, well
 from support.shell import tree_hashes
 
 CLIPS = ("synth5-0000", "synth5-0001", "synth5-0003_001000_004000")
@@ -30,27 +30,14 @@ def run(*arguments: object) -> int:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`whole` with all three videos, `a` with two and `b` with one of them; all stages done, truth imported."""
     root = tmp_path_factory.mktemp("merge")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        size = ["--num-clips", 4, "--seconds", 3, "--seed", 5, "--size", "96x64", "--video-fps", 6]
-        with MediaServer(root / "world" / "media") as server:
-            assert run("synth", *size, "-j", 1, "--out", root / "world", "--base-url", server.url("")[:-1]) == 0
-            for name, numbers in HALVES.items():
-                make(root, name, numbers, server.url(""))
+    with served_world(root) as base:
+        for name, numbers in HALVES.items():
+            workspace = fetched(root, name, base, numbers)
+            for stage in (["embed", "--untrained"], ["fingerprint"]):
+                well("-C", workspace, *stage, "-j", 1, cwd=root)
+            write_json(root / f"{name}.json", part_of(read_json(root / "world" / "truth.json"), numbers))
+            well("-C", workspace, "import", "--format", "ytvis", root / f"{name}.json", cwd=root)
     return root
-
-
-def make(root: Path, name: str, numbers: Sequence[int], base: str) -> None:
-    head, *rows = (root / "world" / "videos.csv").read_text().splitlines()
-    lead = rows[0].partition("synth5")[0]
-    (root / f"{name}.csv").write_text("\n".join([head, *(rows[i].replace(lead, base) for i in numbers)]) + "\n")
-    write_json(root / f"{name}.json", part_of(read_json(root / "world" / "truth.json"), numbers))
-    ws = ["-C", root / name]
-    fetch = ["fetch", "--list", root / f"{name}.csv", "--sleep", 0, "--allow-private-hosts", "-j", 1]
-    assert run(*ws, *fetch) == 0
-    for stage in (["extract"], ["embed", "--untrained"], ["fingerprint"]):
-        assert run(*ws, *stage, "-j", 1) == 0
-    assert run(*ws, "import", "--format", "ytvis", root / f"{name}.json") == 0
 
 
 def part_of(truth: dict[str, Any], numbers: Sequence[int]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from avis_data.io import read_json, write_json
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.pipelines.rebuild.assemble import why_missing
 from support.dying import changes_of, die_at
+from support.fetched_world import fetched, served_world, well
 from support.server import MediaServer
 from support.shell import avis_data, tree_hashes
 
@@ -31,28 +32,13 @@ def run(*arguments: object) -> int:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of four videos that were fetched from a server, with both exports."""
     root = tmp_path_factory.mktemp("rebuild")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        size = ["--num-clips", 4, "--seconds", 3, "--seed", 5, "--size", "96x64", "--video-fps", 6]
-        with MediaServer(root / "world" / "media") as server:
-            assert run("synth", *size, "-j", 1, "--out", root / "world", "--base-url", server.url("")[:-1]) == 0
-            write_links(root, server.url(""))
-            fetch = ["fetch", "--list", root / "videos.csv", "--sleep", 0, "--allow-private-hosts", "-j", 1]
-            assert run("-C", root / "ws", *fetch) == 0
-        assert run("-C", root / "ws", "extract", "-j", 1) == 0
-        assert run("-C", root / "ws", "import", "--format", "ytvis", root / "world" / "truth.json") == 0
-        common = ["--split", "2/1/1", "--without-features"]
-        assert run("-C", root / "ws", "export", *common) == 0
-        assert run("-C", root / "ws", "export", *common, "--without-media", "--name", "published") == 0
+    with served_world(root) as base:
+        workspace = fetched(root, "ws", base)
+    well("-C", workspace, "import", "--format", "ytvis", root / "world" / "truth.json", cwd=root)
+    common = ["--split", "2/1/1", "--without-features"]
+    well("-C", workspace, "export", *common, cwd=root)
+    well("-C", workspace, "export", *common, "--without-media", "--name", "published", cwd=root)
     return root
-
-
-def write_links(root: Path, base: str) -> None:
-    """The list of the world, with links into this server."""
-    text = (root / "world" / "videos.csv").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    lead = lines[1].split(",")[0].rsplit("/", 1)[0] + "/"
-    (root / "videos.csv").write_text("\n".join(lines).replace(lead, base) + "\n")
 
 
 def published(made: Path, tmp_path: Path, base: str) -> Path:
@@ -205,7 +191,7 @@ def test_killed_at_random_moments_it_ends_as_if_nobody_had_disturbed_it(made: Pa
         expected = tree_hashes(tmp_path / "undisturbed" / "exports")
         assert number > 100 and len(expected) > 16
         died = 0
-        for kill in range(int(os.environ.get("AVIS_DATA_KILLS", "2"))):
+        for kill in range(int(os.environ.get("AVIS_DATA_KILLS", "3"))):
             command = ("rebuild", folder, "--out", tmp_path / f"killed-{kill}", *options)
             for moment in sorted(rng.sample(range(1, number), 2), reverse=True):
                 died += die_at(moment, *command)
