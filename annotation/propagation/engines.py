@@ -33,7 +33,7 @@ def find_engine(engine: str, weights: Path | None) -> FoundEngine:
 
     Args:
         engine: one of `ENGINES`.
-        weights: a folder of SAM 2; None: the registered one. Nothing is ever downloaded.
+        weights: an official file of SAM 2, or a folder; None: the registered one. Nothing is ever downloaded.
 
     Raises:
         ConfigError: if there is no such engine, or weights are missing or too many.
@@ -43,7 +43,7 @@ def find_engine(engine: str, weights: Path | None) -> FoundEngine:
         raise ConfigError(f"no engine {engine!r}; there are: {', '.join(ENGINES)}")
     if engine == "optical-flow":
         if weights is not None:
-            raise ConfigError("the engine optical-flow has no weights", hint="--engine sam2 --engine-weights FOLDER")
+            raise ConfigError("the engine optical-flow has no weights", hint="--engine sam2 --engine-weights PATH")
         return _optical_flow()
     return _sam2(weights if weights is not None else _registered())
 
@@ -77,14 +77,14 @@ def _optical_flow() -> FoundEngine:
 def _registered() -> Path:
     entry = find("sam2")
     if entry is None:
-        hint = "--engine sam2 --engine-weights FOLDER: facebook/sam2.1-hiera-... in Hugging Face's format"
+        hint = "avis-data weights get sam2.1-tiny (small, base-plus, large)"
         raise ConfigError("the engine sam2 needs its weights", hint=hint)
     return Path(entry.path)
 
 
 def _sam2(weights: Path) -> FoundEngine:
     if not weights.exists():
-        raise ConfigError(f"{weights}: no such folder of weights")
+        raise ConfigError(f"{weights}: no such file or folder of weights")
     need_extra("annotate", "cv2", "transformers", what="the engine sam2")
     from avis_data.annotation.propagation.sam2_video import Sam2Video
 

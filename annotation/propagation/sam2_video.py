@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avis_data.annotation.propagation.carrier import Carried
+from avis_data.annotation.segmenters.official_sam2 import video_model
 from avis_data.annotation.segmenters.pictures import Frame
 from avis_data.errors import DataError
 
@@ -139,17 +140,17 @@ def _judged(logits_HW: Tensor, presence: float) -> Carried:
 
 
 def load_sam2_video(path: Path, *, weights_sha256: str, device: torch.device) -> Sam2Video:
-    """SAM 2 or 2.1 from a folder in Hugging Face's format.
+    """SAM 2 or 2.1 from a folder in Hugging Face's format, or from an official `.pt`.
 
     Raises:
-        DataError: if it is none, or tensors are missing.
+        DataError: if it is neither, or tensors are missing or left over.
     """
     from safetensors import SafetensorError
     from transformers import Sam2VideoModel
 
-    hint = "download facebook/sam2.1-hiera-... as a folder"
     if not path.is_dir():
-        raise DataError(f"{path}: SAM 2 is read from a folder in Hugging Face's format", hint=hint)
+        return Sam2Video(video_model(path), weights_sha256=weights_sha256, device=device)
+    hint = "avis-data weights get sam2.1-tiny, or facebook/sam2.1-hiera-... as a folder"
     try:
         loaded: Any = Sam2VideoModel.from_pretrained(
             path, local_files_only=True, use_safetensors=True, output_loading_info=True

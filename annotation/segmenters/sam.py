@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avis_data.annotation.segmenters.official_sam import read_official, renamed, vision_shape
+from avis_data.annotation.segmenters.official_sam2 import image_model
 from avis_data.annotation.segmenters.pictures import Frame, box_of, found_in, points_of, refined
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.errors import DataError
@@ -141,17 +142,15 @@ def load_sam(path: Path, *, weights_sha256: str, device: torch.device) -> Transf
 
 
 def load_sam2(path: Path, *, weights_sha256: str, device: torch.device) -> TransformersSam:
-    """SAM 2 or 2.1 from a folder in Hugging Face's format. Raises DataError if it is none."""
+    """SAM 2 or 2.1 from a folder in Hugging Face's format, or from an official `.pt`.
+
+    Raises:
+        DataError: if it is neither, or tensors are missing or left over.
+    """
     from transformers import Sam2Model
 
-    if not path.is_dir():
-        raise DataError(
-            f"{path}: SAM 2 is read from a folder in Hugging Face's format",
-            hint="download facebook/sam2.1-hiera-... as a folder",
-        )
-    return TransformersSam(
-        _from_folder(cast(_FromFolder, Sam2Model), path), name="sam2", weights_sha256=weights_sha256, device=device
-    )
+    model = _from_folder(cast(_FromFolder, Sam2Model), path) if path.is_dir() else cast(SamLike, image_model(path))
+    return TransformersSam(model, name="sam2", weights_sha256=weights_sha256, device=device)
 
 
 def _from_folder(kind: _FromFolder, path: Path) -> SamLike:
