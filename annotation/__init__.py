@@ -12,6 +12,7 @@
     avis-data review close       work/close_round.py
     avis-data review assign      work/lead.py              and reopen, settle, comment
     avis-data labels             labels/kept_repairs.py    repair.py does it
+    avis-data problems           problems/collect.py       label_errors.py ranks tracks
     avis-data agreement          agreement/report.py
 
 A mask, from the click to the export:
@@ -27,6 +28,7 @@ Rooms, and what they may know:
     labelstudio/   all that knows Label Studio: its calls, its page, its regions. Knows labels/ only.
     work/          push, pull, review: what goes between the two
     agreement/     how far two people say the same. Knows labels/ only.
+    problems/      what needs a look, worst first. Knows labels/ and agreement/ only.
     segmenters/    engines that turn a click into a mask. Know nothing of the other rooms.
     propagation/   engines that carry a mask through a video. Knows labels/ and segmenters/.
     serve/         starts the servers, and is the service that Label Studio asks for masks

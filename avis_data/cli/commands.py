@@ -32,6 +32,7 @@ GROUPS = {
         "propagate": "Carry masks drawn on some stills to all others of a clip.",
         "review": "Lead the rounds of review, from draft to accepted.",
         "labels": "Put labels right: swap, merge, split, delete, copy, undo.",
+        "problems": "List all that needs a look, the worst first.",
         "agreement": "Say how far two annotators of the same clips agree.",
     },
     "Look at a dataset": {

@@ -60,6 +60,7 @@ WRITERS = {
 OTHERS = {
     "annotate": "writes what a server answers, into files that `avis_data.io` writes",
     "review": "writes what a server answers, into files that `avis_data.io` writes",
+    "problems": "its page is written as that of `report`",
     "labels": "needs labels that were pulled from a server; its files are written by `avis_data.io`",
     "convert": "its folder is written and published as that of `export`",
     "agreement": "reads rounds, which need a server; its page is written as that of `report`",

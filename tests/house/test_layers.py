@@ -31,6 +31,7 @@ MUST_NOT_IMPORT = [
     ("annotation/labelstudio", ["annotation.work", "annotation.serve", "annotation.agreement"]),
     ("annotation/labelstudio", ["annotation.segmenters", "annotation.propagation"]),
     ("annotation/agreement", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
+    ("annotation/problems", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/segmenters", ["annotation.labels", "annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/propagation", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/work", ["annotation.serve", "annotation.segmenters", "annotation.propagation"]),

@@ -60,6 +60,7 @@ WRITE_IN_A_WORKSPACE: dict[str, list[str]] = {
 """Commands that change the workspace that they are run in; also those that ask its server with its token."""
 WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
     "agreement": ["--html"],
+    "problems": ["--html"],
     "duplicates": ["--html"],
     "datasheet": ["--out"],
     "rights": ["--csv"],

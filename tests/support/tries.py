@@ -79,6 +79,7 @@ TRIES = (
     Try("-C ws review reopen nobody --note why", works=False),
     Try("-C ws review settle nobody accept --note why", works=False),
     Try("-C ws review comment nobody --note why", works=False),
+    Try("-C ws problems --html problems.html"),
     Try("-C ws labels swap nobody dog_1 dog_2", works=False),
     Try("-C ws labels merge nobody dog_1 dog_2", works=False),
     Try("-C ws labels split nobody dog_1 dog_2 --from 1", works=False),
