@@ -142,12 +142,10 @@ class AvsTrainingClip:
     """bool, which frames exist: those after them only fill the clip up to a fixed length."""
 
     def to(self, device: torch.device | str) -> AvsTrainingClip:
-        """The same clip with its tensors on a device."""
+        """The same clip with frames, audio and labels on a device; which frames count is asked on the host."""
         return replace(
             self,
             frames_T3HW=self.frames_T3HW.to(device, non_blocking=True),
             audio_TA=None if self.audio_TA is None else self.audio_TA.to(device, non_blocking=True),
             labels_THW=self.labels_THW.to(device, non_blocking=True),
-            labelled_T=self.labelled_T.to(device, non_blocking=True),
-            exists_T=self.exists_T.to(device, non_blocking=True),
         )

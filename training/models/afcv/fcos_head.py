@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -93,10 +94,16 @@ class FcosHead(nn.Module):
             )
             rows.append(tuple(part.flatten(2).transpose(1, 2) for part in parts))
         logits, ltrb, centre, filters, embed = (torch.cat(level, dim=1) for level in zip(*rows, strict=True))
-        grid = cell_grid([(x.shape[2], x.shape[3]) for x in maps], maps[0].device)
+        grid = _kept_grid(tuple((x.shape[2], x.shape[3]) for x in maps), maps[0].device)
         return FcosOutput(
             grid=grid, logits_NLK=logits, ltrb_NL4=ltrb, centre_NL=centre[..., 0], filters_NLF=filters, embed_NLC=embed
         )
+
+
+@lru_cache(maxsize=16)  # a copy to a GPU for each pass would make it wait each time
+@torch.inference_mode(False)  # what is made in inference could not be kept for gradients
+def _kept_grid(sizes: tuple[tuple[int, int], ...], device: torch.device) -> CellGrid:
+    return cell_grid(sizes, device)
 
 
 def cell_grid(sizes: Sequence[tuple[int, int]], device: torch.device | str = "cpu") -> CellGrid:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from avis_data.training.models.afcv.fcos_head import FcosOutput
 from avis_data.training.models.afcv.mask_head import dynamic_masks
 from avis_data.training.models.afcv.targets import PairTargets
+from avis_data.training.models.host import sent_together
 from avis_data.training.models.losses import Ratio, dice_losses, means
 from avis_data.training.models.points import at_least_float32
 
@@ -49,18 +52,24 @@ def afcv_ratios(outputs: AfcvOutputs, targets: PairTargets, *, crossover: bool) 
 
     Source: Yang et al., "Crossover Learning for Fast Online Video Instance Segmentation" (2021).
     """
-    with torch.autocast(targets.ltrb_R4.device.type, enabled=False):
+    device = outputs.features_N8hw.device
+    frame_R, mask_R, partner_R = (x.numpy() for x in (targets.frame_R, targets.mask_R, targets.partner_R))
+    identity_R = targets.identity_R.numpy()
+    targets = targets.sent_to(device)
+    with torch.autocast(device.type, enabled=False):
         masks = _Masks(outputs, targets)
         losses: dict[str, Ratio] = {}
         for frame in range(2):
-            rows = targets.frame_R % 2 == frame
-            losses |= {f"{frame}.{name}": ratio for name, ratio in _cell_losses(outputs, targets, frame, rows).items()}
-            shown = (rows & targets.mask_R).nonzero()[:, 0]
-            losses[f"{frame}.mask"] = masks.loss(shown, shown)
+            rows = np.flatnonzero(frame_R % 2 == frame)
+            shown = rows[mask_R[rows]]
+            crossed = shown[partner_R[shown] >= 0]
+            rows_R, shown_S, crossed_S, partner_S = sent_together([rows, shown, crossed, partner_R[crossed]], device)
+            cells = _cell_losses(outputs, targets, frame, rows_R)
+            losses |= {f"{frame}.{name}": ratio for name, ratio in cells.items()}
+            losses[f"{frame}.mask"] = masks.loss(shown_S, shown_S)
             if crossover:
-                crossed = shown[targets.partner_R[shown] >= 0]
-                losses[f"{frame}.crossover"] = masks.loss(crossed, targets.partner_R[crossed])
-        losses["embedding"] = _embedding_loss(outputs, targets)
+                losses[f"{frame}.crossover"] = masks.loss(crossed_S, partner_S)
+        losses["embedding"] = _embedding_loss(outputs, targets, identity_R)
         return losses
 
 
@@ -118,7 +127,7 @@ def _cell_losses(outputs: AfcvOutputs, targets: PairTargets, frame: int, rows: T
     logits = at_least_float32(heads.logits_NLK[frame::2])
     classes = torch.arange(logits.shape[2], device=logits.device)
     truth = (targets.label_NL[frame::2, :, None] == classes).to(logits.dtype)  # a background cell has no class
-    count = torch.tensor(float(len(ltrb)), device=ltrb.device)
+    count = torch.full((), float(len(ltrb)), device=ltrb.device)
     boxes = box_loss(at_least_float32(heads.ltrb_NL4[at]), ltrb)
     entropy = functional.binary_cross_entropy_with_logits(
         at_least_float32(heads.centre_NL[at]), centre, reduction="sum"
@@ -155,18 +164,18 @@ class _Masks:
         dice_S = dice_losses(
             logits_Shw.sigmoid().flatten(1), truth_Shw.flatten(1), squared=True, smooth_top=0.0, smooth_bottom=1e-5
         )
-        count = torch.tensor(float(len(made_S)), device=filters.device)
+        count = torch.full((), float(len(made_S)), device=filters.device)
         return Ratio(numerator=dice_S.sum() + self._nothing, denominator=count)
 
 
-def _embedding_loss(outputs: AfcvOutputs, targets: PairTargets) -> Ratio:
+def _embedding_loss(outputs: AfcvOutputs, targets: PairTargets, on_host_R: NDArray[np.int64]) -> Ratio:
     """Every track of the training set is a class of its own. Source: CrossVIS (2021), global balanced embedding."""
     embeddings_RC = outputs.heads.embed_NLC[targets.frame_R, targets.cell_R]
     logits_RI = outputs.identify(at_least_float32(embeddings_RC))
     identities = logits_RI.shape[1]
-    if len(targets.identity_R) and not 0 <= int(targets.identity_R.min()) <= int(targets.identity_R.max()) < identities:
-        found = f"{int(targets.identity_R.min())} to {int(targets.identity_R.max())}"
+    if len(on_host_R) and not 0 <= on_host_R.min() <= on_host_R.max() < identities:
+        found = f"{on_host_R.min()} to {on_host_R.max()}"
         raise ValueError(f"identities {found}, the classifier has 0 to {identities - 1}")
     truth_RI = (targets.identity_R[:, None] == torch.arange(identities, device=logits_RI.device)).to(logits_RI.dtype)
-    count = torch.tensor(float(len(truth_RI)), device=logits_RI.device)
+    count = torch.full((), float(len(truth_RI)), device=logits_RI.device)
     return Ratio(numerator=focal_loss(logits_RI, truth_RI), denominator=count)

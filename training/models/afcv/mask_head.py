@@ -22,8 +22,8 @@ _LAYERS = ((_MASK_CHANNELS + 2, 8), (8, 8), (8, 1))
 """Channels in and out of the three 1x1 convolutions of an instance; it sees its place in two of the channels."""
 FILTER_VALUES = sum(inputs * outputs + outputs for inputs, outputs in _LAYERS)
 """169: all weights, then all biases."""
-_REACH = (64.0, 128.0, 256.0, 512.0, 1024.0)
-"""Pixels that are 1 in an instance's own coordinates, by the level it was found on."""
+_REACH = 64.0
+"""Pixels that are 1 in an instance's own coordinates, where its level is the finest; twice as many on the next."""
 MASK_STRIDE = 4
 """Pixels per cell of the mask logits."""
 
@@ -93,7 +93,7 @@ def dynamic_masks(filters_RF: Tensor, features_N8hw: Tensor, frame_R: Tensor, xy
     stride = STRIDES[0]
     rows = torch.arange(height, device=xy_R2.device) * float(stride) + stride / 2
     columns = torch.arange(width, device=xy_R2.device) * float(stride) + stride / 2
-    reach_R = torch.tensor(_REACH, device=xy_R2.device)[level_R]
+    reach_R = _REACH * torch.exp2(level_R.to(xy_R2.dtype))
     x_Rw = (xy_R2[:, :1] - columns) / reach_R[:, None]
     y_Rh = (xy_R2[:, 1:] - rows) / reach_R[:, None]
     place_R2hw = torch.stack((x_Rw[:, None].expand(-1, height, -1), y_Rh[:, :, None].expand(-1, -1, width)), dim=1)

@@ -44,6 +44,7 @@ from avis_data.training.models.afcv.stream import AfcvStream
 from avis_data.training.models.afcv.targets import limited, pair_targets
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_to
+from avis_data.training.models.host import sent
 from avis_data.training.models.losses import joined
 from avis_data.training.models.online import tracks_of_stream
 from avis_data.training.models.shared import largest
@@ -116,11 +117,10 @@ class Afcv(nn.Module):
         device = batch.clips[0].frames_T3HW.device
         groups, sizes = _by_orientation(batch.clips, device)
         targets = [
-            pair_targets(pairs, cell_grid(pyramid_sizes(size), device), size)
-            for pairs, size in zip(groups, sizes, strict=True)
+            pair_targets(pairs, cell_grid(pyramid_sizes(size)), size) for pairs, size in zip(groups, sizes, strict=True)
         ]
         ratios = []
-        for pairs, size, target in zip(groups, sizes, limited(targets, self.loss_config.masks), strict=True):
+        for pairs, size, target in zip(groups, sizes, limited(targets, self.loss_config.masks, device), strict=True):
             frames = [padded_to(self.normalise(pair.frames_T3HW), size) for pair in pairs]
             images = torch.cat(frames) if frames else torch.zeros(0, 3, *size, device=device)
             sound = [self._checked_sound(pair.clip_id, pair.audio_TA, 2) for pair in pairs]
@@ -184,7 +184,7 @@ class Afcv(nn.Module):
         parts = [(nothing if part is None else part).to(device) for part in slices]
         slices_NMM = torch.cat(parts) if parts else nothing[:0].to(device)
         known = [part is not None for part in slices for _ in range(frames)]
-        valid_N = torch.tensor(known, dtype=torch.bool, device=device)
+        valid_N = sent(torch.tensor(known, dtype=torch.bool), device)
         heard: Tensor = self.sound(slices_NMM, valid_N)
         return heard
 

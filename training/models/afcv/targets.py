@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,7 +20,7 @@ from avis_data.training.data.clips import TrainingClip
 from avis_data.training.models.afcv.fcos_head import CellGrid
 from avis_data.training.models.afcv.mask_head import MASK_STRIDE
 from avis_data.training.models.host import sent
-from avis_data.training.models.shared import lowest
+from avis_data.training.models.shared import lowest, world_size
 
 __all__ = [
     "BACKGROUND",
@@ -63,7 +64,7 @@ class CellTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class PairTargets:
-    """The targets of B pairs, and what was drawn for their positive cells."""
+    """The targets of B pairs, and what was drawn for their positive cells. They are made on the host."""
 
     label_NL: Tensor
     """int64, class of every cell, or `BACKGROUND`."""
@@ -86,6 +87,10 @@ class PairTargets:
     masks_Ihw: Tensor
     """float32 (0 or 1), truth at stride 4: of every 4 pixels the third."""
 
+    def sent_to(self, device: torch.device) -> PairTargets:
+        """The same on a device."""
+        return replace(self, **{field.name: sent(getattr(self, field.name), device) for field in fields(self)})
+
 
 def frame_objects(masks_NHW: Tensor) -> FrameObjects:
     """Boxes and centres of the tracks that have a mask in a frame.
@@ -93,7 +98,7 @@ def frame_objects(masks_NHW: Tensor) -> FrameObjects:
     Args:
         masks_NHW: bool, the tracks' masks in this frame, at network size.
     """
-    place = masks_NHW.flatten(1).any(1).nonzero()[:, 0]
+    place = torch.from_numpy(np.flatnonzero(masks_NHW.flatten(1).any(1).numpy()))
     masks = masks_NHW[place]
     left, right = _edges(masks.any(1))
     top, bottom = _edges(masks.any(2))
@@ -155,17 +160,20 @@ def pair_targets(pairs: Sequence[TrainingClip], grid: CellGrid, padded_size: tup
     return PairTargets(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
-def limited(groups: Sequence[PairTargets], limit: int) -> list[PairTargets]:
+def limited(groups: Sequence[PairTargets], limit: int, device: torch.device | str = "cpu") -> list[PairTargets]:
     """The same targets, at most `limit` positive cells of which (of all processes) are looked at by the mask losses in
     either frame.
 
     Both mask losses share the choice: filters that were left out can not be crossed over either.
+
+    Args:
+        device: by which processes talk to each other.
     """
     kept = [torch.ones_like(group.mask_R) for group in groups]
     for frame in range(2):
         mine = [group.frame_R % 2 == frame for group in groups]
         order = torch.cat([group.order_R[rows] for group, rows in zip(groups, mine, strict=True)])
-        first = lowest(order, limit)
+        first = lowest(order if world_size() == 1 else order.to(device), limit).cpu()
         if len(first) == limit:
             highest = first[-1]
             kept = [
@@ -193,20 +201,13 @@ def _no_targets(grid: CellGrid, padded_size: tuple[int, int]) -> PairTargets:
 
 
 def _one_pair(pair: TrainingClip, grid: CellGrid, padded_size: tuple[int, int]) -> PairTargets:
-    device = grid.stride_L.device
-    pair = replace(
-        pair,
-        labels_N=sent(pair.labels_N, device),
-        masks_NTHW=sent(pair.masks_NTHW, device),
-        track_ids_N=sent(pair.track_ids_N, device),
-    )
     both = [frame_objects(pair.masks_NTHW[:, frame]) for frame in range(2)]
     found = [cell_targets(objects, grid) for objects in both]
-    cells = [(targets.object_L >= 0).nonzero()[:, 0] for targets in found]
+    cells = [torch.from_numpy(np.flatnonzero(targets.object_L.numpy() >= 0)) for targets in found]
     owners = [targets.object_L[cell] for targets, cell in zip(found, cells, strict=True)]
     place_R = torch.cat([objects.place_G[owner] for objects, owner in zip(both, owners, strict=True)])
     frame_R = torch.cat([torch.full_like(cell, frame) for frame, cell in enumerate(cells)])
-    drawn = torch.rand(2, len(place_R), generator=torch.Generator().manual_seed(pair.seed)).to(place_R.device)
+    drawn = torch.rand(2, len(place_R), generator=torch.Generator().manual_seed(pair.seed))
     labels = [_labels(targets.object_L, pair.labels_N[o.place_G]) for targets, o in zip(found, both, strict=True)]
     masks = [pair.masks_NTHW[objects.place_G, frame] for frame, objects in enumerate(both)]
     return PairTargets(

@@ -39,4 +39,4 @@ class ClipFrames:
 
     def numbers(self) -> Tensor:
         """int64 (N,): which clip each frame is of."""
-        return torch.repeat_interleave(torch.tensor(self.lengths))
+        return torch.tensor([clip for clip, length in enumerate(self.lengths) for _ in range(length)])

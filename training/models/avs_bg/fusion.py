@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from avis_data.training.models.avs_bg.config import AvsBgConfig
 from avis_data.training.models.avs_bg.frames import ClipFrames
+from avis_data.training.models.host import sent
 from avis_data.training.models.shared import SharedBatchNorm
 
 __all__ = ["AudioVisualGate", "NoFusion", "Tpavi", "build_fusion", "unit_length"]
@@ -117,8 +118,8 @@ def build_fusion(config: AvsBgConfig) -> nn.Module:
 
 def _linear(theta_NDhw: Tensor, phi_ND: Tensor, g_NDhw: Tensor, groups: ClipFrames) -> Tensor:
     """The mean over a group's frames of (theta . phi) times the mean of g over the frame's cells."""
-    group_N = groups.numbers().to(phi_ND.device)
-    frames_G = torch.tensor(groups.lengths, device=phi_ND.device, dtype=phi_ND.dtype)
+    group_N = sent(groups.numbers(), phi_ND.device)
+    frames_G = sent(torch.tensor(groups.lengths, dtype=phi_ND.dtype), phi_ND.device)
     outer_NDD = phi_ND[:, :, None] * g_NDhw.mean((2, 3))[:, None, :]
     matrix_GDD = outer_NDD.new_zeros(len(frames_G), *outer_NDD.shape[1:]).index_add(0, group_N, outer_NDD)
     matrix_GDD = matrix_GDD / frames_G[:, None, None]

@@ -19,6 +19,7 @@ from avis_data.training.models.avs_bg.decoder import MaskDecoder
 from avis_data.training.models.avs_bg.frames import ClipFrames
 from avis_data.training.models.avs_bg.fusion import build_fusion
 from avis_data.training.models.avs_bg.neck import build_neck
+from avis_data.training.models.host import sent
 
 __all__ = ["AvsHead", "AvsMaps", "MotionGate", "SoundGenerator"]
 
@@ -120,7 +121,7 @@ class MotionGate(nn.Module):
         """The gated map, same shape."""
         height, width = z_NChw.shape[2:]
         own_NCP = z_NChw.flatten(2)
-        partner_NCP = own_NCP[clips.partners().to(z_NChw.device)]
+        partner_NCP = own_NCP[sent(clips.partners(), z_NChw.device)]
         rows = max(1, _PRODUCTS_AT_ONCE // (len(own_NCP) * height * width))
         similar = [_similarity(chunk, partner_NCP) for chunk in torch.split(own_NCP, rows, dim=2)]
         similar_N1hw = torch.unflatten(torch.cat(similar, dim=1)[:, None], 2, (height, width))

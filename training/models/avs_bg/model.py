@@ -37,6 +37,7 @@ from avis_data.training.models.avs_bg.losses import (
 )
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser
+from avis_data.training.models.host import sent
 from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.shared import part_of_mean, summed, world_size
 from avis_data.training.models.spec import PredictOptions
@@ -75,7 +76,7 @@ class AvsBg(nn.Module):
             torch.cat([clip.frames_T3HW for clip in clips]),
             audio_NA,
             ClipFrames(tuple(len(clip.frames_T3HW) for clip in clips)),
-            None if bool(exists_N.all()) else exists_N,
+            None if exists_N.numpy().all() else sent(exists_N, clips[0].frames_T3HW.device),
         )
         losses = {"mask": self._mask_loss(maps, clips)}
         if self.loss_config.kl_weight and maps.heard:
@@ -83,7 +84,9 @@ class AvsBg(nn.Module):
         if self.head.generator is not None and audio_NA is not None:
             mask_N1HW = self._generation_mask(maps, clips)
             generated_NA = self.head.generator(maps.moved[-1], mask_N1HW)
-            distance = part_of_mean(generation_loss(generated_NA[exists_N], audio_NA[exists_N]), exists_N.sum())
+            existing = _places(exists_N, audio_NA.device)
+            distance = generation_loss(generated_NA[existing], audio_NA[existing])
+            distance = part_of_mean(distance, _count(existing))
             losses["generation"] = self.loss_config.generation_weight * distance
         return losses
 
@@ -122,12 +125,13 @@ class AvsBg(nn.Module):
         return enlarged[0].argmax(0).to(torch.uint8).cpu().numpy()
 
     def _mask_loss(self, maps: AvsMaps, clips: Sequence[AvsTrainingClip]) -> Tensor:
-        labelled_N = torch.cat([clip.labelled_T for clip in clips])
-        count = labelled_N.sum()
-        if not bool(summed(count)):
+        labelled_L = _places(torch.cat([clip.labelled_T for clip in clips]), maps.logits_NKHW.device)
+        count = _count(labelled_L)
+        everywhere = len(labelled_L) if world_size() == 1 else int(summed(count))
+        if not everywhere:
             raise DataError(f"no frame of {', '.join(clip.clip_id for clip in clips)} has a label")
-        logits_LKHW = maps.logits_NKHW[labelled_N]
-        labels_LHW = torch.cat([clip.labels_THW for clip in clips])[labelled_N]
+        logits_LKHW = maps.logits_NKHW[labelled_L]
+        labels_LHW = torch.cat([clip.labels_THW for clip in clips])[labelled_L]
         if not len(labels_LHW):
             return part_of_mean(0.0 * maps.logits_NKHW.sum(), count)  # only other processes have labels
         if self.config.num_classes > 1:
@@ -140,15 +144,16 @@ class AvsBg(nn.Module):
         seen = seen_vectors(self.head.compared(maps), maps.logits_NKHW)
         distance_N = heard_distance(seen, maps.heard, scale_to_unit=self.loss_config.kl_unit_length)
         if self.config.num_classes == 1:
-            return distance_N[torch.cat([clip.exists_T for clip in clips])].sum() * world_size()
-        labelled_N = torch.cat([clip.labelled_T for clip in clips])
-        mean = distance_N[labelled_N].mean() if bool(labelled_N.any()) else 0.0 * distance_N.sum()
-        return part_of_mean(mean, labelled_N.sum())
+            existing = _places(torch.cat([clip.exists_T for clip in clips]), distance_N.device)
+            return distance_N[existing].sum() * world_size()
+        labelled_L = _places(torch.cat([clip.labelled_T for clip in clips]), distance_N.device)
+        mean = distance_N[labelled_L].mean() if len(labelled_L) else 0.0 * distance_N.sum()
+        return part_of_mean(mean, _count(labelled_L))
 
     def _generation_mask(self, maps: AvsMaps, clips: Sequence[AvsTrainingClip]) -> Tensor:
         kind = self.loss_config.generation_mask
         if kind == "truth":
-            without = [clip.clip_id for clip in clips if bool((clip.exists_T & ~clip.labelled_T).any())]
+            without = [clip.clip_id for clip in clips if (clip.exists_T & ~clip.labelled_T).numpy().any()]
             if without:
                 raise DataError(
                     f"clip {without[0]}: not every frame has a label, and loss.generation_mask is the truth",
@@ -172,6 +177,15 @@ class AvsBg(nn.Module):
         if tuple(audio_TA.shape) != wanted:
             raise DataError(f"clip {clip_id}: audio features of shape {tuple(audio_TA.shape)}, must be {wanted}")
         return audio_TA
+
+
+def _places(flags_N: Tensor, device: torch.device) -> Tensor:
+    """Where flags of the host are set, int64, on a device."""
+    return sent(torch.from_numpy(np.flatnonzero(flags_N.numpy())), device)
+
+
+def _count(places: Tensor) -> Tensor:
+    return torch.full((), float(len(places)), device=places.device)
 
 
 def _foreground_logits(logits_NKHW: Tensor) -> Tensor:

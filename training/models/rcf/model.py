@@ -28,6 +28,7 @@ from avis_data.errors import DataError
 from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBatch, TrainingClip
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, common_size, padded_size, padded_to
+from avis_data.training.models.host import sent
 from avis_data.training.models.losses import means
 from avis_data.training.models.online import tracks_of_stream
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
@@ -159,7 +160,7 @@ class Rcf(nn.Module):
         silence = torch.zeros(frames, self.config.audio_channels, device=device)
         return Heard(
             audio_BRA=torch.stack([silence if vectors is None else vectors for vectors in audio]),
-            valid_BR=torch.tensor([[vectors is not None] * frames for vectors in audio], device=device),
+            valid_BR=sent(torch.tensor([[vectors is not None] * frames for vectors in audio]), device),
         )
 
     def _checked_audio(self, clip_id: str, audio_TA: Tensor | None, frames: int) -> Tensor | None:
