@@ -116,8 +116,13 @@ class LoopConfig:
     `scale`: the batch grows until all have clips, with it the rate; warm-up and iterations are shortened."""
     divided: ProcessesRecord | None = None
     """Written by a run: how its batch was divided, and what of the recipe was scaled."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16`: forward and backward under autocast; weights stay float32."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """`bf16`: forward and backward under autocast; weights stay float32. `tf32`: float32, of which a GPU multiplies
+    the first 11 bits."""
+    compile: bool = False
+    """Whether `torch.compile` makes kernels of backbone and pixel decoder; the first iterations are slow then."""
+    channels_last: bool = False
+    """Whether the maps of a ResNet lie in a GPU's memory channels last: for bf16 and tf32."""
     seed: CountOrZero = 0
     """Seed of weights, samples and points."""
     log_every: Count = 20

@@ -13,7 +13,7 @@ from avis_data.errors import ConfigError, ToolError
 from avis_data.platforms import peak_memory_mb
 from avis_data.training.data.clips import ClipSource
 
-__all__ = ["choose_device", "evaluating", "most_memory_mb", "telling_memory"]
+__all__ = ["choose_device", "evaluating", "most_memory_mb", "set_products", "telling_memory"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -43,6 +43,13 @@ def choose_device(name: str) -> torch.device:
     elif device.type == "mps" and not torch.backends.mps.is_available():
         raise ToolError("--device mps: this machine has none", hint="--device cpu")
     return device
+
+
+def set_products(precision: str) -> None:
+    """Let this process multiply float32 as a precision says: `tf32` with the first 11 bits on a GPU, else with all."""
+    exact = precision != "tf32"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact
 
 
 @contextmanager

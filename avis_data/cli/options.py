@@ -111,7 +111,7 @@ on_option = click.option(
 )
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["bf16", "fp32"]),
+    type=click.Choice(["bf16", "tf32", "fp32"]),
     default=None,
     help="Numbers that the network computes with; default: as the config says.",
 )

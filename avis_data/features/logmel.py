@@ -21,6 +21,8 @@ __all__ = [
     "causal_examples",
     "log_mel",
     "mel_weights",
+    "num_columns",
+    "samples_of_columns",
     "second_examples",
 ]
 
@@ -60,6 +62,16 @@ def mel_weights() -> NDArray[np.float64]:
     return weights_KM
 
 
+def num_columns(samples: int) -> int:
+    """F, the columns of so many samples: floor((N - 400) / 160) + 1, or 0 where there are less than 400."""
+    return max(0, (samples - _WINDOW) // _HOP + 1)
+
+
+def samples_of_columns(first: int, last: int) -> tuple[int, int]:
+    """The first sample of column `first`, and the one after the last of column `last - 1`."""
+    return first * _HOP, (last - 1) * _HOP + _WINDOW
+
+
 def log_mel(samples_N: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-mel spectrogram of one continuous signal.
 
@@ -69,7 +81,7 @@ def log_mel(samples_N: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32 (F, 64) with F = floor((N - 400) / 160) + 1, or 0 where N < 400.
     """
-    num_frames = max(0, (len(samples_N) - _WINDOW) // _HOP + 1)
+    num_frames = num_columns(len(samples_N))
     result_FM = np.empty((num_frames, NUM_BANDS), dtype=np.float32)
     block_frames = _BLOCK_S * SAMPLE_RATE_HZ // _HOP
     for first in range(0, num_frames, block_frames):

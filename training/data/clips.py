@@ -5,7 +5,7 @@ Shapes: T frames, N tracks as labelled, H, W pixels of a frame at network size, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Generic, Protocol, Self, TypeVar
 
 import torch
@@ -68,6 +68,18 @@ class TrainingBatch(Generic[SampleT]):
     def to(self, device: torch.device | str) -> TrainingBatch[SampleT]:
         """The same batch with its tensors on a device."""
         return TrainingBatch(clips=tuple(clip.to(device) for clip in self.clips))
+
+    def pin_memory(self) -> TrainingBatch[SampleT]:
+        """The same batch in memory that a GPU copies from by itself; PyTorch's loader asks for it."""
+        return TrainingBatch(clips=tuple(_pinned(clip) for clip in self.clips))
+
+
+def _pinned(clip: SampleT) -> SampleT:
+    """A clip, whose tensors lie in pinned memory; of any task, where it is a dataclass."""
+    if not is_dataclass(clip):
+        return clip
+    tensors = {field.name: getattr(clip, field.name) for field in fields(clip)}
+    return replace(clip, **{name: x.pin_memory() for name, x in tensors.items() if isinstance(x, Tensor)})
 
 
 class ClipSource(Protocol):

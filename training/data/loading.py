@@ -128,8 +128,13 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         )
 
 
-def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterator[TrainingBatch[Sample]]:
+def batches(
+    samples: Samples, numbers: SampleNumbers, *, workers: int, pinned: bool = False
+) -> Iterator[TrainingBatch[Sample]]:
     """The batches of one process in order; each is one forward pass.
+
+    Args:
+        pinned: whether they lie in memory that a GPU copies from while the host goes on.
 
     Raises:
         DataError: if a file is bad.
@@ -140,6 +145,7 @@ def batches(samples: Samples, numbers: SampleNumbers, *, workers: int) -> Iterat
         batch_sampler=numbers,
         num_workers=workers,
         collate_fn=_collated,
+        pin_memory=pinned,
         prefetch_factor=4 if workers else None,
         worker_init_fn=partial(_start_worker, parent=os.getpid()),
         timeout=600 if workers else 0,

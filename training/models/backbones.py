@@ -107,10 +107,21 @@ class FrozenBatchNorm(nn.Module):
 class Backbone(nn.Module):
     """A transformers backbone; `channels` says how wide its four maps (strides 4, 8, 16, 32) are."""
 
-    def __init__(self, body: nn.Module, channels: tuple[int, ...]) -> None:
+    def __init__(self, body: nn.Module, channels: tuple[int, ...], *, convolutions: bool = False) -> None:
+        """`convolutions`: whether it is made of them: then its maps may lie in memory channels last."""
         super().__init__()
         self.body = body
         self.channels = channels
+        self.channels_last = False
+        """Whether they do so on a GPU too; on a CPU they always do."""
+        self._convolutions = convolutions
+
+    def lay_channels_last(self) -> None:
+        """From now on the maps of convolutions lie so on a GPU too, and the filters with them."""
+        self.channels_last = self._convolutions
+        for parameter in self.parameters():
+            if self._convolutions and parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, frames_N3HW: Tensor) -> tuple[Tensor, ...]:
         """The four maps, fine to coarse, each (N, channels, h, w).
@@ -118,6 +129,8 @@ class Backbone(nn.Module):
         Args:
             frames_N3HW: normalised frames; H and W are multiples of 32.
         """
+        if self._convolutions and (self.channels_last or frames_N3HW.device.type == "cpu"):
+            frames_N3HW = frames_N3HW.contiguous(memory_format=torch.channels_last)
         maps: tuple[Tensor, ...] = self.body(frames_N3HW).feature_maps
         return maps
 
@@ -139,7 +152,10 @@ def _resnet(spec: ResNetSpec) -> Backbone:
     )
     body = ResNetBackbone(config)
     _replace_batch_norms(body, frozen=spec.frozen_norms)
-    return Backbone(body, spec.channels)
+    for part in body.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = True  # nothing reads what it gets, a norm or a sum
+    return Backbone(body, spec.channels, convolutions=True)
 
 
 def _swin(spec: SwinSpec) -> Backbone:

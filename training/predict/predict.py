@@ -14,7 +14,7 @@ from torch import nn
 from avis_data.errors import ConfigError, DataError
 from avis_data.training.checkpoints.trained import categories_of_weights, load_trained, weights_file
 from avis_data.training.config import RunConfig, changed_config
-from avis_data.training.device import choose_device, telling_memory
+from avis_data.training.device import choose_device, set_products, telling_memory
 from avis_data.training.models.online import OnlineModel, SeenObject, watch
 from avis_data.training.registry import MODELS
 from avis_data.training.task import PredictionSummary, Split, task_of
@@ -123,6 +123,7 @@ def _load(request: PredictRequest) -> _Loaded:
     model, config = load_trained(request.weights, request.config_name, request.settings, model_name=request.model_name)
     if request.precision is not None:
         config = changed_config(config, [f"loop.precision={request.precision}"], where="--precision")
+    set_products(config.loop.precision)
     return _Loaded(model=model.to(device), config=config, device=device)
 
 

@@ -26,6 +26,8 @@ from avis_data.training.config import RunConfig
 from avis_data.training.data.clips import Sample, TrainingBatch
 from avis_data.training.data.loading import batches
 from avis_data.training.data.sampling import SampleNumbers
+from avis_data.training.device import set_products
+from avis_data.training.models.backbones import Backbone
 from avis_data.training.models.shared import SharedBatchNorm, dropping_for
 from avis_data.training.registry import MODELS
 from avis_data.training.run.distributed import Processes
@@ -91,6 +93,7 @@ class Trainer:
         if config.validation.every or config.validation.draw_every:
             self.val = task.open(data, config.validation.split, config)
             self.val.need_labels()
+        _prepare(model, config)
         self.optimiser = build_optimiser(model, config.optimiser)
         self.parallel = processes.wrapped(model)
         self.state = RunState(iteration=0, train_sha256=sha256_file(train.truth))
@@ -212,7 +215,8 @@ class Trainer:
             rank=self.processes.rank,
             world_size=self.processes.world_size,
         )
-        return batches(self.samples, numbers, workers=self.config.data.workers)
+        pinned = self.device.type == "cuda"
+        return batches(self.samples, numbers, workers=self.config.data.workers, pinned=pinned)
 
     def _seed_pass(self, number: int) -> None:
         """What a model draws by itself is a function of seed, iteration, pass and process: so it is when resumed."""
@@ -350,6 +354,18 @@ def _check_division(config: RunConfig, model: nn.Module, processes: Processes, *
             f"{config.model_name} runs clips of other sizes apart, so several processes cannot share batch norms",
             hint="--set model.backbone.frozen_norms=true",
         )
+
+
+def _prepare(model: nn.Module, config: RunConfig) -> None:
+    """What of a config makes the same numbers in less time."""
+    set_products(config.loop.precision)
+    backbone = getattr(model, "backbone", None)
+    if config.loop.channels_last and isinstance(backbone, Backbone):
+        backbone.lay_channels_last()
+    if config.loop.compile:
+        for part in (backbone, getattr(model, "pixel_decoder", None)):
+            if isinstance(part, nn.Module):
+                part.compile()
 
 
 def _is_due(iteration: int, every: int, *, last: bool) -> bool:

@@ -1,4 +1,4 @@
-"""How often an iteration makes the host wait for the device: a few times, whatever heads, clips and objects there are."""
+"""How often an iteration makes the host wait for the device: a few times, however many heads and objects there are."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ class DeformableAttention(nn.Module):
         else:
             places = (*weights.shape[:3], self.levels, self.points)
             offsets = self.sampling_offsets(query_NSC).view(*places, 2)
-            size_L2 = _sizes(tuple(sizes), offsets.device).to(offsets.dtype)
+            compiled = torch.compiler.is_compiling()  # then it is a constant, and no table can be kept
+            size_L2 = (_new_sizes if compiled else _sizes)(tuple(sizes), offsets.device).to(offsets.dtype)
             points = reference_S2[None, :, None, None, None] + offsets / size_L2[:, None]
             read = _sampled(value, points, weights.view(places), sizes)
         out: Tensor = self.output_proj(read)
@@ -86,6 +87,10 @@ class DeformableAttention(nn.Module):
 @lru_cache(maxsize=64)  # a copy to a GPU for each layer would make it wait each time
 @torch.inference_mode(False)  # what is made in inference could not be kept for gradients
 def _sizes(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
+    return _new_sizes(sizes, device)
+
+
+def _new_sizes(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Tensor:
     """Width and height of the levels, float64, (L, 2)."""
     return torch.tensor([(width, height) for height, width in sizes], device=device, dtype=torch.float64)
 
