@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cut", "seeds_from_box"]
+__all__ = ["Look", "cues_of", "cut", "kinds_of", "look_at", "per_region", "seeds_from_box"]
 
 _Map = NDArray[np.float32]
 _Model = NDArray[np.float64]
@@ -39,8 +39,8 @@ _OUTLINE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    """What does not change from round to round; maps are (height, width)."""
+class Look:
+    """What of a picture does not change from round to round; maps are (height, width)."""
 
     lab_HW3: NDArray[np.uint8]
     seeds: NDArray[np.uint8]
@@ -64,14 +64,14 @@ def seeds_from_box(lab_HW3: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> NDAr
     """
     if not (seeds == cv2.GC_BGD).any() or not (seeds == cv2.GC_PR_FGD).any():
         return seeds.copy()
-    look = _look(lab_HW3, seeds)
+    look = look_at(lab_HW3, seeds)
     probability = (seeds != cv2.GC_BGD).astype(np.float32)
     for number, (weights, bias) in enumerate(zip(_WEIGHTS, _BIAS, strict=True)):
-        kinds = seeds.copy() if number == 0 else _kinds(probability, seeds)
-        cues = _cues(look, probability, kinds, _CUT_ROUNDS[number])
+        kinds = seeds.copy() if number == 0 else kinds_of(probability, seeds)
+        cues = cues_of(look, probability, kinds, _CUT_ROUNDS[number])
         score = bias + sum(weight * cues[name] for name, weight in weights.items())
         probability = np.where(seeds == cv2.GC_PR_FGD, 1 / (1 + np.exp(-score)), seeds == cv2.GC_FGD).astype(np.float32)
-    kinds = _kinds(probability, seeds)
+    kinds = kinds_of(probability, seeds)
     return kinds if (kinds & 1).any() else seeds.copy()
 
 
@@ -101,7 +101,8 @@ def _log_density(pixels: _Map, model: _Model) -> _Map:
     return np.asarray(np.log(total), dtype=np.float32)
 
 
-def _kinds(probability: _Map, seeds: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def kinds_of(probability: _Map, seeds: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """OpenCV's four kinds of pixels: what the probabilities say, where the seeds leave it open (GC_PR_FGD)."""
     kinds = np.where(probability > 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     kinds[probability < 1 - _SURE], kinds[probability > _SURE] = cv2.GC_BGD, cv2.GC_FGD
     certain = seeds != cv2.GC_PR_FGD
@@ -109,23 +110,24 @@ def _kinds(probability: _Map, seeds: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return kinds
 
 
-def _look(lab: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> _Look:
+def look_at(lab: NDArray[np.uint8], seeds: NDArray[np.uint8]) -> Look:
+    """Colours, regions and outlines of the surroundings of a box, (height, width, 3) in OpenCV's Lab."""
     box = seeds != cv2.GC_BGD
     wide, high = int(box.any(axis=0).sum()), int(box.any(axis=1).sum())
     reach = max(3, round(_OUTLINE * max(wide, high)) | 1)
     light, regions = lab[..., 0].astype(np.float32), _regions(lab)
-    return _Look(
+    return Look(
         lab_HW3=lab,
         seeds=seeds,
         colours=_colours(lab),
         regions=regions,
-        crossing=_per_region((~box).astype(np.float32), regions),
+        crossing=per_region((~box).astype(np.float32), regions),
         outline=np.asarray((cv2.dilate(light, np.ones((reach, reach), np.uint8)) - light) / 30, dtype=np.float32),
         sides=(wide, high),
     )
 
 
-def _cues(look: _Look, probability: _Map, kinds: NDArray[np.uint8], rounds: int) -> dict[str, _Map]:
+def cues_of(look: Look, probability: _Map, kinds: NDArray[np.uint8], rounds: int) -> dict[str, _Map]:
     """What speaks for the object, one map for each name in the weights."""
     pixels = look.lab_HW3.reshape(-1, 3).astype(np.float32)
     outer, inner = (_log_density(pixels, model) for model in cut(look.lab_HW3, kinds, rounds))
@@ -135,16 +137,16 @@ def _cues(look: _Look, probability: _Map, kinds: NDArray[np.uint8], rounds: int)
         "cut": (kinds & 1).astype(np.float32),
         "likelihood": np.clip(inner - outer, -6, 6).reshape(kinds.shape),
         "near": near,
-        "near, region": _per_region(near, look.regions),
+        "near, region": per_region(near, look.regions),
         "around": around,
         "crossing": look.crossing,
         "outline": look.outline,
         "before, smooth": cv2.GaussianBlur(before, (0, 0), 0.02 * max(look.sides)),
-        "before, region": _per_region(before, look.regions),
+        "before, region": per_region(before, look.regions),
     }
 
 
-def _nearby(look: _Look, probability: _Map, reach: float) -> _Map:
+def _nearby(look: Look, probability: _Map, reach: float) -> _Map:
     """How much commoner a pixel's colour is in the object than beside it, near the pixel, as a logarithm.
 
     Args:
@@ -189,7 +191,7 @@ def _regions(lab: NDArray[np.uint8]) -> NDArray[np.int32]:
     return np.where(numbers > 0, numbers, beside)
 
 
-def _per_region(values: _Map, regions: NDArray[np.int32]) -> _Map:
+def per_region(values: _Map, regions: NDArray[np.int32]) -> _Map:
     """The mean of each region, at each of its pixels."""
     sums = np.bincount(regions.ravel(), values.ravel()) / np.maximum(np.bincount(regions.ravel()), 1)
     return np.asarray(sums[regions], dtype=np.float32)

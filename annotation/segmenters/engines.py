@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GRABCUT",
+    "SALIENCY",
     "SAM",
     "SAM2",
     "SEGMENTERS",
@@ -33,6 +34,7 @@ SEGMENTERS: Registry[SegmenterSpec] = Registry(
     "engine",
     {
         "grabcut": f"{_HERE}:GRABCUT",
+        "saliency": f"{_HERE}:SALIENCY",
         "sam": f"{_HERE}:SAM",
         "sam2": f"{_HERE}:SAM2",
         "segment-anything": f"{_HERE}:SEGMENT_ANYTHING",
@@ -100,6 +102,14 @@ def _grabcut() -> Segmenter:
     return GrabCut()
 
 
+def _saliency(weights: Path) -> Segmenter:
+    need_extra("annotate", "cv2", "onnxruntime", what="the engine saliency")
+    from avis_data.annotation.segmenters.saliency import Saliency
+    from avis_data.annotation.segmenters.saliency_maps import load_network
+
+    return Saliency(load_network(weights), weights_sha256=weights_sha256(weights))
+
+
 def _sam(weights: Path) -> Segmenter:
     need_extra("annotate", "transformers", what="the engine sam")
     from avis_data.annotation.segmenters.sam import load_sam
@@ -122,6 +132,7 @@ def _segment_anything(weights: Path) -> Segmenter:
 
 
 GRABCUT = SegmenterSpec(name="grabcut", load=_grabcut)
+SALIENCY = SegmenterSpec(name="saliency", load_weights=_saliency)
 SAM = SegmenterSpec(name="sam", load_weights=_sam)
 SAM2 = SegmenterSpec(name="sam2", load_weights=_sam2)
 SEGMENT_ANYTHING = SegmenterSpec(name="segment-anything", load_weights=_segment_anything)

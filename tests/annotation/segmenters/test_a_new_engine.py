@@ -82,5 +82,5 @@ def test_it_is_listed_and_refuses_weights_like_those_that_ship(tmp_path: Path) -
         assert SEGMENTERS.names()[-1] == "bright" and isinstance(load_segmenter("bright", None), BrightPixels)
         with pytest.raises(ConfigError, match="the engine bright has no weights"):
             load_segmenter("bright", tmp_path)
-    with pytest.raises(ConfigError, match="no engine 'bright'; there are: grabcut, sam"):
+    with pytest.raises(ConfigError, match="no engine 'bright'; there are: grabcut, saliency, sam"):
         load_segmenter("bright", None)
