@@ -55,7 +55,7 @@ def near_duplicates(workspace: Workspace, ledger: Ledger) -> Duplicates:
     assert up_to_date is not None
     clip_ids = {clip.clip_id for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
     prints = {one.clip_id: one for one in read_fingerprints(workspace.fingerprints) if one.clip_id in clip_ids}
-    missing = sorted(clip_ids - (prints.keys() & up_to_date(ledger, recipe)))
+    missing = sorted(clip_ids - (prints.keys() & set(up_to_date(ledger, recipe))))
     if missing:
         named = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         message = f"{len(missing)} of {len(clip_ids)} clip(s) have no fingerprint of what they are now: {named}"

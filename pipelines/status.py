@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
-from avis_data.ledger import Ledger
+from avis_data.ledger import Ledger, StateCount
 from avis_data.pipelines.engine.spec import RowKind, StageSpec
 from avis_data.pipelines.stages import STAGES
 from avis_data.recipe import Recipe
 
-__all__ = ["FailedItem", "StageStatus", "failed_items", "workspace_status"]
+__all__ = ["FailedItem", "StageStatus", "Unlisted", "failed_items", "unlisted", "workspace_status"]
+
+_KINDS: tuple[RowKind, ...] = ("video", "clip", "adopted")
 
 
 @dataclass(kw_only=True)
@@ -76,24 +78,45 @@ class FailedItem:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unlisted:
+    """What was made, by the ledger, and the list does not want any more."""
+
+    videos: list[str]
+    clips: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.videos or self.clips)
+
+    def said(self) -> str:
+        """For people."""
+        some = [f"{len(ids)} {what}(s)" for ids, what in ((self.videos, "video"), (self.clips, "clip")) if ids]
+        return f"the list no longer wants {' and '.join(some)} that are here: avis-data prune says which"
+
+
 def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
     """One row per stage whose items are videos or clips, in the order in which they run.
 
     Stages that are no part of the usual way from a list to a dataset are listed only where they were used, or have
     something to do.
     """
-    wanted = _wanted(ledger)
+    wanted: dict[RowKind, int] = {kind: ledger.tallies.num_rows(kind) for kind in _KINDS}
+    counts: dict[str, list[StateCount]] = {}
+    for count in ledger.tallies.counts():
+        if count.is_listed:
+            counts.setdefault(count.stage, []).append(count)
     found = []
     for spec in STAGES:
-        status = _status(ledger, recipe, spec, wanted)
-        if spec.covers and (spec.usual or status.done or status.stale or status.failed or _has_own_rows(spec, wanted)):
+        if not spec.covers:
+            continue
+        status = _status(ledger, recipe, spec, wanted, counts.get(spec.name, ()))
+        if spec.usual or status.done or status.stale or status.failed or _has_own_rows(spec, wanted):
             found.append(status)
     return found
 
 
 def failed_items(ledger: Ledger) -> list[FailedItem]:
     """All failures of items that are still wanted, by stage and id."""
-    wanted = _wanted(ledger)
     return [
         FailedItem(
             stage=spec.name,
@@ -103,18 +126,29 @@ def failed_items(ledger: Ledger) -> list[FailedItem]:
             attempts=entry.attempts,
         )
         for spec in STAGES
-        for entry in sorted(ledger.entries(spec.name).values(), key=lambda entry: entry.item_id)
-        if entry.state == "failed" and any(entry.item_id in wanted[kind] for kind in spec.covers)
+        for entry in ledger.tallies.failed(spec.name, spec.covers)
     ]
 
 
-def _status(ledger: Ledger, recipe: Recipe, spec: StageSpec, wanted: Mapping[RowKind, set[str]]) -> StageStatus:
-    status = StageStatus(stage=spec.name, wanted=sum(len(wanted[kind]) for kind in spec.covers))
+def unlisted(ledger: Ledger) -> Unlisted:
+    """What stages made of videos and clips that the list does not want any more; only the ledger is read."""
+    of_video = {spec.name: "video" in spec.covers for spec in STAGES}
+    made: dict[bool, set[str]] = {True: set(), False: set()}
+    for stage, item_id in ledger.tallies.unlisted():
+        if stage in of_video:
+            made[of_video[stage]].add(item_id)
+    return Unlisted(videos=sorted(made[True]), clips=sorted(made[False]))
+
+
+def _status(
+    ledger: Ledger, recipe: Recipe, spec: StageSpec, wanted: Mapping[RowKind, int], counts: Iterable[StateCount]
+) -> StageStatus:
+    status = StageStatus(stage=spec.name, wanted=sum(wanted[kind] for kind in spec.covers))
     tried = 0
-    for count in ledger.counts(spec.name):
+    for count in counts:
         tried += count.count
         if count.state == "done":
-            status.done = count.count if spec.up_to_date is None else len(spec.up_to_date(ledger, recipe))
+            status.done = count.count if spec.up_to_date is None else sum(1 for _ in spec.up_to_date(ledger, recipe))
             status.stale = count.count - status.done
             status.size_bytes, status.mean_wall_s = count.size_bytes, count.mean_wall_s
         elif count.reason is not None:
@@ -124,16 +158,6 @@ def _status(ledger: Ledger, recipe: Recipe, spec: StageSpec, wanted: Mapping[Row
     return status
 
 
-def _has_own_rows(spec: StageSpec, wanted: Mapping[RowKind, set[str]]) -> bool:
+def _has_own_rows(spec: StageSpec, wanted: Mapping[RowKind, int]) -> bool:
     """True for a stage of rows that no list asks for: where there are some, it is part of the way."""
-    return spec.covers == ("adopted",) and bool(wanted["adopted"])
-
-
-def _wanted(ledger: Ledger) -> dict[RowKind, set[str]]:
-    """Ids of the list's videos and clips, and of the clips of existing sets."""
-    rows: dict[RowKind, Iterator[tuple[str, str]]] = {
-        "video": ledger.wanted("video"),
-        "clip": ledger.wanted("clip"),
-        "adopted": ledger.adopted(),
-    }
-    return {kind: {item_id for item_id, _ in found} for kind, found in rows.items()}
+    return spec.covers == ("adopted",) and wanted["adopted"] > 0

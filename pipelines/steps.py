@@ -112,7 +112,10 @@ def _parts(recipe: Recipe, request: StepRequest) -> list[_Part]:
 
 
 def _planned(setting: Setting, part: _Part, request: StepRequest) -> Plan:
-    plan = plan_stage(setting.workspace, setting.ledger, part.stage, part.items(setting), request.selection)
+    candidates = part.items(setting)
+    plan = plan_stage(
+        *(setting.workspace, setting.ledger, part.stage, candidates, request.selection), only_count=setting.dry_run
+    )
     plan.workers = request.executors(part.spec).workers
     return plan
 

@@ -246,7 +246,7 @@ def _items(setting: Setting) -> Candidates:
     clips = labels.chosen_clips(chosen.clip_ids)
     if chosen.round_name is not None:
         read_round(workspace, chosen.round_name)
-    found, stills = Candidates(), _stills(ledger)
+    found, items, stills = Candidates(), [], _stills(ledger)
     videos, files = fetched_videos(ledger), ledger.only_output("fetch")
     for clip_id, clip in clips.items():
         try:
@@ -264,7 +264,8 @@ def _items(setting: Setting) -> Candidates:
             video = videos.get(clip.video_id)
             if video is not None and (workspace.root / video.path).is_file():
                 inputs["source"] = Input.of(files[clip.video_id])
-            found.items.append(_item(workspace, clip, start, video, inputs, chosen))
+            items.append(_item(workspace, clip, start, video, inputs, chosen))
+    found.items = items
     return found
 
 
@@ -310,15 +311,13 @@ def _stills(ledger: Ledger) -> dict[str, Output]:
     return {clip_id: output for clip_id, left in outputs.items() for output in left if output.name == "frames"}
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Clips whose masks were carried over the stills that they have now, whatever is drawn on them since."""
     stills = _stills(ledger)
     made_from = ledger.inputs("propagate")
-    return {
-        clip_id
-        for clip_id, inputs in made_from.items()
-        if clip_id in stills and inputs.get("frames") == stills[clip_id].sha256
-    }
+    for clip_id, inputs in made_from.items():
+        if clip_id in stills and inputs.get("frames") == stills[clip_id].sha256:
+            yield clip_id
 
 
 SPEC = StageSpec(

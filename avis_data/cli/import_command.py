@@ -302,9 +302,9 @@ def _say_plan(plan: Plan, report: ImportReport, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"dry_run": True, "adopt": plan.as_dict(), **report.as_dict()}))
     else:
-        size = f" ({human_bytes(plan.expected_bytes or 0)} to read)" if plan.todo else ""
+        size = f" ({human_bytes(plan.expected_bytes or 0)} to read)" if plan.num_to_do else ""
         torn = f", {len(plan.torn)} with missing or changed files" if plan.torn else ""
-        click.echo(f"{plan.stage:8} {len(plan.todo)} to do{size}, {plan.num_done} done{torn}")
+        click.echo(f"{plan.stage:8} {plan.num_to_do} to do{size}, {plan.num_done} done{torn}")
         _print(report, dry_run=True)
     return ExitCode.PARTIAL if report.problems else ExitCode.OK
 

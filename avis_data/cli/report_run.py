@@ -25,11 +25,13 @@ def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
         return ExitCode.OK
     ahead: list[str] = []
     for plan in plans:
-        nothing_yet = ahead and not (plan.todo or plan.num_done or plan.failed_before or plan.unreadable or plan.torn)
+        nothing_yet = ahead and not (
+            plan.num_to_do or plan.num_done or plan.failed_before or plan.unreadable or plan.torn
+        )
         if nothing_yet:  # what it will have to do is not known before the stages ahead of it are done
             click.echo(f"{plan.stage:9} waits for {' and '.join(ahead)}")
             continue
-        line = f"{plan.stage:9} {len(plan.todo)} to do, {plan.num_done} done"
+        line = f"{plan.stage:9} {plan.num_to_do} to do, {plan.num_done} done"
         if plan.failed_before:
             line += f", {sum(plan.failed_before.values())} failed before"
         if plan.num_waiting:
@@ -39,11 +41,11 @@ def say_plans(plans: Sequence[Plan], *, as_json: bool) -> ExitCode:
             line += f", {len(plan.unreadable)} cannot be begun"
         if plan.torn:
             line += f", {len(plan.torn)} with missing or changed files"
-        if plan.todo and plan.expected_s is not None and plan.expected_bytes is not None:
+        if plan.num_to_do and plan.expected_s is not None and plan.expected_bytes is not None:
             line += f"; about {human_time(plan.expected_s / plan.workers)} and {human_bytes(plan.expected_bytes)}"
         if ahead:
             line += f"; more after {' and '.join(ahead)}"
-        if plan.todo:
+        if plan.num_to_do:
             ahead.append(plan.stage)
         click.echo(line)
     return ExitCode.OK

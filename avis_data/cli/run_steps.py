@@ -52,7 +52,7 @@ def run_steps(
 def _tell_unlisted(workspace: Workspace) -> None:
     """Say (to stderr) what the list, which may be a new one, no longer wants."""
     from avis_data.ledger import Ledger
-    from avis_data.pipelines.upkeep.leftovers import unlisted
+    from avis_data.pipelines.status import unlisted
 
     with Ledger(workspace.ledger, read_only=True) as ledger:
         gone = unlisted(ledger)

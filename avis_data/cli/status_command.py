@@ -27,8 +27,7 @@ def command(list_failed: bool, as_json: bool) -> None:
       avis-data -C my-dataset status --failed
     """
     from avis_data.ledger import Ledger
-    from avis_data.pipelines.status import failed_items, workspace_status
-    from avis_data.pipelines.upkeep.leftovers import unlisted
+    from avis_data.pipelines.status import failed_items, unlisted, workspace_status
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()

@@ -1,12 +1,14 @@
 """The ledger: what was done to which item, with which result. One SQLite file per workspace.
 
 `database` opens the file and turns what SQLite says of it into our errors, `rows` checks what the rows hold, `ledger`
-has a method for each question, and `text` writes it as text and makes it anew from that. Nothing else opens the file.
+has a method for each question, `tallies` counts, and `text` writes it as text and makes it anew from that. Nothing else
+opens the file.
 """
 
-from avis_data.ledger.database import REPAIR, DamagedLedger
+from avis_data.ledger.database import REPAIR, DamagedLedger, damaged
 from avis_data.ledger.ledger import Ledger
-from avis_data.ledger.rows import Done, Entry, Failed, MeanCost, Output, RunInfo, StateCount
+from avis_data.ledger.rows import Done, Entry, Failed, Lookup, Made, MeanCost, Output, RunInfo, StateCount
+from avis_data.ledger.tallies import RowKind
 
 __all__ = [
     "REPAIR",
@@ -15,8 +17,12 @@ __all__ = [
     "Entry",
     "Failed",
     "Ledger",
+    "Lookup",
+    "Made",
     "MeanCost",
     "Output",
+    "RowKind",
     "RunInfo",
     "StateCount",
+    "damaged",
 ]

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS items (
     size_bytes INTEGER NOT NULL, attempts INTEGER NOT NULL,
     wall_s REAL NOT NULL, cpu_s REAL NOT NULL, finished_at TEXT NOT NULL, version TEXT NOT NULL,
     PRIMARY KEY (stage, item_id)
-) WITHOUT ROWID;
+);
 CREATE TABLE IF NOT EXISTS wanted (
     kind TEXT NOT NULL CHECK (kind IN ('video', 'clip')), item_id TEXT NOT NULL, record TEXT NOT NULL,
     PRIMARY KEY (kind, item_id)
@@ -141,12 +141,15 @@ class Database:
             DataError: if the file cannot be read as far as that, or a value is of another kind.
             ToolError: if the machine does not let us read it.
         """
-        allowed = [_KINDS[kind] for kind in kinds]
+        allowed, seen = [_KINDS[kind] for kind in kinds], set()
         try:
             for row in self._db.execute(sql, tuple(values)):
-                for value, types in zip(row, allowed, strict=True):
-                    if type(value) not in types:
-                        raise damaged(self.path, f"a value of {row[0]!r:.80} is {type(value).__name__}: {value!r:.40}")
+                if (types_of_row := tuple(map(type, row))) not in seen:  # mostly those of the row before
+                    for value, types in zip(row, allowed, strict=True):
+                        if type(value) not in types:
+                            what = f"is {type(value).__name__}: {value!r:.40}"
+                            raise damaged(self.path, f"a value of {row[0]!r:.80} {what}")
+                    seen.add(types_of_row)
                 yield row
         except sqlite3.ProgrammingError:
             raise  # ours: a wrong query, a closed file

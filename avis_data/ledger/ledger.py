@@ -16,10 +16,10 @@ from avis_data.ledger.rows import (
     Done,
     Entry,
     Failed,
-    MeanCost,
+    Lookup,
+    Made,
     Output,
     RunInfo,
-    StateCount,
     checked_item,
     inputs_of,
     outputs_of,
@@ -27,6 +27,7 @@ from avis_data.ledger.rows import (
     reason_of,
     state_of,
 )
+from avis_data.ledger.tallies import Tallies
 from avis_data.ledger.text import KeptItem, KeptRecord, KeptSetting, all_rows, text_lines
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Ledger:
         """
         self._path = path
         self._db = Database(path, read_only=read_only)
+        self.tallies = Tallies(self._db)
+        """How much of what there is."""
         self._has_text: bool | None = None
         """None: not asked yet."""
 
@@ -116,14 +119,43 @@ class Ledger:
         for clip_id, text in self.wanted("clip"):
             yield clip_id, parsed(parse, text, f"row of the list of {clip_id}", self._path)
 
-    def wanted_spans(self) -> Iterator[tuple[str, str, str]]:
-        """Clip id, video id and span (JSON text) of every clip that the list asks for, by clip id; without parsing."""
+    def wanted_sources(self, fetch: str) -> Iterator[tuple[str, str, Made | None]]:
+        """Clip id, span (JSON text), and what the stage `fetch` made of its video, of every clip of the list, by id.
+
+        Of the video's facts only `media`, `null` where it has none; nothing is parsed. None: it is not there.
+        """
         sql = (
-            "SELECT item_id, json_extract(record, '$.span.video_id'), json_extract(record, '$.span') FROM wanted"
-            " WHERE kind = 'clip' ORDER BY item_id"
+            "SELECT w.item_id, json_extract(w.record, '$.span'), f.item_id, json_extract(f.facts, '$.media'), f.outputs"
+            " FROM wanted w LEFT JOIN items f ON f.stage = ? AND f.state = 'done'"
+            " AND f.item_id = json_extract(w.record, '$.span.video_id') WHERE w.kind = 'clip' ORDER BY w.item_id"
         )
-        for clip_id, video_id, span in self._db.rows(sql, kinds="ttt"):
-            yield checked_item(clip_id, self._path), video_id, span
+        for clip_id, span, video_id, media, left in self._db.rows(sql, (fetch,), kinds="ttTTT"):
+            source = None if video_id is None else Made(video_id, media or "null", left or "null", self._path)
+            yield checked_item(clip_id, self._path), span, source
+
+    def wanted_made(self, stage: str, *facts: str) -> Iterator[tuple[str, Made | None]]:
+        """Every clip of the list, by id, with what a stage made of it; None where that is not there.
+
+        Args:
+            stage: whose items have the ids of clips.
+            facts: names of which facts are given, as a JSON list in this order; all, as an object, where none is named.
+        """
+        yield from self._made_of("(SELECT item_id FROM wanted WHERE kind = 'clip')", stage, facts)
+
+    def adopted_made(self, stage: str, *facts: str) -> Iterator[tuple[str, Made | None]]:
+        """The same of every clip that comes from an existing set."""
+        yield from self._made_of("adopted", stage, facts)
+
+    def _made_of(self, table: str, stage: str, facts: Sequence[str]) -> Iterator[tuple[str, Made | None]]:
+        paths = "".join(f", '$.{name}'" for name in facts)
+        sql = (
+            f"SELECT w.item_id, i.item_id, {f'json_extract(i.facts{paths})' if facts else 'i.facts'}, i.outputs"
+            f" FROM {table} w LEFT JOIN items i ON i.stage = ? AND i.state = 'done' AND i.item_id = w.item_id"
+            " ORDER BY w.item_id"
+        )
+        for clip_id, made, found, left in self._db.rows(sql, (stage,), kinds="tTTT"):
+            checked_item(clip_id, self._path)
+            yield clip_id, None if made is None else Made(clip_id, found or "null", left or "null", self._path)
 
     def adopt(self, records: Iterable[tuple[str, str]]) -> None:
         """Remember clips that come from an existing set: ids, and records as JSON. No list makes them unwanted."""
@@ -173,20 +205,49 @@ class Ledger:
 
     def entries(self, stage: str) -> dict[str, Entry]:
         """Everything known of a stage's items, by item id."""
-        sql = "SELECT item_id, key, state, reason, message, attempts, outputs FROM items WHERE stage = ?"
-        return {
-            item_id: Entry(
-                checked_item(item_id, self._path),
-                key,
-                state_of(state, item_id, self._path),
-                reason_of(reason, item_id, self._path),
-                message,
-                attempts,
-                left,
-                self._path,
+        return dict(self._entries_from(stage, ""))
+
+    def entry_lookup(self, stage: str) -> Lookup[Entry]:
+        """What is known of a stage's items, one by one; while it is used nothing is written."""
+        return Lookup(lambda item_id: self._entries_from(stage, item_id))
+
+    def key_lookup(self, stage: str) -> Lookup[str]:
+        """The key with which a finished item of a stage was made; while it is used nothing is written."""
+        return Lookup(lambda item_id: self._done(stage, "key", item_id))
+
+    def key_and_fact_lookup(self, stage: str, name: str) -> Lookup[tuple[str, str]]:
+        """The same with one of the facts of the item, which is text."""
+        sql = (
+            f"SELECT item_id, key, json_extract(facts, '$.{name}') FROM items"
+            " WHERE stage = ? AND item_id >= ? AND state = 'done' ORDER BY item_id"
+        )
+        return Lookup(
+            lambda first: (
+                (checked_item(item_id, self._path), (key, fact))
+                for item_id, key, fact in self._db.rows(sql, (stage, first), kinds="ttt")
             )
-            for item_id, key, state, reason, message, attempts, left in self._db.rows(sql, (stage,), kinds="tttTTit")
-        }
+        )
+
+    def _entries_from(self, stage: str, first: str) -> Iterator[tuple[str, Entry]]:
+        sql = (
+            "SELECT item_id, key, state, reason, message, attempts, outputs FROM items"
+            " WHERE stage = ? AND item_id >= ? ORDER BY item_id"
+        )
+        rows = self._db.rows(sql, (stage, first), kinds="tttTTit")
+        for item_id, key, state, reason, message, attempts, left in rows:
+            yield (
+                item_id,
+                Entry(
+                    checked_item(item_id, self._path),
+                    key,
+                    state_of(state, item_id, self._path),
+                    reason_of(reason, item_id, self._path),
+                    message,
+                    attempts,
+                    left,
+                    self._path,
+                ),
+            )
 
     def done_keys(self, stage: str) -> dict[str, str]:
         """The key with which every finished item of a stage was made, by item id."""
@@ -227,31 +288,6 @@ class Ledger:
     def inputs(self, stage: str) -> dict[str, dict[str, str]]:
         """The inputs that every finished item of a stage was made from, by item id: name to sha256."""
         return {item_id: inputs_of(text, item_id, self._path) for item_id, text in self._done(stage, "inputs")}
-
-    def mean_cost(self, stage: str) -> MeanCost | None:
-        """What the finished items of a stage cost; None where there are none."""
-        sql = "SELECT avg(nullif(wall_s, 0)), avg(size_bytes) FROM items WHERE stage = ? AND state = 'done'"
-        for wall_s, size_bytes in self._db.rows(sql, (stage,), kinds="NN"):
-            return None if wall_s is None or size_bytes is None else MeanCost(wall_s=wall_s, size_bytes=size_bytes)
-        return None
-
-    def counts(self, stage: str) -> list[StateCount]:
-        """How many items of a stage ended in which way, with their mean cost; only items that are still wanted."""
-        sql = (
-            "SELECT state, reason, count(*), avg(wall_s), sum(size_bytes) FROM items"
-            " WHERE stage = ? AND item_id IN (SELECT item_id FROM wanted UNION SELECT item_id FROM adopted)"
-            " GROUP BY state, reason"
-        )
-        return [
-            StateCount(
-                state=state_of(state, f"an item of {stage}", self._path),
-                reason=reason_of(reason, f"an item of {stage}", self._path),
-                count=count,
-                mean_wall_s=mean_wall_s,
-                size_bytes=size_bytes,
-            )
-            for state, reason, count, mean_wall_s, size_bytes in self._db.rows(sql, (stage,), kinds="tTini")
-        ]
 
     def start_run(self, command: str, pid: int) -> int:
         """Note that a command begins; gives the id for `finish_run`."""
@@ -319,10 +355,14 @@ class Ledger:
             yield
         self._has_text = False
 
-    def _done(self, stage: str, column: Literal["key", "facts", "inputs", "outputs"]) -> Iterator[tuple[str, str]]:
-        """Item id and one column of every finished item of a stage, by id."""
-        sql = f"SELECT item_id, {column} FROM items WHERE stage = ? AND state = 'done' ORDER BY item_id"
-        for item_id, text in self._db.rows(sql, (stage,), kinds="tt"):
+    def _done(
+        self, stage: str, column: Literal["key", "facts", "inputs", "outputs"], first: str = ""
+    ) -> Iterator[tuple[str, str]]:
+        """Item id and one column of every finished item of a stage, by id, from an id on."""
+        sql = (
+            f"SELECT item_id, {column} FROM items WHERE stage = ? AND item_id >= ? AND state = 'done' ORDER BY item_id"
+        )
+        for item_id, text in self._db.rows(sql, (stage, first), kinds="tt"):
             yield checked_item(item_id, self._path), text
 
     def _write_item(self, stage: str, result: Done | Failed, ended: Sequence[str | int | None]) -> None:

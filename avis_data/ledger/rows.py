@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from avis_data.errors import Reason
 from avis_data.io import sha256_file
 from avis_data.ledger.database import damaged
-from avis_data.records import ID_PATTERN
+from avis_data.records import ID_PATTERN, Record
 
 __all__ = [
     "Done",
     "Entry",
     "Failed",
+    "Lookup",
+    "Made",
     "MeanCost",
     "Output",
     "RunInfo",
@@ -32,10 +34,15 @@ __all__ = [
 ]
 
 Parsed = TypeVar("Parsed")
+Row = TypeVar("Row")
+Facts = TypeVar("Facts", bound=Record)
 
+_READ_ON = 16
+"""So many rows are read on to the one that is asked for, before it is asked for by its id."""
 _SAFE_ID = re.compile(ID_PATTERN)
 _REASONS = {reason.value: reason for reason in Reason}
 State = Literal["done", "failed", "replacing"]
+_OUTPUT = (str, str, int, int)
 _STATES: tuple[State, ...] = ("done", "failed", "replacing")
 
 
@@ -110,10 +117,77 @@ class Entry(NamedTuple):
         return outputs_of(self.left, self.item_id, self.ledger)
 
 
+class Made(NamedTuple):
+    """What the ledger says of a finished item, as text: most of it is compared, and need not be parsed."""
+
+    item_id: str
+    facts: str
+    """JSON: the whole record, or those values of it that were asked for."""
+    left: str
+    """JSON: lists of `Output`."""
+    ledger: Path
+    """The file, for messages."""
+
+    def outputs(self) -> list[Output]:
+        """What the item left on disk. Raises DataError."""
+        return outputs_of(self.left, self.item_id, self.ledger)
+
+    def parsed(self, kind: type[Facts], stage: str) -> Facts:
+        """The facts as the record that the stage gives, where all were asked for. Raises DataError."""
+        return parsed(kind.model_validate_json, self.facts, f"facts of {stage} of {self.item_id}", self.ledger)
+
+    def output(self, stage: str, name: str) -> Output:
+        """The file or folder of that name. Raises DataError where there is none."""
+        for output in self.outputs():
+            if output.name == name:
+                return output
+        raise damaged(self.ledger, f"{stage} of {self.item_id} left no {name}")
+
+    def only_output(self, stage: str) -> Output:
+        """The one file that it left. Raises DataError where there is none, or are more."""
+        found = self.outputs()
+        if len(found) != 1:
+            raise damaged(self.ledger, f"{stage} of {self.item_id} left {len(found)} files, not one")
+        return found[0]
+
+
+class Lookup(Generic[Row]):
+    """Rows by id without holding them: somebody who asks in the order of ids is read to, else it is asked anew."""
+
+    def __init__(self, rows_from: Callable[[str], Iterator[tuple[str, Row]]]) -> None:
+        """`rows_from` gives id and row of all that have this id or a later one, by id."""
+        self._rows_from = rows_from
+        self._rows: Iterator[tuple[str, Row]] = iter(())
+        self._next: tuple[str, Row] | None = None
+        self._asked = "\U0010ffff"
+        """The id that was asked for last; at first one that comes after all."""
+
+    def get(self, item_id: str) -> Row | None:
+        """The row of that id; None where there is none. Raises DataError for a damaged one."""
+        if item_id <= self._asked:
+            self._begin(item_id)
+        found, read = self._next, 0
+        while found is not None and found[0] < item_id:
+            if read == _READ_ON:
+                self._begin(item_id)
+                found = self._next
+                break
+            found, read = next(self._rows, None), read + 1
+        self._next, self._asked = found, item_id
+        return found[1] if found is not None and found[0] == item_id else None
+
+    def _begin(self, item_id: str) -> None:
+        self._rows = self._rows_from(item_id)
+        self._next = next(self._rows, None)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateCount:
     """How many items of a stage are in a state (and, for failures, have a reason)."""
 
+    stage: str
+    is_listed: bool
+    """They are of videos or clips of the list or of existing sets."""
     state: State
     reason: Reason | None
     count: int
@@ -147,14 +221,10 @@ def outputs_of(text: str, item_id: str, ledger: Path) -> list[Output]:
     """
     try:
         found = [Output(*values) for values in json.loads(text)]
-        good = all(
-            type(path) is str
-            and type(sha256) is str
-            and type(size) is int
-            and type(mtime_ns) is int
-            and is_inside(path)
-            for path, sha256, size, mtime_ns in found
-        )
+        good = True
+        for output in found:
+            if tuple(map(type, output)) != _OUTPUT or not is_inside(output[0]):
+                good = False
     except (ValueError, TypeError, RecursionError):
         good = False
     if not good:
@@ -218,4 +288,4 @@ def state_of(text: str, item_id: str, ledger: Path) -> State:
 
 def is_inside(path: str) -> bool:
     """True if a path, as rows have it, leads to something in the workspace."""
-    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
+    return path != "" and path[0] != "/" and (".." not in path or ".." not in path.split("/"))

@@ -13,7 +13,7 @@ from avis_data.io import sha256_tree
 from avis_data.ledger import Entry, Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.spec import Candidates
-from avis_data.pipelines.engine.stage import Item, Stage, item_key, stage_key
+from avis_data.pipelines.engine.stage import Item, Stage, has_key, item_key, stage_key
 
 __all__ = ["Plan", "PlannedItem", "Selection", "plan_stage"]
 
@@ -65,8 +65,11 @@ class Plan:
 
     stage: str
     todo: list[PlannedItem] = field(default_factory=list)
+    """Empty where they are only counted."""
+    num_to_do: int = 0
     done: list[str] = field(default_factory=list)
-    """Finished items that stay as they are."""
+    """Finished items that stay as they are; empty where they are only counted."""
+    num_done: int = 0
     num_waiting: int = 0
     """Items whose earlier stage has not succeeded."""
     nothing_to_do: dict[str, str] = field(default_factory=dict)
@@ -83,16 +86,11 @@ class Plan:
     workers: int = 1
     """How many will be at work."""
 
-    @property
-    def num_done(self) -> int:
-        """Finished items."""
-        return len(self.done)
-
     def as_dict(self) -> dict[str, object]:
         """What `--dry-run --json` prints."""
         return {
             "stage": self.stage,
-            "to_do": len(self.todo),
+            "to_do": self.num_to_do,
             "done": self.num_done,
             "waiting": self.num_waiting,
             "nothing_to_do": len(self.nothing_to_do),
@@ -112,39 +110,49 @@ def plan_stage(
     stage: Stage,
     candidates: Candidates,
     selection: Selection,
+    *,
+    only_count: bool = False,
 ) -> Plan:
     """Compare a stage's items with the ledger and the disk. Reads only.
 
     An item is done when its key is the ledger's and its outputs are as they were left (size and time, or with
     `verify` the hash).
+
+    Args:
+        workspace: where the outputs lie.
+        ledger: of the workspace.
+        stage: with its parameters.
+        candidates: its items.
+        selection: which of them are wanted.
+        only_count: nobody will do the items, so they are counted and not kept.
     """
-    plan = Plan(
-        stage=stage.name,
-        num_waiting=candidates.num_waiting,
-        nothing_to_do=candidates.nothing_to_do,
-        unreadable=candidates.unreadable,
-    )
-    entries, stage_hash = ledger.entries(stage.name), stage_key(stage)
+    plan = Plan(stage=stage.name, nothing_to_do=candidates.nothing_to_do, unreadable=candidates.unreadable)
+    entries, stage_hash = ledger.entry_lookup(stage.name), stage_key(stage)
     root = str(workspace.root)
     for item in candidates.items:
-        key = item_key(stage_hash, item)
         entry = entries.get(item.item_id)
-        if not _needs_work(plan, root, item, key, entry, selection):
+        if not _needs_work(plan, root, item, stage_hash, entry, selection):
+            plan.num_done += entry is not None and entry.state == "done"
+            if entry is not None and entry.state == "done" and not only_count:
+                plan.done.append(item.item_id)
             continue
-        if selection.limit is not None and len(plan.todo) >= selection.limit:
+        if selection.limit is not None and plan.num_to_do >= selection.limit:
             plan.left_by_limit += 1
             continue
-        left = tuple(output.path for output in entry.outputs()) if entry else ()
-        plan.todo.append(PlannedItem(item=item, key=key, replaces=left))
-    cost = ledger.mean_cost(stage.name) if plan.todo else None
+        plan.num_to_do += 1
+        if not only_count:
+            left = tuple(output.path for output in entry.outputs()) if entry else ()
+            plan.todo.append(PlannedItem(item=item, key=item_key(stage_hash, item), replaces=left))
+    plan.num_waiting = candidates.num_waiting
+    cost = ledger.tallies.mean_cost(stage.name) if plan.num_to_do else None
     if cost is not None:
-        plan.expected_s = cost.wall_s * len(plan.todo)
-        plan.expected_bytes = round(cost.size_bytes * len(plan.todo))
+        plan.expected_s = cost.wall_s * plan.num_to_do
+        plan.expected_bytes = round(cost.size_bytes * plan.num_to_do)
     return plan
 
 
-def _needs_work(plan: Plan, root: str, item: Item, key: str, entry: Entry | None, selection: Selection) -> bool:
-    if entry is None or entry.key != key or entry.state == "replacing":
+def _needs_work(plan: Plan, root: str, item: Item, stage_hash: str, entry: Entry | None, selection: Selection) -> bool:
+    if entry is None or entry.state == "replacing" or not has_key(stage_hash, item, entry.key):
         return True
     if entry.state == "failed":
         reason = entry.reason or Reason.BUG
@@ -157,7 +165,6 @@ def _needs_work(plan: Plan, root: str, item: Item, key: str, entry: Entry | None
     if not _intact(root, entry, verify=selection.verify):
         plan.torn.append(item.item_id)
         return True
-    plan.done.append(item.item_id)
     return False
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from avis_data.errors import ItemError
-from avis_data.ledger import Ledger
+from avis_data.ledger import Ledger, RowKind
 from avis_data.paths import Workspace
-from avis_data.pipelines.engine.stage import Item, Stage, item_key, stage_key
+from avis_data.pipelines.engine.stage import Item, Stage, has_key, stage_key
 from avis_data.recipe import Recipe
 from avis_data.records import Record
 
 __all__ = ["Candidates", "Choices", "RowKind", "Setting", "StageSpec", "made_as_now"]
-
-RowKind = Literal["video", "clip", "adopted"]
-"""Rows of the ledger: videos and clips of the list, clips of existing sets."""
 
 Chosen = TypeVar("Chosen")
 
@@ -50,9 +47,10 @@ class Setting:
 class Candidates:
     """The items that a stage could do now, and what became of the others."""
 
-    items: list[Item] = field(default_factory=list)
+    items: Iterable[Item] = ()
+    """Mostly made while they are looked at, once: of a large dataset they are never held together."""
     num_waiting: int = 0
-    """So many wait for the stage before."""
+    """So many wait for the stage before; known when all items were looked at."""
     nothing_to_do: dict[str, str] = field(default_factory=dict)
     """Item id to why there is nothing to do for it, as `nothing drawn`; that is no failure."""
     unreadable: dict[str, ItemError] = field(default_factory=dict)
@@ -83,7 +81,7 @@ class StageSpec:
     """What the same command does next, always: steps that nobody asks for by name."""
     usual: bool = False
     """Part of the way from a list to a dataset: `avis-data run` does it, and `status` always shows it."""
-    up_to_date: Callable[[Ledger, Recipe], set[str]] | None = None
+    up_to_date: Callable[[Ledger, Recipe], Iterator[str]] | None = None
     """Which finished items are what would be made now; from the ledger alone. None: all."""
     check: Callable[[Setting], None] | None = None
     """Raises AvisError where the items cannot be found; before the folder is made a workspace."""
@@ -96,10 +94,13 @@ class StageSpec:
         return (self, *self.then)
 
 
-def made_as_now(ledger: Ledger, stage: Stage, items: list[Item]) -> set[str]:
+def made_as_now(ledger: Ledger, stage: Stage, items: Iterable[Item]) -> Iterator[str]:
     """Those of the items that are finished, and were made by this very stage from what they are made from now.
 
     Only the ledger is read; whether the files are as they were left is for the planner and the export to see.
     """
-    keys, stage_hash = ledger.done_keys(stage.name), stage_key(stage)
-    return {item.item_id for item in items if item.item_id in keys and keys[item.item_id] == item_key(stage_hash, item)}
+    keys, stage_hash = ledger.key_lookup(stage.name), stage_key(stage)
+    for item in items:
+        key = keys.get(item.item_id)
+        if key is not None and has_key(stage_hash, item, key):
+            yield item.item_id

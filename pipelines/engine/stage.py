@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -13,12 +13,22 @@ from avis_data.io import canonical_json, sha256_text
 from avis_data.ledger import REPAIR, Output
 from avis_data.records import Record
 
-__all__ = ["Input", "Item", "Prepared", "RecordText", "Stage", "Workbench", "item_key", "params_key", "stage_key"]
+__all__ = [
+    "Input",
+    "Item",
+    "Prepared",
+    "RecordText",
+    "Stage",
+    "Workbench",
+    "has_key",
+    "item_key",
+    "params_key",
+    "stage_key",
+]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Input:
-    """A file or folder that an item is made from."""
+class Input(NamedTuple):
+    """A file or folder that an item is made from. (A named tuple, as plans look at 100,000s.)"""
 
     path: str
     """Relative to the workspace; absolute where it lies outside."""
@@ -31,14 +41,28 @@ class Input:
     @staticmethod
     def of(output: Output) -> Input:
         """What an earlier stage left."""
-        return Input(path=output.path, sha256=output.sha256, mtime_ns=output.mtime_ns)
+        return Input(output.path, output.sha256, output.mtime_ns)
 
 
 class RecordText(NamedTuple):
-    """A record as JSON text: hashed as it is, and parsed only if it is worked on. Plans hold hundreds of thousands."""
+    """A record as the ledger's own JSON text, without spaces: parsed only where it differs from what was done, or is
+    worked on. Plans look at hundreds of thousands."""
 
     kind: type[Record]
     text: str
+
+    @staticmethod
+    def of_clip(kind: type[Record], clip_id: str, names: Sequence[str], values: str) -> RecordText:
+        """The record of a clip: its id, then fields in the order of the record.
+
+        Args:
+            kind: of record.
+            clip_id: the clip's id.
+            names: of the fields.
+            values: of these, as a JSON list as the ledger has it: numbers, and at the end anything.
+        """
+        said = zip(names, values[1:-1].split(",", len(names) - 1), strict=False)  # what is missing, the parser tells
+        return RecordText(kind, f'{{"clip_id":"{clip_id}",' + ",".join(f'"{n}":{value}' for n, value in said) + "}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,9 +156,18 @@ def params_key(name: str, version: int, params: Record) -> str:
 
 def item_key(stage_hash: str, item: Item) -> str:
     """Hash that tells whether an item was done with the same stage, parameters, record and inputs."""
-    record = item.record
-    text = record.text if isinstance(record, RecordText) else record.model_dump_json()
-    digest = hashlib.sha256(f"{stage_hash}{text}".encode())
+    return _key(stage_hash, item.parsed_record().model_dump_json(), item)
+
+
+def has_key(stage_hash: str, item: Item, key: str) -> bool:
+    """True if the item's key is this one; text that gives it is not parsed."""
+    if isinstance(item.record, RecordText) and _key(stage_hash, item.record.text, item) == key:
+        return True
+    return item_key(stage_hash, item) == key
+
+
+def _key(stage_hash: str, record: str, item: Item) -> str:
+    digest = hashlib.sha256(f"{stage_hash}{record}".encode())
     for name in sorted(item.inputs):
         digest.update(f"\n{name}={item.inputs[name].sha256}".encode())
     return digest.hexdigest()

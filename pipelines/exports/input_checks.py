@@ -106,7 +106,7 @@ def check_truth(
 
 def _up_to_date(stage: str, ledger: Ledger, recipe: Recipe) -> set[str]:
     of_stage = STAGES[stage].up_to_date
-    return set(ledger.done_keys(stage)) if of_stage is None else of_stage(ledger, recipe)
+    return set(ledger.done_keys(stage) if of_stage is None else of_stage(ledger, recipe))
 
 
 def _problem(clip: Clip, name: str, message: str) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from avis_data.io import sha256_tree
@@ -171,7 +171,7 @@ def pack_tables(plan: MergePlan, workspace: Workspace, recipe: Recipe, ledger: L
     _pack(workspace, ledger, PackFingerprintsStage(), pack_fingerprint_items(ledger).items)
 
 
-def _pack(workspace: Workspace, ledger: Ledger, stage: Stage, items: list[Item]) -> None:
+def _pack(workspace: Workspace, ledger: Ledger, stage: Stage, items: Iterable[Item]) -> None:
     for item in items:
         home = workspace.root / item.home
         inputs: Mapping[str, Path] = {name: workspace.root / found.path for name, found in item.inputs.items()}

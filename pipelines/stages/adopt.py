@@ -6,13 +6,12 @@ import hashlib
 import io
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from avis_data.errors import ItemError, Reason
@@ -20,15 +19,15 @@ from avis_data.formats.aviseg_folders import SOUNDS, STILLS
 from avis_data.io import sha256_file, sha256_text, write_json
 from avis_data.ledger import Ledger
 from avis_data.media.clock import seconds_of_sound
-from avis_data.media.decode import FRAMES, SOUND
-from avis_data.media.given_sound import GivenSound, sound_decoder, write_mono_16k
-from avis_data.media.sound import SAMPLE_RATE_HZ, Sound, check_sound, write_wav
-from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.pipelines.engine.spec import StageSpec
 from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ClipFacts
 from avis_data.recipe import Recipe
 from avis_data.records import Fps, Record, SafeId, Sha256, SoundState, SplitName, StillTime, Times, is_safe_id
+
+if TYPE_CHECKING:
+    from avis_data.media.given_sound import GivenSound
+    from avis_data.media.sound import Sound
 
 __all__ = [
     "SPEC",
@@ -123,6 +122,12 @@ class AdoptStage:
         assert isinstance(record, AdoptRequest)
         return 120.0 + 2.0 * len(record.stills)
 
+    def prepare(self) -> None:
+        """Import what decodes."""
+        import avis_data.media.decode
+        import avis_data.media.given_sound
+        import avis_data.media.stills  # noqa: F401
+
     def run(self, bench: Workbench) -> AdoptFacts:
         """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json` from the folder that is input `media`.
 
@@ -132,6 +137,8 @@ class AdoptStage:
                 `duration_mismatch` for stills that the truth does not name; `no_audio`, `audio_short`, `not_media`,
                 `corrupt_media` for the sound.
         """
+        from avis_data.media.decode import FRAMES
+
         request = bench.record
         assert isinstance(request, AdoptRequest)
         stills, wav = (
@@ -161,6 +168,10 @@ class AdoptStage:
         )
 
     def _sound(self, source: Path, wav: Path, request: AdoptRequest) -> tuple[Sound, GivenSound | None]:
+        from avis_data.media.decode import SOUND
+        from avis_data.media.given_sound import write_mono_16k
+        from avis_data.media.sound import check_sound, write_wav
+
         given, num_seconds = None, request.num_seconds
         with tempfile.TemporaryDirectory(dir=wav.parent) as scratch:
             raw = Path(scratch) / SOUND
@@ -212,6 +223,10 @@ def _copy_stills(request: AdoptRequest, folder: Path, target: Path) -> _Copied:
 
 def _check_still(label: str, data: bytes, wanted: tuple[int, int]) -> None:
     """Raise if it is no whole JPEG of that size. Decoded small and grey a torn end shows too, in half the time."""
+    from PIL import Image, UnidentifiedImageError
+
+    from avis_data.media.stills import UNREADABLE_PICTURE
+
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             size = picture.size
@@ -229,6 +244,9 @@ def _check_still(label: str, data: bytes, wanted: tuple[int, int]) -> None:
 
 def _times(request: AdoptRequest, sound: Sound) -> Times:
     """What is known of the times: the set's order, and nothing of the video that its stills were once taken from."""
+    from avis_data.media.given_sound import sound_decoder
+    from avis_data.media.sound import SAMPLE_RATE_HZ
+
     num_frames = len(request.stills)
     return Times(
         clip_id=request.clip_id,
@@ -261,19 +279,18 @@ def _some(names: list[str] | tuple[str, ...]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Clips of existing sets that the recipe takes as they are.
 
     Of the recipe they depend on the rate, and on `missing_sound` where sound is missing. Where they came from is not
     looked at again: that folder need not be there any more.
     """
-    wanted = {clip_id for clip_id, _ in ledger.adopted()}
     refused = _REFUSED if recipe.extract.missing_sound == "fail" else ()
-    return {
-        clip_id
-        for clip_id, facts in ledger.read_facts("adopt", AdoptFacts)
-        if clip_id in wanted and facts.sound not in refused and facts.fps == recipe.extract.fps
-    }
+    for clip_id, made in ledger.adopted_made("adopt"):
+        if made is not None:
+            facts = made.parsed(AdoptFacts, "adopt")
+            if facts.sound not in refused and facts.fps == recipe.extract.fps:
+                yield clip_id
 
 
 SPEC = StageSpec(

@@ -26,9 +26,7 @@ from avis_data.features.arrays import load_npy
 from avis_data.ledger import Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
-from avis_data.pipelines.engine.stage import Input, Item, Workbench, item_key, params_key
-from avis_data.pipelines.stages.adopt import AdoptFacts
-from avis_data.pipelines.stages.extract import ClipFacts, ExtractFacts
+from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench, has_key, params_key
 from avis_data.recipe import FrontEnd, Recipe, front_end_of
 from avis_data.records import Fps, FrameAt, Record, SafeId
 from avis_data.weights import resolve_vggish
@@ -291,34 +289,32 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@no_cycle_search()
+_OF_FACTS = ("num_seconds", "fps", "num_frames", "frame_at")
+
+
 def embed_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose sound is there, extracted or adopted."""
     found = Candidates()
-    sources: tuple[tuple[str, type[ClipFacts], Iterator[tuple[str, str]]], ...] = (
-        ("extract", ExtractFacts, ledger.wanted("clip")),
-        ("adopt", AdoptFacts, ledger.adopted()),
-    )
-    for stage, kind, rows in sources:
-        outputs, facts = ledger.named_outputs(stage, "audio.wav"), dict(ledger.read_facts(stage, kind))
-        for clip_id, _ in rows:
-            if clip_id not in facts:
-                found.num_waiting += 1
-                continue
-            found.items.append(
-                Item(
-                    item_id=clip_id,
-                    record=_embed_request(clip_id, facts[clip_id]),
-                    inputs={"audio": Input.of(outputs[clip_id]["audio.wav"])},
-                    home="features/vggish/clips",
-                )
-            )
+    found.items = _items(ledger, found)
     return found
 
 
-def _embed_request(clip_id: str, facts: ClipFacts) -> EmbedRequest:
-    names = ("num_seconds", "fps", "num_frames", "frame_at")
-    return EmbedRequest(clip_id=clip_id, **{name: getattr(facts, name) for name in names})
+def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
+    sources = (
+        ("extract", ledger.wanted_made("extract", *_OF_FACTS)),
+        ("adopt", ledger.adopted_made("adopt", *_OF_FACTS)),
+    )
+    for stage, rows in sources:
+        for clip_id, made in rows:
+            if made is None:
+                found.num_waiting += 1
+                continue
+            yield Item(
+                item_id=clip_id,
+                record=RecordText.of_clip(EmbedRequest, clip_id, _OF_FACTS, made.facts),
+                inputs={"audio": Input.of(made.output(stage, "audio.wav"))},
+                home="features/vggish/clips",
+            )
 
 
 @no_cycle_search()
@@ -329,15 +325,19 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
     """
     from avis_data.features.store import bucket
 
-    outputs = ledger.only_output("embed")
-    wanted = {clip_id for rows in (ledger.wanted("clip"), ledger.adopted()) for clip_id, _ in rows}
-    buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.outputs("pack")}
-    for clip_id, facts in ledger.read_facts("embed", EmbedFacts):
-        if clip_id in wanted and facts.weights_sha256 == params.weights_sha256:
-            buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(outputs[clip_id])
+    buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.done_keys("pack")}
+    for rows in (ledger.wanted_made("embed"), ledger.adopted_made("embed")):
+        for clip_id, made in rows:
+            if made is not None and made.parsed(EmbedFacts, "embed").weights_sha256 == params.weights_sha256:
+                buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(made.only_output("embed"))
     return Candidates(
         items=[
-            Item(item_id=f"part-{name}", record=PackRequest(bucket=name), inputs=inputs, home="features/vggish")
+            Item(
+                item_id=f"part-{name}",
+                record=PackRequest(bucket=name),
+                inputs=dict(sorted(inputs.items())),
+                home="features/vggish",
+            )
             for name, inputs in sorted(buckets.items())
         ]
     )
@@ -356,16 +356,17 @@ def _pack_items(setting: Setting) -> Candidates:
     return pack_items(setting.ledger, _params(setting.recipe, setting.choices))
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Wanted clips whose embeddings were made from the sound that they have now, whatever the weights."""
-    weights_of = {clip_id: facts.weights_sha256 for clip_id, facts in ledger.read_facts("embed", EmbedFacts)}
-    hashes = {weights: _stage_key(recipe, weights) for weights in set(weights_of.values())}
-    keys = ledger.done_keys("embed")
-    return {
-        item.item_id
-        for item in embed_items(ledger).items
-        if item.item_id in keys and keys[item.item_id] == item_key(hashes[weights_of[item.item_id]], item)
-    }
+    hashes: dict[str, str] = {}
+    made = ledger.key_and_fact_lookup("embed", "weights_sha256")
+    for item in embed_items(ledger).items:
+        if (found := made.get(item.item_id)) is not None:
+            key, weights = found
+            if weights not in hashes:
+                hashes[weights] = _stage_key(recipe, weights)
+            if has_key(hashes[weights], item, key):
+                yield item.item_id
 
 
 def _stage_key(recipe: Recipe, weights_sha256: str) -> str:

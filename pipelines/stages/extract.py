@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import Image
 from pydantic import Field
 
-from avis_data.cycles import no_cycle_search
 from avis_data.errors import ItemError, Reason
 from avis_data.io import write_json
 from avis_data.ledger import Ledger
 from avis_data.media.claims import check_claim
 from avis_data.media.clock import num_frames, seconds_of_sound
-from avis_data.media.damage import check_damage, measure_damage
-from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
-from avis_data.media.ffmpeg import find_ffmpeg
-from avis_data.media.sound import Sound, check_sound, with_chosen_sound, write_wav
-from avis_data.media.span import read_span
-from avis_data.media.times import FoundSpan, clip_times
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
 from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench
-from avis_data.pipelines.stages.fetch import fetched_videos
 from avis_data.recipe import ExtractOptions, Recipe
 from avis_data.records import Fps, FrameAt, Record, SoundState, Span, VideoStream
+
+if TYPE_CHECKING:
+    from avis_data.media.decode import StillOptions
+    from avis_data.media.sound import Sound
+    from avis_data.media.times import FoundSpan
 
 __all__ = ["SPEC", "ClipFacts", "ExtractFacts", "ExtractRequest", "ExtractStage", "extract_items", "found_span"]
 
@@ -91,7 +89,19 @@ class ExtractStage:
             raise TypeError(f"extract takes an ExtractRequest, was given {type(record).__name__}")
         return 120.0 + 10.0 * record.media.duration_s
 
+    def prepare(self) -> None:
+        """Import what decodes."""
+        import avis_data.media.damage
+        import avis_data.media.times  # noqa: F401
+
     def _extract(self, request: ExtractRequest, source: Path, out: Path) -> ExtractFacts:
+        from avis_data.media.damage import check_damage, measure_damage
+        from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
+        from avis_data.media.ffmpeg import find_ffmpeg
+        from avis_data.media.sound import with_chosen_sound
+        from avis_data.media.span import read_span
+        from avis_data.media.times import clip_times
+
         found = found_span(request.span, request.media)
         options = StillOptions(
             num_frames=num_frames(found.duration_s, fps=self.params.fps),
@@ -143,6 +153,8 @@ class ExtractStage:
         )
 
     def _sound(self, raw: Path, wav: Path, options: StillOptions, found: FoundSpan, name: str) -> Sound:
+        from avis_data.media.sound import check_sound, write_wav
+
         num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
         # At one still a second each second is heard on its own, so the sound is to reach into the last one too.
         picture_s = None if options.fps == 1 else found.duration_s
@@ -159,6 +171,8 @@ def found_span(span: Span, media: VideoStream) -> FoundSpan:
         ItemError: `duration_mismatch` if the span has no end and the file promises clearly more than it holds (with
             an end, the user said how much to take); `span_outside_video` with the numbers.
     """
+    from avis_data.media.times import FoundSpan
+
     if span.end_s is None:
         check_claim(media, name=span.video_id)
     end_s = media.duration_s if span.end_s is None else span.end_s
@@ -184,31 +198,30 @@ def _keep_stills(made: Path, kept: Path, options: StillOptions, name: str) -> No
 
 
 def _size(still: Path) -> tuple[int, int]:
+    from PIL import Image
+
     with Image.open(still) as picture:
         return picture.size
 
 
-@no_cycle_search()
 def extract_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose source video is there."""
     found = Candidates()
-    files = ledger.only_output("fetch")
-    sources = {
-        video_id: (video.media.model_dump_json(), {"source": Input.of(files[video_id])})
-        for video_id, video in fetched_videos(ledger).items()
-        if video.media is not None
-    }
-    for clip_id, video_id, span in ledger.wanted_spans():
-        if video_id not in sources:
-            found.num_waiting += 1
-            continue
-        media, inputs = sources[video_id]
-        record = RecordText(ExtractRequest, f'{{"span":{span},"media":{media}}}')
-        found.items.append(Item(item_id=clip_id, record=record, inputs=inputs, home=f"clips/{clip_id}"))
+    found.items = _items(ledger, found)
     return found
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
+    for clip_id, span, source in ledger.wanted_sources("fetch"):
+        if source is None or source.facts == "null":
+            found.num_waiting += 1
+            continue
+        record = RecordText(ExtractRequest, f'{{"span":{span},"media":{source.facts}}}')
+        inputs = {"source": Input.of(source.only_output("fetch"))}
+        yield Item(item_id=clip_id, record=record, inputs=inputs, home=f"clips/{clip_id}")
+
+
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Wanted clips whose stills and sound are those that the recipe takes from their source."""
     return made_as_now(ledger, ExtractStage(recipe.extract), extract_items(ledger).items)
 

@@ -12,9 +12,7 @@ from avis_data.errors import ItemError, Reason
 from avis_data.io import remove, sha256_file
 from avis_data.ledger import Ledger
 from avis_data.log import redact_url
-from avis_data.media.probe import probe
 from avis_data.pipelines.download.cookies import read_cookies
-from avis_data.pipelines.download.description import VideoDescription
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
 from avis_data.pipelines.engine.stage import Item, Workbench
 from avis_data.pipelines.kept_video_list import (
@@ -115,10 +113,17 @@ class FetchStage:
         """Of work on this machine, as joining and repairing; the transfer has limits of its own, in the recipe."""
         return _WORK_S
 
+    def prepare(self) -> None:
+        """Import what downloads: it takes most of a second."""
+        import avis_data.media.probe
+        import avis_data.pipelines.download.source  # noqa: F401
+
     def _fetch(self, request: DownloadRequest, bench: Workbench) -> Video:
         # Here, not above: every command and every worker imports this module, and few of them download.
         from yt_dlp.version import __version__ as yt_dlp_version
 
+        from avis_data.media.probe import probe
+        from avis_data.pipelines.download.description import VideoDescription
         from avis_data.pipelines.download.source import Downloaded, check_content, download_video
 
         file, whole = local_path(request.url), bench.secret or request.url

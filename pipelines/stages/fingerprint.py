@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
 from pydantic import Field
 
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.ledger import Ledger
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
-from avis_data.pipelines.engine.stage import Input, Item, Workbench
-from avis_data.pipelines.stages.adopt import AdoptFacts
-from avis_data.pipelines.stages.extract import ClipFacts, ExtractFacts
+from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench
 from avis_data.records import Fps, Record, SafeId
 
 if TYPE_CHECKING:
@@ -83,6 +81,8 @@ class FingerprintStage:
         Raises:
             ItemError: `torn_input` if a still is missing or no picture, or the WAV is unreadable.
         """
+        from PIL import Image
+
         from avis_data.fingerprints.making import clip_fingerprint
         from avis_data.fingerprints.store import write_clip_fingerprint
 
@@ -132,38 +132,35 @@ def _read(clip_id: str, path: Path) -> Fingerprint:
         raise ItemError(str(error), reason=_TORN) from None
 
 
-@no_cycle_search()
+_OF_FACTS = ("fps", "num_frames", "num_seconds")
+
+
 def fingerprint_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose stills and sound are there, extracted or adopted."""
     found = Candidates()
-    sources: tuple[tuple[str, type[ClipFacts], list[str]], ...] = (
-        ("extract", ExtractFacts, [clip_id for clip_id, _ in ledger.wanted("clip")]),
-        ("adopt", AdoptFacts, [clip_id for clip_id, _ in ledger.adopted()]),
+    found.items = _items(ledger, found)
+    return found
+
+
+def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
+    sources = (
+        ("extract", ledger.wanted_made("extract", *_OF_FACTS)),
+        ("adopt", ledger.adopted_made("adopt", *_OF_FACTS)),
     )
-    for stage, kind, clip_ids in sources:
-        outputs, facts = ledger.named_outputs(stage, "frames", "audio.wav"), dict(ledger.read_facts(stage, kind))
-        for clip_id in clip_ids:
-            if clip_id not in facts:
+    for stage, rows in sources:
+        for clip_id, made in rows:
+            if made is None:
                 found.num_waiting += 1
                 continue
-            of_clip = facts[clip_id]
-            found.items.append(
-                Item(
-                    item_id=clip_id,
-                    record=FingerprintRequest(
-                        clip_id=clip_id,
-                        fps=of_clip.fps,
-                        num_frames=of_clip.num_frames,
-                        num_seconds=of_clip.num_seconds,
-                    ),
-                    inputs={
-                        "frames": Input.of(outputs[clip_id]["frames"]),
-                        "audio": Input.of(outputs[clip_id]["audio.wav"]),
-                    },
-                    home="fingerprints/clips",
-                )
+            yield Item(
+                item_id=clip_id,
+                record=RecordText.of_clip(FingerprintRequest, clip_id, _OF_FACTS, made.facts),
+                inputs={
+                    "frames": Input.of(made.output(stage, "frames")),
+                    "audio": Input.of(made.output(stage, "audio.wav")),
+                },
+                home="fingerprints/clips",
             )
-    return found
 
 
 @no_cycle_search()
@@ -171,13 +168,12 @@ def pack_fingerprint_items(ledger: Ledger) -> Candidates:
     """One item per Parquet part: all wanted clips of its bucket that have a fingerprint; an emptied one once more."""
     from avis_data.features.store import bucket
 
-    outputs = ledger.only_output(FingerprintStage.name)
-    packed = ledger.outputs(PackFingerprintsStage.name)
+    name, packed = FingerprintStage.name, ledger.done_keys(PackFingerprintsStage.name)
     buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("fingerprints-"): {} for item_id in packed}
-    for rows in (ledger.wanted("clip"), ledger.adopted()):
-        for clip_id, _ in rows:
-            if clip_id in outputs:
-                buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(outputs[clip_id])
+    for rows in (ledger.wanted_made(name), ledger.adopted_made(name)):
+        for clip_id, made in rows:
+            if made is not None:
+                buckets.setdefault(bucket(clip_id), {})[clip_id] = Input.of(made.only_output(name))
     return Candidates(
         items=[
             Item(

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ffmpeg
 from pydantic import Field
 
-from avis_data.cycles import no_cycle_search
 from avis_data.errors import ItemError, Reason
-from avis_data.ledger import Ledger
-from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
-from avis_data.media.filters import picture_filters, sound_on_clip_clock, source_input
-from avis_data.media.span import SpanPackets, read_span
+from avis_data.ledger import Ledger, Made, damaged
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
 from avis_data.pipelines.engine.stage import Input, Item, Workbench
-from avis_data.pipelines.kept_video_list import wanted_clips
-from avis_data.pipelines.stages.extract import ExtractFacts
-from avis_data.pipelines.stages.fetch import fetched_videos
 from avis_data.recipe import PreviewOptions, Recipe
 from avis_data.records import Record, SafeId, VideoStream
+
+if TYPE_CHECKING:
+    from avis_data.media.span import SpanPackets
 
 __all__ = ["SPEC", "PreviewFacts", "PreviewRequest", "PreviewStage", "preview_items"]
 
@@ -60,12 +58,19 @@ class PreviewStage:
         self.params = params
         self._threads = threads
 
+    def prepare(self) -> None:
+        """Import what reads and encodes."""
+        import avis_data.media.filters  # noqa: F401
+
     def run(self, bench: Workbench) -> PreviewFacts:
         """Write `preview.mp4`.
 
         Raises:
             ItemError: `span_outside_video`, `bad_media`, and as `run_ffmpeg`.
         """
+        from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
+        from avis_data.media.span import read_span
+
         request = _request(bench.record)
         source = bench.inputs["source"]
         end_s = request.start_s + request.num_seconds
@@ -82,6 +87,10 @@ class PreviewStage:
         return 120.0 + 20.0 * _request(record).num_seconds + 10.0 * _request(record).media.duration_s
 
     def _output(self, source: Path, request: PreviewRequest, span: SpanPackets) -> Any:
+        import ffmpeg
+
+        from avis_data.media.filters import source_input
+
         pictures = source_input(source, span.picture_seek_s, threads=self._threads)
         streams = [pictures[str(request.media.video_index)]]
         options: dict[str, Any] = {"vf": self._picture_filters(request, span), "fps_mode": "passthrough"}
@@ -106,6 +115,8 @@ class PreviewStage:
         )
 
     def _picture_filters(self, request: PreviewRequest, span: SpanPackets) -> str:
+        from avis_data.media.filters import picture_filters
+
         fps = Fraction(min(max(request.media.fps, _LOWEST_FPS), _HIGHEST_FPS)).limit_denominator(1001)
         height = min(self.params.max_height_px, request.height)
         width = round(request.width * height / request.height / 2) * 2
@@ -121,6 +132,8 @@ class PreviewStage:
 
 
 def _sound_filters(request: PreviewRequest, span: SpanPackets) -> str:
+    from avis_data.media.filters import sound_on_clip_clock
+
     length = request.num_seconds * _SOUND_RATE_HZ
     clock = sound_on_clip_clock(request.media, span, rate_hz=_SOUND_RATE_HZ)
     return f"{clock},apad=whole_len={length},atrim=end_sample={length}"
@@ -132,36 +145,53 @@ def _request(record: Record) -> PreviewRequest:
     return record
 
 
-@no_cycle_search()
+_OF_FACTS = ("start_s", "num_seconds", "width", "height", "sound_index")
+
+
 def preview_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip that was extracted: only then its exact span is known."""
     found = Candidates()
-    videos, files = fetched_videos(ledger), ledger.only_output("fetch")
-    extracted = dict(ledger.read_facts("extract", ExtractFacts))
-    for clip_id, row in wanted_clips(ledger):
-        video, facts = videos.get(row.span.video_id), extracted.get(clip_id)
-        if video is None or video.media is None or facts is None:
-            found.num_waiting += 1
-            continue
-        found.items.append(
-            Item(
-                item_id=clip_id,
-                record=PreviewRequest(
-                    clip_id=clip_id,
-                    start_s=facts.start_s,
-                    num_seconds=facts.num_seconds,
-                    width=facts.width,
-                    height=facts.height,
-                    media=video.media.with_sound(facts.sound_index),
-                ),
-                inputs={"source": Input.of(files[video.video_id])},
-                home=f"clips/{clip_id}",
-            )
-        )
+    found.items = _items(ledger, found)
     return found
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> set[str]:
+def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
+    rows = zip(ledger.wanted_sources("fetch"), ledger.wanted_made("extract", *_OF_FACTS), strict=True)
+    for (clip_id, _, source), (_, made) in rows:
+        if source is None or source.facts == "null" or made is None:
+            found.num_waiting += 1
+            continue
+        yield Item(
+            item_id=clip_id,
+            record=_request_of(clip_id, source, made),
+            inputs={"source": Input.of(source.only_output("fetch"))},
+            home=f"clips/{clip_id}",
+        )
+
+
+def _request_of(clip_id: str, source: Made, made: Made) -> PreviewRequest:
+    try:
+        start_s, num_seconds, width, height, sound_index = json.loads(made.facts)
+        return PreviewRequest(
+            clip_id=clip_id,
+            start_s=start_s,
+            num_seconds=num_seconds,
+            width=width,
+            height=height,
+            media=_media(source.facts, sound_index),
+        )
+    except (ValueError, TypeError) as error:
+        fault = str(error).splitlines()[0]
+        raise damaged(made.ledger, f"what extract or fetch found out of {clip_id}: {fault:.200}") from None
+
+
+@lru_cache(maxsize=64)
+def _media(text: str, sound_index: int | None) -> VideoStream:
+    """What a source holds, with the sound that was taken; clips of one source mostly follow each other."""
+    return VideoStream.model_validate_json(text).with_sound(sound_index)
+
+
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Wanted clips whose preview is the one that the recipe makes of their source."""
     return made_as_now(ledger, PreviewStage(recipe.preview), preview_items(ledger).items)
 

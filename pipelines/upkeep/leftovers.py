@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from avis_data.categories import category_set
 from avis_data.errors import ConfigError
-from avis_data.features.store import clips_in_part
 from avis_data.io import remove, sha256_file
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages import STAGES
+from avis_data.pipelines.status import unlisted
 from avis_data.pipelines.upkeep.clean import Cleaner, remove_empty_folders
 from avis_data.pipelines.upkeep.places import Found, Holds, Place, files_of
 from avis_data.pipelines.upkeep.redaction import Redaction
@@ -27,29 +27,13 @@ from avis_data.pipelines.upkeep.tombstones import Tombstones
 from avis_data.recipe import load_recipe
 from avis_data.records import Track
 
-__all__ = ["Left", "Leftovers", "Unlisted", "find_leftovers", "prune", "unlisted"]
+__all__ = ["Left", "Leftovers", "find_leftovers", "prune"]
 
 _MADE = {"sources", "stills", "sound", "previews", "embeddings", "fingerprints"}
 """Groups of what stages make: each file of them is some item's output."""
 _WRITTEN_S = 3600.0
 """A temporary file of a server that is younger may be written just now."""
 _FOLDERS = ("clips", "sources", ".tmp", "features", "fingerprints", "annotations", "exports")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unlisted:
-    """What was made, by the ledger, and the list does not want any more."""
-
-    videos: list[str]
-    clips: list[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.videos or self.clips)
-
-    def said(self) -> str:
-        """For people."""
-        some = [f"{len(ids)} {what}(s)" for ids, what in ((self.videos, "video"), (self.clips, "clip")) if ids]
-        return f"the list no longer wants {' and '.join(some)} that are here: avis-data prune says which"
 
 
 class Left(NamedTuple):
@@ -94,16 +78,6 @@ class Leftovers:
             "labelled": sorted(self.labelled),
             "bytes": self.size_bytes,
         }
-
-
-def unlisted(ledger: Ledger) -> Unlisted:
-    """What stages made of videos and clips that the list does not want any more; only the ledger is read."""
-    wanted = _wanted(ledger)
-    made: dict[str, set[str]] = {"video": set(), "clip": set()}
-    for spec in STAGES:
-        kind = "video" if "video" in spec.covers else "clip"
-        made[kind] |= ledger.entries(spec.name).keys() - wanted
-    return Unlisted(videos=sorted(made["video"]), clips=sorted(made["clip"]))
 
 
 def find_leftovers(workspace: Workspace, ledger: Ledger, *, labels: bool = False) -> Leftovers:
@@ -175,6 +149,8 @@ class _Search:
         elif place.holds is Holds.STILL:
             self._cached.append(file)
         elif place.holds in (Holds.MASKS, Holds.EMBEDDINGS, Holds.FINGERPRINTS):
+            from avis_data.features.store import clips_in_part
+
             self._rows(place.name, set(clips_in_part(file.path)))
         elif file.relative == "manifest/tracks.jsonl":
             self._rows(place.name, {track.clip_id for track in read_manifest(file.path, Track)})

@@ -64,13 +64,13 @@ class LoudnessStage:
 
 def loudness_items(ledger: Ledger) -> Candidates:
     """One item per clip that was extracted."""
-    found, outputs = Candidates(), ledger.outputs("extract")
+    found, items, outputs = Candidates(), [], ledger.outputs("extract")
     for clip_id, _ in ledger.wanted("clip"):
         if clip_id not in outputs:
             found.num_waiting += 1
             continue
         audio = next(output for output in outputs[clip_id] if output.name == "audio.wav")
-        found.items.append(
+        items.append(
             Item(
                 item_id=clip_id,
                 record=LoudnessRequest(clip_id=clip_id),
@@ -78,6 +78,7 @@ def loudness_items(ledger: Ledger) -> Candidates:
                 home=f"clips/{clip_id}",
             )
         )
+    found.items = items
     return found
 
 

@@ -19,7 +19,8 @@ from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.kept_video_list import CLIP_ROW, wanted_clips
-from avis_data.pipelines.upkeep.leftovers import Leftovers, find_leftovers, prune, unlisted
+from avis_data.pipelines.status import unlisted
+from avis_data.pipelines.upkeep.leftovers import Leftovers, find_leftovers, prune
 from avis_data.pipelines.upkeep.places import files_of
 from avis_data.pipelines.upkeep.sizes import sizes_of
 from avis_data.records import Track

@@ -1,0 +1,78 @@
+"""How much there is of what in the ledger: counted by SQLite, so that it takes no memory and little time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Literal
+
+from avis_data.ledger.database import Database
+from avis_data.ledger.rows import Entry, MeanCost, StateCount, checked_item, reason_of, state_of
+
+__all__ = ["RowKind", "Tallies"]
+
+RowKind = Literal["video", "clip", "adopted"]
+"""Rows of the ledger: videos and clips of the list, clips of existing sets."""
+
+_OF_KIND: dict[RowKind, str] = {
+    "video": "SELECT item_id FROM wanted WHERE kind = 'video'",
+    "clip": "SELECT item_id FROM wanted WHERE kind = 'clip'",
+    "adopted": "SELECT item_id FROM adopted",
+}
+_LISTED = " UNION ALL ".join(_OF_KIND.values())
+
+
+class Tallies:
+    """The open file, asked for numbers. Methods raise as those of `Ledger`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def num_rows(self, kind: RowKind) -> int:
+        """How many videos or clips the list asks for, or how many clips come from existing sets."""
+        sql = f"SELECT 'rows', count(*) FROM ({_OF_KIND[kind]})"
+        return next(int(number) for _, number in self._db.rows(sql, kinds="ti"))
+
+    def counts(self) -> list[StateCount]:
+        """How many items of every stage ended in which way, with their mean cost; those no longer wanted apart."""
+        sql = (
+            f"SELECT stage, state, reason, item_id IN ({_LISTED}) AS listed, count(*), avg(wall_s), sum(size_bytes)"
+            " FROM items GROUP BY stage, state, reason, listed"
+        )
+        return [
+            StateCount(
+                stage=stage,
+                is_listed=bool(listed),
+                state=state_of(state, f"an item of {stage}", self._db.path),
+                reason=reason_of(reason, f"an item of {stage}", self._db.path),
+                count=count,
+                mean_wall_s=mean_wall_s,
+                size_bytes=size_bytes,
+            )
+            for stage, state, reason, listed, count, mean_wall_s, size_bytes in self._db.rows(sql, kinds="ttTiini")
+        ]
+
+    def mean_cost(self, stage: str) -> MeanCost | None:
+        """What the finished items of a stage cost; None where there are none."""
+        sql = "SELECT avg(nullif(wall_s, 0)), avg(size_bytes) FROM items WHERE stage = ? AND state = 'done'"
+        for wall_s, size_bytes in self._db.rows(sql, (stage,), kinds="NN"):
+            return None if wall_s is None or size_bytes is None else MeanCost(wall_s=wall_s, size_bytes=size_bytes)
+        return None
+
+    def failed(self, stage: str, kinds: Collection[RowKind]) -> Iterator[Entry]:
+        """The failures of a stage, by id; only of rows of these kinds that are still there."""
+        rows = " UNION ALL ".join(_OF_KIND[kind] for kind in kinds) or "SELECT NULL"
+        sql = (
+            "SELECT item_id, key, reason, message, attempts, outputs FROM items"
+            f" WHERE stage = ? AND state = 'failed' AND item_id IN ({rows}) ORDER BY item_id"
+        )
+        for item_id, key, reason, message, attempts, left in self._db.rows(sql, (stage,), kinds="ttTTit"):
+            why = reason_of(reason, item_id, self._db.path)
+            yield Entry(
+                checked_item(item_id, self._db.path), key, "failed", why, message, attempts, left, self._db.path
+            )
+
+    def unlisted(self) -> Iterator[tuple[str, str]]:
+        """Stage and id of every item that neither the list nor a set has any more."""
+        sql = f"SELECT item_id, stage FROM items WHERE item_id NOT IN ({_LISTED})"
+        for item_id, stage in self._db.rows(sql, kinds="tt"):
+            yield stage, checked_item(item_id, self._db.path)
