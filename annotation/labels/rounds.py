@@ -137,7 +137,7 @@ class Passage:
         return answer.annotator if any(item.annotator == answer.annotator for item in self.given) else None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """Where one clip stands."""
 

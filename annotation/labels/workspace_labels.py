@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -182,12 +183,11 @@ class WorkspaceLabels:
     def places(self) -> list[Place]:
         """Where every clip of the manifest stands, by clip id. Raises DataError if a file of a round is damaged."""
         if self._places is None:
-            passages: dict[str, list[Passage]] = {clip_id: [] for clip_id in self.clips}
+            passages: dict[str, list[Passage]] = defaultdict(list)
             for name in self.round_names():
                 for clip_id, passage in self.passages(name):
-                    if clip_id in passages:
-                        passages[clip_id].append(passage)
-            self._places = [self._place(clip_id, passages[clip_id]) for clip_id in sorted(passages)]
+                    passages[clip_id].append(passage)
+            self._places = [self._place(clip_id, passages.get(clip_id, ())) for clip_id in self._clip_ids()]
         return self._places
 
     def _place(self, clip_id: str, passages: Sequence[Passage]) -> Place:
@@ -196,6 +196,12 @@ class WorkspaceLabels:
             return place
         remark = f"drawn on other stills or sound than now: look, then avis-data review confirm {clip_id}"
         return replace(place, remarks=(*place.remarks, remark))
+
+    def _clip_ids(self) -> list[str]:
+        """Of the manifest, sorted. The clips themselves are held only where there are rounds, which speak of them."""
+        if self._clips is not None or self.round_names():
+            return sorted(self.clips)
+        return sorted({clip.clip_id for clip in read_manifest(self.workspace.manifest / "clips.jsonl", Clip)})
 
     def pushed(self, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:
         """What a person's page was filled with; None where it was not by us."""

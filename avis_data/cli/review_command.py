@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_SHOWN = 100
+"""So many clips are listed where nobody asks for all."""
+
 
 @click.group("review")
 def command() -> None:
@@ -84,13 +87,15 @@ def start(reviewers: str, allow_own: bool, as_json: bool) -> int:
 
 @command.command("status")
 @click.option("--state", metavar="STATE", help="Only the clips in this state, as 'to fix'.")
+@click.option("--all", "list_all", is_flag=True, help=f"List every clip, not only the first {_SHOWN}.")
 @json_option
-def status(state: str | None, as_json: bool) -> None:
-    """Say where every clip stands, and what waits for whom.
+def status(state: str | None, list_all: bool, as_json: bool) -> None:
+    """Say how many clips stand where, what waits for whom, and where single clips stand.
 
     \b
     Example:
       avis-data review status
+      avis-data review status --state review --all
       avis-data review status --state review --json
     """
     from avis_data.annotation.labels.rounds import ClipState
@@ -107,7 +112,7 @@ def status(state: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_status_json(every, shown), ensure_ascii=False))
     else:
-        _print_status(every, shown)
+        _print_status(every, shown, most=len(shown) if list_all else _SHOWN)
 
 
 @command.command("close")
@@ -243,16 +248,20 @@ def _status_json(every: Sequence[Place], shown: Sequence[Place]) -> dict[str, ob
     }
 
 
-def _print_status(every: Sequence[Place], shown: Sequence[Place]) -> None:
+def _print_status(every: Sequence[Place], shown: Sequence[Place], *, most: int) -> None:
     counts = Counter(place.state.value for place in every)
     click.echo(", ".join(f"{number} {state}" for state, number in counts.most_common()) or "no clips")
     for person, rounds in _waiting(every).items():
         click.echo(f"waiting for {person}: " + ", ".join(f"{number} in {name}" for name, number in rounds.items()))
-    width = max((len(place.clip_id) for place in shown), default=0)
-    for place in shown:
+    listed = shown[:most]
+    width = max((len(place.clip_id) for place in listed), default=0)
+    for place in listed:
         waits = f"waits for {', '.join(place.waits_for)}" if place.waits_for else ""
         columns = [f"{place.clip_id:{width}}", f"{place.state.value:10}", f"{place.round or '-':9}", waits]
         click.echo("  ".join(part for part in (*columns, *place.remarks) if part).rstrip())
+
+    if len(shown) > most:
+        click.echo(f"... and {len(shown) - most} more: --all lists them, --state S those in one state")
 
 
 def _print_history(found: ClipHistory) -> None:

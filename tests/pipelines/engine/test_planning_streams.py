@@ -1,0 +1,146 @@
+"""Planning and `status` look at a workspace's clips one by one: ten times the clips take no more memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from avis_data.cli.main import main
+from avis_data.ledger import Ledger, Lookup
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.planner import Selection, plan_stage
+from avis_data.pipelines.engine.spec import Choices, Setting
+from avis_data.pipelines.stages import STAGES
+from avis_data.pipelines.stages.embed import EmbedChoices
+from avis_data.pipelines.status import failed_items, unlisted, workspace_status
+from avis_data.recipe import load_recipe
+from benchmarks.scale import build
+
+FEW, MANY = 150, 1500
+OF_CLIPS = [spec.name for spec in STAGES if spec.items is not None and spec.after and spec.every_row]
+
+
+@pytest.fixture(scope="module")
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Workspace]:
+    """All is fetched, extracted and embedded."""
+    found = {number: Workspace(tmp_path_factory.mktemp("scale") / str(number)) for number in (FEW, MANY)}
+    for number, workspace in found.items():
+        build(workspace.root, number)
+    return found
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """What work holds at most, beside what there was before; done once before, so that caches are full."""
+    work()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def planned(workspace: Workspace, stage: str) -> tuple[int, int]:
+    spec, recipe = STAGES[stage], load_recipe(workspace)
+    choices = Choices(EmbedChoices(untrained=True))
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        setting = Setting(workspace=workspace, ledger=ledger, recipe=recipe, choices=choices, dry_run=True)
+        assert spec.items is not None
+        made = spec.make(recipe, choices)
+        plan = plan_stage(workspace, ledger, made, spec.items(setting), Selection(), only_count=True)
+        if spec.up_to_date is not None:
+            assert sum(1 for _ in spec.up_to_date(ledger, recipe)) in (0, plan.num_done + len(plan.torn))
+    return plan.num_to_do, plan.num_done
+
+
+@pytest.mark.parametrize("stage", OF_CLIPS)
+def test_planning_takes_no_more_memory_for_more_clips(workspaces: dict[int, Workspace], stage: str) -> None:
+    peaks = {n: peak_bytes(partial(planned, workspaces[n], stage)) for n in workspaces}
+    torn = 200 * MANY if stage == "embed" else 0  # their arrays are not there, and --json names them
+    assert peaks[MANY] < 1.3 * peaks[FEW] + 40_000 + torn
+    for number, workspace in workspaces.items():
+        assert sum(planned(workspace, stage)) == number
+
+
+def test_status_takes_no_more_memory_for_more_clips(workspaces: dict[int, Workspace]) -> None:
+    def asked(workspace: Workspace) -> None:
+        with Ledger(workspace.ledger, read_only=True) as ledger:
+            stages = {found.stage: found for found in workspace_status(ledger, load_recipe(workspace))}
+            assert stages["extract"].done == stages["embed"].done == stages["extract"].wanted
+            assert not failed_items(ledger) and not unlisted(ledger)
+
+    peaks = {n: peak_bytes(partial(asked, workspaces[n])) for n in workspaces}
+    assert peaks[MANY] < 1.3 * peaks[FEW] + 40_000
+
+
+def test_a_plan_that_is_kept_counts_as_one_that_is_not(workspaces: dict[int, Workspace]) -> None:
+    workspace = workspaces[FEW]
+    recipe = load_recipe(workspace)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        for name in OF_CLIPS:
+            spec, choices = STAGES[name], Choices(EmbedChoices(untrained=True))
+            assert spec.items is not None
+            for limit in (None, 7):
+                setting = Setting(workspace=workspace, ledger=ledger, recipe=recipe, choices=choices)
+                kept, counted = (
+                    plan_stage(
+                        *(workspace, ledger, spec.make(recipe, choices), spec.items(setting), Selection(limit=limit)),
+                        only_count=only_count,
+                    )
+                    for only_count in (False, True)
+                )
+                assert kept.as_dict() == counted.as_dict()
+                assert (len(kept.todo), len(kept.done)) == (kept.num_to_do, kept.num_done)
+
+
+def test_numbers_that_another_program_spelled_otherwise_are_the_same(tmp_path: Path) -> None:
+    """The ledger's text is compared as it is; where it differs, what it says is."""
+    workspace = Workspace(tmp_path / "ws")
+    build(workspace.root, 20)
+    with sqlite3.connect(workspace.ledger) as db:
+        for item_id, text in db.execute("SELECT item_id, facts FROM items WHERE stage = 'fetch'").fetchall():
+            facts = json.loads(text)
+            facts["media"] = {name: facts["media"][name] for name in reversed(facts["media"])} | {"duration_s": 600}
+            db.execute("UPDATE items SET facts = ? WHERE item_id = ?", (json.dumps(facts, indent=1), item_id))
+    db.close()
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (extract,) = (row for row in workspace_status(ledger, load_recipe(workspace)) if row.stage == "extract")
+    assert (extract.done, extract.stale) == (20, 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_lookup_gives_what_a_dict_would_whatever_the_order(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = {f"{number:04d}": number for number in rng.sample(range(2000), rng.choice([0, 1, 30, 900]))}
+    asked_rows: list[str] = []
+
+    def rows_from(first: str) -> Iterator[tuple[str, int]]:
+        for item_id in sorted(rows):
+            if item_id >= first:
+                asked_rows.append(item_id)
+                yield item_id, rows[item_id]
+
+    ids = [f"{rng.randrange(2000):04d}" for _ in range(400)]
+    ids = sorted(ids) if seed % 2 else ids
+    lookup = Lookup(rows_from)
+    assert [lookup.get(item_id) for item_id in ids] == [rows.get(item_id) for item_id in ids]
+    assert len(asked_rows) <= 20 * len(ids), "nobody reads the whole table again for each id"
+
+
+def test_review_status_pages(workspaces: dict[int, Workspace], capsys: pytest.CaptureFixture[str]) -> None:
+    """Many clips are counted; every one is listed where somebody asks for it."""
+    root = str(workspaces[FEW].root)
+    assert main(["-C", root, "review", "status"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{FEW} unlabelled" and said[-1].startswith(f"... and {FEW - 100} more") and len(said) == 102
+    assert main(["-C", root, "review", "status", "--all"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == FEW + 1
+    assert main(["-C", root, "review", "status", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["clips"]) == FEW
