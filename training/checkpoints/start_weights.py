@@ -37,6 +37,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _OF_ANOTHER = "choose the --config, or --set model.backbone=..., that they are for"
+_OF_TRANSFORMERS = ("resnet.", "swin.", "pvt_v2.", "model.pixel_level_module.")
 _OUR_PARTS = ("backbone.body.", "pixel_decoder.", "frame_decoder.", "tracker.")
 
 
@@ -58,12 +59,21 @@ def read_start_weights(path: Path) -> Renamed:
         return official.renamed(tensors)
     if any(name.startswith(_OUR_PARTS) for name in tensors):
         return Renamed(tensors=tensors, unknown=(), odd_class_weights=())
-    backbone = from_published_backbone(tensors)
+    try:
+        backbone = from_published_backbone(tensors)
+    except DataError as error:
+        raise DataError(f"{path}: {error.args[0]}") from None
     if backbone.tensors:
         ours = {f"backbone.body.{name}": tensor for name, tensor in backbone.tensors.items()}
         return replace(backbone, tensors=ours)
-    known = f"a checkpoint of {official_titles()}; a ResNet of torchvision or detectron2, a Swin or a PVT v2 classifier"
-    raise DataError(f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}")
+    known = (
+        f"a checkpoint of {official_titles()}; a ResNet, Swin or PVT v2 of its authors, torchvision, timm or detectron2"
+    )
+    of_folder = next(iter(tensors)).startswith(_OF_TRANSFORMERS)
+    raise DataError(
+        f"{path}: none of what we know ({known}); its first tensor is {next(iter(tensors))!r}",
+        hint="give the folder of transformers that the file lies in, with its config.json" if of_folder else None,
+    )
 
 
 def official_files(tensors: Mapping[str, Tensor]) -> OfficialFiles | None:

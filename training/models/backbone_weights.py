@@ -1,6 +1,6 @@
 """The tensors of published backbones under transformers' names, and the architecture that their shapes tell.
 
-The foreign names are those of detectron2, of Swin's and PVT's own code, and of torchvision.
+The foreign names are those of detectron2, of Swin's and PVT's own code, of torchvision and of timm.
 """
 
 from __future__ import annotations
@@ -66,6 +66,24 @@ _PVT = rules(
 )
 _PVT_KEY_VALUE = re.compile(r"block\.(\d+)\.attn\.kv\.(weight|bias)")
 
+_TIMM_SWIN_MARK = "layers.3.downsample.reduction.weight"
+"""timm has the downsampling at the beginning of a stage, Swin's own code at the end of the one before."""
+_TIMM_DOWNSAMPLE = re.compile(r"layers\.(\d)\.(downsample\..+)")
+_TORCHVISION_SWIN = rules(
+    (r"features\.0\.0\.(\w+)", r"patch_embed.proj.\1"),
+    (r"features\.0\.2\.(\w+)", r"patch_embed.norm.\1"),
+    (r"(features\.\d\.\d+\.mlp)\.0\.(\w+)", r"\1.fc1.\2"),
+    (r"(features\.\d\.\d+\.mlp)\.3\.(\w+)", r"\1.fc2.\2"),
+)
+_TORCHVISION_STAGE = re.compile(r"features\.(\d)\.(.+)")
+_TIMM_PVT = rules(
+    (r"patch_embed\.(.+)", r"patch_embed1.\1"),
+    (r"(.+\.mlp\.dwconv)\.(\w+)", r"\1.dwconv.\2"),
+)
+_TIMM_STAGE = re.compile(r"stages\.(\d)\.(?:(downsample)|(norm)|blocks\.(\d+))\.(.+)")
+_SWIN_V2 = ("attn.logit_scale", "attn.cpb_mlp.0.weight")
+"""It has the tensors of a Swin under the same names, and means others by them."""
+
 
 def official_resnet_name(name: str) -> str | None:
     """transformers' name of a detectron2 ResNet tensor (`res2.0.conv1.weight`); None if it is not one."""
@@ -102,21 +120,51 @@ def official_pvt_tensors(name: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 def from_published_backbone(tensors: Mapping[str, Tensor]) -> Renamed:
-    """The tensors of a published classifier (ResNet of torchvision or detectron2, Swin, PVT v2) under transformers'
-    names; its head is among what is not known.
+    """The tensors of a published classifier (ResNet of torchvision, timm or detectron2; Swin and PVT v2 of their own
+    code, torchvision or timm) under transformers' names; its head is among what is not known.
 
     Returns:
         Without tensors if no name is known.
+
+    Raises:
+        DataError: if it is a Swin of the second version, which is another network.
     """
-    is_pvt = any(name.startswith("patch_embed1.") for name in tensors)  # Swin and PVT both have a `norm1`
+    if any(name.endswith(_SWIN_V2) for name in tensors):
+        raise DataError("these are weights of a Swin V2, which is another network than the Swin of the recipes")
+    authors = {name: _authors_name(name, tensors) for name in tensors}
+    is_pvt = any(name.startswith("patch_embed1.") for name in authors.values())  # Swin and PVT both have a `norm1`
     found: dict[str, Tensor] = {}
     unknown = []
     for name, tensor in tensors.items():
-        ours = official_pvt_tensors(name, tensor) if is_pvt else _resnet_or_swin(name, tensor)
+        known = authors[name]
+        ours = official_pvt_tensors(known, tensor) if is_pvt else _resnet_or_swin(known, tensor)
         found |= ours
         if not ours:
             unknown.append(name)
     return Renamed(tensors=found, unknown=tuple(unknown), odd_class_weights=())
+
+
+def _authors_name(name: str, names: Mapping[str, Tensor]) -> str:
+    """The name that the authors of Swin and PVT v2 gave to a tensor of torchvision or timm; other names stay."""
+    if "features.0.0.weight" in names and "features.1.0.attn.qkv.weight" in names:
+        name = renamed(name, _TORCHVISION_SWIN) or name
+        if match := _TORCHVISION_STAGE.fullmatch(name):
+            stage, is_downsample = divmod(int(match[1]) - 1, 2)
+            return f"layers.{stage}.{'downsample' if is_downsample else 'blocks'}.{match[2]}"
+    elif _TIMM_SWIN_MARK in names and (match := _TIMM_DOWNSAMPLE.fullmatch(name)):
+        return f"layers.{int(match[1]) - 1}.{match[2]}"
+    elif "stages.0.blocks.0.attn.q.weight" in names:
+        name = renamed(name, _TIMM_PVT) or name
+        if match := _TIMM_STAGE.fullmatch(name):
+            stage = int(match[1]) + 1
+            return ".".join([*_part_of_stage(stage, match), match[5]])
+    return name
+
+
+def _part_of_stage(stage: int, match: re.Match[str]) -> list[str]:
+    if match[2]:
+        return [f"patch_embed{stage}"]
+    return [f"norm{stage}"] if match[3] else [f"block{stage}", match[4]]
 
 
 def _resnet_or_swin(name: str, tensor: Tensor) -> dict[str, Tensor]:
