@@ -72,7 +72,8 @@ class _Places:
         clip_S = self.hashes.clip_R[like_S]
         is_inside_S = (step_S >= 0) & (step_S < self._length_C[clip_S])
         place_S = np.where(is_inside_S, self._place(clip_S, self.hashes.kind_R[like_S], step_S), -1)
-        return self._row_P[place_S]
+        row_S: NDArray[np.int64] = self._row_P[place_S]
+        return row_S
 
     def _place(
         self, clip_S: NDArray[np.int32], kind_S: NDArray[np.int8], step_S: NDArray[np.int64]
