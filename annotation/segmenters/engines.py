@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +14,22 @@ from avis_data.errors import ConfigError, ToolError
 from avis_data.extras import need_extra
 from avis_data.io import sha256_file
 from avis_data.registry import Registry
+from avis_data.weights import problem_with, registered
+from avis_data.weights.known import KNOWN
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "AUTO",
     "GRABCUT",
     "SALIENCY",
     "SAM",
     "SAM2",
     "SEGMENTERS",
     "SEGMENT_ANYTHING",
+    "EngineChoice",
+    "choose_engine",
     "engine_loader",
     "load_segmenter",
     "weights_sha256",
@@ -42,6 +48,67 @@ SEGMENTERS: Registry[SegmenterSpec] = Registry(
     group="avis_data.segmenters",
 )
 """What turns a click into a mask."""
+
+
+AUTO = "auto"
+"""What is said in place of an engine's name for the best one whose weights are here."""
+_BEST_FIRST = ("sam2", "sam", "saliency")
+_BETTER = {
+    "grabcut": "better masks of photographs: avis-data weights get u2netp",
+    "saliency": "better masks, with a GPU: avis-data weights get sam-vit-b",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineChoice:
+    """An engine, and why it was taken."""
+
+    engine: str
+    weights: Path | None
+    said: tuple[str, ...] = ()
+    """Lines for a person, where it was chosen for them: which, how to get a better one, what could not be taken."""
+
+
+def choose_engine(engine: str, weights: Path | None, *, on_gpu: bool = False) -> EngineChoice:
+    """The engine of that name; for `auto` SAM 2, SAM, saliency or GrabCut, the first whose registered weights are here.
+
+    Args:
+        engine: one of `SEGMENTERS`, or `auto`.
+        weights: None: the registered ones of an engine that needs some.
+        on_gpu: whether only an engine will do that computes on a GPU.
+
+    Raises:
+        ConfigError: if there is no such engine, weights are named for `auto`, or the engine computes on no GPU.
+    """
+    names: tuple[str, ...] = _BEST_FIRST if engine == AUTO else (SEGMENTERS[engine].name,)
+    if engine == AUTO and weights is not None:
+        known = ", ".join(name for name in SEGMENTERS.names() if SEGMENTERS[name].load_weights is not None)
+        raise ConfigError(f"{weights}: of which engine are these weights?", hint=f"name it with --engine: {known}")
+    names = tuple(name for name in names if SEGMENTERS[name].uses_gpu or not on_gpu)
+    if not names:
+        raise _no_gpu(f"the engine {engine} computes on no GPU")
+    if weights is not None:
+        return EngineChoice(engine=engine, weights=weights)
+    passed: list[str] = []
+    for name in names:
+        for entry in registered():
+            if entry.kind != (SEGMENTERS[name].kind_of_weights or name):
+                continue
+            if problem := problem_with(entry):
+                passed.append(f"not taken: {problem} (avis-data weights get {entry.name})")
+                continue
+            said = f"segmenter: {name} with {entry.name}" + (f"; {_BETTER[name]}" if name in _BETTER else "")
+            return EngineChoice(engine=name, weights=Path(entry.path), said=(*passed, said))
+    if engine != AUTO:
+        return EngineChoice(engine=engine, weights=None, said=tuple(passed))
+    if on_gpu:
+        raise _no_gpu("there are no weights of an engine that computes on a GPU")
+    said = f"segmenter: grabcut, without weights; {_BETTER['grabcut']}"
+    return EngineChoice(engine="grabcut", weights=None, said=(*passed, said))
+
+
+def _no_gpu(what: str) -> ConfigError:
+    return ConfigError(what, hint="avis-data weights get sam-vit-b, and --engine auto; or reserve no GPU")
 
 
 def load_segmenter(engine: str, weights: Path | None) -> Segmenter:
@@ -72,13 +139,19 @@ def engine_loader(engine: str, weights: Path | None) -> Callable[[], Segmenter]:
     spec = SEGMENTERS[engine]
     if weights is None:
         if spec.load is None:
-            raise ConfigError(f"the engine {engine} needs its weights", hint=f"--engine {engine} --engine-weights FILE")
+            raise ConfigError(f"the engine {engine} needs its weights", hint=_how_to_get(spec))
         return spec.load
     if spec.load_weights is None:
         raise ConfigError(f"the engine {engine} has no weights", hint="--engine sam --engine-weights FILE")
     if not weights.exists():
         raise ConfigError(f"{weights}: no such file or folder of weights")
     return partial(spec.load_weights, weights)
+
+
+def _how_to_get(spec: SegmenterSpec) -> str:
+    kind = spec.kind_of_weights or spec.name
+    fetched = next((f"avis-data weights get {known.name}, or " for known in KNOWN if known.kind == kind), "")
+    return f"{fetched}--engine {spec.name} --engine-weights FILE"
 
 
 def weights_sha256(weights: Path) -> str:
@@ -133,6 +206,8 @@ def _segment_anything(weights: Path) -> Segmenter:
 
 GRABCUT = SegmenterSpec(name="grabcut", load=_grabcut)
 SALIENCY = SegmenterSpec(name="saliency", load_weights=_saliency)
-SAM = SegmenterSpec(name="sam", load_weights=_sam)
-SAM2 = SegmenterSpec(name="sam2", load_weights=_sam2)
-SEGMENT_ANYTHING = SegmenterSpec(name="segment-anything", load_weights=_segment_anything)
+SAM = SegmenterSpec(name="sam", load_weights=_sam, uses_gpu=True)
+SAM2 = SegmenterSpec(name="sam2", load_weights=_sam2, uses_gpu=True)
+SEGMENT_ANYTHING = SegmenterSpec(
+    name="segment-anything", load_weights=_segment_anything, uses_gpu=True, kind_of_weights="sam"
+)

@@ -75,3 +75,7 @@ class SegmenterSpec:
     """Loads an engine that needs no weights."""
     load_weights: Callable[[Path], Segmenter] | None = None
     """Loads an engine with weights from a file or a folder that is there. Nothing is ever downloaded."""
+    uses_gpu: bool = False
+    """Whether it computes on a GPU where there is one."""
+    kind_of_weights: str | None = None
+    """The kind of registered weights that it takes (`avis_data/weights`); None: its own name."""

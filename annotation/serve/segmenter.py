@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from avis_data.annotation.segmenters.engines import SEGMENTERS, load_segmenter
+from avis_data.annotation.segmenters.engines import AUTO, SEGMENTERS, choose_engine, load_segmenter
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.page_state import saved_drafts
@@ -20,6 +20,8 @@ from avis_data.errors import AvisError, ConfigError
 from avis_data.paths import Workspace
 
 __all__ = ["LOG_FORMAT", "app_of", "main"]
+
+logger = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 """`annotate status` reads what could not be answered out of the log (`server_states.py`)."""
@@ -52,8 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="who may call: this machine only, unless told otherwise")
     parser.add_argument("--port", type=int, default=9090)
-    parser.add_argument("--engine", choices=SEGMENTERS.names(), default="grabcut")
+    parser.add_argument("--engine", choices=[AUTO, *SEGMENTERS.names()], default=AUTO)
     parser.add_argument("--engine-weights", type=Path, help="a file, or a folder in Hugging Face's format")
+    parser.add_argument("--gpu", action="store_true", help="take only an engine that computes on a GPU")
     parser.add_argument("--token-file", type=Path, required=True)
     parser.add_argument("--cache-gb", type=float, default=10.0, help="most room for embeddings of stills on disk")
     return parser
@@ -64,7 +67,10 @@ def _app(arguments: argparse.Namespace) -> FastAPI:
     if not token:
         raise ConfigError(f"{arguments.token_file}: holds no token")
     workspace = Workspace(arguments.workspace)
-    segmenter = load_segmenter(arguments.engine, arguments.engine_weights)
+    choice = choose_engine(arguments.engine, arguments.engine_weights, on_gpu=arguments.gpu)
+    for line in choice.said:
+        logger.info(line)
+    segmenter = load_segmenter(choice.engine, choice.weights)
     cache = EmbeddingCache(
         workspace.root / "label-studio" / "embeddings",
         engine=segmenter.name,

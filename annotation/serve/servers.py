@@ -26,7 +26,7 @@ from avis_data.annotation.labelstudio.settings import (
     write_secrets,
     write_settings,
 )
-from avis_data.annotation.segmenters.engines import engine_loader
+from avis_data.annotation.segmenters.engines import AUTO, choose_engine, engine_loader
 from avis_data.annotation.serve.keep_up import keep_up
 from avis_data.annotation.serve.label_studio_install import (
     default_environment,
@@ -86,7 +86,7 @@ class ServeOptions:
     """The folder `clips` on that server's machine; None: as here."""
     media_prefix: str = ""
     """Path from the root of that server's local files to the workspace."""
-    engine: str = "grabcut"
+    engine: str = AUTO
     weights: Path | None = None
 
 
@@ -123,7 +123,7 @@ def serve(
     """
     check_links(workspace.root)
     check_rate(load_recipe(workspace))
-    _check(options)
+    options = _checked(options, say)
     if options.clips_folder is None:  # the server refuses a folder that is not there (yet)
         (workspace.root / "clips").mkdir(exist_ok=True)
     with _running(workspace, options, say, with_backend=True) as (client, settings, serving):
@@ -198,7 +198,8 @@ def label_studio_variables(workspace: Workspace, found: Secrets, *, url: str) ->
     }
 
 
-def _check(options: ServeOptions) -> None:
+def _checked(options: ServeOptions, say: Callable[[str], None]) -> ServeOptions:
+    """The options with the engine that is taken."""
     if options.url is None and (options.token_file or options.clips_folder or options.media_prefix):
         raise ConfigError("--token-file, --clips-folder and --media-prefix go with --label-studio-url")
     if options.url is not None and options.token_file is None:
@@ -208,9 +209,13 @@ def _check(options: ServeOptions) -> None:
             raise ConfigError(f"{option}: {url!r} is no address, as http://127.0.0.1:8080")
     if (options.backend_url is None) != (options.backend_token_file is None):
         raise ConfigError("--backend-url and --backend-token-file go together")
+    choice = choose_engine(options.engine, options.weights)
     if options.backend_url is None:
         need_extra("annotate", what="the segmenter")
-    engine_loader(options.engine, options.weights)
+        for line in choice.said:
+            say(line)
+    engine_loader(choice.engine, choice.weights)
+    return replace(options, engine=choice.engine, weights=choice.weights)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def install_label_studio(environment: Path | None) -> None:
 @click.option("--port", type=_PORT, default=8080, show_default=True, metavar="N", help="Port of Label Studio.")
 @click.option("--backend-port", type=_PORT, default=9090, show_default=True, metavar="N", help="Port of the segmenter.")
 @_ENV
-@engine_option(default="grabcut")
+@engine_option(default="auto")
 @engine_weights_option
 @label_studio_url_option
 @click.option(
@@ -88,7 +88,8 @@ def serve_label_studio(
 ) -> ExitCode:
     """Start Label Studio and the segmenter on this machine, for this workspace; Ctrl-C ends both.
 
-    The segmenter turns a click into a mask. Its engine grabcut needs no weights; sam and sam2 do.
+    The segmenter turns a click into a mask. The engine auto is the first of sam2, sam, saliency and grabcut whose
+    weights were fetched (`avis-data weights get u2netp`); grabcut needs none. It is told which one was taken.
 
     The first start makes an account. Its password is told once; it is in label-studio/secrets.json, which only you can
     read. Killed, it starts again with nothing lost. With --label-studio-url and --backend-url nothing is started: the

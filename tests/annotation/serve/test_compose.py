@@ -94,5 +94,7 @@ def test_the_segmenter_takes_its_options(compose: dict[str, Any]) -> None:
 def test_the_gpu_file_adds_to_a_service_that_exists(compose: dict[str, Any]) -> None:
     added = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]
     assert set(added) <= set(compose["services"])
+    base = compose["services"]["backend"]["command"]
+    assert added["backend"]["command"] == [*base, "--gpu"]
     (device,) = added["backend"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
