@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ from avis_data.annotation.labels.track_problems import split_identity
 from avis_data.annotation.labelstudio.regions import Region, regions_from_tracks
 from avis_data.records import Clip
 
-__all__ = ["START", "NewTask", "task_labels", "task_of"]
+__all__ = ["START", "NewTask", "task_labels", "task_of", "with_more_labels"]
 
 START = "start"
 """Name of the prediction that new annotations are filled with."""
@@ -109,6 +109,26 @@ def task_labels(named: Sequence[str], in_use: Iterable[str], categories: Sequenc
     identities += sorted(used - set(identities))
     first = sorted(identities, key=lambda identity: (identity not in used, split_identity(identity)[0] not in named))
     return [_label(identity, index, categories) for index, identity in enumerate(first)]
+
+
+def with_more_labels(
+    labels: Sequence[dict[str, str]], wanted: Mapping[str, int], categories: Sequence[str]
+) -> list[dict[str, str]]:
+    """Labels with so many of some categories at least; those that are there stay as they are, keys included.
+
+    Args:
+        labels: of a clip.
+        wanted: category to how many.
+        categories: of the set, in its order.
+    """
+    found = list(labels)
+    for category, number in wanted.items():
+        there = {label["value"] for label in found}
+        own = [place for place, label in enumerate(found) if split_identity(label["value"])[0] == category]
+        place = own[-1] + 1 if own else len(found)
+        new = [f"{category}_{k}" for k in range(1, number + 1) if f"{category}_{k}" not in there]
+        found[place:place] = [_label(identity, len(_HOTKEYS), categories) for identity in new]
+    return found
 
 
 def _label(identity: str, index: int, categories: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,8 +12,9 @@ from avis_data.annotation.labels.records import ClipTask, Media
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import ProjectRefused, ensure_round_project
+from avis_data.annotation.labelstudio.server_records import ServerTask
 from avis_data.annotation.labelstudio.settings import ServerSettings
-from avis_data.annotation.labelstudio.tasks import START, NewTask, task_of
+from avis_data.annotation.labelstudio.tasks import START, NewTask, task_of, with_more_labels
 from avis_data.errors import DataError
 
 __all__ = ["PushReport", "push_round"]
@@ -34,6 +35,8 @@ class PushReport:
     num_there: int = 0
     """Clips that the server had already."""
     num_doubles_removed: int = 0
+    num_with_more_labels: int = 0
+    """Pages that were there and have more labels now."""
     clip_ids: list[str] = field(default_factory=list)
     """The clips that were added now."""
     refused: str | None = None
@@ -53,6 +56,7 @@ def push_round(
     annotator: str | None,
     clips: Iterable[ClipTask],
     complete: Callable[[ClipTask], ClipTask] | None = None,
+    more_labels: Mapping[str, int] | None = None,
     on_clip: Callable[[str], object] | None = None,
 ) -> PushReport:
     """Make or complete the project of one person in a round.
@@ -68,6 +72,7 @@ def push_round(
         annotator: e-mail; None: anyone.
         clips: taken one by one.
         complete: finds out what a page is filled with, where that costs time: only for clips that are sent.
+        more_labels: category to how many labels of it the pages have at least, also those that are there already.
         on_clip: called with the id of every clip that is done.
 
     Raises:
@@ -82,8 +87,10 @@ def push_round(
         return PushReport(None, round_name, annotator, refused=str(error))
     report = PushReport(project_id, round_name, annotator)
     there, is_filled = _held(client, project_id, report)
+    clips = list(clips)
+    _add_labels(labels, client, project_id, {start.clip_id for start in clips}, more_labels or {}, report)
     missing = map(complete or _as_given, _missing(clips, there, report, on_clip))
-    for batch in _batches(_tasks(labels, missing, round_name, annotator, settings)):
+    for batch in _batches(_tasks(labels, missing, round_name, annotator, settings, more_labels or {})):
         client.import_tasks(project_id, [task for _, task in batch])
         for clip_id, _ in batch:
             report.num_added += 1
@@ -120,6 +127,34 @@ def _held(client: LabelStudio, project_id: int, report: PushReport) -> tuple[set
     return set(by_clip), is_filled
 
 
+def _add_labels(
+    labels: WorkspaceLabels,
+    client: LabelStudio,
+    project_id: int,
+    clip_ids: Collection[str],
+    wanted: Mapping[str, int],
+    report: PushReport,
+) -> None:
+    """More labels on pages that are there; what people did on them stays. An open page shows them when loaded anew."""
+    for task in client.tasks(project_id) if wanted else ():
+        there = _labels_of(task)
+        if task.clip_id in clip_ids and there is not None:
+            more = with_more_labels(there, wanted, labels.categories)
+            if more != there:
+                client.change_data(task, {"labels": more})
+                report.num_with_more_labels += 1
+
+
+def _labels_of(task: ServerTask) -> list[dict[str, str]] | None:
+    """The labels of a page; None where somebody made it by hand in another form."""
+    there = task.data.get("labels")
+    if not isinstance(there, list) or not all(
+        isinstance(label, dict) and isinstance(label.get("value"), str) for label in there
+    ):
+        return None
+    return there
+
+
 def _missing(
     clips: Iterable[ClipTask], there: set[str], report: PushReport, on_clip: Callable[[str], object] | None
 ) -> Iterator[ClipTask]:
@@ -140,6 +175,7 @@ def _tasks(
     round_name: str,
     annotator: str | None,
     settings: ServerSettings,
+    more_labels: Mapping[str, int],
 ) -> Iterator[tuple[str, NewTask]]:
     categories = labels.categories
     for start in starts:
@@ -150,7 +186,9 @@ def _tasks(
             start = start.model_copy(update={"media": Media.of(clip)})
         labels.keep_pushed(round_name, start, annotator)
         prefix = settings.media_prefix
-        yield clip.clip_id, task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
+        task = task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
+        task["data"]["labels"] = with_more_labels(task["data"]["labels"], more_labels, categories)
+        yield clip.clip_id, task
 
 
 def _batches(tasks: Iterable[tuple[str, NewTask]]) -> Iterator[Sequence[tuple[str, NewTask]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +20,7 @@ from avis_data.annotation.work.draft_plan import current_draft, num_twice, plan_
 from avis_data.annotation.work.previews import has_preview, make_previews
 from avis_data.annotation.work.push import push_round
 from avis_data.annotation.work.removed_tasks import delete_tasks_left
+from avis_data.errors import ConfigError
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.records import Clip
@@ -38,6 +39,8 @@ class DraftRequest:
     seed: int
     workers: int
     dry_run: bool
+    more_labels: Mapping[str, int] = field(default_factory=dict)
+    """Category to how many labels of it each page has at least."""
 
 
 @dataclass
@@ -78,6 +81,9 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
     """
     labels = WorkspaceLabels(workspace)
     clips = labels.chosen_clips(request.clip_ids)
+    unknown = [name for name in request.more_labels if name not in labels.categories]
+    if unknown:
+        raise ConfigError(f"--labels: no category {unknown[0]!r}", hint=f"there are: {', '.join(labels.categories)}")
     report = DraftReport(current_draft(labels))
     if request.dry_run:
         counts = Counter(item.annotator for item in _planned(labels, clips, request, report))
@@ -92,7 +98,7 @@ def push_draft(workspace: Workspace, request: DraftRequest) -> DraftReport:
         report.num_removed = delete_tasks_left(labels, client)
         plan = _planned(labels, ready, request, report)
         labels.give(report.round, plan)
-        _push_all(labels, client, settings, plan, report)
+        _push_all(labels, client, settings, plan, report, request.more_labels)
         update_tables(labels, ledger)
     known = client.emails()
     people = {item.annotator for item in plan if item.annotator is not None}
@@ -107,6 +113,7 @@ def _push_all(
     settings: ServerSettings,
     plan: Sequence[Assignment],
     report: DraftReport,
+    more_labels: Mapping[str, int],
 ) -> None:
     with tqdm(total=len(plan), desc="push", unit="clip", disable=None) as bar:
         for annotator in sorted({item.annotator for item in plan}, key=str):
@@ -119,6 +126,7 @@ def _push_all(
                 annotator=annotator,
                 clips=own,
                 complete=partial(draft_start, labels, report.round, annotator),
+                more_labels=more_labels,
                 on_clip=lambda _: bar.update() and None,
             )
             report.parts.append(part.as_dict())

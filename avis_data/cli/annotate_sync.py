@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["pull_labels", "push_clips", "say_status"]
 
 _SHOWN_PROBLEMS = 20
+_MOST_LABELS = 50
+"""Of a category: a page with more is of no use."""
 
 
 class _Share(click.ParamType):
@@ -46,12 +48,39 @@ class _Share(click.ParamType):
         return share
 
 
+class _Numbers(click.ParamType):
+    """`person=8,dog=3`."""
+
+    name = "numbers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
+        if isinstance(value, dict):
+            return value
+        found = {}
+        for part in filter(None, (part.strip() for part in str(value).split(","))):
+            name, equals, number = part.partition("=")
+            if not (equals and name.strip() and number.strip().isascii() and number.strip().isdigit()):
+                self.fail(f"{part!r}: write CATEGORY=NUMBER, as person=8", param, ctx)
+            if not 1 <= int(number) <= _MOST_LABELS:
+                self.fail(f"{part!r}: from 1 to {_MOST_LABELS}", param, ctx)
+            found[name.strip()] = int(number)
+        return found
+
+
 @click.command("push")
 @click.option("--round", "round_name", type=click.Choice(["draft"]), required=True, help="The round, by its name.")
 @clips_option
 @click.option("--annotators", metavar="A@X,B@Y", help="E-mails of accounts: each gets a project of their own.")
 @click.option(
     "--double", type=_Share(), default=0.0, metavar="SHARE", help="Share of the clips that two people label, blind: 5%."
+)
+@click.option(
+    "--labels",
+    "more_labels",
+    type=_Numbers(),
+    default="",
+    metavar="CATEGORY=N",
+    help="At least so many labels of a category, also on pages that are there: person=8,dog=3.",
 )
 @seed_option()
 @workers_option()
@@ -62,6 +91,7 @@ def push_clips(
     clips: str | None,
     annotators: str | None,
     double: float,
+    more_labels: dict[str, int],
     seed: int,
     workers: int | None,
     dry_run: bool,
@@ -83,6 +113,7 @@ def push_clips(
         clip_ids=listed_clips(clips),
         annotators=_emails(annotators),
         double=double,
+        more_labels=more_labels,
         seed=seed,
         workers=workers or available_cores(),
         dry_run=dry_run,
@@ -171,6 +202,8 @@ def _say_push(report: DraftReport, *, dry_run: bool) -> None:
             click.echo(f"{who}: the server refuses the project: {part['refused']}", err=True)
             continue
         removed = f", {part['num_doubles_removed']} double(s) removed" if part["num_doubles_removed"] else ""
+        more = part["num_with_more_labels"]
+        removed += f", {more} page(s) with more labels (shown when a page is loaded anew)" if more else ""
         click.echo(f"{who}: {part['num_added']} added, {part['num_there']} there already{removed}")
     if report.num_double:
         click.echo(f"{report.num_double} clip(s) are labelled by two people")

@@ -16,8 +16,10 @@ import pytest
 from avis_data.annotation.labels.records import ClipTask, Interval, RoundKind
 from avis_data.annotation.labels.store import read_assignments, read_round
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import VERDICT, joined_config, label_config, same_config
 from avis_data.annotation.labelstudio.projects import refresh_projects
+from avis_data.annotation.labelstudio.server_records import ServerTask
 from avis_data.annotation.labelstudio.settings import connect, read_settings, write_settings
 from avis_data.annotation.labelstudio.tasks import task_labels
 from avis_data.annotation.work.draft_plan import assign
@@ -238,6 +240,32 @@ def test_assignment_is_even_seeded_and_lasting() -> None:
     more = assign([*clips, "d00"], annotators=[*people, "e@x"], double=0.1, seed=1, known=given)
     assert {name: more[name] for name in clips} == given
     assert more["d00"][0] == "e@x"  # who has the least
+
+
+def test_more_labels_on_pages_that_are_there_and_on_new_ones(label_studio: TestServer) -> None:
+    workspace = start_world(label_studio, "more-labels", num_clips=3)
+    client, _ = connect(workspace)
+    push(workspace, clip_ids=["c0", "c1"])
+    ids = task_ids(client, workspace)
+    submit(client, ids["c0"], [])
+    before = {task.clip_id: task.data["labels"] for task in _tasks_of(client, workspace)}
+    for changed in (2, 0):  # the second time there is nothing to do
+        (part,) = push(workspace, more_labels={"dog": 6, "person": 1}).parts
+        assert part["num_with_more_labels"] == changed
+    after = {task.clip_id: task.data["labels"] for task in _tasks_of(client, workspace)}
+    for clip_id, labels in after.items():
+        values = [label["value"] for label in labels]
+        assert {f"dog_{number}" for number in range(1, 7)} | {"person_1"} <= set(values), clip_id
+        assert len(values) == len(set(values))
+        assert [label for label in labels if label in before.get(clip_id, labels)] == before.get(clip_id, labels)
+    assert task_ids(client, workspace)["c0"] == ids["c0"] and len(client.annotations(ids["c0"]) or ()) == 1
+    with pytest.raises(ConfigError, match="no category 'zebra'"):
+        push(workspace, more_labels={"zebra": 2})
+
+
+def _tasks_of(client: LabelStudio, workspace: Workspace) -> list[ServerTask]:
+    (project,) = read_round(workspace, "draft").projects
+    return list(client.tasks(project.project_id))
 
 
 def test_labels_of_a_clip() -> None:
