@@ -80,7 +80,7 @@ class _Numbers(click.ParamType):
     type=_Numbers(),
     default="",
     metavar="CATEGORY=N",
-    help="At least so many labels of a category, also on pages that are there: person=8,dog=3.",
+    help="Labels as well; the text above says which.",
 )
 @seed_option()
 @workers_option()
@@ -101,7 +101,8 @@ def push_clips(
 
     Masks come from propagation or an imported file, spans of sound from loudness. A clip that the server has already is
     left alone, and a clip stays with the person that it was given to (--seed decides who gets which). Previews are made
-    where they are missing. Later rounds are given out by `avis-data review start`.
+    where they are missing. --labels person=8,dog=3 gives every page at least so many labels of a category, those that
+    are there already too. Later rounds are given out by `avis-data review start`.
 
     \b
     Example:

@@ -20,14 +20,15 @@ _SHOWN = 20
 
 @click.command("prune")
 @click.option("--yes", is_flag=True, help="Do it, instead of saying what would be done.")
-@click.option("--labels", is_flag=True, help="Remove what people said of clips that no list wants too.")
+@click.option("--labels", is_flag=True, help="Labels as well; the text above says which.")
 @json_option
 def command(yes: bool, labels: bool, as_json: bool) -> None:
     """Say what nobody wants any more, and remove it with --yes.
 
     These are videos and clips that no list wants, with all that was made of them; files of older recipes and sources;
     what the segmenter keeps of stills that are gone; what killed commands left half done. Labels of people stay: where
-    a list wants the clip again they are there again. Partial downloads that may go on stay too.
+    a list wants the clip again they are there again. With --labels what people said of clips that no list wants goes
+    too. Partial downloads that may go on stay.
 
     \b
     Example:
