@@ -45,7 +45,9 @@ _RECORD = "import.json"
 class LabelledTruth(Record):
     """What people say of one clip now; kept for each clip in `current.json`."""
 
-    state: Literal["accepted", "draft", "dropped"] = Field(description="dropped: by a reviewer; never exported.")
+    state: Literal["accepted", "draft", "sent back", "dropped"] = Field(
+        description="sent back: by a reviewer, and not mended yet; dropped: by a reviewer. Neither is exported."
+    )
     round: str = Field(description="The round of work that the labels are from, as `review-2`.")
     labelled_by: tuple[str, ...]
     reviewed_by: tuple[str, ...]

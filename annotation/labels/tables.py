@@ -39,6 +39,8 @@ class TablesReport:
     accepted: int
     draft: int
     """Clips with labels that nobody accepted yet."""
+    sent_back: int
+    """Clips with labels that a reviewer sent back, and that nobody mended yet."""
     dropped: int
     changed: tuple[str, ...]
     """Clips whose entry in the tables is another than before."""
@@ -72,7 +74,11 @@ def update_tables(labels: WorkspaceLabels, ledger: Ledger) -> TablesReport:
         ledger.commit_done("label", _entry(workspace, entries))
     states = Counter(entry.state for entry in wanted.values())
     return TablesReport(
-        accepted=states["accepted"], draft=states["draft"], dropped=states["dropped"], changed=tuple(changed)
+        accepted=states["accepted"],
+        draft=states["draft"],
+        sent_back=states["sent back"],
+        dropped=states["dropped"],
+        changed=tuple(changed),
     )
 
 
@@ -138,8 +144,10 @@ def _wanted(labels: WorkspaceLabels) -> dict[str, LabelledTruth]:
     return wanted
 
 
-_STATES: dict[ClipState, Literal["accepted", "dropped"]] = {
+_STATES: dict[ClipState, Literal["accepted", "sent back", "dropped"]] = {
     ClipState.ACCEPTED: "accepted",
+    ClipState.TO_FIX: "sent back",
+    ClipState.FIX: "sent back",
     ClipState.DROPPED: "dropped",
 }
 
@@ -166,7 +174,7 @@ def _changed(
 
 
 def _round(entry: LabelledTruth) -> str:
-    """The round in the tables. The labels of a dropped clip are kept as a draft; no export takes them."""
+    """The round in the tables. Labels that were dropped or sent back are kept as a draft; no export takes them."""
     return ACCEPTED if entry.state == "accepted" else DRAFT
 
 

@@ -203,6 +203,15 @@ class WorkspaceLabels:
             return sorted(self.clips)
         return sorted({clip.clip_id for clip in read_manifest(self.workspace.manifest / "clips.jsonl", Clip)})
 
+    def strangers(self) -> dict[str, list[Answer]]:
+        """Labels of clips that the manifest does not have (any more): the span of a clip is part of its id."""
+        found: dict[str, list[Answer]] = {}
+        for name in self.round_names():
+            for answer in self.answers(name):
+                if answer.clip_id not in self.clips:
+                    found.setdefault(answer.clip_id, []).append(answer)
+        return found
+
     def pushed(self, name: str, clip_id: str, annotator: str | None) -> ClipTask | None:
         """What a person's page was filled with; None where it was not by us."""
         return read_pushed(self.workspace, name, clip_id, annotator)

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProject
-from avis_data.annotation.labels.rounds import round_kind
+from avis_data.annotation.labels.rounds import ANYONE, round_kind
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import joined_config, label_config
@@ -174,11 +174,17 @@ def read_workspace_id(path: Path) -> str:
 
 
 def _title(dataset: str, round_name: str, annotator: str | None) -> str:
-    """A title of at most 50 characters, as the server wants; a long one ends in a hash, so that no two are the same."""
-    return _cut(" · ".join([dataset, round_name, *([annotator] if annotator else [])]))
+    """A title that people find: the round and the person first; of a long name of a dataset only the beginning is left.
+
+    The server wants at most 50 characters.
+    """
+    first = f"{round_name} · {annotator or ANYONE} · "
+    left = _LONGEST_TITLE - len(first)
+    return first + dataset if left >= len(dataset) else _cut(f"{first}{dataset[: max(0, left - 1)]}…")
 
 
 def _cut(title: str) -> str:
+    """A title that is still too long ends in a hash, so that no two are the same."""
     if len(title) <= _LONGEST_TITLE:
         return title
     return f"{title[: _LONGEST_TITLE - 7]} {sha256_text(title)[:6]}"

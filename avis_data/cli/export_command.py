@@ -176,6 +176,9 @@ def _remarks(plan: ExportPlan) -> Iterator[str]:
         taken = " (--select all takes them)" if plan.spec.takes_unlabelled else ""
         how = "exported without annotations" if without else f"left out{taken}"
         yield f"{left_out} clip(s) without accepted truth: {how}"
+    if plan.inputs.sent_back:
+        number = len(plan.inputs.sent_back)
+        yield f"{number} clip(s) were sent back by a reviewer and not mended yet: their labels are not taken"
     if plan.inputs.dropped:
         yield f"{len(plan.inputs.dropped)} clip(s) dropped by a reviewer: never exported"
     if plan.inputs.held:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from avis_data.cli.options import current_workspace, json_option
 from avis_data.cli.review_lead import assign, comment, reopen, settle
-from avis_data.errors import ConfigError, ExitCode
+from avis_data.errors import ConfigError, ExitCode, ToolError
 
 if TYPE_CHECKING:
     from avis_data.annotation.labels.rounds import Place
+    from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
     from avis_data.annotation.work.history import ClipHistory
+    from avis_data.annotation.work.project_status import Address
     from avis_data.annotation.work.review_start import StartReport
 
 __all__ = ["command"]
@@ -90,7 +93,7 @@ def start(reviewers: str, allow_own: bool, as_json: bool) -> int:
 @click.option("--all", "list_all", is_flag=True, help=f"List every clip, not only the first {_SHOWN}.")
 @json_option
 def status(state: str | None, list_all: bool, as_json: bool) -> None:
-    """Say how many clips stand where, what waits for whom, and where single clips stand.
+    """Say where every clip stands, what waits for whom and where, what to pull, and the next command.
 
     \b
     Example:
@@ -107,12 +110,18 @@ def status(state: str | None, list_all: bool, as_json: bool) -> None:
     known = [item.value for item in ClipState]
     if state is not None and state not in known:
         raise ConfigError(f"no state {state!r}; there are: {', '.join(known)}")
-    every = WorkspaceLabels(workspace).places()
+    labels = WorkspaceLabels(workspace)
+    every = labels.places()
     shown = [place for place in every if state in (None, place.state.value)]
+    around = _around(labels)
     if as_json:
-        click.echo(json.dumps(_status_json(every, shown), ensure_ascii=False))
+        click.echo(json.dumps({**_status_json(every, shown), **around.as_dict()}, ensure_ascii=False))
     else:
         _print_status(every, shown, most=len(shown) if list_all else _SHOWN)
+        for line in around.lines():
+            click.echo(line)
+        if around.fault:
+            click.echo(f"what is to be pulled is not known: {around.fault}", err=True)
 
 
 @command.command("close")
@@ -229,6 +238,51 @@ def _print_start(report: StartReport) -> None:
         click.echo(f"no account on the server yet: {who}; they make it at {report.invitation}", err=True)
     if report.plan.without_reviewer:
         click.echo("  hint: avis-data review start --reviewers SOMEBODY.ELSE@EXAMPLE.COM (or --allow-own)", err=True)
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What `review status` says beside the clips."""
+
+    addresses: Sequence[Address]
+    to_pull: dict[str, int] | None
+    fault: str | None
+    strangers: dict[str, list[str]]
+    next_steps: Sequence[str]
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "addresses": [address.as_dict() for address in self.addresses],
+            "to_pull": self.to_pull,
+            "server_fault": self.fault,
+            "not_in_manifest": self.strangers,
+            "next": list(self.next_steps),
+        }
+
+    def lines(self) -> Iterator[str]:
+        for item in self.addresses:
+            yield f"{item.annotator}: {item.num_open} in {item.round}: {item.url}"
+        for name, number in (self.to_pull or {}).items():
+            yield f"to pull: {number} task(s) of {name}"
+        for clip_id, said in self.strangers.items():
+            yield f"{clip_id} is not in the manifest (any more), and has labels: {', '.join(said)}"
+        for number, step in enumerate(self.next_steps):
+            yield f"{'next' if number == 0 else 'then'}: {step}"
+
+
+def _around(labels: WorkspaceLabels) -> _Around:
+    from avis_data.annotation.work.project_status import addresses, next_steps, to_pull
+
+    waiting, fault = None, None
+    try:
+        waiting = to_pull(labels)
+    except ToolError as error:
+        fault = str(error.args[0])
+    strangers = {
+        clip_id: [f"{answer.round} of {answer.annotator}" for answer in answers]
+        for clip_id, answers in labels.strangers().items()
+    }
+    return _Around(addresses(labels), waiting, fault, strangers, next_steps(labels, waiting))
 
 
 def _waiting(every: Sequence[Place]) -> dict[str, dict[str, int]]:

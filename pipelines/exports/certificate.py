@@ -183,6 +183,7 @@ def truth_statement(inputs: ExportInputs, selection: str) -> Statement:
         "labelled_in": _tally(item.labels.round for item in inputs.clips if item.labels),
         "clips_accepted_by_their_authors": sum(item.labels.own_review for item in inputs.clips if item.labels),
         "clips_dropped": len(inputs.dropped),
+        "clips_sent_back": len(inputs.sent_back),
         "clips_with_truth": sum(item.has_truth for item in inputs.clips),
         "clips_without_truth": sum(not item.has_truth for item in inputs.clips),
     }

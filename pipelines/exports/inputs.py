@@ -158,6 +158,8 @@ class ExportInputs:
     """Clips of the workspace that have no accepted truth: left out, or exported without annotations."""
     dropped: tuple[str, ...]
     """Clips that a reviewer dropped: never exported."""
+    sent_back: tuple[str, ...]
+    """Clips whose labels a reviewer sent back, and nobody mended yet: these labels are not exported."""
     held: tuple[str, ...]
     """Clips whose licence the recipe does not allow: never exported."""
 
@@ -234,6 +236,7 @@ def gather(
         truth=truth,
         without_truth=without_truth,
         dropped=tuple(sorted(dropped)),
+        sent_back=tuple(sorted(clip_id for clip_id, entry in people.items() if entry.state == "sent back")),
         held=held,
     )
 

@@ -146,6 +146,7 @@ class ExportPlan:
             "clips_without_truth": len(self.inputs.without_truth),
             "clips_unfit": len(self.unfit),
             "clips_dropped": len(self.inputs.dropped),
+            "clips_sent_back": len(self.inputs.sent_back),
             "clips_held": len(self.inputs.held),
             "clips_without_embeddings": len(self.without_features),
             "unknown_categories": self.inputs.unknown_categories(),

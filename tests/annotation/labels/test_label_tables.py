@@ -83,7 +83,7 @@ def truth_of(workspace: Workspace, *, spec: ExportSpec = YTVIS, **options: objec
 
 def test_accepted_labels_become_rows_with_every_state(workspace: Workspace) -> None:
     report = refresh(workspace)
-    assert (report.accepted, report.draft, report.dropped) == (2, 3, 1)
+    assert (report.accepted, report.draft, report.sent_back, report.dropped) == (2, 2, 1, 1)
     rows = [row for row in rows_of(workspace, "acc") if row.track_id == "dog_1"]
     assert [row.frame for row in rows] == list(range(6)) and {row.round for row in rows} == {"accepted"}
     assert [row.state.value for row in rows] == ["silent", "sounding", "sounding", "hidden", "hidden", "hidden"]
@@ -102,12 +102,19 @@ def test_accepted_labels_become_rows_with_every_state(workspace: Workspace) -> N
 def test_only_what_was_accepted_is_exported_unless_drafts_are_asked_for(workspace: Workspace) -> None:
     refresh(workspace)
     assert truth_of(workspace) == {"acc": ["cat_1", "dog_1"], "file": ["000001"], "quiet": []}
-    expected = {"acc": ["cat_1", "dog_1"], "back": ["dog_1"], "file": ["000001"], "new": ["dog_1"], "quiet": []}
-    assert truth_of(workspace, include="draft") == expected
+    expected = {"acc": ["cat_1", "dog_1"], "file": ["000001"], "new": ["dog_1"], "quiet": []}
+    assert truth_of(workspace, include="draft") == expected, "what was sent back is no draft like others"
     plan = plan_export(workspace, YTVIS, ExportOptions(split="50/50", select="all"))
     everything = [item.clip.clip_id for item in plan.inputs.clips]
     assert everything == ["acc", "back", "file", "never", "new", "open", "quiet"], "what was dropped is not among them"
     assert plan.inputs.dropped == ("gone",) and plan.as_dict()["clips_dropped"] == 1
+    assert plan.inputs.sent_back == ("back",) and plan.as_dict()["clips_sent_back"] == 1
+    open_round(workspace, "fix", {"back": [ANN]})
+    refresh(workspace)
+    assert "back" not in truth_of(workspace, include="draft"), "not while it is being mended either"
+    say(workspace, labels("back", "fix", ANN, [DOG, CAT]))
+    refresh(workspace)
+    assert truth_of(workspace, include="draft")["back"] == ["cat_1", "dog_1"]
 
 
 def test_a_draft_that_would_drop_its_clip_is_no_truth_at_all(workspace: Workspace) -> None:
@@ -219,7 +226,7 @@ def test_the_export_command_takes_what_people_said_and_certifies_it(
     assert main(["validate", "exports/ytvis", "--deep"]) == 0
     assert main(["export", "--split", "50/50", "--include", "draft", "--name", "all", "--json"]) == 0
     certificate = read_json(workspace.exports / "all" / "certificate.json")
-    assert certificate["truth"]["clips_by"] == {"accepted": 2, "draft": 2, "import": 1}
+    assert certificate["truth"]["clips_by"] == {"accepted": 2, "draft": 1, "import": 1}
     assert certificate["truth"]["selection"] == "accepted, draft"
 
 
