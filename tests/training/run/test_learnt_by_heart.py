@@ -27,10 +27,10 @@ SETTINGS = (
 @pytest.mark.parametrize(
     ("name", "side", "batch", "iterations", "mask_loss"),
     [
-        ("avism_tiny", 96, 2, 200, None),  # its mask losses are of a few points
-        ("rcf_tiny", 96, 4, 250, "2.dice"),
-        ("afcv_tiny", 128, 2, 300, "mask"),
-        ("crossvis_tiny", 128, 2, 300, "mask"),
+        ("avism_tiny", 96, 1, 120, None),  # its mask losses are of a few points
+        ("rcf_tiny", 96, 2, 120, "2.dice"),
+        ("afcv_tiny", 128, 2, 150, "mask"),
+        ("crossvis_tiny", 128, 2, 150, "mask"),
     ],
 )
 def test_one_clip_is_learnt_by_heart(
