@@ -6,22 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 import avis_data as avis
+from support.once import made_once
 from support.small_example import write_example
 
 
 @pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the example, made once for all workers; only read by tests."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
-    folder = shared / "door" / "example"
-    with FileLock(shared / "door.lock"):
-        if not (folder / "runs").exists():
-            write_example(folder)
-    return folder
+    return made_once(tmp_path_factory, "door", lambda folder: write_example(folder / "example")) / "example"
 
 
 @pytest.fixture

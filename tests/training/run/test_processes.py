@@ -21,6 +21,7 @@ from avis_data.training.run.distributed import Processes
 from avis_data.training.run.division import divided, recorded, scaled
 from avis_data.training.run.train import resolved_config, train_baseline
 from support.avsbench_world import write_avss, write_ms3
+from support.once import made_once
 from support.places import TESTS
 from support.process_cases import CASES
 from support.tiny_training import TINY, started, tiny_config
@@ -29,15 +30,17 @@ from support.tiny_training import TINY, started, tiny_config
 @pytest.fixture(scope="module")
 def computed(world_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every case gives in one, two and four processes."""
-    root = tmp_path_factory.mktemp("processes")
-    (root / "export").symlink_to(world_export)
-    write_ms3(root / "ms3")
-    write_avss(root / "avss")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
-    command = [sys.executable, "-m", "support.process_cases", str(root)]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return root
+
+    def compute(root: Path) -> None:
+        (root / "export").symlink_to(world_export)
+        write_ms3(root / "ms3")
+        write_avss(root / "avss")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)}
+        command = [sys.executable, "-m", "support.process_cases", str(root)]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert ran.returncode == 0, ran.stderr
+
+    return made_once(tmp_path_factory, "processes", compute)
 
 
 @pytest.mark.slow
