@@ -15,15 +15,36 @@ from support.places import ROOT
 HEAVY = {"torch", "numpy", "pandas", "pyarrow", "scipy", "librosa", "av", "yt_dlp", "pydantic", "yaml", "PIL", "ray"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=lambda a: a[0])
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+OF_ONE_STAGE = {"torch", "yt_dlp", "pandas", "scipy", "ray", "transformers", "librosa"}
+"""What takes a worker longer than all else that it imports, and only one stage needs, in its work."""
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """One process asks every command for help: what the first of them imports is there from then on, and is told."""
+    script = f"""
+import sys
+from avis_data.cli.main import main
+for words in {[["--help"], *([name, "--help"] for name in COMMANDS)]!r}:
+    assert main(words) == 0
+    print("MODULES", words[0], *({HEAVY!r} & set(sys.modules)), file=sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    told = [line.split()[1:] for line in ran.stderr.splitlines() if line.startswith("MODULES")]
+    assert [words[0] for words in told] == ["--help", *COMMANDS]
+    assert [words for words in told if len(words) > 1][:1] == []
+
+
+def test_a_worker_imports_only_what_its_stage_needs() -> None:
+    """Every command that plans, and every worker, imports all stages; packing needs the table, and no network."""
     script = (
-        "import sys; from avis_data.cli.main import main\n"
-        f"assert main({arguments!r}) == 0\n"
-        "print('MODULES', *sys.modules, file=sys.stderr)"
+        "import sys\n"
+        "import avis_data.pipelines.engine.executors.local, avis_data.pipelines.steps, avis_data.features.store\n"
+        "from avis_data.pipelines.stages import STAGES\n"
+        "print(len([STAGES[name] for name in STAGES.names()]), *sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not HEAVY & set(ran.stderr.split())
+    count, *modules = ran.stdout.split()
+    assert int(count) > 5 and not OF_ONE_STAGE & set(modules)
 
 
 @pytest.mark.parametrize("name", ["__init__", "cli/__init__", "cli/main"])
