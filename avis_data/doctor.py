@@ -219,7 +219,7 @@ def _weights() -> Check:
     if problems:
         return Check(name="weights", health=Health.WARNING, found="; ".join(problems), advice="avis-data weights check")
     if not entries:
-        advice = "avis-data weights list says which there are; avis-data weights add FILE registers one"
+        advice = "avis-data weights list says which there are; avis-data weights get NAME fetches them"
         return Check(name="weights", health=Health.OPTIONAL, found="none registered", advice=advice)
     return Check(name="weights", health=Health.GOOD, found=", ".join(entry.name for entry in entries))
 

@@ -134,6 +134,25 @@ def test_a_zoo_pickle_of_mask2former_fills_backbone_pixel_and_frame_decoder(tmp_
     assert all(torch.equal(found[ours], tensor) for ours, tensor in expected.items())
 
 
+def test_mask2former_vis_and_acvis_give_the_modules_that_they_share(tmp_path: Path, shared_dir: Path) -> None:
+    names, state = official_names(shared_dir), tiny_model().state_dict()
+    official = {names[ours]: tensor for ours, tensor in state.items()}
+    fusion = ("frame_decoder.fusion.",)
+    parts = ("backbone.", "pixel_decoder.", "frame_decoder.")
+    of_parts = {ours for ours in state if ours.startswith(parts) and not ours.startswith(fusion)}
+    vis = {names[ours]: state[ours] for ours in of_parts}
+    torch.save({"model": {**vis, "criterion.empty_weight": torch.ones(41)}}, tmp_path / "vis.pth")
+    assert read_start_weights(tmp_path / "vis.pth").tensors.keys() == of_parts
+
+    acvis = {name.replace(".av_sf.", ".audio_centric_query_generator."): tensor for name, tensor in official.items()}
+    own = {f"sem_seg_head.predictor.{name}": torch.zeros(1) for name in ("cls_token.weight", "cnt_proj.weight")}
+    torch.save({"model": {**acvis, **own}}, tmp_path / "acvis.pth")
+    found = read_start_weights(tmp_path / "acvis.pth")
+    assert found.tensors.keys() == {ours for ours in state if not ours.startswith(fusion)}
+    assert all(torch.equal(found.tensors[ours], state[ours]) for ours in found.tensors)
+    assert set(own) < set(found.unknown) and all("sem_seg_head.predictor." in name for name in found.unknown)
+
+
 def changed(path: Path, change: Any) -> Path:
     content = torch.load(path, weights_only=True)
     change(content["model"])

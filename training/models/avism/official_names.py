@@ -80,6 +80,9 @@ _PARTS = (
 _CLASS_WEIGHTS = re.compile(r"(?:avism_|vita_)?criterion\.empty_weight")
 _NOT_STORED = re.compile(r"backbone\..*\.(?:relative_position_index|num_batches_tracked|attn_mask)|pixel_(?:mean|std)")
 """Buffers that follow from the configuration."""
+_ACVIS_MARK = f"{_FRAME}audio_centric_query_generator."
+_ACVIS_OTHERS = (f"{_FRAME}av_pre_proj.", f"{_FRAME}av_post_proj.")
+"""ACVIS has these too, around other modules: they make queries of the sound, and do not mix it into pictures."""
 
 
 def is_official_avism(names: Mapping[str, Tensor]) -> bool:
@@ -91,18 +94,24 @@ def from_official_avism(tensors: Mapping[str, Tensor]) -> Renamed:
     """The tensors of an official checkpoint under our names; Swin's joined query, key and value are taken apart.
 
     Args:
-        tensors: all of a checkpoint or some of it; half-precision ones stay as they are.
+        tensors: all of a checkpoint or some of it, also of Mask2Former, Mask2Former-VIS or ACVIS, which hold the same
+            modules and others; half-precision ones stay as they are.
     """
+    left_out = _ACVIS_OTHERS if any(name.startswith(_ACVIS_MARK) for name in tensors) else ()
     found: dict[str, Tensor] = {}
     unknown, odd = [], []
     for name, tensor in tensors.items():
         if _CLASS_WEIGHTS.fullmatch(name):
             odd.extend([] if _usual_class_weights(tensor) else [name])
         elif not _NOT_STORED.fullmatch(name):
-            ours = _backbone(name, tensor) if name.startswith("backbone.") else _by_rule(name, tensor)
+            ours = {} if name.startswith(left_out) else _by_part(name, tensor)
             found |= ours
             unknown.extend([] if ours else [name])
     return Renamed(tensors=found, unknown=tuple(unknown), odd_class_weights=tuple(odd))
+
+
+def _by_part(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    return _backbone(name, tensor) if name.startswith("backbone.") else _by_rule(name, tensor)
 
 
 def _backbone(name: str, tensor: Tensor) -> dict[str, Tensor]:
