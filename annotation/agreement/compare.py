@@ -5,8 +5,8 @@ Shapes: A tracks of the first person, B of the second, T seconds of the clip.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from avis_data.metrics.assignment import pair_tracks
 from avis_data.metrics.boundary import boundary_f
 from avis_data.metrics.hota import HotaCounts, count_hota
 
-__all__ = ["ClipAgreement", "SpanErrors", "compare_clips"]
+__all__ = ["ClipAgreement", "SpanErrors", "Swap", "compare_clips"]
 
 SAME_IOU = 0.5
 """Two masks count as the same object on a still from this IoU on, in the measure of disagreement."""
@@ -43,6 +43,16 @@ class SpanErrors:
             only_a=self.only_a + other.only_a,
             only_b=self.only_b + other.only_b,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """An object of the first person that is another one of the second person's for some seconds."""
+
+    a: str
+    """Its name; the next one: that of the other's object, which is not the one it is paired with."""
+    b: str
+    seconds: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +83,12 @@ class ClipAgreement:
     seconds_sounding: int
     """Track-seconds that at least one says sound."""
     verdicts: tuple[Verdict | None, Verdict | None]
+    confused: tuple[tuple[str, str], ...]
+    """Objects of one place to which they give other categories: the names that the two give them."""
+    swaps: tuple[Swap, ...]
+    """Where identities are exchanged."""
+    categories: Mapping[tuple[str, str], int]
+    """(first's category, second's) -> objects that both marked, the same category or not."""
 
     @property
     def disagreement(self) -> float:
@@ -94,6 +110,8 @@ def compare_clips(a: LabelledClip, b: LabelledClip) -> ClipAgreement:
     iou, boundary, num_masks = _outlines(a, b, found)
     sounding_AT, sounding_BT = found.masked_AT & found.heard_AT, found.masked_BT & found.heard_BT
     differing, sounding = _differing(found, sounding_AT, sounding_BT)
+    confused = _confused(a, b, found)
+    same = [(i, j) for i, j in found.pairs if all(i != other_i and j != other_j for other_i, other_j in confused)]
     return ClipAgreement(
         clip_id=a.clip_id,
         round=a.round,
@@ -111,7 +129,41 @@ def compare_clips(a: LabelledClip, b: LabelledClip) -> ClipAgreement:
         seconds_differing=differing,
         seconds_sounding=sounding,
         verdicts=(a.verdict, b.verdict),
+        confused=tuple((a.tracks[i].identity, b.tracks[j].identity) for i, j in confused),
+        swaps=tuple(_swaps(a, b, found)),
+        categories=Counter((a.tracks[i].category, b.tracks[j].category) for i, j in [*same, *confused]),
     )
+
+
+def _confused(a: LabelledClip, b: LabelledClip, found: Matching) -> list[tuple[int, int]]:
+    """Pairs of objects of other categories whose masks are the same: mean IoU >= 0.5.
+
+    The mean is over the seconds in which one of the two has a mask. They are looked for among objects that only one of
+    them has, and those that are paired by their sound alone.
+    """
+    by_sound = [(i, j) for i, j in found.pairs if not found.iou_TAB[:, i, j].any()]
+    weight_AB = np.zeros((len(a.tracks), len(b.tracks)))
+    for i in (*found.only_a, *(i for i, _ in by_sound)):
+        for j in (*found.only_b, *(j for _, j in by_sound)):
+            if a.tracks[i].category == b.tracks[j].category:
+                continue
+            seconds = int((found.masked_AT[i] | found.masked_BT[j]).sum())
+            weight_AB[i, j] = found.iou_TAB[:, i, j].sum() / seconds if seconds else 0.0
+    weight_AB[weight_AB < SAME_IOU] = 0
+    return [(int(i), int(j)) for i, j in zip(*pair_tracks(weight_AB), strict=True) if weight_AB[i, j] > 0]
+
+
+def _swaps(a: LabelledClip, b: LabelledClip, found: Matching) -> Iterator[Swap]:
+    """Seconds in which an object is not the one that it is paired with, and another of that category."""
+    partner = dict(found.pairs)
+    for i, own in partner.items():
+        for j in range(len(b.tracks)):
+            if j == own or a.tracks[i].category != b.tracks[j].category:
+                continue
+            there_T = (found.iou_TAB[:, i, j] >= SAME_IOU) & (found.iou_TAB[:, i, own] < SAME_IOU)
+            if there_T.any():
+                seconds = tuple(int(second) for second in np.flatnonzero(there_T))
+                yield Swap(a=a.tracks[i].identity, b=b.tracks[j].identity, seconds=seconds)
 
 
 def _outlines(a: LabelledClip, b: LabelledClip, found: Matching) -> tuple[float, float, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -36,6 +37,7 @@ def agreement_report(
         total=agreement_figures(every),
         rounds={name: agreement_figures([item for item in every if item.round == name]) for name in names},
         annotators=annotator_figures(every),
+        confusion=_confusion(every),
         queue=[_row(item, (states or {}).get(item.clip_id)) for item in adjudication_queue(every)],
         is_blind=is_blind,
     )
@@ -53,6 +55,15 @@ def strips_to_look_at(labels: WorkspaceLabels, report: AgreementReport) -> Itera
         yield _strips(row, a, b)
 
 
+def _confusion(items: Iterable[ClipAgreement]) -> list[tuple[str, str, int]]:
+    """Counts by pairs of categories in the order of the alphabet: who said which does not matter."""
+    found: Counter[tuple[str, str]] = Counter()
+    for item in items:
+        for (one, other), number in item.categories.items():
+            found[min(one, other), max(one, other)] += number
+    return [(one, other, number) for (one, other), number in sorted(found.items())]
+
+
 def _row(item: ClipAgreement, state: str | None) -> ClipRow:
     return ClipRow(
         clip_id=item.clip_id,
@@ -64,6 +75,8 @@ def _row(item: ClipAgreement, state: str | None) -> ClipRow:
         seconds_sounding=item.seconds_sounding,
         tracks_of_one=item.num_only_a + item.num_only_b,
         verdicts=item.verdicts,
+        confused=item.confused,
+        swaps=[(swap.a, swap.b, swap.seconds) for swap in item.swaps],
         state=state,
     )
 

@@ -69,11 +69,19 @@ def _print(report: AgreementReport) -> None:
         click.echo(f"{name}: {_line(found)}")
     for category in total.categories:
         click.echo(f"  {category.category}: kappa {_number(category.kappa)}, HOTA {_number(category.hota)}")
+    for one, other, number in report.confusion:
+        if one != other:
+            click.echo(f"  {one} or {other}: {number} object(s) that the one calls this and the other that")
     click.echo("most disagreement:")
     for item in report.queue[:_SHOWN]:
         differ = f"{item.seconds_differing} of {item.seconds_sounding} sounding track-seconds"
         state = item.state or "not in the manifest"
         click.echo(f"  {item.clip_id} ({item.a}, {item.b}): {100 * item.disagreement:.1f} %, {differ}; {state}")
+        for a, b in item.confused:
+            click.echo(f"    {a} is {b}: one object, two categories")
+        for a, b, seconds in item.swaps:
+            pages = ", ".join(str(second + 1) for second in seconds)
+            click.echo(f"    {a} is {b} on page {pages}: identities are exchanged there")
 
 
 def _line(found: AgreementFigures) -> str:

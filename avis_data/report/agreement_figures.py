@@ -113,6 +113,10 @@ class ClipRow:
     tracks_of_one: int
     """Objects that only one of the two marked."""
     verdicts: tuple[str | None, str | None]
+    confused: Sequence[tuple[str, str]] = ()
+    """Objects of one place to which they give other categories, by the names that the two give them."""
+    swaps: Sequence[tuple[str, str, Sequence[int]]] = ()
+    """Names of an object of the one and of the other whose identity is exchanged, and in which seconds."""
     state: str | None
     """Where the clip stands now: what is `to review` or in `review` is still to be decided."""
 
@@ -127,6 +131,8 @@ class ClipRow:
             "seconds_sounding": self.seconds_sounding,
             "tracks_of_one": self.tracks_of_one,
             "verdicts": list(self.verdicts),
+            "confused": [list(pair) for pair in self.confused],
+            "identity_swaps": [{"a": a, "b": b, "seconds": list(seconds)} for a, b, seconds in self.swaps],
             "state": self.state,
         }
 
@@ -138,6 +144,8 @@ class AgreementReport:
     total: AgreementFigures
     rounds: Mapping[str, AgreementFigures]
     annotators: Mapping[str, AgreementFigures]
+    confusion: Sequence[tuple[str, str, int]] = ()
+    """Two categories, and how many objects that both marked one calls the first and the other the second."""
     queue: Sequence[ClipRow]
     """Every comparison, the one in which people differ most first."""
     is_blind: bool
@@ -150,6 +158,7 @@ class AgreementReport:
             "total": self.total.as_dict(),
             "rounds": {name: figures.as_dict() for name, figures in self.rounds.items()},
             "annotators": {name: figures.as_dict() for name, figures in self.annotators.items()},
+            "confusion": [{"categories": [one, other], "objects": number} for one, other, number in self.confusion],
             "queue": [row.as_dict() for row in self.queue],
         }
 

@@ -108,6 +108,8 @@ def test_json_holds_what_the_page_holds() -> None:
             "seconds_sounding": 2,
             "tracks_of_one": 0,
             "verdicts": [None, "drop"],
+            "confused": [],
+            "identity_swaps": [],
             "state": None,
         }
     ]

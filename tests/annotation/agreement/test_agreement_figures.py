@@ -10,6 +10,7 @@ import pytest
 from avis_data.annotation.agreement.adjudication import adjudication_queue
 from avis_data.annotation.agreement.compare import ClipAgreement, compare_clips
 from avis_data.annotation.agreement.figures import agreement_figures, annotator_figures
+from avis_data.annotation.agreement.report import agreement_report
 from avis_data.annotation.labels.records import LabelledTrack, Verdict
 from avis_data.metrics.boundary import boundary_f
 from support.rounds_world import labels, square, track
@@ -249,3 +250,35 @@ def test_outlines_of_nothing_and_of_everything() -> None:
     assert boundary_f(part, nothing) == 0.0
     with pytest.raises(ValueError, match="same"):
         boundary_f(part, np.zeros((9, 8), dtype=bool))
+
+
+@pytest.mark.parametrize("first_second", [1, 4, 6])
+def test_exchanged_identities_are_named_with_their_seconds(first_second: int) -> None:
+    """From a second on, one person's dog_1 is the other's dog_2, and the other way round."""
+    spots = (2, 30)
+    a = [dog("dog_1", spots[0], [(0, 6)]), dog("dog_2", spots[1], [(0, 6)])]
+    places = [[spots[(k + (second >= first_second)) % 2] for second in range(6)] for k in (0, 1)]
+    b = [track(f"dog_{k + 1}", {second: square(places[k][second], 4) for second in range(6)}, [(0, 6)]) for k in (0, 1)]
+    found = {(swap.a, swap.b): set(swap.seconds) for swap in compared(a, b).swaps}
+    same = {name: {second for second in range(6) if second < first_second} for name in ("dog_1", "dog_2")}
+    kept, exchanged = same["dog_1"], set(range(6)) - same["dog_1"]
+    if len(kept) >= len(exchanged):
+        expected = {("dog_1", "dog_2"): exchanged, ("dog_2", "dog_1"): exchanged}
+    else:  # they are paired the other way round, so it is the beginning that is exchanged
+        expected = {("dog_1", "dog_1"): kept, ("dog_2", "dog_2"): kept}
+    assert found == {names: seconds for names, seconds in expected.items() if seconds}
+
+
+def test_categories_that_people_confuse_are_counted() -> None:
+    a = [dog("dog_1", 2, [(0, 6)]), dog("dog_2", 20, [(0, 6)]), dog("cat_1", 36, [(0, 6)])]
+    b = [dog("cat_1", 2, [(0, 6)]), dog("dog_1", 21, [(0, 6)]), dog("cow_1", 38, [(0, 6)], range(1))]
+    one = compared(a, b)
+    assert one.confused == (("dog_1", "cat_1"),), "a cow on one of six stills is no confusion"
+    assert dict(one.categories) == {("dog", "cat"): 1, ("dog", "dog"): 1}
+    report = agreement_report([one, compared(b, a)])
+    assert report.confusion == [("cat", "dog", 2), ("dog", "dog", 2)]
+    assert report.as_dict()["confusion"] == [
+        {"categories": ["cat", "dog"], "objects": 2},
+        {"categories": ["dog", "dog"], "objects": 2},
+    ]
+    assert [row.confused for row in report.queue] == [(("dog_1", "cat_1"),), (("cat_1", "dog_1"),)]
