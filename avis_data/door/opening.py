@@ -153,6 +153,6 @@ class _FileTracks:
             category=self.names[track.category_id],
             category_id=track.category_id,
             size_hw=self.size_hw,
-            masks=track.masks,
+            masks=tuple(track.masks),
             sounding=track.sounding or tuple(mask is not None for mask in track.masks),
         )

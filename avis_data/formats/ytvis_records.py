@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,7 +57,7 @@ class YtvisTrack:
     """Unique in the file."""
     video_id: int
     category_id: int
-    masks: tuple[Rle | None, ...]
+    masks: Sequence[Rle | None]
     """One for each frame; None where the object does not sound (in files of all that is seen, where it is not seen). An
     RLE of an empty mask is kept as it is."""
     iscrowd: int = 0

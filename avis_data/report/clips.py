@@ -123,5 +123,5 @@ def _track_views(dataset: YtvisDataset, video: YtvisVideo) -> tuple[TrackView, .
     views = []
     for number, (track, kind) in enumerate(zip(tracks, kinds, strict=True)):
         label = f"{kind} {kinds[: number + 1].count(kind)}" if kinds.count(kind) > 1 else kind
-        views.append(TrackView(label=label, masks=track.masks))
+        views.append(TrackView(label=label, masks=tuple(track.masks)))
     return tuple(views)

@@ -50,7 +50,7 @@ class AvsbenchFormat:
         start = 0
         while start + NUM_FRAMES <= item.clip.num_seconds:
             heard = [
-                {track.track.category for track in item.tracks if track.masks[second] is not None}
+                {track.track.category for track in item.tracks if track.masks.drawn[second]}
                 for second in range(start, start + NUM_FRAMES)
             ]
             categories = set().union(*heard)

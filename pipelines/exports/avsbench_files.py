@@ -93,7 +93,7 @@ def union_mask(piece: Piece, second: int) -> NDArray[np.bool_]:
     clip = piece.item.clip
     union_HW = np.zeros((clip.height, clip.width), dtype=bool)
     for track in piece.item.tracks:
-        mask = track.masks[second]
+        mask = track.masks[second] if track.masks.drawn[second] else None
         if mask is not None:
             union_HW |= decode(mask)
     small = Image.fromarray(union_HW.astype(np.uint8)).resize(_SIZE, Image.Resampling.NEAREST)

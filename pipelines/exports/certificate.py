@@ -116,7 +116,7 @@ def embedding_origins(workspace: Workspace, clip_ids: Sequence[str]) -> Statemen
 
 def _clip_truth(split: str, piece: Piece) -> ClipTruth:
     tracks = sorted(piece.tracks, key=lambda track: track.track.track_id)
-    masks = [[track.masks[t] for t in piece.frames] for track in tracks]
+    masks = [track.masks[piece.start : piece.stop] for track in tracks]
     said = [
         [
             track.track.category,
@@ -196,8 +196,8 @@ def _masks_by_flag(inputs: ExportInputs) -> dict[str, int]:
         names[track.sounding[number]]
         for item in inputs.clips
         for track in item.tracks
-        for number, mask in enumerate(track.masks)
-        if mask is not None
+        for number, drawn in enumerate(track.masks.drawn)
+        if drawn
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from avis_data.categories import category_set
@@ -12,6 +13,7 @@ from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle
+from avis_data.masks.spool import MaskSpool, SpooledMasks
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.division import Together, kept_together
@@ -48,8 +50,8 @@ class ExportTrack:
 
     track: Track
     category_id: int
-    masks: tuple[Rle | None, ...]
-    """One per still; None where it does not sound or, where all that is seen is asked for, is not seen."""
+    masks: SpooledMasks
+    """One per still, on disk; None where it does not sound or, where all that is seen is asked for, is not seen."""
     sounding: tuple[bool | None, ...]
     """One per still: whether it sounds; None where it has no mask, or nobody said so."""
 
@@ -110,24 +112,34 @@ class Piece:
             return clip.num_seconds
         return len(self.frames) if clip.fps == 1 else round(len(self.frames) / clip.fps, 3)
 
-    @property
+    @cached_property
     def categories(self) -> tuple[str, ...]:
         """The categories of its masks, sorted; where nobody has said what sounds, those that the list says."""
         if not self.item.has_truth:
             return tuple(sorted(set(self.item.clip.categories)))
         return tuple(sorted({track.track.category for track in self.tracks}))
 
-    @property
+    @cached_property
+    def num_masks(self) -> int:
+        """Masks in it."""
+        return sum(sum(track.masks.drawn[self.start : self.stop]) for track in self.tracks)
+
+    @cached_property
     def tracks(self) -> tuple[ExportTrack, ...]:
         """The tracks with a mask in it."""
-        return tuple(track for track in self.item.tracks if any(track.masks[t] is not None for t in self.frames))
+        return tuple(track for track in self.item.tracks if any(track.masks.drawn[self.start : self.stop]))
 
+    @cached_property
     def profile(self) -> tuple[int, int, int]:
         """Stills in which none, one, several tracks sound; zeros for a clip of which that is not known."""
         if not self.item.has_truth:
             return 0, 0, 0
-        sounding = [sum(track.sounding[t] is True for track in self.item.tracks) for t in self.frames]
-        return sounding.count(0), sounding.count(1), sum(number > 1 for number in sounding)
+        sounding = [0] * len(self.frames)
+        for track in self.item.tracks:
+            for place, sounds in enumerate(track.sounding[self.start : self.stop]):
+                sounding[place] += sounds is True
+        silent, single = sounding.count(0), sounding.count(1)
+        return silent, single, len(sounding) - silent - single
 
     def for_split(self) -> SplitClip:
         """What the division into splits looks at: the truth, or where there is none what the list says is in it."""
@@ -137,7 +149,7 @@ class Piece:
             group=self.item.group,
             categories=self.categories,
             num_tracks=len(self.tracks),
-            seconds=self.profile(),
+            seconds=self.profile,
         )
 
 
@@ -321,6 +333,7 @@ def _read_tracks(
     """The tracks that have masks, with these; what does not fit is added to `problems`."""
     ids = {category.name: category.id for category in categories.categories}
     found: dict[str, tuple[ExportTrack, ...]] = {clip.clip_id: () for clip in clips}
+    spool = MaskSpool()
     wanted = {clip.clip_id: clip for clip in clips if clip.clip_id in tracks}
     for clip_id, rows in _mask_rows(workspace, wanted):
         clip = wanted[clip_id]
@@ -331,7 +344,7 @@ def _read_tracks(
         for track in tracks[clip_id]:
             rows_of_track = _fitting_rows(clip, track, of_track[track.track_id, track.round], truth, problems)
             if rows_of_track and track.category in ids:
-                kept.append(_export_track(clip, track, ids[track.category], rows_of_track))
+                kept.append(_export_track(clip, track, ids[track.category], rows_of_track, spool))
         found[clip_id] = tuple(kept)
     return found
 
@@ -376,11 +389,11 @@ def _fitting_rows(
 _SOUNDS: dict[State, bool | None] = {State.SOUNDING: True, State.SILENT: False}
 
 
-def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[MaskRow]) -> ExportTrack:
+def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[MaskRow], spool: MaskSpool) -> ExportTrack:
     masks: list[Rle | None] = [None] * clip.num_frames
     sounding: list[bool | None] = [None] * clip.num_frames
     for row in rows:
         if row.counts is not None:
             masks[row.frame] = Rle(row.height, row.width, row.counts)
             sounding[row.frame] = _SOUNDS.get(row.state)
-    return ExportTrack(track=track, category_id=category_id, masks=tuple(masks), sounding=tuple(sounding))
+    return ExportTrack(track=track, category_id=category_id, masks=spool.keep(masks), sounding=tuple(sounding))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from avis_data import __version__
+from avis_data.cycles import no_cycle_search
 from avis_data.errors import ConfigError, DataError
-from avis_data.io import canonical_json, sha256_text
+from avis_data.io import canonical_json
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace, checked_id
 from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.division import Division, KeptDivision, divide
-from avis_data.pipelines.exports.inputs import ExportInputs, Piece, Selection, gather
+from avis_data.pipelines.exports.inputs import ExportClip, ExportInputs, Piece, Selection, gather
 from avis_data.pipelines.exports.spec import ExportSize, ExportSpec
 from avis_data.recipe import Truth, load_recipe
 from avis_data.records import Record
@@ -164,6 +166,7 @@ def plan_export(workspace: Workspace, spec: ExportSpec, options: ExportOptions) 
         return planned(workspace, ledger, spec, options)
 
 
+@no_cycle_search()
 def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: ExportOptions) -> ExportPlan:
     """Plan an export as `plan_export` does, with a ledger that is open."""
     checked_id(_name(spec, options))
@@ -221,7 +224,7 @@ def count_pieces(pieces: Sequence[Piece], columns: Sequence[str]) -> dict[str, f
             other rates than one still per second there are `frames` too, and the last three are so many of these as
             make that time.
     """
-    profiles = [piece.profile() for piece in pieces]
+    profiles = [piece.profile for piece in pieces]
     silent, single, multi = (sum(column) for column in zip(*profiles, strict=True)) if profiles else (0, 0, 0)
     rates = {piece.item.clip.fps for piece in pieces} - {1}
     fps = max(rates, default=1)
@@ -230,7 +233,7 @@ def count_pieces(pieces: Sequence[Piece], columns: Sequence[str]) -> dict[str, f
         "sources": len({piece.item.group for piece in pieces}),
         "seconds": sum(piece.seconds for piece in pieces),
         "tracks": sum(len(piece.tracks) for piece in pieces),
-        "masks": sum(track.masks[t] is not None for piece in pieces for track in piece.tracks for t in piece.frames),
+        "masks": sum(piece.num_masks for piece in pieces),
         "silent_seconds": round(silent / fps, 3) if rates else silent,
         "single_seconds": round(single / fps, 3) if rates else single,
         "multi_seconds": round(multi / fps, 3) if rates else multi,
@@ -286,22 +289,30 @@ def _versioned(version: ExportVersion | None) -> list[object]:
 
 
 def _key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[object]) -> str:
-    """Hash of all that an export depends on: what is exported, its division, and the choices that change files."""
-    clips = [
-        [
-            item.clip.model_dump(mode="json"),
-            [item.video.sha256, item.video.url, item.license, item.group, item.has_truth, item.features_sha256],
-            [
-                [
-                    track.track.model_dump(mode="json"),
-                    [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
-                    track.sounding,
-                ]
-                for track in item.tracks
-            ],
-        ]
-        for item in inputs.clips
-    ]
+    """Hash of all that an export depends on: what is exported, its division, and the choices that change files.
+
+    It is that of the canonical JSON of one list, of which only a clip at a time is in memory.
+    """
     division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
     categories = inputs.categories.model_dump(mode="json")
-    return sha256_text(canonical_json([__version__, inputs.recipe_text, categories, chosen, division, clips]))
+    head = canonical_json([__version__, inputs.recipe_text, categories, chosen, division])
+    digest = hashlib.sha256(f"{head[:-1]},[".encode())
+    for number, item in enumerate(inputs.clips):
+        digest.update((("," if number else "") + canonical_json(_of_clip(item))).encode())
+    digest.update(b"]]")
+    return digest.hexdigest()
+
+
+def _of_clip(item: ExportClip) -> list[object]:
+    return [
+        item.clip.model_dump(mode="json"),
+        [item.video.sha256, item.video.url, item.license, item.group, item.has_truth, item.features_sha256],
+        [
+            [
+                track.track.model_dump(mode="json"),
+                [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
+                track.sounding,
+            ]
+            for track in item.tracks
+        ],
+    ]
