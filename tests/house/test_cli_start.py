@@ -74,7 +74,9 @@ def test_help_lists_every_command_under_what_it_is_for() -> None:
         elif found and line.startswith("  ") and line.split()[0] in COMMANDS:
             found[list(found)[-1]].append(line.split()[0])
     assert found == {title: list(commands) for title, commands in GROUPS.items()}
-    assert found["Label it, and measure the labels"] == ["annotate", "propagate", "review", "agreement"]
+    assert found["Label it, and measure the labels"] == [
+        *("annotate", "propagate", "review", "labels", "problems", "agreement")
+    ]
 
 
 def test_usage_errors_say_what_is_wrong_and_exit_with_2() -> None:

@@ -286,7 +286,7 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(
     assert {path: path.read_bytes() for path in sorted(workspace.annotations.rglob("*.json"))} == before
 
 
-def test_a_damaged_mask_is_told_with_its_place(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_mask_is_told_with_its_place(workspace: Workspace) -> None:
     bad = PERSONS[0].masks[3].model_copy(update={"counts": "o1"})
     broken = PERSONS[0].model_copy(update={"masks": (*PERSONS[0].masks[:3], bad)})
     say(workspace, pulled(broken, PERSONS[1]))
