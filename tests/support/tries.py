@@ -74,7 +74,7 @@ TRIES = (
     Try("-C ws review status"),
     Try("-C ws review history nobody", works=False),
     Try("-C ws review confirm nobody", works=False),
-    Try("-C ws review close draft", works=False),
+    Try("-C ws review close draft", needs="annotate", works=False),
     Try("-C ws review assign nobody --give-to a@example.com", needs="annotate", works=False),
     Try("-C ws review reopen nobody --note why", works=False),
     Try("-C ws review settle nobody accept --note why", works=False),
