@@ -81,6 +81,8 @@ def get_weights(
             f"{known.name}: its licence must be accepted first: {known.licence}; {known.terms} ({known.page})",
             hint=f"avis-data weights get {known.name} --accept-licence",
         )
+    if from_ is not None and "://" not in from_:
+        _given(from_, known)  # before anything is made
     store = store_folder()
     store.mkdir(parents=True, exist_ok=True)
     try:

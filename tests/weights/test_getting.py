@@ -150,12 +150,13 @@ def test_one_that_fails_does_not_stop_the_others(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.usefixtures("table")
 def test_a_mirror_a_file_and_a_folder_take_the_place_of_the_address(server: MediaServer, tmp_path: Path) -> None:
+    assert main(["weights", "get", "toy", "--from", str(tmp_path / "none.pth")]) == 2
+    assert not store_folder().exists(), "a path that is not there makes nothing"
     for place in (server.url(""), server.url("net.pth"), str(server.folder), str(server.folder / "net.pth")):
         assert main(["weights", "get", "toy", "--from", place]) == 0
         assert path_of("toy") == store_folder() / "net.pth"
         path_of("toy").unlink()
     assert (server.folder / "net.pth").exists(), "a file that was given stays where it is"
-    assert main(["weights", "get", "toy", "--from", str(tmp_path / "none.pth")]) == 2
     assert main(["weights", "get", "toy", "--from", str(server.folder / "net.onnx")]) == 3
     assert main(["weights", "get", "toy", "--from", server.url("net.onnx")]) == 3
 
