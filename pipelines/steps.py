@@ -49,8 +49,14 @@ def usual_steps(*, also: Sequence[str] = ()) -> list[str]:
     return [spec.name for spec in STAGES if spec.usual or spec.name in also]
 
 
-def plan_steps(workspace: Workspace, recipe: Recipe, request: StepRequest) -> list[Plan]:
+def plan_steps(workspace: Workspace, recipe: Recipe, request: StepRequest, *, only_count: bool = True) -> list[Plan]:
     """What the steps would do now; touches nothing. Later steps are planned on what is there already.
+
+    Args:
+        workspace: to look at.
+        recipe: of the workspace.
+        request: the steps, and which items of theirs.
+        only_count: the plans hold numbers, and no item: memory does not grow with the clips.
 
     Raises:
         AvisError: as `do_steps`.
@@ -58,7 +64,7 @@ def plan_steps(workspace: Workspace, recipe: Recipe, request: StepRequest) -> li
     parts = _parts(recipe, request)
     with Ledger(workspace.ledger, read_only=True) as ledger:
         setting = Setting(workspace=workspace, ledger=ledger, recipe=recipe, choices=request.choices, dry_run=True)
-        return [_planned(setting, part, request) for part in parts]
+        return [_planned(setting, part, request, only_count=only_count) for part in parts]
 
 
 def do_steps(workspace: Workspace, recipe: Recipe, request: StepRequest, *, command: str) -> Iterator[StageReport]:
@@ -111,10 +117,10 @@ def _parts(recipe: Recipe, request: StepRequest) -> list[_Part]:
     return found
 
 
-def _planned(setting: Setting, part: _Part, request: StepRequest) -> Plan:
+def _planned(setting: Setting, part: _Part, request: StepRequest, *, only_count: bool = False) -> Plan:
     candidates = part.items(setting)
     plan = plan_stage(
-        *(setting.workspace, setting.ledger, part.stage, candidates, request.selection), only_count=setting.dry_run
+        *(setting.workspace, setting.ledger, part.stage, candidates, request.selection), only_count=only_count
     )
     plan.workers = request.executors(part.spec).workers
     return plan

@@ -34,7 +34,8 @@ The rooms, each of which knows only those above it:
   They share `backbones.py` (ResNet, Swin, PVT v2) and `backbone_weights.py` (their published names), `frames.py`
   (normalising, padding), `positions.py` (sine codes), `attention.py`, `matcher.py` (sets), `losses.py` (dice, classes,
   masks), `targets.py`, `points.py` (masks at points), `inference.py` (from heads to tracks), `online.py` (frame by
-  frame), `renaming.py` (names of tensors by rules), `shared.py` (one batch in several processes).
+  frame), `renaming.py` (names of tensors by rules), `shared.py` (one batch in several processes),
+  `host.py` (what need not wait for a GPU).
 
 **checkpoints/** is about files of weights. `trained.py` reads files of ours, which say their own config.
   `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`; `load_report.py` says

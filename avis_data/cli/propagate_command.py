@@ -73,7 +73,7 @@ def command(
     )
     request = step_request(["propagate"], run, choices)
     if run.dry_run:
-        (plan,) = plan_steps(workspace, recipe, request)
+        (plan,) = plan_steps(workspace, recipe, request, only_count=False)
         return _tell(choices, plan, None, as_json=run.as_json)
     (report,) = do_steps(workspace, recipe, request, command=command_name())
     return _tell(choices, report.plan, report, as_json=run.as_json)

@@ -52,6 +52,7 @@ from avis_data.quality import validate
 from avis_data.records import Clip
 from avis_data.report.sheet import loudness
 from avis_data.training.data.audio_features import NpyRows
+from avis_data.training.data.audio_slices import read_slices
 from avis_data.training.data.audio_sound import SoundFile, read_sound
 from avis_data.training.data.audio_summary import SecondSummaries
 from avis_data.training.data.avsbench_sound import _examples_of
@@ -201,6 +202,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             lambda path: unless_false(same_wav(path, np.zeros(16000, np.int16), channels=1))
         ],
         "pipelines/stages/embed.py": [lambda path: list(_blocks(path, 2))],
+        "training/data/audio_slices.py": [lambda path: read_slices(path, [0, 1, 2], len(TIMES))],
         "training/data/audio_sound.py": [sound_of],
         "training/data/audio_summary.py": [lambda path: SecondSummaries().read(path, [0, 1], TIMES)],
     },

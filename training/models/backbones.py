@@ -113,11 +113,11 @@ class Backbone(nn.Module):
         self.body = body
         self.channels = channels
         self.channels_last = False
-        """Whether they do so on a GPU too; on a CPU they always do."""
+        """Whether they do so: the sums of convolutions are then rounded otherwise, so it is a choice."""
         self._convolutions = convolutions
 
     def lay_channels_last(self) -> None:
-        """From now on the maps of convolutions lie so on a GPU too, and the filters with them."""
+        """From now on the maps of convolutions lie so, and the filters with them."""
         self.channels_last = self._convolutions
         for parameter in self.parameters():
             if self._convolutions and parameter.dim() == 4:
@@ -129,7 +129,7 @@ class Backbone(nn.Module):
         Args:
             frames_N3HW: normalised frames; H and W are multiples of 32.
         """
-        if self._convolutions and (self.channels_last or frames_N3HW.device.type == "cpu"):
+        if self.channels_last:
             frames_N3HW = frames_N3HW.contiguous(memory_format=torch.channels_last)
         maps: tuple[Tensor, ...] = self.body(frames_N3HW).feature_maps
         return maps

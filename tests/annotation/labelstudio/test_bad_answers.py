@@ -18,6 +18,7 @@ from avis_data.annotation.labels.records import RoundInfo, RoundKind, RoundProje
 from avis_data.annotation.labels.store import write_round
 from avis_data.annotation.labelstudio import client as client_module
 from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.annotation.labelstudio.server_records import ServerTask
 from avis_data.annotation.labelstudio.settings import (
     Secrets,
     ServerSettings,
@@ -61,12 +62,14 @@ CALLS: dict[str, Call] = {
     "ensure_project": lambda client: client.ensure_project("t", label_config="", instructions="", key="k"),
     "project": lambda client: client.project(1),
     "show_predictions": lambda client: client.show_predictions(1, "m"),
+    "mark_closed": lambda client: client.mark_closed(1, title="t", instructions="i"),
     "delete_project": lambda client: client.delete_project(1),
     "ensure_media": lambda client: client.ensure_media(1, "/clips"),
     "ensure_backend": lambda client: client.ensure_backend(1, "http://127.0.0.1:9090", "t"),
     "import_tasks": lambda client: client.import_tasks(1, [{"data": {}}]),
     "tasks": lambda client: list(client.tasks(1)),
     "has_task": lambda client: client.has_task(1),
+    "change_data": lambda client: client.change_data(ServerTask(id=1, updated_at="", data={}), {"note": "n"}),
     "delete_task": lambda client: client.delete_task(1),
     "annotations": lambda client: client.annotations(1, skipped=True),
     "drafts": lambda client: client.drafts(1),

@@ -159,7 +159,7 @@ def test_grabcut_on_the_synthetic_world(labelled_world: Path) -> None:
 
 def test_engines_say_what_they_need(tmp_path: Path, official_file: Path) -> None:
     cases: dict[str, tuple[str, Path | None, type[AvisError]]] = {
-        "there are: grabcut, sam, sam2, segment-anything": ("sam3", None, ConfigError),
+        "there are: grabcut, saliency, sam, sam2, segment-anything": ("sam3", None, ConfigError),
         "needs its weights": ("sam", None, ConfigError),
         "has no weights": ("grabcut", official_file, ConfigError),
         "no such file": ("sam", tmp_path / "none.pth", ConfigError),

@@ -139,8 +139,9 @@ def test_review_status_pages(workspaces: dict[int, Workspace], capsys: pytest.Ca
     root = str(workspaces[FEW].root)
     assert main(["-C", root, "review", "status"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{FEW} unlabelled" and said[-1].startswith(f"... and {FEW - 100} more") and len(said) == 102
+    assert said[0] == f"{FEW} unlabelled" and len(said) == 103
+    assert said[-2].startswith(f"... and {FEW - 100} more") and said[-1].startswith("next: avis-data annotate push")
     assert main(["-C", root, "review", "status", "--all"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == FEW + 1
+    assert len(capsys.readouterr().out.splitlines()) == FEW + 2
     assert main(["-C", root, "review", "status", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["clips"]) == FEW
