@@ -163,7 +163,7 @@ def test_engines_say_what_they_need(tmp_path: Path, official_file: Path) -> None
         "needs its weights": ("sam", None, ConfigError),
         "has no weights": ("grabcut", official_file, ConfigError),
         "no such file": ("sam", tmp_path / "none.pth", ConfigError),
-        "is read from a folder": ("sam2", official_file, DataError),
+        "no official SAM 2 checkpoint": ("sam2", official_file, DataError),
     }
     for message, (engine, weights, kind) in cases.items():
         with pytest.raises(kind, match=message):
