@@ -113,14 +113,14 @@ class Backbone(nn.Module):
         self.body = body
         self.channels = channels
         self.channels_last = False
-        """Whether they do so: the sums of convolutions are then rounded otherwise, so it is a choice."""
+        """Whether they do so, on a GPU: on a CPU gradients came out otherwise than with channels first."""
         self._convolutions = convolutions
 
     def lay_channels_last(self) -> None:
-        """From now on the maps of convolutions lie so, and the filters with them."""
+        """From now on the maps of convolutions lie so, and the filters with them; on a CPU nothing changes."""
         self.channels_last = self._convolutions
         for parameter in self.parameters():
-            if self._convolutions and parameter.dim() == 4:
+            if self._convolutions and parameter.dim() == 4 and parameter.device.type != "cpu":
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, frames_N3HW: Tensor) -> tuple[Tensor, ...]:
@@ -129,7 +129,7 @@ class Backbone(nn.Module):
         Args:
             frames_N3HW: normalised frames; H and W are multiples of 32.
         """
-        if self.channels_last:
+        if self.channels_last and frames_N3HW.device.type != "cpu":
             frames_N3HW = frames_N3HW.contiguous(memory_format=torch.channels_last)
         maps: tuple[Tensor, ...] = self.body(frames_N3HW).feature_maps
         return maps
