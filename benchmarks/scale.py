@@ -34,7 +34,8 @@ from avis_data.pipelines.engine.stage import Input, Item, item_key, params_key, 
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
 from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import DEFAULT_RECIPE, create_workspace, load_recipe
-from avis_data.records import Clip, SoundTrack, Span, Track, Video, VideoStream
+from avis_data.records import Clip, Span, Track, Video
+from benchmarks.ledger import video as fetched_video
 
 CLIPS_PER_VIDEO = 10
 STILLS = 5
@@ -63,6 +64,8 @@ COMMANDS = {
     "review": Bar(arguments=("review", "status"), cpu_s=4.0),
     "rights": Bar(arguments=("rights",), cpu_s=4.0),
 }
+END = ("2026-11-20T00:00:00+00:00", __version__)
+"""When and by what a row was written."""
 
 
 def clip_name(number: int) -> str:
@@ -72,16 +75,7 @@ def clip_name(number: int) -> str:
 
 def video(number: int) -> Video:
     """A source video as fetch records it."""
-    media = VideoStream(
-        duration_s=600.0, start_s=0.0, video_index=0, video_start_s=0.0, width=640, height=360, fps=29.97,
-        video_codec="h264",
-        sound=SoundTrack(index=1, start_s=0.0, end_s=600.0, codec="aac", channels=2, rate_hz=44100),
-    )  # fmt: skip
-    return Video(
-        video_id=f"v{number:07d}", url=f"https://example.org/{number}", path=f"sources/v{number:07d}.mp4",
-        size_bytes=10**8, sha256=sha256_text(str(number)), title="A title of the usual length", extractor="generic",
-        downloader="yt-dlp 2026.10.26", accessed_on="2026-11-20", media=media, license="cc-by-4.0",
-    )  # fmt: skip
+    return fetched_video(number).model_copy(update={"license": "cc-by-4.0"})
 
 
 def build(root: Path, num_clips: int) -> None:
@@ -106,7 +100,7 @@ def build(root: Path, num_clips: int) -> None:
         workspace.video_list,
         ["video_id,url,start,end"]
         + [
-            f"v{n // CLIPS_PER_VIDEO:07d},https://example.org/{n // CLIPS_PER_VIDEO},{5 * (n % 10)},{5 * (n % 10) + 5}"
+            f"v{n // CLIPS_PER_VIDEO:06d},https://example.org/{n // CLIPS_PER_VIDEO},{5 * (n % 10)},{5 * (n % 10) + 5}"
             for n in range(num_clips)
         ],
     )
@@ -115,105 +109,114 @@ def build(root: Path, num_clips: int) -> None:
 def clip(number: int) -> Clip:
     """A line of `manifest/clips.jsonl`."""
     return Clip(
-        clip_id=clip_name(number), video_id=f"v{number // CLIPS_PER_VIDEO:07d}", start_s=5.0 * (number % 10),
+        clip_id=clip_name(number), video_id=f"v{number // CLIPS_PER_VIDEO:06d}", start_s=5.0 * (number % 10),
         num_seconds=STILLS, fps=1.0, num_frames=STILLS, width=640, height=360, frame_at="mid", sound="complete",
         frames_sha256=sha256_text(f"frames {number}"), audio_sha256=sha256_text(f"audio {number}"),
         categories=["dog"] if number % 2 else ["person"],
     )  # fmt: skip
 
 
+def fetched(num_videos: int) -> Iterator[tuple[object, ...]]:
+    """Rows of the ledger of sources."""
+    for number in range(num_videos):
+        found = video(number)
+        left = json.dumps([[found.path, found.sha256, found.size_bytes, 1]])
+        yield (
+            *("fetch", found.video_id, "k", "done", None, None, found.model_dump_json(), "{}", left),
+            *(found.size_bytes, 1, 1.0, 1.0, *END),
+        )
+
+
+def extracted(num_clips: int, key: str, mtimes: list[int]) -> Iterator[tuple[object, ...]]:
+    """Rows of clips; the key is that of the stage."""
+    files = {name: sha256_text(name) for name in ENTRIES}
+    media = video(0).media
+    assert media is not None
+    for number in range(num_clips):
+        name, start_s = clip_name(number), 5.0 * (number % CLIPS_PER_VIDEO)
+        owner = f"v{number // CLIPS_PER_VIDEO:06d}"
+        span = Span(clip_id=name, video_id=owner, start_s=start_s, end_s=start_s + 5)
+        inputs = {"source": Input(path="", sha256=sha256_text(str(number // CLIPS_PER_VIDEO)))}
+        item = Item(item_id=name, record=ExtractRequest(span=span, media=media), inputs=inputs, home="")
+        made = clip(number)
+        hashes = (made.frames_sha256, made.audio_sha256, files["times.json"])
+        left = json.dumps(
+            [
+                [f"clips/{name}/{entry}", digest, 100, at]
+                for entry, digest, at in zip(ENTRIES, hashes, mtimes, strict=True)
+            ]
+        )
+        facts = {
+            "start_s": start_s, "num_seconds": STILLS, "fps": 1.0, "num_frames": STILLS, "width": 640,
+            "height": 360, "frame_at": "mid", "sound": "complete", "padded_samples": 0, "missing_pictures": 0,
+            "concealed_pictures": 0, "sound_index": 1,
+        }  # fmt: skip
+        inputs_text = json.dumps({"source": inputs["source"].sha256})
+        yield (
+            *("extract", name, item_key(key, item), "done", None, None, json.dumps(facts), inputs_text, left),
+            *(300, 1, 1.5, 1.5, *END),
+        )
+
+
+def embedded(num_clips: int) -> Iterator[tuple[object, ...]]:
+    """Rows of embeddings."""
+    stage = params_key("embed", EmbedStage.version, EmbedParams(weights_sha256=WEIGHTS))
+    for number in range(num_clips):
+        name = clip_name(number)
+        record = EmbedRequest(clip_id=name, num_seconds=STILLS, fps=1.0, num_frames=STILLS, frame_at="mid")
+        inputs = {"audio": Input(path="", sha256=clip(number).audio_sha256)}
+        key = item_key(stage, Item(item_id=name, record=record, inputs=inputs, home=""))
+        facts = {"front_end": "official", "weights_sha256": WEIGHTS, "fps": 1.0, "num_frames": STILLS}
+        left = json.dumps([[f"features/vggish/clips/{name}.npy", sha256_text(f"embedding {number}"), 2688, 1]])
+        yield (
+            *("embed", name, key, "done", None, None, json.dumps(facts)),
+            *(json.dumps({"audio": inputs["audio"].sha256}), left, 2688, 1, 0.1, 0.1, *END),
+        )
+
+
+def packed(num_clips: int) -> Iterator[tuple[object, ...]]:
+    """Rows of the Parquet parts."""
+    parts: dict[str, dict[str, str]] = defaultdict(dict)
+    for number in range(num_clips):
+        parts[bucket(clip_name(number))][clip_name(number)] = sha256_text(f"embedding {number}")
+    for digit, inputs in parts.items():
+        left = json.dumps([[f"features/vggish/{part_name(digit)}", sha256_text(digit), 1, 1]])
+        facts = json.dumps({"num_clips": len(inputs), "num_rows": len(inputs) * STILLS})
+        yield (
+            *("pack", f"part-{digit}", "k", "done", None, None, facts, json.dumps(inputs), left),
+            *(1, 1, 1.0, 1.0, *END),
+        )
+
+
+def wanted(num_clips: int, num_videos: int) -> Iterator[tuple[str, str, str]]:
+    """What the list asks for."""
+    for number in range(num_videos):
+        yield "video", f"v{number:06d}", ""
+    for number in range(num_clips):
+        start_s = 5.0 * (number % CLIPS_PER_VIDEO)
+        span = {
+            "clip_id": clip_name(number), "video_id": f"v{number // CLIPS_PER_VIDEO:06d}", "start_s": start_s,
+            "end_s": start_s + 5,
+        }  # fmt: skip
+        row = {
+            "span": span, "categories": ["dog"] if number % 2 else ["person"], "license": None, "split": None,
+            "uploader": None, "channel": None, "upload_date": None,
+        }  # fmt: skip
+        yield "clip", clip_name(number), json.dumps(row, separators=(",", ":"))
+
+
 def fill_ledger(workspace: Workspace, num_clips: int, num_videos: int) -> None:
     """All rows that a workspace has in which every stage of the usual way is done."""
     first = workspace.clip_dir("first")
     mtimes = [(first / name).stat().st_mtime_ns for name in ENTRIES]
-    extract = stage_key(ExtractStage(load_recipe(workspace).extract))
-    embed = params_key("embed", EmbedStage.version, EmbedParams(weights_sha256=WEIGHTS))
-    end = ("2026-11-20T00:00:00+00:00", __version__)
-    files = {name: sha256_text(name) for name in ENTRIES}
-
-    def fetched() -> Iterator[tuple[object, ...]]:
-        for number in range(num_videos):
-            found = video(number)
-            left = json.dumps([[found.path, found.sha256, found.size_bytes, 1]])
-            yield (
-                *("fetch", found.video_id, "k", "done", None, None, found.model_dump_json(), "{}", left),
-                *(found.size_bytes, 1, 1.0, 1.0, *end),
-            )
-
-    def extracted() -> Iterator[tuple[object, ...]]:
-        media = video(0).media
-        assert media is not None
-        for number in range(num_clips):
-            name, start_s = clip_name(number), 5.0 * (number % CLIPS_PER_VIDEO)
-            owner = f"v{number // CLIPS_PER_VIDEO:07d}"
-            span = Span(clip_id=name, video_id=owner, start_s=start_s, end_s=start_s + 5)
-            inputs = {"source": Input(path="", sha256=sha256_text(str(number // CLIPS_PER_VIDEO)))}
-            item = Item(item_id=name, record=ExtractRequest(span=span, media=media), inputs=inputs, home="")
-            made = clip(number)
-            hashes = (made.frames_sha256, made.audio_sha256, files["times.json"])
-            left = json.dumps(
-                [
-                    [f"clips/{name}/{entry}", digest, 100, at]
-                    for entry, digest, at in zip(ENTRIES, hashes, mtimes, strict=True)
-                ]
-            )
-            facts = {
-                "start_s": start_s, "num_seconds": STILLS, "fps": 1.0, "num_frames": STILLS, "width": 640,
-                "height": 360, "frame_at": "mid", "sound": "complete", "padded_samples": 0, "missing_pictures": 0,
-                "concealed_pictures": 0, "sound_index": 1,
-            }  # fmt: skip
-            inputs_text = json.dumps({"source": inputs["source"].sha256})
-            yield (
-                *("extract", name, item_key(extract, item), "done", None, None, json.dumps(facts), inputs_text, left),
-                *(300, 1, 1.5, 1.5, *end),
-            )
-
-    def embedded() -> Iterator[tuple[object, ...]]:
-        for number in range(num_clips):
-            name = clip_name(number)
-            record = EmbedRequest(clip_id=name, num_seconds=STILLS, fps=1.0, num_frames=STILLS, frame_at="mid")
-            inputs = {"audio": Input(path="", sha256=clip(number).audio_sha256)}
-            key = item_key(embed, Item(item_id=name, record=record, inputs=inputs, home=""))
-            facts = {"front_end": "official", "weights_sha256": WEIGHTS, "fps": 1.0, "num_frames": STILLS}
-            left = json.dumps([[f"features/vggish/clips/{name}.npy", sha256_text(f"embedding {number}"), 2688, 1]])
-            yield (
-                *("embed", name, key, "done", None, None, json.dumps(facts)),
-                *(json.dumps({"audio": inputs["audio"].sha256}), left, 2688, 1, 0.1, 0.1, *end),
-            )
-
-    def packed() -> Iterator[tuple[object, ...]]:
-        parts: dict[str, dict[str, str]] = defaultdict(dict)
-        for number in range(num_clips):
-            parts[bucket(clip_name(number))][clip_name(number)] = sha256_text(f"embedding {number}")
-        for digit, inputs in parts.items():
-            left = json.dumps([[f"features/vggish/{part_name(digit)}", sha256_text(digit), 1, 1]])
-            facts = json.dumps({"num_clips": len(inputs), "num_rows": len(inputs) * STILLS})
-            yield (
-                *("pack", f"part-{digit}", "k", "done", None, None, facts, json.dumps(inputs), left),
-                *(1, 1, 1.0, 1.0, *end),
-            )
-
-    def wanted() -> Iterator[tuple[str, str, str]]:
-        for number in range(num_videos):
-            yield "video", f"v{number:07d}", ""
-        for number in range(num_clips):
-            start_s = 5.0 * (number % CLIPS_PER_VIDEO)
-            span = {
-                "clip_id": clip_name(number), "video_id": f"v{number // CLIPS_PER_VIDEO:07d}", "start_s": start_s,
-                "end_s": start_s + 5,
-            }  # fmt: skip
-            row = {
-                "span": span, "categories": ["dog"] if number % 2 else ["person"], "license": None, "split": None,
-                "uploader": None, "channel": None, "upload_date": None,
-            }  # fmt: skip
-            yield "clip", clip_name(number), json.dumps(row, separators=(",", ":"))
-
+    key = stage_key(ExtractStage(load_recipe(workspace).extract))
     db = Database(workspace.ledger, read_only=False)
     marks = ", ".join("?" * len(COLUMNS["items"].split()))
+    items = (embedded(num_clips), extracted(num_clips, key, mtimes), fetched(num_videos), packed(num_clips))
     with db.transaction():
-        for rows in (embedded, extracted, fetched, packed):
-            db.write_many(f"INSERT INTO items VALUES ({marks})", rows())
-        db.write_many("INSERT INTO wanted VALUES (?, ?, ?)", wanted())
+        for rows in items:
+            db.write_many(f"INSERT INTO items VALUES ({marks})", rows)
+        db.write_many("INSERT INTO wanted VALUES (?, ?, ?)", wanted(num_clips, num_videos))
     db.close()
 
 

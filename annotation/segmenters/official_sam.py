@@ -14,8 +14,23 @@ from torch import Tensor
 from avis_data.errors import DataError
 from avis_data.weights.files import read_tensors
 
-__all__ = ["VisionShape", "read_official", "renamed", "vision_shape"]
+__all__ = ["NAMES_OF_BOTH", "VisionShape", "read_official", "renamed", "vision_shape"]
 
+_MLP = r"(output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head|object_pointer_proj)"
+NAMES_OF_BOTH = (
+    (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
+    (r"\.mask_downscaling\.1\.", ".mask_embed.layer_norm1."),
+    (r"\.mask_downscaling\.3\.", ".mask_embed.conv2."),
+    (r"\.mask_downscaling\.4\.", ".mask_embed.layer_norm2."),
+    (r"\.mask_downscaling\.6\.", ".mask_embed.conv3."),
+    (r"\.output_upscaling\.0\.", ".upscale_conv1."),
+    (r"\.output_upscaling\.1\.", ".upscale_layer_norm."),
+    (r"\.output_upscaling\.3\.", ".upscale_conv2."),
+    (rf"{_MLP}\.layers\.0\.", r"\1.proj_in."),
+    (rf"{_MLP}\.layers\.1\.", r"\1.layers.0."),
+    (rf"{_MLP}\.layers\.2\.", r"\1.proj_out."),
+)
+"""SAM and SAM 2 share the coding of masks and the decoder; the last two kinds of heads are of SAM 2 only."""
 _RENAMES = (
     (r"^image_encoder\.patch_embed\.proj", "vision_encoder.patch_embed.projection"),
     (r"^image_encoder\.blocks", "vision_encoder.layers"),
@@ -28,17 +43,7 @@ _RENAMES = (
     (r"\.norm(\d)\.", r".layer_norm\1."),
     (r"^prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
     (r"\.point_embeddings\.", ".point_embed."),
-    (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
-    (r"\.mask_downscaling\.1\.", ".mask_embed.layer_norm1."),
-    (r"\.mask_downscaling\.3\.", ".mask_embed.conv2."),
-    (r"\.mask_downscaling\.4\.", ".mask_embed.layer_norm2."),
-    (r"\.mask_downscaling\.6\.", ".mask_embed.conv3."),
-    (r"\.output_upscaling\.0\.", ".upscale_conv1."),
-    (r"\.output_upscaling\.1\.", ".upscale_layer_norm."),
-    (r"\.output_upscaling\.3\.", ".upscale_conv2."),
-    (r"(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.layers\.0\.", r"\1.proj_in."),
-    (r"(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.layers\.1\.", r"\1.layers.0."),
-    (r"(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.layers\.2\.", r"\1.proj_out."),
+    *NAMES_OF_BOTH,
 )
 _SHARED = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 

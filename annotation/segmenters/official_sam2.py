@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from avis_data.annotation.segmenters.official_sam import NAMES_OF_BOTH
 from avis_data.errors import DataError
 from avis_data.weights.files import read_tensors
 
@@ -41,7 +42,6 @@ _SIZES = {
     (144, 48): _Size(2, (2, 6, 36, 4), (23, 33, 43), (8, 4, 16, 8)),
 }
 """By channels and blocks: tiny, small, base+ and large."""
-_MLP = r"(output_hypernetworks_mlps\.\d+|iou_prediction_head|pred_obj_score_head|object_pointer_proj)"
 _RENAMES = (
     (r"^image_encoder\.trunk\.", "vision_encoder.backbone."),
     (r"^image_encoder\.neck\.convs\.(\d)\.conv\.", r"vision_encoder.neck.convs.\1."),
@@ -55,17 +55,7 @@ _RENAMES = (
     (r"^obj_ptr_proj\.", "object_pointer_proj."),
     (r"\.patch_embed\.proj\.", ".patch_embed.projection."),
     (r"\.pe_layer\.positional_encoding_gaussian_matrix$", ".shared_embedding.positional_embedding"),
-    (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
-    (r"\.mask_downscaling\.1\.", ".mask_embed.layer_norm1."),
-    (r"\.mask_downscaling\.3\.", ".mask_embed.conv2."),
-    (r"\.mask_downscaling\.4\.", ".mask_embed.layer_norm2."),
-    (r"\.mask_downscaling\.6\.", ".mask_embed.conv3."),
-    (r"\.output_upscaling\.0\.", ".upscale_conv1."),
-    (r"\.output_upscaling\.1\.", ".upscale_layer_norm."),
-    (r"\.output_upscaling\.3\.", ".upscale_conv2."),
-    (rf"{_MLP}\.layers\.0\.", r"\1.proj_in."),
-    (rf"{_MLP}\.layers\.1\.", r"\1.layers.0."),
-    (rf"{_MLP}\.layers\.2\.", r"\1.proj_out."),
+    *NAMES_OF_BOTH,
     (r"\.mlp\.layers\.0\.", ".mlp.proj_in."),
     (r"\.mlp\.layers\.1\.", ".mlp.proj_out."),
     (r"^memory_encoder\.out_proj\.", "memory_encoder.projection."),

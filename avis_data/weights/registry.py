@@ -96,7 +96,7 @@ def path_of(name: str) -> Path:
 
     Example:
         >>> path_of("u2netp")  # doctest: +SKIP
-        PosixPath('/home/me/.local/share/avis-data/weights/u2netp.onnx')
+        PosixPath('.../avis-data/weights/u2netp.onnx')
 
     Raises:
         ConfigError: if the table has none of that name or kind.

@@ -26,7 +26,8 @@ from avis_data.features.arrays import load_npy
 from avis_data.ledger import Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
-from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench, has_key, params_key
+from avis_data.pipelines.engine.stage import Input, Item, Workbench, has_key, params_key
+from avis_data.pipelines.stages.made_clips import ClipItems
 from avis_data.recipe import FrontEnd, Recipe, front_end_of
 from avis_data.records import Fps, FrameAt, Record, SafeId
 from avis_data.weights import resolve_vggish
@@ -289,32 +290,17 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-_OF_FACTS = ("num_seconds", "fps", "num_frames", "frame_at")
+_CLIPS = ClipItems(
+    request=EmbedRequest,
+    facts=("num_seconds", "fps", "num_frames", "frame_at"),
+    inputs={"audio": "audio.wav"},
+    home="features/vggish/clips",
+)
 
 
 def embed_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose sound is there, extracted or adopted."""
-    found = Candidates()
-    found.items = _items(ledger, found)
-    return found
-
-
-def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
-    sources = (
-        ("extract", ledger.wanted_made("extract", *_OF_FACTS)),
-        ("adopt", ledger.adopted_made("adopt", *_OF_FACTS)),
-    )
-    for stage, rows in sources:
-        for clip_id, made in rows:
-            if made is None:
-                found.num_waiting += 1
-                continue
-            yield Item(
-                item_id=clip_id,
-                record=RecordText.of_clip(EmbedRequest, clip_id, _OF_FACTS, made.facts),
-                inputs={"audio": Input.of(made.output(stage, "audio.wav"))},
-                home="features/vggish/clips",
-            )
+    return _CLIPS.of(ledger)
 
 
 @no_cycle_search()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.ledger import Ledger
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
-from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench
+from avis_data.pipelines.engine.stage import Input, Item, Workbench
+from avis_data.pipelines.stages.made_clips import ClipItems
 from avis_data.records import Fps, Record, SafeId
 
 if TYPE_CHECKING:
@@ -132,35 +132,17 @@ def _read(clip_id: str, path: Path) -> Fingerprint:
         raise ItemError(str(error), reason=_TORN) from None
 
 
-_OF_FACTS = ("fps", "num_frames", "num_seconds")
+_CLIPS = ClipItems(
+    request=FingerprintRequest,
+    facts=("fps", "num_frames", "num_seconds"),
+    inputs={"frames": "frames", "audio": "audio.wav"},
+    home="fingerprints/clips",
+)
 
 
 def fingerprint_items(ledger: Ledger) -> Candidates:
     """One item per wanted clip whose stills and sound are there, extracted or adopted."""
-    found = Candidates()
-    found.items = _items(ledger, found)
-    return found
-
-
-def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
-    sources = (
-        ("extract", ledger.wanted_made("extract", *_OF_FACTS)),
-        ("adopt", ledger.adopted_made("adopt", *_OF_FACTS)),
-    )
-    for stage, rows in sources:
-        for clip_id, made in rows:
-            if made is None:
-                found.num_waiting += 1
-                continue
-            yield Item(
-                item_id=clip_id,
-                record=RecordText.of_clip(FingerprintRequest, clip_id, _OF_FACTS, made.facts),
-                inputs={
-                    "frames": Input.of(made.output(stage, "frames")),
-                    "audio": Input.of(made.output(stage, "audio.wav")),
-                },
-                home="fingerprints/clips",
-            )
+    return _CLIPS.of(ledger)
 
 
 @no_cycle_search()
