@@ -22,7 +22,8 @@ from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.merge.files import bring_imports, bring_media, write_list
 from avis_data.pipelines.merge.origins import write_origins
 from avis_data.pipelines.merge.plan import MergePlan
-from avis_data.pipelines.merge.rows import ledger_lines, pack_tables, rekey
+from avis_data.pipelines.merge.rows import ledger_lines, rekey
+from avis_data.pipelines.stages.tables import finish_tables, pack_tables
 from avis_data.pipelines.upkeep.clean import Cleaner
 from avis_data.pipelines.upkeep.redaction import Redaction
 from avis_data.pipelines.upkeep.tombstones import Tombstones, write_tombstones
@@ -127,7 +128,7 @@ def _fill(plan: MergePlan, workspace: Workspace, people: People, *, today: str, 
     recipe = load_recipe(workspace)
     with Ledger(workspace.ledger) as ledger:
         rekey(plan, workspace, recipe, ledger)
-        pack_tables(plan, workspace, recipe, ledger)
+        pack_tables(workspace, recipe, ledger, weights_sha256=plan.weights)
         write_manifests(workspace, ledger)
         people.tables(workspace, ledger)
         if stones:  # what was received of the other side may name them
@@ -135,4 +136,5 @@ def _fill(plan: MergePlan, workspace: Workspace, people: People, *, today: str, 
             redaction = Redaction(stones, categories=categories, list_folder=str(workspace.root))
             ledger.forget(stones.is_gone, redaction.value)
             Cleaner(workspace, stones, redaction, ledger=ledger).all(lambda *_: None)
+            finish_tables(workspace, recipe, ledger)
         write_manifests(workspace, ledger)

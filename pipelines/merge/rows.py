@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from avis_data.io import sha256_tree
-from avis_data.ledger import Done, Ledger, Output
+from avis_data.ledger import Ledger, Output
 from avis_data.ledger.text import KeptItem, KeptLine, KeptRecord, KeptSetting
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.spec import Choices, Setting
-from avis_data.pipelines.engine.stage import Input, Item, Stage, Workbench, item_key, params_key, stage_key
+from avis_data.pipelines.engine.stage import Input, Item, item_key, params_key, stage_key
 from avis_data.pipelines.kept_video_list import CLIP_ROW
 from avis_data.pipelines.merge.plan import MergePlan, Preferred
 from avis_data.pipelines.stages import STAGES
-from avis_data.pipelines.stages.embed import EmbedParams, EmbedStage, PackStage, pack_items
+from avis_data.pipelines.stages.embed import EmbedParams, EmbedStage, PackStage
 from avis_data.pipelines.stages.fetch import FetchStage
-from avis_data.pipelines.stages.fingerprint import PackFingerprintsStage, pack_fingerprint_items
+from avis_data.pipelines.stages.fingerprint import PackFingerprintsStage
 from avis_data.recipe import Recipe
 from avis_data.video_list import DownloadRequest
 
-__all__ = ["ledger_lines", "new_path", "pack_tables", "rekey"]
+__all__ = ["ledger_lines", "new_path", "rekey"]
 
 _FETCH, _EMBED, _PROPAGATE, _IMPORT = "fetch", "embed", "propagate", "import"
 _KEYED = ("extract", "preview", "embed", "fingerprint")
@@ -37,7 +36,7 @@ def new_path(relative: str, old: str, new: str) -> str:
 
 
 def ledger_lines(plan: MergePlan, workspace: Workspace) -> Iterator[KeptLine]:
-    """The rows, but for those of tables, which `pack_tables` makes; the files are in place already."""
+    """The rows, but for those of tables, which are written after; the files are in place already."""
     imports: set[str] = set()
     for name in plan.sides:
         for item in _items(plan, name, workspace):
@@ -161,30 +160,3 @@ def _fetch_keys(plan: MergePlan, recipe: Recipe, ledger: Ledger) -> dict[tuple[s
         if keys[video.video_id] == item_key(hashed, items[0]):
             found[_FETCH, video.video_id] = item_key(hashed, items[1])
     return found
-
-
-def pack_tables(plan: MergePlan, workspace: Workspace, recipe: Recipe, ledger: Ledger) -> None:
-    """Write the tables of embeddings and fingerprints from the arrays of the clips, as their stages do."""
-    if plan.weights is not None:
-        params = EmbedParams(front_end=recipe.embed.front_end, weights_sha256=plan.weights)
-        _pack(workspace, ledger, PackStage(params), pack_items(ledger, params).items)
-    _pack(workspace, ledger, PackFingerprintsStage(), pack_fingerprint_items(ledger).items)
-
-
-def _pack(workspace: Workspace, ledger: Ledger, stage: Stage, items: Iterable[Item]) -> None:
-    for item in items:
-        home = workspace.root / item.home
-        inputs: Mapping[str, Path] = {name: workspace.root / found.path for name, found in item.inputs.items()}
-        record = item.parsed_record()
-        facts = stage.run(Workbench(item_id=item.item_id, record=record, inputs=inputs, out=home, scratch=home))
-        made = home / f"part-{item.item_id.rpartition('-')[2]}.parquet"
-        done = Done(
-            item_id=item.item_id,
-            key=item_key(stage_key(stage), item),
-            facts=facts.model_dump(mode="json"),
-            inputs={name: found.sha256 for name, found in item.inputs.items()},
-            outputs=[Output.of_file(made, root=workspace.root)],
-            wall_s=0.0,
-            cpu_s=0.0,
-        )
-        ledger.commit_done(stage.name, done)

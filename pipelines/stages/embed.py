@@ -311,7 +311,7 @@ def pack_items(ledger: Ledger, params: EmbedParams) -> Candidates:
     """
     from avis_data.features.store import bucket
 
-    buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.done_keys("pack")}
+    buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("part-"): {} for item_id in ledger.entries("pack")}
     for rows in (ledger.wanted_made("embed"), ledger.adopted_made("embed")):
         for clip_id, made in rows:
             if made is not None and made.parsed(EmbedFacts, "embed").weights_sha256 == params.weights_sha256:

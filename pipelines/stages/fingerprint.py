@@ -150,7 +150,7 @@ def pack_fingerprint_items(ledger: Ledger) -> Candidates:
     """One item per Parquet part: all wanted clips of its bucket that have a fingerprint; an emptied one once more."""
     from avis_data.features.store import bucket
 
-    name, packed = FingerprintStage.name, ledger.done_keys(PackFingerprintsStage.name)
+    name, packed = FingerprintStage.name, ledger.entries(PackFingerprintsStage.name)
     buckets: dict[str, dict[str, Input]] = {item_id.removeprefix("fingerprints-"): {} for item_id in packed}
     for rows in (ledger.wanted_made(name), ledger.adopted_made(name)):
         for clip_id, made in rows:

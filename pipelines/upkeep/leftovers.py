@@ -19,6 +19,7 @@ from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages import STAGES
+from avis_data.pipelines.stages.tables import finish_tables
 from avis_data.pipelines.status import unlisted
 from avis_data.pipelines.upkeep.clean import Cleaner, remove_empty_folders
 from avis_data.pipelines.upkeep.places import Found, Holds, Place, files_of
@@ -112,9 +113,11 @@ def prune(workspace: Workspace, ledger: Ledger, found: Leftovers, *, labels: boo
     """
     stones = Tombstones.of_ids(found.unlisted)
     if stones:
-        categories = {category.name for category in category_set(load_recipe(workspace).categories).categories}
+        recipe = load_recipe(workspace)
+        categories = {category.name for category in category_set(recipe.categories).categories}
         cleaner = Cleaner(workspace, stones, Redaction(stones, categories=categories), ledger=ledger)
         cleaner.all(lambda *_: None, only=lambda file: _is_table(file) or (labels and _is_of_labels(file)))
+        finish_tables(workspace, recipe, ledger)
     for left in found.files:
         remove(left.file.path)
     for folder in _FOLDERS:

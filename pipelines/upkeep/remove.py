@@ -23,6 +23,7 @@ from avis_data.pipelines.kept_video_list import list_folder, wanted_clips
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import AdoptedVideo
 from avis_data.pipelines.stages.fetch import fetched_videos
+from avis_data.pipelines.stages.tables import finish_tables
 from avis_data.pipelines.upkeep.clean import Cleaner
 from avis_data.pipelines.upkeep.places import Found, Holds, files_of
 from avis_data.pipelines.upkeep.published import Rewritten, exports_that_hold, rewrite_exports
@@ -175,6 +176,7 @@ def _clean(workspace: Workspace, ledger: Ledger, recipe: Recipe, stones: Tombsto
         report.bytes_freed += size_bytes
 
     cleaner.all(tell)
+    finish_tables(workspace, recipe, ledger)
     write_manifests(workspace, ledger)
 
 

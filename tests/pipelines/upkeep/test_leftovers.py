@@ -94,6 +94,7 @@ def test_what_the_list_does_not_want_goes_and_labels_of_people_stay(shrunk: Work
     assert (again.files, again.rows, again.unlisted) == ([], {}, set())
     with Ledger(shrunk.ledger, read_only=True) as ledger:
         assert not unlisted(ledger)
+        assert {entry.state for entry in ledger.entries("pack").values()} == {"done"}, "tables count as before"
     pruned(shrunk, labels=True)
     assert [found.relative for found in files_of(shrunk) if found.item_id in (GONE, CLIP)] == []
 

@@ -14,7 +14,7 @@ import pytest
 
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import BusyError, ConfigError
-from avis_data.features.store import read_embeddings
+from avis_data.features.store import bucket, read_embeddings
 from avis_data.ledger import Ledger
 from avis_data.links.put_folders import put
 from avis_data.manifest import read_manifest
@@ -23,6 +23,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.examination import examine_workspace
 from avis_data.pipelines.engine.lock import REMOVE, open_for_work
 from avis_data.pipelines.exports import FORMATS
+from avis_data.pipelines.exports.input_checks import check_features
 from avis_data.pipelines.exports.plan import ExportOptions
 from avis_data.pipelines.exports.publish import export
 from avis_data.pipelines.upkeep.places import Holds, files_of
@@ -31,6 +32,7 @@ from avis_data.pipelines.upkeep.tombstones import Tombstones, read_tombstones, t
 from avis_data.pipelines.upkeep.verify import traces_of
 from avis_data.quality.findings import Findings
 from avis_data.quality.published import check_published
+from avis_data.recipe import load_recipe
 from avis_data.records import Clip, Track
 from support.full_workspace import CLIPS, GONE
 from support.shell import tree_hashes
@@ -122,6 +124,16 @@ def test_nothing_else_is_changed(workspace: Workspace) -> None:
     assert [place.clip_id for place in WorkspaceLabels(workspace).places()] == sorted(OTHERS)
     lines = workspace.video_list.read_text().splitlines()
     assert len(lines) == 3 and lines[0].startswith("url,") and not any(f"{GONE}," in line for line in lines)
+
+
+def test_clips_that_share_a_table_with_it_count_as_before(workspace: Workspace) -> None:
+    assert {bucket(clip_id) for clip_id in OTHERS} & {bucket(CLIP)}, "none shares a part with the one that goes"
+    remove(workspace, GONE)
+    with Ledger(workspace.ledger) as ledger:
+        clips = list(read_manifest(workspace.manifest / "clips.jsonl", Clip))
+        assert list(check_features(ledger, load_recipe(workspace), clips)) == []
+        for stage in ("pack", "pack-fingerprints"):
+            assert {entry.state for entry in ledger.entries(stage).values()} <= {"done"}, stage
 
 
 def test_the_export_that_is_written_anew_divides_the_others_as_before(workspace: Workspace) -> None:
