@@ -46,14 +46,17 @@ def license_name(text: str) -> str:
 
 
 def allowed(license: str | None, rights: RightsOptions) -> bool:
-    """Whether a clip under this licence is used. An entry without a version allows every version of it."""
+    """Whether a clip under this licence is used. An entry without a version allows every version of it.
+
+    Of licences joined by AND, as SPDX writes it, each must be allowed.
+    """
     if not license or not license.strip():
         return rights.unknown == "keep"
     if rights.allow is None:
         return True
-    name = license_name(license)
-    stem = _VERSION.sub("", name)
-    return bool({name, stem} & {license_name(entry) for entry in rights.allow})
+    entries = {license_name(entry) for entry in rights.allow}
+    names = [license_name(part) for part in re.split(r"\s+AND\s+", license)]
+    return all({name, _VERSION.sub("", name)} & entries for name in names)
 
 
 def with_list(video: Video, rows: Iterable[ClipRow]) -> Video:
