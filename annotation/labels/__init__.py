@@ -5,6 +5,7 @@ store.py              the file of each, read and written
 workspace_labels.py   WorkspaceLabels: all of it as one object, each file read once; what commands are given
 rounds.py             where a clip stands between draft and accepted, out of what was given and said
 first_labels.py       what is known of a clip before anyone looks
+what_is_heard.py      when something, or somebody, is heard in it, and which categories it may be
 tables.py             accepted and draft labels brought into the masks table, the tracks, current.json
 states.py             when an object is heard, in whole seconds, and its state
 matching.py           two people's tracks of one clip, paired

@@ -1,4 +1,4 @@
-"""What is known of a clip before anyone looks: masks of propagation or of a file, spans of sound from loudness."""
+"""What is known of a clip before anyone looks: masks of propagation or of a file, spans of what is heard."""
 
 from __future__ import annotations
 
@@ -8,44 +8,47 @@ from collections.abc import Iterable, Sequence
 from avis_data.annotation.labels.records import (
     ClipTask,
     Flag,
-    Interval,
     LabelledMask,
     LabelledTrack,
     MaskOrigin,
     Media,
     PreLabels,
 )
-from avis_data.annotation.labels.states import heard_seconds, intervals_from_seconds, states
+from avis_data.annotation.labels.states import intervals_from_seconds, states
+from avis_data.annotation.labels.what_is_heard import Heard, Listeners, clip_heard
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
-from avis_data.features.activity import clip_activity
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.records import Clip, MaskRow, State
 
 __all__ = ["first_labels", "flags_note", "imported_tracks"]
 
+_LOUDNESS_ONLY = Listeners()
 
-def first_labels(labels: WorkspaceLabels, clip: Clip) -> ClipTask:
-    """What is known of a clip: masks of propagation, else of an imported file, and spans suggested from loudness.
 
-    A track whose source says when it sounds keeps that; the others get the seconds in which they are seen and
-    something is heard. Where no mask is known and the list names one category only, its first object gets all seconds
-    in which something is heard: with several, loudness does not tell whose they are.
+def first_labels(labels: WorkspaceLabels, clip: Clip, listeners: Listeners = _LOUDNESS_ONLY) -> ClipTask:
+    """What is known of a clip: masks of propagation, else of an imported file, and spans suggested from what is heard.
+
+    A track whose source says when it sounds keeps that; the others get the seconds in which they are seen and heard
+    (`Heard.of`). Where no mask is known and the list names one category only, its first object gets all seconds in
+    which that is heard: with several, nobody can tell whose they are.
     """
-    spans = clip_activity(labels.workspace.clip_dir(clip.clip_id) / "audio.wav")
-    active = [Interval(start_s=start_s, end_s=end_s) for start_s, end_s in spans]
-    any_sound = heard_seconds(active, clip.num_seconds, share=0.0)
+    heard = clip_heard(
+        labels.workspace, clip.clip_id, clip.num_seconds, categories=labels.categories, listeners=listeners
+    )
     found = labels.prelabels(clip.clip_id)
     tracks = found.tracks if found is not None else imported_tracks(labels.workspace, clip)
     if not tracks:
-        tracks = _only_object(labels, clip, active)
+        tracks = _only_object(labels, clip, heard)
     return ClipTask(
         clip_id=clip.clip_id,
         media=_media(labels, clip, found, tracks),
-        tracks=tuple(_with_spans(track, active, clip.num_seconds) for track in tracks),
-        silence=intervals_from_seconds([not heard for heard in any_sound]),
+        tracks=tuple(_with_spans(track, heard, clip.num_seconds) for track in tracks),
+        silence=intervals_from_seconds(heard.silent),
         flags=found.flags if found is not None else (),
         note=f"masks from {found.source}" if found is not None and found.tracks else "",
+        heard_categories=heard.categories,
+        heard_by=heard.by,
     )
 
 
@@ -73,21 +76,23 @@ def _flag_text(flag: Flag) -> str:
     return f"page {flag.frame + 1}{name} ({flag.message})"
 
 
-def _only_object(labels: WorkspaceLabels, clip: Clip, active: Sequence[Interval]) -> tuple[LabelledTrack, ...]:
-    intervals = intervals_from_seconds(heard_seconds(active, clip.num_seconds))
-    if len(clip.categories) != 1 or clip.categories[0] not in labels.categories or not intervals:
+def _only_object(labels: WorkspaceLabels, clip: Clip, heard: Heard) -> tuple[LabelledTrack, ...]:
+    if len(clip.categories) != 1 or clip.categories[0] not in labels.categories:
         return ()
     (category,) = clip.categories
+    intervals = intervals_from_seconds(heard.of(category))
+    if not intervals:
+        return ()
     found = states(intervals, (), clip.num_seconds)
     return (LabelledTrack(identity=f"{category}_1", category=category, intervals=intervals, states=found, masks=()),)
 
 
-def _with_spans(track: LabelledTrack, active: Sequence[Interval], num_seconds: int) -> LabelledTrack:
+def _with_spans(track: LabelledTrack, heard: Heard, num_seconds: int) -> LabelledTrack:
     if track.intervals:
         return track
-    heard = heard_seconds(active, num_seconds)
+    seconds = heard.of(track.category)
     seen = {mask.frame for mask in track.masks}
-    intervals = intervals_from_seconds([heard[frame] and frame in seen for frame in range(num_seconds)])
+    intervals = intervals_from_seconds([seconds[frame] and frame in seen for frame in range(num_seconds)])
     return track.model_copy(update={"intervals": intervals, "states": states(intervals, seen, num_seconds)})
 
 

@@ -332,6 +332,8 @@ class ClipTask(Record):
     note: str = Field(default="", description="Of the person before.")
     previous_annotator: str | None = Field(default=None, description="Whose labels these are, e-mail.")
     media: Media | None = Field(default=None, description="What the masks and spans were drawn on; null: not known.")
+    heard_categories: tuple[str, ...] = Field(default=(), description="Which may be heard, the likeliest first.")
+    heard_by: tuple[str, ...] = Field(default=(), description="What spans are from: loudness, weights with their hash.")
 
 
 class RoundProject(Record):

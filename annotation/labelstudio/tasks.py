@@ -154,10 +154,16 @@ def _hint(start: ClipTask) -> str:
     if any(track.masks for track in start.tracks):
         lines = lines or ["Nothing was flagged."]
     elif start.tracks and not lines:
-        lines.append("Spans of sound are guesses from loudness: check them, and outline who sounds.")
+        lines.append(f"Spans of sound are guesses from {_guessed(start)}: check them, and outline who sounds.")
     elif not lines:
         lines.append("Nothing is known yet: click each object that sounds.")
+    if start.heard_categories:
+        lines.append(f"Perhaps heard: {', '.join(start.heard_categories)}.")
     return "\n".join(lines)
+
+
+def _guessed(start: ClipTask) -> str:
+    return "speech and loudness" if any("speaks" in name for name in start.heard_by) else "loudness"
 
 
 def _media_url(path: str) -> str:

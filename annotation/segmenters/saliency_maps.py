@@ -5,16 +5,15 @@ Source: Qin et al., "U²-Net: Going Deeper with Nested U-Structure for Salient O
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.weights.networks import Session, load_onnx
 
 __all__ = ["Network", "Window", "load_network", "saliency", "square", "warped", "widened"]
 
@@ -27,29 +26,11 @@ _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
-class _Node(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def shape(self) -> Sequence[int | str | None]: ...
-
-
-class _Session(Protocol):
-    """An `onnxruntime.InferenceSession`."""
-
-    def get_inputs(self) -> Sequence[_Node]: ...
-
-    def get_outputs(self) -> Sequence[_Node]: ...
-
-    def run(self, outputs: Sequence[str], inputs: Mapping[str, Map]) -> Sequence[Map]: ...
-
-
 @dataclass(frozen=True)
 class Network:
     """Weights that are loaded. Asking changes nothing in them, so threads may share them."""
 
-    session: _Session
+    session: Session
     given: str
     """Name of the input."""
     answer: str
@@ -62,15 +43,7 @@ def load_network(path: Path) -> Network:
     Raises:
         DataError: if the file is no ONNX, or its input is not one picture of 320 x 320.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session: _Session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its many kinds of errors have no parent but this one
-        raise DataError(f"{path}: no network in ONNX ({str(error).strip().splitlines()[-1][:200]})") from None
+    session = load_onnx(path)
     (given, *others), outputs = session.get_inputs(), session.get_outputs()
     if others or not outputs or list(given.shape)[1:] != [3, _SIDE_PX, _SIDE_PX]:
         raise DataError(

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from avis_data.annotation.labels.first_labels import first_labels
 from avis_data.annotation.labels.records import Assignment, ClipTask
 from avis_data.annotation.labels.tables import update_tables
+from avis_data.annotation.labels.what_is_heard import Listeners, find_listeners
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import drop_empty_project
@@ -60,6 +61,8 @@ class DraftReport:
     """Annotators who were named and have no clip: all belong to others."""
     without_preview: list[str] = field(default_factory=list)
     """Clips that were left out: there is nothing to play."""
+    listening: list[str] = field(default_factory=list)
+    """What would fill pages better, and the commands that fetch it."""
     num_removed: int = 0
     """Tasks of clips that were removed from the workspace while the server was down."""
     without_account: list[str] = field(default_factory=list)
@@ -115,6 +118,8 @@ def _push_all(
     report: DraftReport,
     more_labels: Mapping[str, int],
 ) -> None:
+    listeners = find_listeners()
+    report.listening = list(listeners.said)
     with tqdm(total=len(plan), desc="push", unit="clip", disable=None) as bar:
         for annotator in sorted({item.annotator for item in plan}, key=str):
             own = [ClipTask(clip_id=item.clip_id) for item in plan if item.annotator == annotator]
@@ -125,7 +130,7 @@ def _push_all(
                 round_name=report.round,
                 annotator=annotator,
                 clips=own,
-                complete=partial(draft_start, labels, report.round, annotator),
+                complete=partial(draft_start, labels, report.round, annotator, listeners),
                 more_labels=more_labels,
                 on_clip=lambda _: bar.update() and None,
             )
@@ -134,9 +139,11 @@ def _push_all(
         drop_empty_project(labels, client, report.round, None)
 
 
-def draft_start(labels: WorkspaceLabels, name: str, annotator: str | None, task: ClipTask) -> ClipTask:
+def draft_start(
+    labels: WorkspaceLabels, name: str, annotator: str | None, listeners: Listeners, task: ClipTask
+) -> ClipTask:
     """What a page of a draft is filled with; as it was kept, where a run was killed before the server had it."""
-    return labels.pushed(name, task.clip_id, annotator) or first_labels(labels, labels.clips[task.clip_id])
+    return labels.pushed(name, task.clip_id, annotator) or first_labels(labels, labels.clips[task.clip_id], listeners)
 
 
 def _planned(

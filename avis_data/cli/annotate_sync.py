@@ -210,6 +210,9 @@ def _say_push(report: DraftReport, *, dry_run: bool) -> None:
         click.echo(f"{report.num_double} clip(s) are labelled by two people")
     for line in _left_undone(report):
         click.echo(line, err=True)
+    if any(part.get("num_added") for part in report.parts):
+        for line in report.listening:
+            click.echo(line, err=True)
     for clip_id in report.without_preview[:_SHOWN_PROBLEMS]:
         click.echo(f"{clip_id}: no preview, so not pushed (avis-data status --failed)", err=True)
     if report.without_account:

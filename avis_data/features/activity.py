@@ -17,7 +17,7 @@ from avis_data.errors import DataError
 from avis_data.features.arrays import check_finite
 from avis_data.media.sound import SAMPLE_RATE_HZ
 
-__all__ = ["ActivityOptions", "active_spans", "clip_activity"]
+__all__ = ["ActivityOptions", "active_spans", "clip_activity", "clip_sound"]
 
 _HOP, _FRAME = 160, 400  # 10 ms steps, 25 ms windows: the grid of the log-mel front end
 _FLOOR_DB = -100.0
@@ -42,7 +42,12 @@ class ActivityOptions:
 
 
 def clip_activity(path: Path, options: ActivityOptions | None = None) -> tuple[tuple[float, float], ...]:
-    """The spans of a clip's `audio.wav` in which something is heard, as `active_spans`.
+    """The spans of a clip's `audio.wav` in which something is heard, as `active_spans`. Raises as `clip_sound`."""
+    return active_spans(clip_sound(path), options)
+
+
+def clip_sound(path: Path) -> NDArray[np.float32]:
+    """The samples of a clip's `audio.wav`, mono, 16 kHz, in [-1, 1].
 
     Raises:
         DataError: if it is no sound file of 16 kHz, or holds values that are no numbers.
@@ -57,7 +62,8 @@ def clip_activity(path: Path, options: ActivityOptions | None = None) -> tuple[t
     if rate_hz != SAMPLE_RATE_HZ:
         raise DataError(f"{path}: {rate_hz} Hz, must be {SAMPLE_RATE_HZ}", hint=hint)
     check_finite(samples_N, path, what="samples", hint=hint)
-    return active_spans(samples_N.mean(axis=1), options)
+    mono_N: NDArray[np.float32] = samples_N.mean(axis=1)
+    return mono_N
 
 
 def active_spans(

@@ -72,11 +72,12 @@ def samples_of_columns(first: int, last: int) -> tuple[int, int]:
     return first * _HOP, (last - 1) * _HOP + _WINDOW
 
 
-def log_mel(samples_N: NDArray[np.float32]) -> NDArray[np.float32]:
+def log_mel(samples_N: NDArray[np.float32], *, offset: float = _LOG_OFFSET) -> NDArray[np.float32]:
     """Log-mel spectrogram of one continuous signal.
 
     Args:
         samples_N: float32 at 16 kHz, mono, in [-1, 1).
+        offset: added before the logarithm: 0.01 as VGGish has it, 0.001 as YAMNet.
 
     Returns:
         float32 (F, 64) with F = floor((N - 400) / 160) + 1, or 0 where N < 400.
@@ -87,7 +88,7 @@ def log_mel(samples_N: NDArray[np.float32]) -> NDArray[np.float32]:
     for first in range(0, num_frames, block_frames):
         last = min(first + block_frames, num_frames)
         block_N = samples_N[first * _HOP : (last - 1) * _HOP + _WINDOW]
-        result_FM[first:last] = _log_mel_rows(np.pad(block_N, (0, _FFT - _WINDOW))[None])[0]
+        result_FM[first:last] = _log_mel_rows(np.pad(block_N, (0, _FFT - _WINDOW))[None], offset)[0]
     return result_FM
 
 
@@ -141,14 +142,14 @@ def causal_examples(samples_N: NDArray[np.float32], ends: Sequence[int]) -> NDAr
     return _log_mel_rows(pieces_TN) if len(ends) else np.zeros((0, EXAMPLE_FRAMES, NUM_BANDS), dtype=np.float32)
 
 
-def _log_mel_rows(rows_BN: NDArray[np.float32]) -> NDArray[np.float32]:
+def _log_mel_rows(rows_BN: NDArray[np.float32], offset: float = _LOG_OFFSET) -> NDArray[np.float32]:
     """(B, F, 64) of B rows; the last 112 samples of a row only fill the FFT and start no frame of their own."""
     window, weights_MK = _tables()
     samples_BN = torch.from_numpy(np.ascontiguousarray(rows_BN, dtype=np.float32))
     spectrum_BKF = torch.stft(samples_BN, _FFT, _HOP, _FFT, window, center=False, return_complex=True)
     # torch.abs guards against overflow at twice the cost; samples in [-1, 1) cannot overflow.
     magnitude_BKF = spectrum_BKF.real.square().addcmul_(spectrum_BKF.imag, spectrum_BKF.imag).sqrt_()
-    bands_BMF = torch.matmul(weights_MK, magnitude_BKF).add_(_LOG_OFFSET).log_()
+    bands_BMF = torch.matmul(weights_MK, magnitude_BKF).add_(offset).log_()
     result: NDArray[np.float32] = bands_BMF.transpose(1, 2).numpy()
     return result
 

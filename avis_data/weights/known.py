@@ -212,7 +212,7 @@ KNOWN: tuple[KnownWeights, ...] = (
     KnownWeights(
         name="silero-vad",
         kind="vad",
-        use="speech in the sound",
+        use="annotate push: when somebody speaks",
         files=(
             WeightFile(
                 name="silero_vad.onnx",
@@ -228,7 +228,7 @@ KNOWN: tuple[KnownWeights, ...] = (
     KnownWeights(
         name="yamnet",
         kind="tagger",
-        use="what sounds, in 521 classes of AudioSet",
+        use="annotate push: which categories are heard, by 521 classes of AudioSet",
         files=(
             WeightFile(
                 name="model.onnx",
