@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from avis_data.errors import ToolError
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
 from avis_data.pipelines.engine.executors.local import LocalExecutors
-from avis_data.platforms import peak_memory_mb, used_cpu_s
+from avis_data.platforms import map_in_workers, peak_memory_mb, used_cpu_s
 from support.toy_stages import ShoutStage
 
 
@@ -35,3 +36,23 @@ def test_windows_is_refused_with_what_to_run(tmp_path: Path, monkeypatch: pytest
         LocalExecutors(workers=1)(ShoutStage(), 1)
     with pytest.raises(ToolError, match=r"decoding video and sound needs Linux or macOS"):
         run_ffmpeg([program, "-version"], cwd=tmp_path, timeout_s=5, source="a.mp4")
+
+
+def _leave(code: int) -> int:
+    os._exit(code)
+
+
+def _die(*_: object) -> None:
+    os._exit(7)
+
+
+def test_a_worker_that_dies_in_its_work_is_told() -> None:
+    with pytest.raises(ToolError, match=r"a worker process died \(exit code 3\): no memory, or a crash") as caught:
+        list(map_in_workers(_leave, [3], workers=1))
+    assert caught.value.hint == "run it again with --workers 1"
+
+
+def test_workers_that_die_before_they_have_any_work_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avis_data.platforms.become_worker", _die)
+    with pytest.raises(ToolError, match="a worker process died"):
+        list(map_in_workers(abs, [-1, -2, -3], workers=2))
