@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 
 from avis_data.annotation.labels.records import RoundKind, Verdict
 
@@ -61,6 +62,8 @@ _VERDICT_KEYS = {
 _REASON_KEYS = ("shift+m", "shift+c", "shift+i", "shift+o", "shift+n")
 """Else the page gives out digits, which labels have."""
 
+_FIND = "another label"
+_STILL_HEIGHT = "calc(100vh - 475px)"  # what stands above and below it takes the rest of the window (`page.css`)
 _FRAME_RATE = "1"  # the timeline then counts seconds: frame N of the player is second N - 1, and page N
 
 
@@ -69,22 +72,30 @@ def label_config(kind: RoundKind) -> str:
 
     Source: specs of Label Studio, §4 and §8.
     """
-    view = ET.Element("View")
-    _add(view, "Header", value="$headline")
-    _add(view, "Text", name="hint", value="$hint")
-    _add(view, "Video", name=VIDEO, value="$video", frameRate=_FRAME_RATE, height="220", timelineHeight="110")
-    timeline = _add(view, "TimelineLabels", name=TIMELINE, toName=VIDEO, value="$labels")
+    view = ET.Element("View", className="avis")
+    _add(view, "Style").text = (files("avis_data.annotation.labelstudio") / "page.css").read_text(encoding="utf-8")
+    known = _add(view, "View", className="avis-known")
+    _add(known, "Header", value="$headline")
+    _add(known, "Text", name="hint", value="$hint")
+    _add(view, "Video", name=VIDEO, value="$video", frameRate=_FRAME_RATE, height="165", timelineHeight="100")
+    labels = _add(view, "View", className="avis-labels")
+    timeline = _add(labels, "TimelineLabels", name=TIMELINE, toName=VIDEO, value="$labels")
     for label, colour, hotkey in ((OFF_SCREEN, "#757575", "0"), (SILENCE, "#BDBDBD", "9")):
         _add(timeline, "Label", value=label, background=colour, hotkey=hotkey)
-    _add(view, "Labels", name=LABELS, toName=IMAGE, choice="single", value="$labels")
-    _add(view, "Rectangle", name=BOX, toName=IMAGE, smart="true", smartOnly="true")  # the page opens with the first
-    _add(view, "KeyPoint", name=POINT, toName=IMAGE, smart="true", smartOnly="true")
-    _add(view, "Brush", name=BRUSH, toName=IMAGE, smart="false")
-    _add(view, "Image", name=IMAGE, valueList="$frames", zoom="true", zoomControl="true")
-    _add_verdict(view, kind)
+    _add(labels, "Filter", name=f"find_{TIMELINE}", toName=TIMELINE, minlength="1", placeholder=_FIND)
+    labels = _add(view, "View", className="avis-labels")
+    _add(labels, "Labels", name=LABELS, toName=IMAGE, choice="single", value="$labels")
+    _add(labels, "Filter", name=f"find_{LABELS}", toName=LABELS, minlength="1", placeholder=_FIND)
+    still = _add(view, "View", className="avis-still")
+    _add(still, "Rectangle", name=BOX, toName=IMAGE, smart="true", smartOnly="true")  # the page opens with the first
+    _add(still, "KeyPoint", name=POINT, toName=IMAGE, smart="true", smartOnly="true")
+    _add(still, "Brush", name=BRUSH, toName=IMAGE, smart="false")
+    _add(still, "Image", name=IMAGE, valueList="$frames", zoom="true", zoomControl="true", maxHeight=_STILL_HEIGHT)
+    said = _add(still, "View", className="avis-said")
+    _add_verdict(said, kind)
     placeholder = "note for the annotator" if kind is RoundKind.REVIEW else "note for the reviewer"
-    _add(view, "TextArea", name=NOTE, toName=IMAGE, rows="2", maxSubmissions="1", editable="true")
-    view[-1].set("placeholder", placeholder)
+    note = _add(said, "TextArea", name=NOTE, toName=IMAGE, rows="2", maxSubmissions="1", editable="true")
+    note.set("placeholder", placeholder)
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import TypedDict
 from urllib.parse import quote
 
@@ -17,10 +18,14 @@ __all__ = ["START", "NewTask", "task_labels", "task_of", "with_more_labels"]
 START = "start"
 """Name of the prediction that new annotations are filled with."""
 
-_NUMBERS_OF_NAMED, _NUMBERS_OF_OTHERS = 4, 2
-"""How many of a category there are labels for: of those that the list names, and where it names none."""
-_SPARE = 2
-"""Labels of a category beyond the highest number in use."""
+_NUMBERS_OF_ONE, _NUMBERS = 4, 2
+"""How many of a category there are labels for: of the only one that the list names, and of any other."""
+_SPARE = 1
+"""Labels of a category that are shown beyond the highest number in use."""
+_FOLLOWING = 8
+"""So many more of a category the page has ready: each is shown when the number before it is chosen."""
+_FOLLOWS, _OTHER = "avis-follows", "avis-other"
+"""Marks of labels that the page does not show at first (`page.css`)."""
 _COLOURS = (
     "#1E88E5 #D81B60 #43A047 #FB8C00 #8E24AA #00ACC1 #F4511E #7CB342 #3949AB #C0CA33 #6D4C41 #00897B #E53935 #5E35B1"
     " #FDD835 #039BE5"
@@ -90,53 +95,92 @@ def task_of(clip: Clip, start: ClipTask, *, round_name: str, categories: Sequenc
 def task_labels(named: Sequence[str], in_use: Iterable[str], categories: Sequence[str]) -> list[dict[str, str]]:
     """The labels of one clip, each an identity: `person_1`, `person_2`, ...
 
+    The page shows those of the categories that are named or in use (where there are none, the first eight), the next
+    number of such a category when the one before it is chosen, and all others when they are searched for.
+
     Args:
-        named: categories that the list of videos gives for the clip; none: all of the set are offered.
+        named: categories that the list of videos gives for the clip.
         in_use: identities that are there already.
         categories: of the set, in its order, by which colours are the same in every clip.
     """
     used = set(in_use)
-    offered = [name for name in categories if name in set(named)] or list(categories)
-    highest: dict[str, int] = {}
-    for identity in used:
-        category, number = split_identity(identity)
-        highest[category] = max(highest.get(category, 0), number or 0)
-    identities = []
+    highest = _highest(used)
+    shown, following = [], set[str]()
     for category in [*categories, *sorted(highest.keys() - set(categories))]:
-        at_least = 0 if category not in offered else _NUMBERS_OF_NAMED if named else _NUMBERS_OF_OTHERS
+        at_least = _NUMBERS_OF_ONE if [category] == list(named) else _NUMBERS
         number = max(at_least, highest[category] + _SPARE if category in highest else 0)
-        identities += [f"{category}_{k}" for k in range(1, number + 1)]
-    identities += sorted(used - set(identities))
-    first = sorted(identities, key=lambda identity: (identity not in used, split_identity(identity)[0] not in named))
-    return [_label(identity, index, categories) for index, identity in enumerate(first)]
+        is_short = category in named or category in highest
+        shown += [f"{category}_{k}" for k in range(1, number + is_short * _FOLLOWING + 1)]
+        following |= {f"{category}_{k}" for k in range(number + 1, number + is_short * _FOLLOWING + 1)}
+    shown += sorted(used - set(shown))
+    short = set(named) | highest.keys()
+    first = sorted(
+        shown,
+        key=lambda identity: (identity not in used, _category(identity) not in named, _category(identity) not in short),
+    )
+    num_shown = 0
+    found = []
+    for identity in first:
+        is_shown = _category(identity) in short or (not short and num_shown < len(_HOTKEYS))
+        mark = None if identity in used else _FOLLOWS if identity in following else None if is_shown else _OTHER
+        found.append(_label(identity, categories, mark=mark, index=num_shown))
+        num_shown += mark is None
+    return found
 
 
 def with_more_labels(
-    labels: Sequence[dict[str, str]], wanted: Mapping[str, int], categories: Sequence[str]
+    labels: Sequence[dict[str, str]], wanted: Mapping[str, int], in_use: Iterable[str], categories: Sequence[str]
 ) -> list[dict[str, str]]:
-    """Labels with so many of some categories at least; those that are there stay as they are, keys included.
+    """Labels with so many of some categories at least; those that are there keep their colours and keys.
 
     Args:
         labels: of a clip.
         wanted: category to how many.
+        in_use: identities that people use by now: their labels are shown, and more of their categories.
         categories: of the set, in its order.
     """
+    used = set(in_use)
+    spare = {category: number + _SPARE for category, number in _highest(used).items()}
     found = list(labels)
-    for category, number in wanted.items():
+    for category in [*wanted, *sorted(spare.keys() - wanted.keys())]:
+        number = max(wanted.get(category, 0), spare.get(category, 0))
+        shown = {f"{category}_{k}" for k in range(1, number + 1)}
+        found = [_shown(label) if label["value"] in shown else label for label in found]
         there = {label["value"] for label in found}
-        own = [place for place, label in enumerate(found) if split_identity(label["value"])[0] == category]
+        own = [place for place, label in enumerate(found) if _category(label["value"]) == category]
         place = own[-1] + 1 if own else len(found)
-        new = [f"{category}_{k}" for k in range(1, number + 1) if f"{category}_{k}" not in there]
-        found[place:place] = [_label(identity, len(_HOTKEYS), categories) for identity in new]
-    return found
+        new = [f"{category}_{k}" for k in range(1, number + _FOLLOWING + 1) if f"{category}_{k}" not in there]
+        marks = [(identity, None if identity in shown else _FOLLOWS) for identity in new]
+        found[place:place] = [_label(identity, categories, mark=mark) for identity, mark in marks]
+    return [_shown(label) if label["value"] in used else label for label in found]
 
 
-def _label(identity: str, index: int, categories: Sequence[str]) -> dict[str, str]:
+def _highest(identities: Iterable[str]) -> dict[str, int]:
+    """The highest number of each category."""
+    highest: dict[str, int] = {}
+    for identity in identities:
+        category, number = split_identity(identity)
+        highest[category] = max(highest.get(category, 0), number or 0)
+    return highest
+
+
+def _category(identity: str) -> str:
+    return split_identity(identity)[0]
+
+
+def _shown(label: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in label.items() if key != "html"}
+
+
+def _label(identity: str, categories: Sequence[str], *, mark: str | None, index: int | None = None) -> dict[str, str]:
+    """A label as the page takes it. `index`: its place among those that are shown, which the first keys go to."""
     category, number = split_identity(identity)
     place = categories.index(category) if category in categories else len(categories)
     colour = _COLOURS[(place + 5 * ((number or 1) - 1)) % len(_COLOURS)]
     label = {"value": identity, "background": colour}
-    return label | {"hotkey": _HOTKEYS[index]} if index < len(_HOTKEYS) else label
+    if mark is not None:
+        return label | {"html": f'<span class="{mark}">{escape(identity)}</span>'}
+    return label | {"hotkey": _HOTKEYS[index]} if index is not None and index < len(_HOTKEYS) else label
 
 
 def _headline(clip: Clip, start: ClipTask, round_name: str) -> str:

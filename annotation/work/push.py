@@ -135,14 +135,27 @@ def _add_labels(
     wanted: Mapping[str, int],
     report: PushReport,
 ) -> None:
-    """More labels on pages that are there; what people did on them stays. An open page shows them when loaded anew."""
-    for task in client.tasks(project_id) if wanted else ():
+    """More labels on pages that are there, and those that people took since; what they did stays.
+
+    An open page shows them when loaded anew.
+    """
+    used = _identities(labels, report, clip_ids)
+    for task in client.tasks(project_id) if wanted or used else ():
         there = _labels_of(task)
         if task.clip_id in clip_ids and there is not None:
-            more = with_more_labels(there, wanted, labels.categories)
+            more = with_more_labels(there, wanted, used.get(task.clip_id, ()), labels.categories)
             if more != there:
                 client.change_data(task, {"labels": more})
                 report.num_with_more_labels += 1
+
+
+def _identities(labels: WorkspaceLabels, report: PushReport, clip_ids: Collection[str]) -> dict[str, set[str]]:
+    """The objects that this person named in the round so far, as pulled, by clip."""
+    return {
+        answer.clip_id: {track.identity for track in labels.labels_of(answer).tracks}
+        for answer in labels.answers(report.round)
+        if answer.clip_id in clip_ids and report.annotator in (None, answer.annotator)
+    }
 
 
 def _labels_of(task: ServerTask) -> list[dict[str, str]] | None:
@@ -187,7 +200,7 @@ def _tasks(
         labels.keep_pushed(round_name, start, annotator)
         prefix = settings.media_prefix
         task = task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
-        task["data"]["labels"] = with_more_labels(task["data"]["labels"], more_labels, categories)
+        task["data"]["labels"] = with_more_labels(task["data"]["labels"], more_labels, (), categories)
         yield clip.clip_id, task
 
 

@@ -5,6 +5,7 @@ Waits for what the page shows, never for a time alone, but where the page itself
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,16 @@ class LabellingPage:
     def _choose(self, label: Locator) -> None:
         """Choose a label; one that is chosen would be dropped by a click, and one of a selected region be changed."""
         self.page.keyboard.press("u")
-        if "lsf-label_selected" not in (label.get_attribute("class") or ""):
+        if "lsf-label_selected" in (label.get_attribute("class") or ""):
+            return
+        if not label.is_visible():  # beyond the short list: its name is typed, and Enter takes the first that is found
+            field = label.locator("xpath=ancestor::*[contains(@class, 'avis-labels')]//input")
+            self._click(field)
+            field.fill(label.text_content() or "")
+            field.press("Enter")
+            self.page.evaluate("() => document.activeElement.blur()")
+            self.clicks += 1
+        else:
             self._click(label)
 
     def draw_span(self, identity: str, first: int, last: int) -> None:
@@ -107,7 +117,8 @@ class LabellingPage:
         self.page.screenshot(path=path)
 
     def _label(self, identity: str) -> Locator:
-        return self.page.locator(".lsf-label", has_text=identity)
+        whole = re.compile(rf"^{re.escape(identity)}$")  # person_1, not person_12
+        return self.page.locator(".lsf-label", has=self.page.locator(".lsf-label__text", has_text=whole))
 
     def let_the_machine_help(self) -> None:
         """Auto-annotation on, and its answers accepted as they come; labels stay chosen after a region is made."""
@@ -227,6 +238,17 @@ class LabellingPage:
         """The labels of objects, in their order."""
         names = [label["value"] for label in self._task_data()["labels"]]
         return [str(name) for name in names]
+
+    def labels_shown(self) -> list[str]:
+        """The labels of objects that can be seen now."""
+        row = self.page.locator(".lsf-labels").last.locator(".lsf-label:visible .lsf-label__text")
+        return row.all_inner_texts()
+
+    def place(self, selector: str) -> FloatRect:
+        """Where something on the page is, in the window as it is scrolled now."""
+        found = self.page.locator(selector).first.bounding_box()
+        assert found is not None, selector
+        return found
 
     def still_size(self) -> tuple[int, int]:
         """Width and height of the still that is shown."""

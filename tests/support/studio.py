@@ -14,9 +14,11 @@ import numpy as np
 
 from avis_data.annotation.labels.records import LabelledClip, RoundKind
 from avis_data.annotation.labels.store import read_labelled, read_round
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import label_config
 from avis_data.annotation.labelstudio.settings import read_secrets, read_settings
+from avis_data.annotation.labelstudio.tasks import task_labels
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import box
@@ -32,7 +34,6 @@ __all__ = ["ANN", "PASSWORD", "REV", "Studio", "drawn_masks", "made_studio"]
 ANN, REV = (f"{name}.{os.getpid()}@example.com" for name in ("ann", "rev"))  # each worker has people of its own
 PASSWORD = "a-long-password"
 REAL = "statement_two_men"
-_COLOURS = ("#1E88E5", "#D81B60", "#43A047")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,11 @@ class Studio:
                 return project.project_id, task.id
         raise AssertionError(f"{person} has no task of {clip_id} in {round_name}")
 
-    def own_page(self, key: str, labels: Sequence[str]) -> tuple[int, int]:
-        """Project and task of the synthetic clip outside of all rounds, as the first draft round shows it."""
+    def own_page(self, key: str, in_use: Sequence[str]) -> tuple[int, int]:
+        """Project and task of the synthetic clip outside of all rounds, as the first draft round shows it.
+
+        `in_use`: identities whose labels are shown, with more of their categories.
+        """
         client, settings = LabelStudio(self.server.url, self.server.token), read_settings(self.workspace)
         project = client.ensure_project(key, label_config=label_config(RoundKind.DRAFT), instructions="", key=key)
         client.ensure_media(project, settings.clips_folder)
@@ -76,7 +80,7 @@ class Studio:
             "headline": "A clip", "hint": "", "clip_id": self.synthetic, "video": f"{media}/preview.mp4",
             "frames": [f"{media}/frames/{second:05d}.jpg" for second in range(4)],
             "num_seconds": 4, "width": 640, "height": 360,
-            "labels": [{"value": label, "background": colour} for label, colour in zip(labels, _COLOURS, strict=False)],
+            "labels": task_labels([], in_use, WorkspaceLabels(self.workspace).categories),
         }  # fmt: skip
         client.import_tasks(project, [{"data": data}])
         (task,) = client.tasks(project)

@@ -162,7 +162,12 @@ def test_an_edited_configuration_is_told_and_what_fits_is_read(label_studio: Tes
     (project,) = read_round(workspace, "draft").projects
     config = ask(label_studio, "GET", f"projects/{project.project_id}/")["label_config"]
     extra = '<TextArea name="mood" toName="frame"/></View>'
-    ask(label_studio, "PATCH", f"projects/{project.project_id}/", {"label_config": config.replace("</View>", extra)})
+    ask(
+        label_studio,
+        "PATCH",
+        f"projects/{project.project_id}/",
+        {"label_config": config.removesuffix("</View>") + extra},
+    )
     mood = {"id": "m", "type": "textarea", "from_name": "mood", "to_name": "frame", "value": {"text": ["good"]}}
     submit(client, task_ids(client, workspace)["c1"], [*drawn(), mood])
     report = pull_rounds(WorkspaceLabels(workspace), client)

@@ -16,12 +16,9 @@ import pytest
 from avis_data.annotation.labels.records import ClipTask, Interval, RoundKind
 from avis_data.annotation.labels.store import read_assignments, read_round
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
-from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.configuration import VERDICT, joined_config, label_config, same_config
 from avis_data.annotation.labelstudio.projects import refresh_projects
-from avis_data.annotation.labelstudio.server_records import ServerTask
 from avis_data.annotation.labelstudio.settings import connect, read_settings, write_settings
-from avis_data.annotation.labelstudio.tasks import task_labels
 from avis_data.annotation.work.draft_plan import assign
 from avis_data.annotation.work.push import push_round
 from avis_data.cli.main import main
@@ -244,46 +241,6 @@ def test_assignment_is_even_seeded_and_lasting() -> None:
     assert more["d00"][0] == "e@x"  # who has the least
 
 
-def test_more_labels_on_pages_that_are_there_and_on_new_ones(label_studio: TestServer) -> None:
-    workspace = start_world(label_studio, "more-labels", num_clips=3)
-    client, _ = connect(workspace)
-    push(workspace, clip_ids=["c0", "c1"])
-    ids = task_ids(client, workspace)
-    submit(client, ids["c0"], [])
-    before = {task.clip_id: task.data["labels"] for task in _tasks_of(client, workspace)}
-    for changed in (2, 0):  # the second time there is nothing to do
-        (part,) = push(workspace, more_labels={"dog": 6, "person": 1}).parts
-        assert part["num_with_more_labels"] == changed
-    after = {task.clip_id: task.data["labels"] for task in _tasks_of(client, workspace)}
-    for clip_id, labels in after.items():
-        values = [label["value"] for label in labels]
-        assert {f"dog_{number}" for number in range(1, 7)} | {"person_1"} <= set(values), clip_id
-        assert len(values) == len(set(values))
-        assert [label for label in labels if label in before.get(clip_id, labels)] == before.get(clip_id, labels)
-    assert task_ids(client, workspace)["c0"] == ids["c0"] and len(client.annotations(ids["c0"]) or ()) == 1
-    with pytest.raises(ConfigError, match="no category 'zebra'"):
-        push(workspace, more_labels={"zebra": 2})
-
-
-def _tasks_of(client: LabelStudio, workspace: Workspace) -> list[ServerTask]:
-    (project,) = read_round(workspace, "draft").projects
-    return list(client.tasks(project.project_id))
-
-
-def test_labels_of_a_clip() -> None:
-    categories = ["person", "dog", "lawn_mover"]
-    named = task_labels(["dog"], ["dog_1", "person_4"], categories)
-    values = [label["value"] for label in named]
-    assert values[:2] == ["person_4", "dog_1"] or values[:2] == ["dog_1", "person_4"]  # in use come first
-    assert {"dog_1", "dog_2", "dog_3", "dog_4", "person_4", "person_6"} <= set(values)
-    assert "lawn_mover_1" not in values and len(set(values)) == len(values)
-    assert [label["hotkey"] for label in named[:8]] == list("12345678") and "hotkey" not in named[8]
-    every = [label["value"] for label in task_labels([], [], categories)]
-    assert every == ["person_1", "person_2", "dog_1", "dog_2", "lawn_mover_1", "lawn_mover_2"]
-    colours = {label["value"]: label["background"] for label in task_labels([], [], categories)}
-    assert colours["dog_1"] == next(label["background"] for label in named if label["value"] == "dog_1")
-
-
 def test_silence_is_marked_and_flags_come_first(label_studio: TestServer) -> None:
     from avis_data.annotation.labels.records import Flag
     from avis_data.annotation.labelstudio.tasks import task_of
@@ -324,12 +281,12 @@ def test_a_project_that_somebody_edited_costs_nobody_s_work(
     if edit == "a control was added":
         region = {"from_name": "mood", "type": "choices", "value": {"choices": ["good"]}}
         extra = '<Choices name="mood" toName="frame"><Choice value="good"/></Choices></View>'
-        edited = config.replace("</View>", extra)
+        edited = config.removesuffix("</View>") + extra
     else:
         region = {"from_name": VERDICT, "type": "rating", "value": {"rating": 3}}
         tree = ET.fromstring(config)
-        old = next(tag for tag in tree.iter() if tag.get("name") == VERDICT)
-        tree.remove(old)
+        around, old = next((view, tag) for view in tree.iter() for tag in view if tag.get("name") == VERDICT)
+        around.remove(old)
         ET.SubElement(tree, "Rating", {"name": VERDICT, "toName": "frame"})
         edited = ET.tostring(tree, encoding="unicode")
     ask(label_studio, "PATCH", f"projects/{project.project_id}/", {"label_config": edited})
