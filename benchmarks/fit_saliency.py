@@ -37,7 +37,7 @@ from avis_data.annotation.segmenters.object_chances import (
 )
 from avis_data.annotation.segmenters.saliency import box_windows, point_windows
 from avis_data.annotation.segmenters.saliency_maps import Network, Window, load_network, saliency, warped
-from benchmarks.open15 import Drawn, iou, objects
+from benchmarks.open15 import Drawn, drawn_masks, iou, prepared
 
 _SIDES_OFF = (0.0, 0.08)
 _PIXELS = 1500
@@ -83,7 +83,7 @@ def main() -> None:
     points: list[Asked] = []
     rng = np.random.default_rng(7)
     with tempfile.TemporaryDirectory() as folder:
-        for number, drawn in enumerate(objects(Path(folder), arguments.media.resolve())):
+        for number, drawn in enumerate(drawn_masks(prepared(Path(folder), arguments.media.resolve()))):
             if number % arguments.every == 1:
                 boxes += [_by_box(drawn, network, off, rng) for off in _SIDES_OFF]
                 points.append(_by_point(drawn, network))

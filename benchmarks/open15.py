@@ -1,10 +1,14 @@
-"""Masks of real objects from one box or one point, against the outlines of manifests/open-15.
+"""What the machine does before and beside a person on real clips, against the truth of manifests/open-15.
 
-    python -m benchmarks.open15 --media DIR [--engine NAME --engine-weights PATH]
+    python -m benchmarks.open15 --media DIR [--engine NAME --engine-weights PATH] [--parts masks,propagation,activity]
 
-DIR holds the clips, named by `video_id`. Each drawn mask of 400 pixels or more is asked for by its own box, by that box
-with sides moved at random, and by the point that lies deepest in it. `the filled box` is what a person gets without any
-segmenter. Intervals: 95 %, bootstrap over clips. Times: CPU of one thread, the engine alone.
+DIR holds the clips, named by `video_id`. Intervals: 95 %, bootstrap over clips. Three parts:
+
+- masks: each drawn mask of 400 pixels or more is asked for by its own box, by that box with sides moved at random, and
+  by the point that lies deepest in it. `the filled box` is what a person gets without any segmenter. AUC: how often the
+  confidence of a mask with that IoU is above that of one without. Times: CPU of one thread, the engine alone.
+- propagation: one drawn still of each object, the one that shows most of it, is carried to the others of its clip.
+- activity: the spans of sound on the page of an annotator, whose masks are those of the truth.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,18 +29,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avis_data.annotation.labels.first_labels import first_labels
+from avis_data.annotation.labels.records import LabelledMask, LabelledTrack, MaskOrigin, PreLabels
+from avis_data.annotation.labels.states import heard_seconds, states
+from avis_data.annotation.labels.store import write_prelabels
+from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+from avis_data.annotation.propagation.carry import carry
+from avis_data.annotation.propagation.engines import find_engine, load_carrier
+from avis_data.annotation.propagation.footage import Footage
 from avis_data.annotation.segmenters.engines import load_segmenter
 from avis_data.annotation.segmenters.segmenter import Prompt, Segmenter
-from avis_data.formats.ytvis import read_ytvis
+from avis_data.formats.ytvis import YtvisTrack, read_ytvis
+from avis_data.manifest import read_manifest
 from avis_data.masks.rle import area, box, decode
 from avis_data.paths import Workspace
 from avis_data.recipe import create_workspace
+from avis_data.records import Clip, State, Video
 
 TRUTH = Path(__file__).resolve().parent.parent / "manifests" / "open-15" / "truth.json"
 JITTERS = (0.0, 0.05, 0.10)
 """Largest shift of a side of the box, as a part of the box."""
 _LEAST_PX = 400
 _SEED = 15
+_PICTURES_PER_S = 6
 _DRAWS = 2000
 
 
@@ -51,53 +66,57 @@ class Drawn:
     point: tuple[float, float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Got:
+    """An answer, or a carried mask, against the truth."""
+
+    how: str
+    clip: str
+    iou: float
+    confidence: float | None = None
+    cpu_s: float | None = None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--engine", default="grabcut")
     parser.add_argument("--engine-weights", type=Path, default=None)
+    parser.add_argument("--parts", type=lambda words: words.split(","), default=["masks", "propagation", "activity"])
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    segmenter = load_segmenter(arguments.engine, arguments.engine_weights)
-    rng = np.random.default_rng(_SEED)
-    shares: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    seconds: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        for drawn in objects(Path(folder), arguments.media.resolve()):
-            filled = np.zeros_like(drawn.mask_HW)
-            x0, y0, x1, y1 = (round(value) for value in drawn.box)
-            filled[y0:y1, x0:x1] = True
-            shares["the filled box"][drawn.clip].append(iou(filled, drawn.mask_HW))
-            for name, prompt in prompts(drawn, rng):
-                began = time.process_time()
-                found = asked(segmenter, drawn.picture_HW3, prompt)
-                seconds[name].append(time.process_time() - began)
-                shares[name][drawn.clip].append(iou(found, drawn.mask_HW))
-    print(
-        f"engine {arguments.engine}, {sum(map(len, shares['point'].values()))} masks of {len(shares['point'])} clips\n"
-    )
-    print("| asked by | mean IoU | 95 % | median | IoU < 0.5 | CPU ms p50 | CPU ms p95 |")
-    print("|---|---|---|---|---|---|---|")
-    for name, by_clip in shares.items():
-        took = np.percentile(seconds[name], [50, 95]) * 1000 if name in seconds else (0, 0)
-        print(f"| {name} | {figures(by_clip, rng)} | {took[0]:.0f} | {took[1]:.0f} |")
+        workspace = prepared(Path(folder), arguments.media.resolve())
+        if "masks" in arguments.parts:
+            segmenter = load_segmenter(arguments.engine, arguments.engine_weights)
+            print(f"engine {arguments.engine}\n\n{table(asked(segmenter, drawn_masks(workspace)))}\n", flush=True)
+        if "propagation" in arguments.parts:
+            print(f"optical flow, from one drawn still of each object\n\n{table(carried(workspace))}\n", flush=True)
+        if "activity" in arguments.parts:
+            print(activity(workspace))
 
 
-def objects(folder: Path, media: Path) -> Iterator[Drawn]:
-    """The masks of the truth on the stills of the pipeline."""
-    truth, workspace = read_ytvis(TRUTH), Workspace(folder / "ds")
+def prepared(folder: Path, media: Path) -> Workspace:
+    """A workspace with the stills and the sound of the clips."""
+    workspace = Workspace(folder / "ds")
     rows = []
-    for video in truth.videos:  # the list may cut a clip out of a longer video; the media are cut already
+    for video in read_ytvis(TRUTH).videos:  # the list may cut a clip out of a longer video; the media are cut already
         name = re.sub(r"_\d+_\d+$", "", video.name)
         rows += [f"{found},{video.name}" for found in sorted(media.glob(f"{name}.*"))]
     (folder / "list.csv").write_text("\n".join(["url,video_id", *rows]) + "\n")
     workspace.root.mkdir()
     create_workspace(workspace, "aviseg")
-    recipe = workspace.recipe.read_text(encoding="utf-8")
-    workspace.recipe.write_text(recipe.replace("missing_sound: fail", "missing_sound: pad"), encoding="utf-8")
+    recipe = workspace.recipe.read_text(encoding="utf-8").replace("missing_sound: fail", "missing_sound: pad")
+    workspace.recipe.write_text(recipe.replace("categories: aviseg-26", "categories: open-15"), encoding="utf-8")
     for command in (["fetch", "--list", folder / "list.csv", "--allow-local", "--sleep", 0], ["extract"]):
         words = [sys.executable, "-m", "avis_data", "-C", workspace.root, *command]
         subprocess.run(list(map(str, words)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return workspace
+
+
+def drawn_masks(workspace: Workspace) -> Iterator[Drawn]:
+    """The masks of the truth on the stills of the pipeline."""
+    truth = read_ytvis(TRUTH)
     names = {video.video_id: video.name for video in truth.videos}
     for track in truth.tracks:
         for second, mask in enumerate(track.masks):
@@ -128,10 +147,118 @@ def prompts(drawn: Drawn, rng: np.random.Generator) -> Iterator[tuple[str, Promp
     yield "point", Prompt(inside=(drawn.point,))
 
 
-def asked(segmenter: Segmenter, picture_HW3: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
-    """The answer of an engine; what it works out of the picture is counted too."""
-    embedding = segmenter.embed(picture_HW3) if segmenter.embeds else {}
-    return segmenter.segment(picture_HW3, embedding, prompt).mask_HW
+def asked(segmenter: Segmenter, drawn: Iterable[Drawn]) -> Iterator[Got]:
+    """The answers of an engine; the time of what it works out of the picture is counted too."""
+    rng = np.random.default_rng(_SEED)
+    for item in drawn:
+        filled = np.zeros_like(item.mask_HW)
+        x0, y0, x1, y1 = (round(value) for value in item.box)
+        filled[y0:y1, x0:x1] = True
+        yield Got(how="the filled box", clip=item.clip, iou=iou(filled, item.mask_HW))
+        for how, prompt in prompts(item, rng):
+            began = time.process_time()
+            embedding = segmenter.embed(item.picture_HW3) if segmenter.embeds else {}
+            found = segmenter.segment(item.picture_HW3, embedding, prompt)
+            took = time.process_time() - began
+            share = iou(found.mask_HW, item.mask_HW)
+            yield Got(how=how, clip=item.clip, iou=share, confidence=found.confidence, cpu_s=took)
+
+
+def carried(workspace: Workspace) -> Iterator[Got]:
+    """What propagation brings to stills that nobody drew on; a mask where the object is not to be seen has IoU 0."""
+    truth = read_ytvis(TRUTH)
+    clips = {clip.clip_id: clip for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip)}
+    videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
+    carrier = load_carrier(find_engine("optical-flow", None))
+    for video in truth.videos:
+        clip = clips[video.name]
+        masks = {
+            str(track.track_id): {t: mask for t, mask in enumerate(track.masks) if mask is not None}
+            for track in truth.tracks
+            if track.video_id == video.video_id and any(track.masks)
+        }
+        most = {name: max(stills, key=lambda t: (area(stills[t]), -t)) for name, stills in masks.items()}
+        drawn = {name: {still: masks[name][still]} for name, still in most.items()}
+        footage = Footage.of_clip(workspace, clip, videos[clip.video_id], fps=_PICTURES_PER_S)
+        arrivals = carry(carrier, footage, drawn, num_frames=clip.num_frames).arrivals
+        for name, stills in masks.items():
+            for still in range(clip.num_frames):
+                arrival = arrivals[name].get(still)
+                got = arrival.rle if arrival is not None else None
+                if still == most[name] or (got is None and still not in stills):
+                    continue
+                share = 0.0
+                if got is not None and still in stills:
+                    share = iou(decode(got).astype(bool), decode(stills[still]).astype(bool))
+                far = "next still" if abs(still - most[name]) == 1 else "farther"
+                confidence = arrival.confidence if arrival is not None else 0.0
+                for how in (far, "all stills"):
+                    yield Got(how=how, clip=clip.clip_id, iou=share, confidence=confidence)
+
+
+def activity(workspace: Workspace) -> str:
+    """Markdown: seconds in which something is heard, and seconds in which an object is, against the truth."""
+    truth, labels = read_ytvis(TRUTH), WorkspaceLabels(workspace)
+    counts: dict[str, dict[str, NDArray[np.int64]]] = defaultdict(dict)
+    for video in truth.videos:
+        clip = labels.clips[video.name]
+        tracks = [track for track in truth.tracks if track.video_id == video.video_id and any(track.masks)]
+        said = [[bool(flag) for flag in track.sounding or ()] for track in tracks]
+        write_prelabels(workspace, seen_only(clip, tracks, {item.id: item.name for item in truth.categories}))
+        task = first_labels(labels, clip)
+        found = [[state is State.SOUNDING for state in track.states] for track in task.tracks]
+        silent = ~np.asarray(heard_seconds(task.silence, clip.num_seconds))
+        any_said = np.any(said, axis=0) if said else np.zeros(clip.num_seconds, dtype=bool)
+        counts["something sounds"][video.name] = hits(silent, any_said)
+        counts["an object sounds"][video.name] = hits(np.ravel(found), np.ravel(said))
+    lines = ["| seconds in which | true | found | F1 | 95 % | precision | recall |", "|---|---|---|---|---|---|---|"]
+    rng = np.random.default_rng(_SEED)
+    for what, by_clip in counts.items():
+        each = np.array(list(by_clip.values()))
+        both, wrong, missed = each.sum(axis=0)
+        some = each[rng.integers(0, len(each), (_DRAWS, len(each)))].sum(axis=1)
+        low, high = np.percentile(2 * some[:, 0] / np.maximum(1, 2 * some[:, 0] + some[:, 1] + some[:, 2]), [2.5, 97.5])
+        lines.append(
+            f"| {what} | {both + missed} | {both + wrong} | {2 * both / (2 * both + wrong + missed):.2f} "
+            f"| {low:.2f} to {high:.2f} | {both / (both + wrong):.2f} | {both / (both + missed):.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def seen_only(clip: Clip, tracks: Sequence[YtvisTrack], names: Mapping[int, str]) -> PreLabels:
+    """The masks of the truth, and not a word about sound."""
+    made = []
+    for number, track in enumerate(tracks, 1):
+        masks = tuple(
+            LabelledMask(frame=t, height=rle.height, width=rle.width, counts=rle.counts, origin=MaskOrigin.IMPORTED)
+            for t, rle in enumerate(track.masks)
+            if rle is not None
+        )
+        seen = [mask.frame for mask in masks]
+        category = names[track.category_id]
+        made.append(
+            LabelledTrack(
+                identity=f"{category}_{number}",
+                category=category,
+                intervals=(),
+                states=states((), seen, clip.num_seconds),
+                masks=masks,
+            )
+        )
+    return PreLabels(
+        clip_id=clip.clip_id,
+        fps=1,
+        num_frames=clip.num_frames,
+        height=clip.height,
+        width=clip.width,
+        tracks=tuple(made),
+        source="manifests/open-15",
+    )
+
+
+def hits(found: NDArray[np.bool_], said: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """In both, only found, only said."""
+    return np.array([(found & said).sum(), (found & ~said).sum(), (~found & said).sum()])
 
 
 def iou(one_HW: NDArray[np.bool_], two_HW: NDArray[np.bool_]) -> float:
@@ -139,14 +266,50 @@ def iou(one_HW: NDArray[np.bool_], two_HW: NDArray[np.bool_]) -> float:
     return float((one_HW & two_HW).sum() / (one_HW | two_HW).sum())
 
 
-def figures(by_clip: dict[str, list[float]], rng: np.random.Generator) -> str:
-    """Cells of the table: the mean of all masks with its interval over clips, median, share of bad ones."""
-    clips = [np.asarray(shares) for shares in by_clip.values()]
-    every = np.concatenate(clips)
-    sums, counts = np.array([shares.sum() for shares in clips]), np.array([len(shares) for shares in clips])
-    drawn = rng.integers(0, len(clips), (_DRAWS, len(clips)))
-    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
-    return f"{every.mean():.3f} | {low:.2f} to {high:.2f} | {np.median(every):.3f} | {100 * (every < 0.5).mean():.0f} %"
+def table(got: Iterable[Got]) -> str:
+    """Markdown: a row for each way."""
+    by_way: dict[str, list[Got]] = defaultdict(list)
+    for one in got:
+        by_way[one.how].append(one)
+    lines = [
+        "| asked by | masks | clips | mean IoU | 95 % | median | IoU < 0.5 | AUC 0.5 | AUC 0.7 | CPU ms p50 | p95 |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for how, part in by_way.items():
+        took = [one.cpu_s for one in part if one.cpu_s is not None]
+        times = [f"{1000 * value:.0f}" for value in np.percentile(took, [50, 95])] if took else ["", ""]
+        cells = [how, f"{len(part)}", *figures(part), auc(part, 0.5), auc(part, 0.7), *times]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def figures(got: Sequence[Got]) -> list[str]:
+    """Number of clips, the mean of all masks with its interval over clips, median, share of bad ones."""
+    by_clip: dict[str, list[float]] = defaultdict(list)
+    for one in got:
+        by_clip[one.clip].append(one.iou)
+    every = np.array([one.iou for one in got])
+    sums, counts = np.array([sum(part) for part in by_clip.values()]), np.array([*map(len, by_clip.values())])
+    some = np.random.default_rng(_SEED).integers(0, len(counts), (_DRAWS, len(counts)))
+    low, high = np.percentile(sums[some].sum(axis=1) / counts[some].sum(axis=1), [2.5, 97.5])
+    bad = 100 * (every < 0.5).mean()
+    return [
+        f"{len(counts)}",
+        f"{every.mean():.3f}",
+        f"{low:.2f} to {high:.2f}",
+        f"{np.median(every):.3f}",
+        f"{bad:.0f} %",
+    ]
+
+
+def auc(got: Iterable[Got], least: float) -> str:
+    """How often the confidence of a good mask is above that of a bad one; nothing where nothing is to be told apart."""
+    said = [(one.confidence, one.iou >= least) for one in got if one.confidence is not None]
+    good, bad = (np.array([value for value, side in said if side == wanted]) for wanted in (True, False))
+    if not len(good) or not len(bad):
+        return ""
+    over, equal = good[:, None] > bad[None], good[:, None] == bad[None]
+    return f"{(over + 0.5 * equal).mean():.2f}"
 
 
 if __name__ == "__main__":

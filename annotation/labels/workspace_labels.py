@@ -148,6 +148,10 @@ class WorkspaceLabels:
         """What the lead said of clips in a round, the oldest first. Raises DataError if the file is damaged."""
         return self._given(name).decisions
 
+    def told(self, name: str, clip_id: str) -> list[str]:
+        """What the lead said of a clip in a round, line by line for its page."""
+        return [" ".join(item.text().split()) for item in self.decisions(name) if item.clip_id == clip_id]
+
     def _given(self, name: str) -> Assignments:
         if name not in self._assignments:
             self._assignments[name] = read_assignments(self.workspace, name)
@@ -262,8 +266,11 @@ class WorkspaceLabels:
             self._keep_given(name, Assignments(assignments=tuple(ordered), decisions=self.decisions(name)))
 
     def decide(self, name: str, decision: Decision) -> None:
-        """Note in a round what the lead says of a clip."""
+        """Note in a round what the lead says of a clip; what they said last is not noted twice."""
         given = self._given(name)
+        last = next((item for item in reversed(given.decisions) if item.clip_id == decision.clip_id), None)
+        if last is not None and last.model_copy(update={"at": decision.at}) == decision:
+            return
         self._keep_given(name, given.model_copy(update={"decisions": (*given.decisions, decision)}))
 
     def _keep_given(self, name: str, given: Assignments) -> None:

@@ -197,8 +197,7 @@ class LabelStudio:
             "basic_auth_pass": token,
             "timeout": 100,
         }
-        backends = self._read("api/ml/", all_of(partial(parsed, ById)), {"project": project_id})
-        found = [entry.id for entry in backends]
+        found = [entry.id for entry in self._read("api/ml/", all_of(partial(parsed, ById)), {"project": project_id})]
         for double in found[1:]:
             self._remove(f"api/ml/{double}")
         if found:
@@ -244,14 +243,17 @@ class LabelStudio:
             return None
         if skipped:
             whole = self._find(f"api/tasks/{task_id}/", partial(parsed, WholeTask))
-            also = [] if whole is None else whole.annotations
-            ids = [entry.id for entry in also if entry.was_cancelled]
+            ids = [entry.id for entry in whole.annotations if entry.was_cancelled] if whole is not None else []
             entries += [self._read(f"api/annotations/{number}/", ServerAnnotation.of) for number in ids]
         return sorted(entries, key=lambda entry: entry.id)
 
     def drafts(self, task_id: int) -> list[DraftResult]:
         """What people's pages have saved of a task without submitting it."""
         return self._read(f"api/tasks/{task_id}/drafts", all_of(partial(parsed, DraftResult)))
+
+    def is_begun(self, task: ServerTask) -> bool:
+        """Whether somebody worked on a task; without submitting it counts too (lists of tasks show own drafts only)."""
+        return bool(task.num_done or task.num_skipped or self.drafts(task.id))
 
     def annotate(self, task_id: int, result: Sequence[Mapping[str, object]], **more: object) -> int:
         """Add an annotation as this account, for scripted annotators; gives its id."""
@@ -367,10 +369,8 @@ class LabelStudio:
 
         options = {"max_retries": 0}
         try:
-            if method == "GET":
-                answer = self._http.request(path, method=method, params=body, request_options=options)
-            else:
-                answer = self._http.request(path, method=method, json=body, request_options=options)
+            asked = {"params" if method == "GET" else "json": body}
+            answer = self._http.request(path, method=method, request_options=options, **asked)
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:  # a token is renewed
             why = f"the token cannot be renewed ({type(error).__name__})"
             raise self._unknown(method, path, why) from None

@@ -84,7 +84,6 @@ class ServerTask(_Answer):
     total_annotations: int | None = None
     cancelled_annotations: int | None = None
     total_predictions: int | None = None
-    drafts: object = None
 
     @property
     def clip_id(self) -> str:
@@ -108,11 +107,6 @@ class ServerTask(_Answer):
     def num_skipped(self) -> int:
         """How often somebody skipped it."""
         return self.cancelled_annotations or 0
-
-    @property
-    def is_touched(self) -> bool:
-        """Whether somebody worked on it."""
-        return bool(self.num_done or self.num_skipped or self.drafts)
 
 
 class DraftResult(_Answer):

@@ -13,7 +13,7 @@ from avis_data.annotation.labels.track_problems import split_identity
 from avis_data.annotation.labelstudio.regions import Region, regions_from_tracks
 from avis_data.records import Clip
 
-__all__ = ["START", "NewTask", "task_labels", "task_of", "with_more_labels"]
+__all__ = ["START", "NewTask", "headline", "task_labels", "task_of", "with_lines", "with_more_labels"]
 
 START = "start"
 """Name of the prediction that new annotations are filled with."""
@@ -81,7 +81,7 @@ def task_of(clip: Clip, start: ClipTask, *, round_name: str, categories: Sequenc
         "num_seconds": clip.num_seconds,
         "width": clip.width,
         "height": clip.height,
-        "headline": _headline(clip, start, round_name),
+        "headline": headline(clip, start, round_name),
         "hint": _hint(start),
         "video": _media_url(f"{folder}/preview.mp4"),
         "frames": [_media_url(f"{folder}/frames/{frame:05d}.jpg") for frame in range(clip.num_seconds)],
@@ -183,10 +183,17 @@ def _label(identity: str, categories: Sequence[str], *, mark: str | None, index:
     return label | {"hotkey": _HOTKEYS[index]} if index is not None and index < len(_HOTKEYS) else label
 
 
-def _headline(clip: Clip, start: ClipTask, round_name: str) -> str:
+def headline(clip: Clip, start: ClipTask, round_name: str) -> str:
+    """What stands over a page: the round, the clip, and who had it before."""
     what = "sent back" if round_name.startswith(RoundKind.FIX) else "labelled"
     by = f" · {what} by {start.previous_annotator}" if start.previous_annotator else ""
     return f"{round_name} · clip {clip.clip_id} · {clip.num_seconds} s{by}"
+
+
+def with_lines(hint: str, lines: Iterable[str]) -> str:
+    """What a page tells, and below it those lines that it does not tell yet."""
+    told = hint.split("\n")
+    return "\n".join([*told, *(line for line in dict.fromkeys(lines) if line not in told)])
 
 
 def _hint(start: ClipTask) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,14 +12,20 @@ from avis_data.annotation.labels.rounds import ANYONE, ClipState, Passage, Place
 from avis_data.annotation.labels.what_is_heard import find_listeners
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
-from avis_data.annotation.labelstudio.settings import ServerSettings
+from avis_data.annotation.labelstudio.server_records import ServerTask
+from avis_data.annotation.labelstudio.settings import ServerSettings, read_secrets, read_settings, server_dir
+from avis_data.annotation.labelstudio.tasks import headline, with_lines
 from avis_data.annotation.work.pull import pull_rounds
 from avis_data.annotation.work.push import PushReport, push_round
 from avis_data.annotation.work.push_draft import draft_start
 from avis_data.annotation.work.review_start import review_page
 from avis_data.errors import ConfigError
 
-__all__ = ["AssignReport", "Moved", "assign_anew", "comment", "reopen", "settle"]
+__all__ = ["AssignReport", "Moved", "assign_anew", "comment", "reopen", "settle", "tell_page"]
+
+_GIVEN_AWAY = "This clip was given to"
+_IMPATIENT_S = 0.05
+"""First pause before a read is tried again: what the lead said is kept, so nobody has to wait for the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +106,7 @@ def assign_anew(
         labels.give_anew(name, given)
     open_rounds = [name for name in labels.round_names() if name not in labels.closed_rounds()]
     pushed = [part for name in open_rounds for part in _push(labels, client, settings, name, to)]
-    num_kept = sum(_tidy(labels, client, name) for name in open_rounds)
+    num_kept = sum(_show(labels, client, name, labels.clips) for name in open_rounds)
     strangers = tuple(sorted(set(to) - client.emails()))
     invitation = client.invitation() if strangers else None
     return AssignReport(
@@ -179,37 +185,80 @@ def _push(
     return parts
 
 
-def _tidy(labels: WorkspaceLabels, client: LabelStudio, name: str) -> int:
-    """Take tasks away from people who do not have them any more; gives how many stay because they were begun."""
+def _show(labels: WorkspaceLabels, client: LabelStudio, name: str, clip_ids: Container[str]) -> int:
+    """Let the tasks of some clips in a round be as the lead decided; what people drew in them stays.
+
+    Tasks of people who do not have them any more are removed; those that somebody began stay and say whose they are.
+    The other pages tell what the lead said.
+
+    Returns:
+        How many stay because they were begun.
+    """
     info, kept = labels.find_round(name), 0
-    given = {(item.clip_id, item.annotator): item for item in labels.assignments(name)}
-    new = {item.clip_id: item.annotator for item in labels.assignments(name)}
+    people: dict[str, list[str | None]] = {}
+    for item in labels.assignments(name):
+        people.setdefault(item.clip_id, []).append(item.annotator)
     for project in info.projects if info is not None else ():
         if client.project(project.project_id) is None:
             continue
         for task in client.tasks(project.project_id):
-            if (task.clip_id, project.annotator) in given or task.clip_id not in new:
+            now = people.get(task.clip_id, [])
+            if not now or task.clip_id not in clip_ids:
                 continue
-            if task.is_touched:
+            if project.annotator in now:
+                told = _page_of(labels, name, project.annotator, task)
+            elif client.is_begun(task):
                 kept += 1
-                who = new[task.clip_id] or ANYONE
-                told = f"This clip was given to {who}: what is said here does not count."
-                client.change_data(task, {"headline": told})
+                who = " and ".join(person or ANYONE for person in now)
+                told = {"headline": f"{_GIVEN_AWAY} {who}: what is said here does not count."}
             else:
                 client.delete_task(task.id)
+                continue
+            if any(task.data.get(field) != text for field, text in told.items()):
+                client.change_data(task, told)
     return kept
+
+
+def _page_of(labels: WorkspaceLabels, name: str, annotator: str | None, task: ServerTask) -> dict[str, str]:
+    """What a page shows that is (again) the person's own."""
+    told = {"hint": with_lines(str(task.data.get("hint", "")), labels.told(name, task.clip_id))}
+    if str(task.data.get("headline")).startswith(_GIVEN_AWAY):
+        start = labels.pushed(name, task.clip_id, annotator) or ClipTask(clip_id=task.clip_id)
+        told["headline"] = headline(labels.clips[task.clip_id], start, name)
+    return told
+
+
+def tell_page(labels: WorkspaceLabels, clip_id: str) -> None:
+    """Let the page of a clip on the server show what the lead said of it; an open one does when it is loaded anew.
+
+    Nothing is asked where no server was named, or where the round is closed.
+
+    Raises:
+        ToolError: if the server does not answer; the same call completes it.
+    """
+    name = _place(labels, clip_id).round
+    has_server = (server_dir(labels.workspace) / "server.json").is_file()
+    if has_server and name is not None and name not in labels.closed_rounds():
+        settings, secrets = read_settings(labels.workspace), read_secrets(labels.workspace)
+        client = LabelStudio(settings.url, secrets.token_in_use, wait_s=_IMPATIENT_S)
+        _show(labels, client, name, {clip_id})
 
 
 def reopen(labels: WorkspaceLabels, clip_id: str, *, note: str, by: str, at: str) -> Place:
     """Let a clip that was accepted or dropped be reviewed once more; its labels do not count as accepted until then.
 
+    The same words again change nothing; that holds for `settle` and `comment` too.
+
     Raises:
         ConfigError: if it is not accepted or dropped.
     """
     place = _place(labels, clip_id)
+    decision = Decision(clip_id=clip_id, kind="reopen", note=note, by=by, at=at)
+    if _is_said(labels, place, decision):
+        return place
     if place.round is None or place.state not in (ClipState.ACCEPTED, ClipState.DROPPED):
         raise ConfigError(f"{clip_id} is neither accepted nor dropped ({place.state})", hint="avis-data review status")
-    labels.decide(place.round, Decision(clip_id=clip_id, kind="reopen", note=note, by=by, at=at))
+    labels.decide(place.round, decision)
     return _place(labels, clip_id)
 
 
@@ -231,6 +280,9 @@ def settle(
         ConfigError: if the clip is not in review, or it is not clear whose labels are meant.
     """
     place = _place(labels, clip_id)
+    said = Decision(clip_id=clip_id, kind="settle", verdict=verdict, of=of, note=note, by=by, at=at)
+    if place.state is not ClipState.REVIEW and _is_said(labels, place, said):
+        return place
     passage = labels.clip_passages(clip_id)[-1] if place.state is ClipState.REVIEW else None
     if passage is None or not passage.answers:
         why = "nobody said anything yet" if passage is not None else f"it is not in review ({place.state})"
@@ -242,20 +294,26 @@ def settle(
     found = of or (agreeing[-1] if agreeing else known[0] if len(known) == 1 else None)
     if found not in known:
         raise ConfigError(f"{clip_id}: whose labels? There are those of {' and '.join(known)}", hint=f"--of {known[0]}")
-    labels.decide(
-        passage.round,
-        Decision(clip_id=clip_id, kind="settle", verdict=verdict, of=found, note=note, by=by, at=at),
-    )
+    labels.decide(passage.round, said.model_copy(update={"of": found}))
     return _place(labels, clip_id)
 
 
 def comment(labels: WorkspaceLabels, clip_id: str, *, note: str, by: str, at: str) -> Place:
-    """Say something of a clip: the next page shows it, and `review status` and `review history` do."""
+    """Say something of a clip: `review status` and `history` show it, its page (`tell_page`), and the next one."""
     place = _place(labels, clip_id)
     if place.round is None:
         raise ConfigError(f"{clip_id} was not given to anybody yet", hint="avis-data annotate push --round draft")
     labels.decide(place.round, Decision(clip_id=clip_id, kind="comment", note=note, by=by, at=at))
     return _place(labels, clip_id)
+
+
+def _is_said(labels: WorkspaceLabels, place: Place, decision: Decision) -> bool:
+    """Whether it is what was decided last: a command that was killed is given again."""
+    said = [item for item in labels.decisions(place.round) if item.clip_id == place.clip_id] if place.round else []
+    if not said:
+        return False
+    known = {"at": said[-1].at} | ({} if decision.of else {"of": said[-1].of})
+    return decision.model_copy(update=known) == said[-1]
 
 
 def _place(labels: WorkspaceLabels, clip_id: str) -> Place:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from avis_data.annotation.labels.records import RoundInfo, RoundProject
-from avis_data.annotation.labels.rounds import ANYONE, ClipState
+from avis_data.annotation.labels.rounds import ANYONE, ClipState, Place
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.settings import connect, read_secrets, read_settings, server_dir
@@ -112,7 +112,9 @@ def next_steps(labels: WorkspaceLabels, waiting: Mapping[str, int] | None) -> li
     """
     states = Counter(place.state for place in labels.places())
     stale = [place.clip_id for place in labels.places() if place.labels is not None and not labels.fits(place.labels)]
-    stuck = [place.clip_id for place in labels.places() if place.state is ClipState.REVIEW and place.remarks]
+    stuck = [
+        place.clip_id for place in labels.places() if place.state is ClipState.REVIEW and _has_remarks(labels, place)
+    ]
     people = sorted({name for place in labels.places() for name in place.waits_for})
     found = []
     if waiting:
@@ -136,6 +138,12 @@ def next_steps(labels: WorkspaceLabels, waiting: Mapping[str, int] | None) -> li
     if not found and states[ClipState.ACCEPTED]:
         found.append(f"avis-data export  # {states[ClipState.ACCEPTED]} clip(s) are accepted, and nothing is open")
     return found
+
+
+def _has_remarks(labels: WorkspaceLabels, place: Place) -> bool:
+    """Whether there is more to know than what the lead said."""
+    said = {item.text() for item in labels.decisions(place.round)} if place.round else set()
+    return not set(place.remarks) <= said
 
 
 def _status(client: LabelStudio, info: RoundInfo, project: RoundProject, pulled: PulledTasks) -> ProjectStatus:

@@ -14,7 +14,7 @@ from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.projects import ProjectRefused, ensure_round_project
 from avis_data.annotation.labelstudio.server_records import ServerTask
 from avis_data.annotation.labelstudio.settings import ServerSettings
-from avis_data.annotation.labelstudio.tasks import START, NewTask, task_of, with_more_labels
+from avis_data.annotation.labelstudio.tasks import START, NewTask, task_of, with_lines, with_more_labels
 from avis_data.errors import DataError
 
 __all__ = ["PushReport", "push_round"]
@@ -114,12 +114,12 @@ def _held(client: LabelStudio, project_id: int, report: PushReport) -> tuple[set
     Of doubles those that nobody has worked on are removed, but for the oldest.
     """
     is_filled = False
-    by_clip: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    by_clip: dict[str, list[ServerTask]] = defaultdict(list)
     for task in client.tasks(project_id):
-        by_clip[task.clip_id].append((task.id, task.is_touched))
+        by_clip[task.clip_id].append(task)
         is_filled = is_filled or bool(task.total_predictions)
     for tasks in by_clip.values():
-        untouched = [task_id for task_id, is_touched in tasks if not is_touched]
+        untouched = [task.id for task in tasks if not client.is_begun(task)] if len(tasks) > 1 else []
         spare = untouched if len(untouched) < len(tasks) else untouched[1:]
         for task_id in spare:
             client.delete_task(task_id)
@@ -201,6 +201,7 @@ def _tasks(
         prefix = settings.media_prefix
         task = task_of(clip, start, round_name=round_name, categories=categories, media_prefix=prefix)
         task["data"]["labels"] = with_more_labels(task["data"]["labels"], more_labels, (), categories)
+        task["data"]["hint"] = with_lines(task["data"]["hint"], labels.told(round_name, clip.clip_id))
         yield clip.clip_id, task
 
 

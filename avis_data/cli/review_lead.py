@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from avis_data.cli.options import by_option, current_workspace, json_option, of_option
-from avis_data.errors import ConfigError, ExitCode
+from avis_data.errors import AvisError, ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from avis_data.annotation.labels.rounds import Place
@@ -67,7 +67,7 @@ def assign(clip_ids: Sequence[str], person: str | None, give_to: str, as_json: b
 @_note_option
 @by_option
 @json_option
-def reopen(clip_id: str, note: str, by: str | None, as_json: bool) -> None:
+def reopen(clip_id: str, note: str, by: str | None, as_json: bool) -> int:
     """Let a clip that was accepted or dropped be reviewed once more. `review start` gives it out.
 
     \b
@@ -76,7 +76,9 @@ def reopen(clip_id: str, note: str, by: str | None, as_json: bool) -> None:
     """
     from avis_data.annotation.work import lead
 
-    _decided(clip_id, lambda labels, who, now: lead.reopen(labels, clip_id, note=note, by=who, at=now), by, as_json)
+    return _decided(
+        clip_id, lambda labels, who, now: lead.reopen(labels, clip_id, note=note, by=who, at=now), by, as_json
+    )
 
 
 @click.command("settle")
@@ -86,7 +88,7 @@ def reopen(clip_id: str, note: str, by: str | None, as_json: bool) -> None:
 @_note_option
 @by_option
 @json_option
-def settle(clip_id: str, verdict: str, of: str | None, note: str, by: str | None, as_json: bool) -> None:
+def settle(clip_id: str, verdict: str, of: str | None, note: str, by: str | None, as_json: bool) -> int:
     """End a review by your word: reviewers who disagree, or who do not answer what was asked back.
 
     The labels are those of --of, else of the reviewer who gave this verdict, or of the only one who said anything.
@@ -101,7 +103,7 @@ def settle(clip_id: str, verdict: str, of: str | None, note: str, by: str | None
     def decide(labels: WorkspaceLabels, who: str, now: str) -> Place:
         return lead.settle(labels, clip_id, Verdict(verdict), of=of, note=note, by=who, at=now)
 
-    _decided(clip_id, decide, by, as_json)
+    return _decided(clip_id, decide, by, as_json)
 
 
 @click.command("comment")
@@ -109,8 +111,8 @@ def settle(clip_id: str, verdict: str, of: str | None, note: str, by: str | None
 @_note_option
 @by_option
 @json_option
-def comment(clip_id: str, note: str, by: str | None, as_json: bool) -> None:
-    """Say something of a clip: its next page shows it, and `review status` and `review history` do.
+def comment(clip_id: str, note: str, by: str | None, as_json: bool) -> int:
+    """Say something of a clip: its page shows it when it is loaded anew, and the next one, `review status` and history.
 
     \b
     Example:
@@ -118,22 +120,33 @@ def comment(clip_id: str, note: str, by: str | None, as_json: bool) -> None:
     """
     from avis_data.annotation.work import lead
 
-    _decided(clip_id, lambda labels, who, now: lead.comment(labels, clip_id, note=note, by=who, at=now), by, as_json)
+    return _decided(
+        clip_id, lambda labels, who, now: lead.comment(labels, clip_id, note=note, by=who, at=now), by, as_json
+    )
 
 
-def _decided(clip_id: str, decide: Callable[[WorkspaceLabels, str, str], Place], by: str | None, as_json: bool) -> None:
+def _decided(clip_id: str, decide: Callable[[WorkspaceLabels, str, str], Place], by: str | None, as_json: bool) -> int:
     from avis_data.annotation.labels.tables import update_tables
     from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+    from avis_data.annotation.work.lead import tell_page
     from avis_data.pipelines.engine.lock import open_for_work
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     load_recipe(workspace)
+    fault = None
     with open_for_work(workspace, "avis-data review") as ledger:
         labels = WorkspaceLabels(workspace)
         place = decide(labels, by or getpass.getuser(), datetime.now(UTC).isoformat(timespec="seconds"))
         update_tables(labels, ledger)
+        try:
+            tell_page(labels, clip_id)
+        except AvisError as error:
+            fault = error
     click.echo(json.dumps(place.as_dict(), ensure_ascii=False) if as_json else f"{clip_id}: {place.state.value}")
+    if fault is not None:
+        click.echo(f"it is kept, but its page does not show it yet ({fault}); give the same command again", err=True)
+    return ExitCode.PARTIAL if fault is not None else ExitCode.OK
 
 
 def _emails(text: str) -> list[str]:

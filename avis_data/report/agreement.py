@@ -54,7 +54,7 @@ def write_agreement_page(report: AgreementReport, strips: Iterable[ClipStrips], 
     sections = [_header(report), _estimates(report.total)]
     if len(report.rounds) > 1:
         sections.append("<h2>Rounds</h2>" + _figures_table("round", report.rounds))
-    sections += [_categories(report.total), _people(report), _queue(report)]
+    sections += [_categories(report.total), _confusion(report), _people(report), _queue(report), _exchanged(report)]
     drawn = [_clip_strips(clip) for clip in strips]
     if drawn:
         sections += ["<h2>Where they differ most, second by second</h2>", colour_key(_STRIPS_KEY), *drawn]
@@ -138,6 +138,35 @@ def _categories(total: AgreementFigures) -> str:
     ]
     head = ("category", "kappa of sounding", "HOTA", "track-seconds", "heard by one only")
     return f"<h2>Categories</h2>{table(head, rows)}" if rows else ""
+
+
+def _confusion(report: AgreementReport) -> str:
+    """A square of categories, of those that anybody took for another; who said which does not matter."""
+    pairs = {(one, other): number for one, other, number in report.confusion}
+    names = sorted({name for pair in pairs if pair[0] != pair[1] for name in pair})
+    if not names:
+        return ""
+    rows = [(one, *("" if other < one else pairs.get((one, other), 0) for other in names)) for one in names]
+    said = "Objects that both marked, by the categories that the two give them; equal ones stand on the diagonal."
+    return f"<h2>Categories taken for each other</h2><p class='soft'>{said}</p>{table(('', *names), rows)}"
+
+
+def _exchanged(report: AgreementReport) -> str:
+    """Objects with two categories, and identities that change places, clip by clip."""
+    rows = []
+    for item in report.queue:
+        who = f"{item.a} / {item.b}"
+        rows += [(item.clip_id, f"{a} is {b}", "", who, "one object, two categories") for a, b in item.confused]
+        rows += [
+            (item.clip_id, f"{a} is {b}", ", ".join(str(second + 1) for second in seconds), who, "exchanged there")
+            for a, b, seconds in item.swaps
+        ]
+    if not rows:
+        return ""
+    more = len(rows) - _ROWS
+    rest = f"<p class='soft'>and {more} more; all of them with --json.</p>" if more > 0 else ""
+    head = ("clip", "objects", "pages", "annotators", "what it is")
+    return f"<h2>Identities and categories that differ</h2>{table(head, rows[:_ROWS], ends_in_words=True)}{rest}"
 
 
 def _people(report: AgreementReport) -> str:

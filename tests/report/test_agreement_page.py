@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,20 @@ def test_the_page_shows_figures_the_queue_and_each_second(tmp_path: Path) -> Non
     for colour in ("var(--accent)", "var(--silent)", "var(--val)", "#d63a3a"):
         assert drawing.count(f'fill="{colour}"') == 1, colour
     assert "not marked" in drawing and "<script" not in page
+
+
+def test_the_page_shows_confused_categories_and_exchanged_identities(tmp_path: Path) -> None:
+    row = replace(ROW, confused=[("dog_1", EVIL)], swaps=[("dog_2", "dog_3", (0, 4))])
+    confusion = [("cat", "dog", 3), ("cow", "cow", 7), ("dog", "dog", 2)]
+    found = replace(report(row), confusion=confusion)
+    write_agreement_page(found, [], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<th></th><th>cat</th><th>dog</th>" in page, "cows were never taken for anything else"
+    assert "<tr><td>cat</td><td>0</td><td>3</td></tr><tr><td>dog</td><td></td><td>2</td></tr>" in page
+    assert "<td>dog_2 is dog_3</td><td>1, 5</td>" in page, "pages count from 1"
+    assert "<td>dog_1 is &lt;script&gt;" in page and "one object, two categories" in page and "<script" not in page
+    write_agreement_page(replace(report(ROW), confusion=[("dog", "dog", 2)]), [], tmp_path / "page.html")
+    assert "taken for each other" not in (tmp_path / "page.html").read_text()
 
 
 def test_without_a_difference_nothing_is_drawn(tmp_path: Path) -> None:

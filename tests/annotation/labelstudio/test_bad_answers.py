@@ -73,13 +73,14 @@ CALLS: dict[str, Call] = {
     "delete_task": lambda client: client.delete_task(1),
     "annotations": lambda client: client.annotations(1, skipped=True),
     "drafts": lambda client: client.drafts(1),
+    "is_begun": lambda client: client.is_begun(ServerTask(id=1, updated_at="", data={})),
     "annotate": lambda client: client.annotate(1, []),
     "email": lambda client: client.email(1),
     "emails": lambda client: client.emails(),
     "invitation": lambda client: client.invitation(),
 }
 """One call of each public method."""
-MAY_BE_EMPTY = {"has_task", "drafts", "emails", "email"}
+MAY_BE_EMPTY = {"has_task", "drafts", "is_begun", "emails", "email"}
 """Calls that read one list, which may be empty, and nothing more."""
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+from avis_data.annotation.labelstudio.settings import read_settings, write_settings
 from avis_data.cli.main import main
+from support.label_studio import free_port
 from support.review_team import Person, Team, result
 from support.rounds_world import square, track
 
@@ -105,3 +107,29 @@ def test_the_lead_reopens_settles_and_comments(
     capsys.readouterr()
     assert main(["review", "history", "b"]) == 0
     assert "review: lea settled it: accept: the clip is good" in capsys.readouterr().out
+
+
+def test_a_comment_reaches_the_page_that_is_open(
+    make_team: Callable[..., Team], capsys: pytest.CaptureFixture[str]
+) -> None:
+    team = make_team("a", "b")
+    workspace, ann = team.workspace, team.ann
+    assert main(["annotate", "push", "--round", "draft", "--annotators", ann.email]) == 0
+    before, _ = ann.page(workspace, "draft", "a")
+    settings = read_settings(workspace)
+    comment = ["review", "comment", "a", "--note", "mind the\nsecond dog", "--by", "lea"]
+    write_settings(workspace, settings.model_copy(update={"url": f"http://127.0.0.1:{free_port()}"}))
+    capsys.readouterr()
+    assert main(comment) == 4, "the server is down: kept, and told"
+    assert "its page does not show it yet" in capsys.readouterr().err
+    write_settings(workspace, settings)
+    for _ in range(2):
+        assert main(comment) == 0
+        assert ann.page(workspace, "draft", "a")[0] == f"{before}\nlea said: mind the second dog", "once"
+    assert ann.page(workspace, "draft", "b")[0] == before
+    capsys.readouterr()
+    assert main(["review", "status", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [clip["remarks"] for clip in said["clips"]] == [["lea said: mind the\nsecond dog"], []]
+    assert said["next"] == [f"wait for {ann.email}, then avis-data annotate pull"]
+    assert main(["review", "status"]) == 0 and "lea said: mind the" in capsys.readouterr().out

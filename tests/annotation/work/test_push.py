@@ -119,7 +119,8 @@ def test_two_workspaces_of_one_name_do_not_mix(label_studio: TestServer) -> None
     assert len(task_ids(label_studio.client(), one)) == 3
 
 
-def test_an_answer_that_got_lost_leaves_no_doubles(label_studio: TestServer) -> None:
+@pytest.mark.parametrize("is_submitted", [True, False])
+def test_an_answer_that_got_lost_leaves_no_doubles(label_studio: TestServer, is_submitted: bool) -> None:
     """The server took the tasks and we were not told: the next push finds them."""
     workspace = start_world(label_studio, "lost")
     push(workspace, clip_ids=["c0"])
@@ -128,7 +129,10 @@ def test_an_answer_that_got_lost_leaves_no_doubles(label_studio: TestServer) -> 
     tasks = [{"data": task.data} for task in client.tasks(project_id)]
     client.import_tasks(project_id, tasks * 2)
     worked_on = sorted(task.id for task in client.tasks(project_id))[-1]
-    submit(client, worked_on, [])
+    if is_submitted:
+        submit(client, worked_on, [])
+    else:  # a page saves what was drawn, and nobody pressed the button yet
+        ask(label_studio, "POST", f"tasks/{worked_on}/drafts", {"result": [], "lead_time": 1.0})
     (part,) = push(workspace).parts
     assert (part["num_added"], part["num_doubles_removed"]) == (2, 2)
     assert task_ids(client, workspace)["c0"] == worked_on  # what somebody did is never removed
