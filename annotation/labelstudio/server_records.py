@@ -114,6 +114,8 @@ class DraftResult(_Answer):
 
     id: int
     result: list[dict[str, object]] | None = None
+    user: object = None
+    """Whose it is, as the server names people."""
 
 
 class _Skippable(_Answer):

@@ -15,12 +15,12 @@ from avis_data.annotation.propagation.carrier import Carried, Carrier
 from avis_data.annotation.propagation.footage import Shot
 from avis_data.masks.rle import Rle, coco_dict, decode, encode
 
-__all__ = ["Arrival", "CarriedClip", "Drawn", "Look", "Shots", "carry", "is_cut", "look_of"]
+__all__ = ["SPECK_SHARE", "Arrival", "CarriedClip", "Drawn", "Look", "Shots", "carry", "is_cut", "look_of"]
 
 Drawn = Mapping[str, Mapping[int, Rle]]
 """Identity to still to the mask that a person drew there (or a file holds)."""
 
-_SPECK_SHARE = 0.0003
+SPECK_SHARE = 0.0003
 """Share of the picture: what is smaller is nothing that a person could see and judge."""
 
 # A cut: both the colours and the arrangement of the picture change at once.
@@ -147,7 +147,7 @@ def _is_cut(before: Look | None, now: Look) -> bool:
 def _arrival(carried: Carried | None, from_frame: int) -> Arrival:
     if carried is None:
         return Arrival(rle=None, confidence=0.0, from_frame=from_frame)
-    enough = carried.mask_HW.sum() >= max(1.0, _SPECK_SHARE * carried.mask_HW.size)
+    enough = carried.mask_HW.sum() >= max(1.0, SPECK_SHARE * carried.mask_HW.size)
     rle = encode(carried.mask_HW) if enough else None
     return Arrival(rle=rle, confidence=float(np.clip(carried.confidence, 0, 1)), from_frame=from_frame)
 

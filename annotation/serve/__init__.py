@@ -6,6 +6,7 @@ label_studio_install.py    Label Studio in an environment of its own
 segmenter.py               the program of the service; segmenter_app.py: its routes
 click_request.py           what the page sends; page_state.py: what it holds at the click
 click_answer.py            from a click to masks; hand_edits.py: what a hand set in them stays
+fills.py                   the other stills of a box, in the background
 workspace_stills.py        the stills; embedding_cache.py, embed_ahead.py: what engines work out of them
-through_video.py           an object followed through the video; box_tracking.py: from still to still
+following.py               an object followed through the video, or from still to still
 """

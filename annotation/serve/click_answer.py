@@ -3,8 +3,7 @@ annotator asks changes what another one gets."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,27 +14,20 @@ from avis_data.annotation.labels.made_masks import MadeMask, mask_sha256, read_m
 from avis_data.annotation.labels.records import MaskOrigin
 from avis_data.annotation.labelstudio.regions import Region, mask_regions
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt, Segmenter
-from avis_data.annotation.serve.box_tracking import moved_box
-from avis_data.annotation.serve.click_request import Click
+from avis_data.annotation.serve.click_request import Click, OnPage
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.following import Follower, Footages
 from avis_data.annotation.serve.hand_edits import ByHand, by_hand, changed_near_points
-from avis_data.annotation.serve.through_video import Footages, boxes_through_video
 from avis_data.annotation.serve.workspace_stills import Still, Stills
 from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, decode, encode
 from avis_data.paths import Workspace
 
-__all__ = ["Answerer", "Prediction"]
-
-logger = logging.getLogger(__name__)
-
-_REACH_S = 20
-"""Seconds before and after a click that are followed through the video; farther ones from still to still, which is
-quicker."""
+__all__ = ["Answer", "Answerer", "Prediction", "StillMask", "is_by_hand"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answered:
+class StillMask:
     """One mask of an answer."""
 
     frame: int
@@ -53,19 +45,31 @@ class Prediction:
     score: float
     model_version: str
     result: list[Region]
+    filling: dict[str, object] | None = None
+    """How far the other stills of a box are, for a page that asks again."""
 
     def as_dict(self) -> dict[str, object]:
         """One entry of `results`, as Label Studio wants it."""
-        return dict(self.__dict__)
+        return {name: value for name, value in self.__dict__.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer on the clicked still, and what is still to be done."""
+
+    prediction: Prediction
+    first: Found
+    others: tuple[int, ...]
+    """Stills that the same answer fills later."""
 
 
 class Answerer:
     """One segmenter over the stills of one workspace."""
 
     def __init__(self, workspace: Workspace, segmenter: Segmenter, cache: EmbeddingCache) -> None:
-        self._workspace, self._segmenter, self._cache = workspace, segmenter, cache
+        self.workspace, self._segmenter, self._cache = workspace, segmenter, cache
         self._stills = Stills(workspace)
-        self._footages = Footages(workspace)
+        self._follower = Follower(self._stills, Footages(workspace), self._segment)
 
     @property
     def version(self) -> str:
@@ -78,81 +82,48 @@ class Answerer:
         if self._segmenter.embeds:
             self._embedding(self._stills.read(clip_id, frame))
 
-    def answer(self, click: Click) -> Prediction | None:
-        """The masks that a click asks for; None if nothing was found.
+    def answer(self, click: Click) -> Answer | None:
+        """The mask on the clicked still; None if nothing was found.
 
         Raises:
-            DataError: if a still is missing, or of another size than the task says.
+            DataError: if the still is missing, or of another size than the task says.
         """
-        found = self._masks(click)
-        if not found:
-            return None
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        record_made(self._workspace, click.clip_id, [self._made(mask, click.identity, now) for mask in found])
-        regions = [region for mask in found for region in _regions(click, mask)]
-        score = min(mask.confidence for mask in found)
-        return Prediction(score=score, model_version=self.version, result=regions)
-
-    def _masks(self, click: Click) -> list[_Answered]:
         still = self._stills.read(click.clip_id, click.frame)
         if still.picture_HW3.shape[:2] != (click.task.data.height, click.task.data.width):
             height, width = still.picture_HW3.shape[:2]
             raise DataError(f"the still of {click.clip_id} has {width} x {height} pixels, the task says otherwise")
-        made = read_made(self._workspace, click.clip_id)
+        made = read_made(self.workspace, click.clip_id)
         first, hand = _with_what_was_set(click, self._segment(still, click.prompt), made)
         if not first.mask_HW.any():
-            return []
-        wanted = [frame for frame in click.seconds() if frame == click.frame or not _is_by_hand(click, frame, made)]
-        near, (begin, end) = self._through_video(click, first, wanted)
-        known = {click.frame: first} | {mask.frame: found for mask, found in near}
-        near_click = [frame for frame in wanted if begin <= frame <= end]
-        later = self._followed(click, known, near_click[-1], [frame for frame in wanted if frame > end])
-        earlier = self._followed(click, known, near_click[0], [frame for frame in wanted if frame < begin][::-1])
-        clicked = replace(_answered(click.frame, first, MaskOrigin.CLICKED), hand=hand)
-        return sorted([clicked, *(mask for mask, _ in near), *later, *earlier], key=lambda mask: mask.frame)
-
-    def _through_video(
-        self, click: Click, first: Found, wanted: Sequence[int]
-    ) -> tuple[list[tuple[_Answered, Found]], tuple[int, int]]:
-        """The object on stills near the click, and the seconds that were looked at, both ends included."""
-        begin, end = max(wanted[0], click.frame - _REACH_S), min(wanted[-1], click.frame + _REACH_S)
-        footage = self._footages.of(click.clip_id) if begin < end else None
-        boxes = (
-            boxes_through_video(footage, click.frame, first.mask_HW, first=begin, last=end)
-            if footage is not None
-            else None
+            return None
+        mask = replace(_answered(click.frame, first, MaskOrigin.CLICKED), hand=hand)
+        self._record(click.clip_id, click.identity, mask)
+        others = tuple(
+            frame
+            for frame in click.seconds()
+            if frame != click.frame and not is_by_hand(click.page.mask(frame), frame, made)
         )
-        if boxes is None:
-            return [], (click.frame, click.frame)
-        answered = []
-        for frame in sorted(boxes.keys() & set(wanted)):
-            box, confidence = boxes[frame]
-            found = self._segment(self._stills.read(click.clip_id, frame), Prompt(box=box))
-            if found.mask_HW.any():
-                found = replace(found, confidence=min(found.confidence, confidence))
-                answered.append((_answered(frame, found, MaskOrigin.PROPAGATED), found))
-        return answered, (begin, end)
+        return Answer(prediction=self.prediction(click.page, click.identity, [mask]), first=first, others=others)
 
-    def _followed(
-        self, click: Click, known: Mapping[int, Found], at: int, seconds: Sequence[int]
-    ) -> Iterable[_Answered]:
-        """The object on these stills, each from the one before, beginning `at` one; ends where it is lost, or was."""
-        if at not in known:
-            return []
-        answered, found, still = [], known[at], self._stills.read(click.clip_id, at)
-        for frame in seconds:
-            after = self._stills.read(click.clip_id, frame)
-            moved = moved_box(still.picture_HW3, found.mask_HW, after.picture_HW3, seconds=abs(frame - at))
-            if moved is None:
-                break
-            box, match = moved
-            next_found = self._segment(after, Prompt(box=box))
-            if not next_found.mask_HW.any():
-                break
-            found = replace(next_found, confidence=min(next_found.confidence, match))
-            still, at = after, frame
-            answered.append(_answered(frame, found, MaskOrigin.PROPAGATED))
-        return answered
+    def others(
+        self, clip_id: str, identity: str, frame: int, first: Found, wanted: Collection[int]
+    ) -> Iterator[tuple[int, StillMask | None]]:
+        """The same object on other stills, one after the other, near ones first; None where it is not found.
+
+        Raises:
+            DataError: if a still is missing.
+        """
+        for at, found in self._follower.follow(clip_id, frame, first, wanted):
+            mask = None if found is None else _answered(at, found, MaskOrigin.PROPAGATED)
+            if mask is not None:
+                self._record(clip_id, identity, mask)
+            yield at, mask
+
+    def prediction(self, page: OnPage, identity: str, masks: Sequence[StillMask]) -> Prediction:
+        """Masks of an object, in the place of what a page holds of it."""
+        regions = [region for mask in masks for region in _regions(page, identity, mask)]
+        score = min((mask.confidence for mask in masks), default=0.0)
+        return Prediction(score=score, model_version=self.version, result=regions)
 
     def _segment(self, still: Still, prompt: Prompt) -> Found:
         embedding = self._embedding(still) if self._segmenter.embeds else {}
@@ -165,8 +136,8 @@ class Answerer:
             self._cache.put(still.sha256, found)
         return found
 
-    def _made(self, mask: _Answered, identity: str, now: str) -> MadeMask:
-        return MadeMask.of(
+    def _record(self, clip_id: str, identity: str, mask: StillMask) -> None:
+        made = MadeMask.of(
             mask.rle,
             identity=identity,
             frame=mask.frame,
@@ -174,9 +145,10 @@ class Answerer:
             engine=self._segmenter.name,
             weights_sha256=self._segmenter.weights_sha256,
             confidence=mask.confidence,
-            at=now,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
             **({} if mask.hand is None else mask.hand.as_counts()),
         )
+        record_made(self.workspace, clip_id, [made])
 
 
 def _with_what_was_set(click: Click, found: Found, made: Sequence[MadeMask]) -> tuple[Found, ByHand | None]:
@@ -192,9 +164,8 @@ def _with_what_was_set(click: Click, found: Found, made: Sequence[MadeMask]) -> 
     return replace(found, mask_HW=mask_HW), hand
 
 
-def _is_by_hand(click: Click, frame: int, made: Sequence[MadeMask]) -> bool:
-    """Whether a person clicked or drew the mask on another still: then no box far from it replaces it."""
-    current = click.page.mask(frame)
+def is_by_hand(current: Rle | None, frame: int, made: Sequence[MadeMask]) -> bool:
+    """Whether a person clicked or drew the mask that is on another still: then no box far from it replaces it."""
     if current is None:
         return False
     sha256 = mask_sha256(current)
@@ -202,16 +173,17 @@ def _is_by_hand(click: Click, frame: int, made: Sequence[MadeMask]) -> bool:
     return not same or same[-1] is not MaskOrigin.PROPAGATED
 
 
-def _regions(click: Click, mask: _Answered) -> list[Region]:
+def _regions(page: OnPage, identity: str, mask: StillMask) -> list[Region]:
     """A mask in the place of what the page holds of the object on that still: the first region gets all of it, others
     (strokes of their own) only lose what is not in it, since an answer cannot delete them."""
-    first, *others = click.page.regions(mask.frame)
-    regions = mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence, key=first)
-    for key in others:
-        regions += mask_regions(click.identity, mask.frame, mask.rle, score=mask.confidence, key=key)
-    return regions
+    keys = page.regions(mask.frame)
+    return [
+        region
+        for key in keys
+        for region in mask_regions(identity, mask.frame, mask.rle, score=mask.confidence, key=key)
+    ]
 
 
-def _answered(frame: int, found: Found, origin: MaskOrigin) -> _Answered:
+def _answered(frame: int, found: Found, origin: MaskOrigin) -> StillMask:
     mask_HW: NDArray[np.bool_] = found.mask_HW
-    return _Answered(frame=frame, rle=encode(mask_HW), confidence=round(found.confidence, 4), origin=origin)
+    return StillMask(frame=frame, rle=encode(mask_HW), confidence=round(found.confidence, 4), origin=origin)

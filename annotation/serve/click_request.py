@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from avis_data.annotation.labels.states import heard_seconds
 from avis_data.annotation.labelstudio.regions import read_result, region_id
 from avis_data.annotation.segmenters.segmenter import Prompt
-from avis_data.annotation.serve.page_state import Drafts, PageRegions, knows
+from avis_data.annotation.serve.page_state import Drafts, PageNow, PageRegions, knows, owner_name
 from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, decode
 from avis_data.records import SafeId
@@ -40,6 +40,7 @@ class _TaskData(_Loose):
 
 class _Saved(_Loose):
     result: list[dict[str, object]] | None = None
+    user: object = None
 
 
 class Task(_Loose):
@@ -51,9 +52,16 @@ class Task(_Loose):
     annotations: list[_Saved] = []
     predictions: list[_Saved | int] = []
 
+    def page_of(self, owner: str) -> PageRegions:
+        """What somebody's page holds, as far as the server has it: the last draft, else annotation, else prediction."""
+        return self._newest([draft for draft in self.drafts if owner_name(draft.user) == owner])
+
     def newest_result(self) -> list[dict[str, object]]:
-        """What the person sees, as far as the server has it: the last draft, else annotation, else prediction."""
-        for saved in (self.drafts, self.annotations, self.predictions):
+        """The same where nobody knows whose page it is."""
+        return self._newest(self.drafts)
+
+    def _newest(self, drafts: list[_Saved]) -> list[dict[str, object]]:
+        for saved in (drafts, self.annotations, self.predictions):
             known = [item.result for item in saved if isinstance(item, _Saved) and item.result]
             if known:
                 return known[-1]
@@ -62,6 +70,7 @@ class Task(_Loose):
 
 class _Context(_Loose):
     result: list[dict[str, object]] = []
+    filling: str | None = Field(default=None, max_length=64)
 
 
 class _Params(_Loose):
@@ -79,6 +88,12 @@ class PredictBody(_Loose):
         """Regions of the context; empty when nobody clicked."""
         context = self.params.context if self.params is not None else None
         return context.result if context is not None else []
+
+    @property
+    def filling(self) -> str | None:
+        """The key of a box whose other stills the page asks for; None when it does not."""
+        context = self.params.context if self.params is not None else None
+        return context.filling if context is not None else None
 
 
 class OnPage:
@@ -118,6 +133,10 @@ class Click:
     frame: int
     prompt: Prompt
     page: OnPage
+    on: PageRegions
+    """All that the page holds."""
+    owner: str
+    """Whose page it is, as the server names people; empty: not known."""
 
     @property
     def clip_id(self) -> str:
@@ -158,17 +177,18 @@ def click_of(body: PredictBody, drafts: Drafts) -> Click | None:
         for key, region in regions.items()
         if labels.get(key) == identity and region.get("item_index", 0) == frame
     ]
-    page = OnPage(identity, _page(task, {str(region.get("id")) for region in mine}, drafts), task.data)
+    regions_now, owner = _page(task, {str(region.get("id")) for region in mine}, drafts)
+    page = OnPage(identity, regions_now, task.data)
     prompt = _prompt(mine, task, identity, page.mask(frame))
-    return Click(task=task, identity=identity, frame=frame, prompt=prompt, page=page)
+    return Click(task=task, identity=identity, frame=frame, prompt=prompt, page=page, on=regions_now, owner=owner)
 
 
-def _page(task: Task, ids: Collection[str], drafts: Drafts) -> PageRegions:
+def _page(task: Task, ids: Collection[str], drafts: Drafts) -> PageNow:
     """The page as it was at the click, or what is known that comes nearest to it."""
     for draft in task.drafts:
         if draft.result and knows(draft.result, ids):
-            return draft.result
-    return drafts(task.id, ids) or task.newest_result()
+            return PageNow(draft.result, owner_name(draft.user))
+    return drafts(task.id, ids) or PageNow(task.newest_result(), "")
 
 
 def _label(region: Mapping[str, object]) -> str | None:

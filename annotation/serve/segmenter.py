@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from avis_data.annotation.segmenters.engines import AUTO, SEGMENTERS, choose_engine, load_segmenter
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
-from avis_data.annotation.serve.page_state import saved_drafts
+from avis_data.annotation.serve.page_state import saved_drafts, task_is_there
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import AvisError, ConfigError
 from avis_data.paths import Workspace
@@ -77,7 +77,8 @@ def _app(arguments: argparse.Namespace) -> FastAPI:
         weights_sha256=segmenter.weights_sha256,
         most_bytes=int(arguments.cache_gb * 1e9),
     )
-    return create_app(Answerer(workspace, segmenter, cache), saved_drafts(workspace), token=token)
+    answerer = Answerer(workspace, segmenter, cache)
+    return create_app(answerer, saved_drafts(workspace), token=token, is_there=task_is_there(workspace))
 
 
 if __name__ == "__main__":

@@ -11,16 +11,20 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from avis_data.annotation.serve.click_answer import Answerer
+from avis_data.annotation.labelstudio.regions import Region
+from avis_data.annotation.serve.click_answer import Answerer, Prediction
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embed_ahead import AheadOfClicks
+from avis_data.annotation.serve.fills import Fills, Taken
 from avis_data.annotation.serve.page_state import Drafts
 from avis_data.errors import AvisError
 
@@ -33,15 +37,25 @@ _MOST_BYTES = 64 * 1024 * 1024
 """A click carries all masks of its task: 2.6 MB for 122 ragged ones."""
 
 
-def create_app(answerer: Answerer, drafts: Drafts, *, token: str) -> FastAPI:
+def create_app(
+    answerer: Answerer, drafts: Drafts, *, token: str, is_there: Callable[[int], bool] = lambda _: True
+) -> FastAPI:
     """The service.
 
     Args:
         answerer: the segmenter over its workspace.
         drafts: where the newest state of a page is asked for.
         token: password of the user `avis-data` in HTTP's basic authentication, which is all that Label Studio can send.
+        is_there: whether the server has a task (still); others are not worked at.
     """
-    app = FastAPI(title="avis-data segmenter", docs_url=None, redoc_url=None, openapi_url=None)
+    fills = Fills(answerer, is_there=is_there)
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(fills.close)
+
+    app = FastAPI(title="avis-data segmenter", docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
     ahead = AheadOfClicks(answerer.prepare)
 
     @app.middleware("http")
@@ -81,26 +95,46 @@ def create_app(answerer: Answerer, drafts: Drafts, *, token: str) -> FastAPI:
             return _refused(f"a request of more than {_MOST_BYTES} bytes", 413)
         except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and halves of characters
             return _refused(f"not a request of Label Studio: {error}", 400)
-        return await run_in_threadpool(_predicted, body, answerer, drafts, ahead)
+        return await run_in_threadpool(_predicted, body, answerer, drafts, ahead, fills)
 
     return app
 
 
-def _predicted(body: PredictBody, answerer: Answerer, drafts: Drafts, ahead: AheadOfClicks) -> JSONResponse:
+def _predicted(
+    body: PredictBody, answerer: Answerer, drafts: Drafts, ahead: AheadOfClicks, fills: Fills
+) -> JSONResponse:
     began = time.perf_counter()
-    data = body.tasks[0].data
-    ahead.open(data.clip_id, data.num_seconds)
+    task = body.tasks[0]
+    if body.filling is not None:
+        return _answered(answerer, [], fills.of_box(task, body.filling))
+    ahead.open(task.data.clip_id, task.data.num_seconds)
     try:
         click = click_of(body, drafts)
-        answer = None if click is None else answerer.answer(click)
+        if click is None:
+            return JSONResponse({"results": []})
+        with fills.people_first():
+            answer = answerer.answer(click)
     except AvisError as error:  # the page shows nothing of it, `annotate status` does
-        logger.warning("clip=%s: %s", data.clip_id, error)
+        logger.warning("clip=%s: %s", task.data.clip_id, error)
         return _refused(str(error), 422)
-    if click is not None:
-        pages = 0 if answer is None else len({region["item_index"] for region in answer.result})
-        took_ms = 1000 * (time.perf_counter() - began)
-        logger.info("clip=%s identity=%s stills=%d ms=%.0f", data.clip_id, click.identity, pages, took_ms)
-    return JSONResponse({"results": [] if answer is None else [answer.as_dict()]})
+    took_ms = 1000 * (time.perf_counter() - began)
+    others = 0 if answer is None else len(answer.others)
+    logger.info("clip=%s identity=%s later=%d ms=%.0f", click.clip_id, click.identity, others, took_ms)
+    if answer is not None:
+        fills.begin(click, answer)
+    taken = fills.of_page(task, click.owner, click.on)
+    if answer is None and not taken.regions:
+        return JSONResponse({"results": []})
+    first = [] if answer is None else answer.prediction.result
+    here = {region["id"] for region in first}  # what was clicked is newer than what a box finds there
+    return _answered(answerer, first, replace(taken, regions=[new for new in taken.regions if new["id"] not in here]))
+
+
+def _answered(answerer: Answerer, first: list[Region], taken: Taken) -> JSONResponse:
+    regions = [*first, *taken.regions]
+    score = min((region["score"] for region in regions if "score" in region), default=0.0)
+    answer = Prediction(score=score, model_version=answerer.version, result=regions, filling=taken.progress)
+    return JSONResponse({"results": [answer.as_dict()]})
 
 
 async def _limited(request: Request) -> bytes:

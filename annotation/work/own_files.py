@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from avis_data.annotation.labels.made_masks import MadeMask
+from avis_data.annotation.labels.made_masks import Filling, MadeMask
 from avis_data.annotation.labels.records import ClipTask, LabelledClip, PreLabels, Repairs, RoundInfo
 from avis_data.annotation.labels.store import Assignments
 from avis_data.annotation.labels.tables import bring_up_to_date
@@ -123,6 +123,12 @@ FILES = OwnFiles(
             places=("label-studio/secrets.json",),
             read=_record(Secrets),
             advice=f"{_COPY}: it holds the only token of the first account",
+        ),
+        FileKind(
+            name="boxes that are being filled",
+            places=("annotations/filling/*.json",),
+            read=_record(Filling),
+            advice="remove it: the box is not filled on, and can be drawn again",
         ),
         FileKind(
             name="Label Studio's own",

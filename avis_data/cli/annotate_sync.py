@@ -164,20 +164,25 @@ def say_status(as_json: bool) -> None:
     Example:
       avis-data -C my-dataset annotate status
     """
+    from avis_data.annotation.labels.made_masks import fillings
     from avis_data.annotation.serve.server_states import refusals, server_states
     from avis_data.annotation.work.project_status import project_statuses
 
     servers, refused = server_states(current_workspace()), refusals(current_workspace())
+    filled = fillings(current_workspace())
     if not as_json:
         for server in servers:
             click.echo(server.words())
         for click_refused in refused:
             click.echo(f"a click came to nothing: {click_refused.at} {click_refused.clip_id}: {click_refused.why}")
+        for filling in filled:
+            click.echo(f"a box is being filled: {filling.clip_id} {filling.words()}{filling.waits()}")
     rows = project_statuses(current_workspace())
     if as_json:
         projects = [row.as_dict() for row in rows]
         states = {"servers": [server.as_dict() for server in servers], "refused": [item.as_dict() for item in refused]}
-        click.echo(json.dumps({**states, "projects": projects}))
+        boxes = [filling.as_dict() for filling in filled]
+        click.echo(json.dumps({**states, "filling": boxes, "projects": projects}))
         return
     click.echo(f"{'project':50} {'tasks':>6} {'done':>6} {'skipped':>8} {'to pull':>8}  state")
     for row in rows:

@@ -116,6 +116,7 @@ PLACES: tuple[Place, ...] = (
     Place("imported files as received", "annotations/import-*/**", Holds.RECEIVED, "annotations"),
     Place("pre-labels", "annotations/prelabels/{id}.json", Holds.ONE, "annotations"),
     Place("masks that engines made", "annotations/made/{id}.jsonl", Holds.ONE, "annotations"),
+    Place("boxes that are being filled", "annotations/filling/{id}.*.json", Holds.ONE, "annotations"),
     Place("rounds", "annotations/*/round.json", Holds.NOTHING, "annotations"),
     Place("who was given what", "annotations/*/assignments.json", Holds.ENTRIES, "annotations"),
     Place("tasks that were pulled", "annotations/*/pulled.jsonl", Holds.LINES, "annotations"),

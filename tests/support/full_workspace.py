@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from avis_data.annotation.labels.kept_repairs import repair_labels
-from avis_data.annotation.labels.made_masks import MadeMask, record_made
+from avis_data.annotation.labels.made_masks import Filling, MadeMask, filling_path, record_made
 from avis_data.annotation.labels.records import ClipTask, MaskOrigin, PreLabels, Repair, RepairKind
 from avis_data.annotation.labels.store import keep_received, write_prelabels, write_pushed
 from avis_data.annotation.labels.tables import bring_up_to_date
@@ -161,6 +161,11 @@ def _rounds(workspace: Workspace) -> None:
             drawn = encode(np.ones((32, 48), dtype=bool))
             made = MadeMask.of(drawn, identity="dog_1", frame=0, origin=MaskOrigin.CLICKED, engine="x", at="2026-01-01")
             record_made(workspace, clip_id, [made])
+            box = {"key": f"{number:032x}", "task_id": number, "owner": "", "identity": "dog_1", "frame": 0}
+            more = {"confidence": 0.9, "wanted": (1, 2), "began_at": "2026-01-01T00:00:00+00:00"}
+            size = {"height": drawn.height, "width": drawn.width, "counts": drawn.counts}
+            filling = Filling.model_validate({"clip_id": clip_id, **box, **size, **more})
+            write_json(filling_path(workspace, clip_id, filling.key), filling.model_dump(mode="json"))
             copied = Repair(
                 number=1, kind=RepairKind.COPY, identities=("dog_1",), first=0, onto=(1,), by="me", at="now"
             )

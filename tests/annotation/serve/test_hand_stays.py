@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.masks.brush_rle import decode_brush
 from avis_data.masks.rle import encode
 from avis_data.paths import Workspace
+from support.filled import ask_until_filled
 
 HEIGHT, WIDTH, SECONDS = 80, 120, 3
 Mask = NDArray[np.bool_]
@@ -83,11 +85,20 @@ class Page:
         asked = [{**place, "type": name, "value": {**value, "labels": [label]}} for name in (kind, "labels")]
         data = {"clip_id": "clip", "num_seconds": SECONDS, "width": WIDTH, "height": HEIGHT}
         task = {"id": 1, "data": data, "drafts": [{"result": list(self.regions.values())}]}
-        answer = self._client.post("/predict", json={"tasks": [task], "params": {"context": {"result": asked}}})
+        answer = self._posted(task, {"result": asked})
+        self._show([region for result in answer["results"] for region in result["result"]])
+        if answer["results"]:
+            task["drafts"] = [{"result": list(self.regions.values())}]
+            self._show(ask_until_filled(partial(self._posted, task), answer))
+
+    def _posted(self, task: dict[str, Any], context: dict[str, Any]) -> Any:
+        answer = self._client.post("/predict", json={"tasks": [task], "params": {"context": context}})
         assert answer.status_code == 200, answer.text
-        for result in answer.json()["results"]:
-            for region in result["result"]:
-                self.regions[region["id"], region["type"]] = region
+        return answer.json()
+
+    def _show(self, regions: list[dict[str, Any]]) -> None:
+        for region in regions:
+            self.regions[region["id"], region["type"]] = region
 
     def mask(self, label: str, second: int) -> Mask:
         """What would be pulled: the union of the label's regions on a still."""

@@ -64,6 +64,7 @@ READ_BY: dict[str, tuple[list[str], ...]] = {
     "which tasks were pulled": (),
     "first labels": (),
     "masks that machines made": (),
+    "boxes that are being filled": (),
     "address of the server": (ANNOTATE,),
     "secrets of the server": (ANNOTATE,),
     "format of a run": (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 from avis_data.annotation.labels.records import Interval
 from avis_data.annotation.labelstudio.regions import sounding_region
+from avis_data.annotation.propagation.carrier import Run
+from avis_data.annotation.propagation.optical_flow import OpticalFlow
 from avis_data.annotation.segmenters.grabcut import GrabCut
-from avis_data.annotation.serve import click_answer
+from avis_data.annotation.serve import following
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.click_request import PredictBody, click_of
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
@@ -68,16 +71,20 @@ def answered(workspace: Workspace, clip_id: str, track: YtvisTrack) -> dict[int,
     cache = EmbeddingCache(workspace.root / "cache", engine="grabcut", weights_sha256=None, most_bytes=10**6)
     click = click_of(PredictBody.model_validate(body), no_drafts)
     assert click is not None
-    answer = Answerer(workspace, GrabCut(), cache).answer(click)
+    answerer = Answerer(workspace, GrabCut(), cache)
+    answer = answerer.answer(click)
     assert answer is not None
+    (first, _) = answer.prediction.result
+    masks = {0: decode_brush(first["value"]["rle"], height=HEIGHT, width=WIDTH)}
+    for second, found in answerer.others(clip_id, "dog_1", 0, answer.first, answer.others):
+        if found is not None:
+            masks[second] = decode(found.rle).astype(bool)
     shares = {}
-    for region in answer.result:
-        if region["type"] == "brush":
-            found = decode_brush(region["value"]["rle"], height=HEIGHT, width=WIDTH)
-            mask = track.masks[region["item_index"]]
-            assert mask is not None
-            true = decode(mask).astype(bool)
-            shares[region["item_index"]] = float((found & true).sum() / (found | true).sum())
+    for second, mask_HW in masks.items():
+        mask = track.masks[second]
+        assert mask is not None
+        true = decode(mask).astype(bool)
+        shares[second] = float((mask_HW & true).sum() / (mask_HW | true).sum())
     return shares
 
 
@@ -87,11 +94,25 @@ def test_a_box_finds_what_moves_far_between_two_stills(world: Path) -> None:
     assert min(shares.values()) > 0.5 and np.median(list(shares.values())) > 0.8
 
 
-def test_far_from_the_click_it_goes_from_still_to_still(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(click_answer, "_REACH_S", 2)
-    monkeypatch.setattr(click_answer, "moved_box", lambda *still, seconds: asked.append(seconds))
-    assert sorted(answered(Workspace(world / "ds"), *moving(world))) == [0, 1, 2] and asked == [1]
+def test_far_from_the_click_it_goes_on_from_the_mask_that_was_found(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[int] = []
+
+    class Counted(OpticalFlow):
+        def start(self) -> Run:
+            run = super().start()
+            monkeypatch.setattr(type(run), "put", counted(type(run).put))
+            return run
+
+    def counted(real: Callable[..., None]) -> Callable[..., None]:
+        return lambda run, masks: (put.append(len(masks)), real(run, masks))[1]
+
+    monkeypatch.setattr(following, "_FRESH_S", 2)
+    monkeypatch.setattr(following, "OpticalFlow", Counted)
+    shares = answered(Workspace(world / "ds"), *moving(world))
+    assert sorted(shares) == list(range(SECONDS)) and min(shares.values()) > 0.5
+    assert put == [1, 1, 1], "the box, then seconds 2 and 4"
 
 
 @pytest.mark.parametrize("damage", ["gone", "no video", "no manifest"])
@@ -99,7 +120,7 @@ def test_without_the_video_it_goes_from_still_to_still(
     world: Path, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(click_answer, "moved_box", lambda *still, seconds: asked.append(seconds))
+    monkeypatch.setattr(following, "moved_box", lambda *still, seconds: asked.append(seconds))
     clip_id, track = moving(world)
     workspace = Workspace(tmp_path / "ds")
     shutil.copytree(world / "ds", workspace.root)
