@@ -1,8 +1,8 @@
-"""The format numbers of what is kept on disk: workspaces, exports, changes, training runs. There is no migration.
+"""The format numbers of what is kept on disk: workspaces, exports, changes, runs, plans. There is no migration.
 
 A workspace has its number in `ledger.sqlite` (`PRAGMA user_version`), an export in `certificate.json` (`certificate`),
-a file of changes in itself (`changes`), a training run in `run.json` (`format`). Raise a number here when what is
-written under it changes.
+a file of changes in itself (`changes`), a training run in `run.json` (`format`), a plan of a stress test in itself
+(`format`). Raise a number here when what is written under it changes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = [
     "EXPORT",
     "RUN",
     "RUN_FILE",
+    "STRESS",
     "WORKSPACE",
     "KeptFormat",
     "check_export",
@@ -75,6 +76,10 @@ RUN = KeptFormat(
 
 CHANGES = KeptFormat(
     what="a file of changes", number=1, again="write it anew from both versions: avis-data diff OLD NEW --save FILE"
+)
+
+STRESS = KeptFormat(
+    what="a plan of a stress test", number=1, again="make it anew: avis-data stress plan --data EXPORT --out FILE"
 )
 
 

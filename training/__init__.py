@@ -11,6 +11,7 @@ Each command starts in one module:
     avis-data predict           predict/predict.py
     avis-data visualize         predict/visualize.py, and predict/visualize_avs.py for masks
     avis-data benchmark-model   predict/benchmark.py
+    avis-data stress run        predict/stress.py
     avis-data weights convert   checkpoints/conversion.py
 
 The rooms, each of which knows only those above it:
@@ -41,8 +42,8 @@ The rooms, each of which knows only those above it:
   `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`; `load_report.py` says
   what of it fitted. `conversion.py` makes a published checkpoint one of ours.
 
-**predict/** uses a trained model: `predict.py`, `benchmark.py`, `visualize.py` and `visualize_avs.py`. `results.py`
-  writes and reads what is predicted: result files of tracks, pictures of masks.
+**predict/** uses a trained model: `predict.py`, `benchmark.py`, `visualize.py` and `visualize_avs.py`; `stress.py`
+  does it with other sounds. `results.py` writes and reads what is predicted: result files, pictures of masks.
 
 **run/** trains. `train.py` begins a run and `loop.py` is the loop; `optimiser.py` changes the weights,
   `distributed.py` joins the processes of torchrun, `division.py` divides a batch among them, `run_folder.py` keeps

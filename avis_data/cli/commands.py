@@ -58,6 +58,7 @@ GROUPS = {
         "visualize": "Render predictions: video with sound, contact sheet.",
         "evaluate": "Compute FSLA, HOTA, AP and others of predictions.",
         "compare": "Say whether one set of predictions beats another.",
+        "stress": "Say whether a model hears at all: silence, noise, other sounds.",
         "benchmark-model": "Measure speed, latency, parameters and memory of a model.",
         "weights": "List, check, register and convert weight files.",
     },

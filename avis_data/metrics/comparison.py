@@ -11,7 +11,7 @@ from avis_data.metrics.counting import Mode
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.metrics.table import FIGURES
 
-__all__ = ["Difference", "compare_results"]
+__all__ = ["Difference", "compare_results", "difference_of_draws"]
 
 _ROUNDING = 1e-12
 """Smaller differences come from the order of additions and are taken as none."""
@@ -69,14 +69,29 @@ def compare_results(
     for mode in a.modes:
         draws_a, draws_b = replicate(a, mode, weights_BV), replicate(b, mode, weights_BV)
         found[mode] = {
-            name: _difference(draws_a[name], draws_b[name], level, higher_is_better=FIGURES[name].higher_is_better)
+            name: difference_of_draws(
+                draws_a[name], draws_b[name], level=level, higher_is_better=FIGURES[name].higher_is_better
+            )
             for name in draws_a
         }
     return found
 
 
-def _difference(a: np.ndarray, b: np.ndarray, level: float, *, higher_is_better: bool) -> Difference | None:
-    """The difference of the figures themselves (first) and of those of the draws (the others)."""
+def difference_of_draws(
+    a: np.ndarray, b: np.ndarray, *, level: float = 0.95, higher_is_better: bool = True
+) -> Difference | None:
+    """The difference of two figures, with its interval.
+
+    Args:
+        a: float64 (1 + B,): the figure itself, then that of each draw, as `replicate` gives them; NaN where there is
+            nothing to measure.
+        b: likewise, of the same draws.
+        level: of confidence.
+        higher_is_better: whether the figure is so.
+
+    Returns:
+        b - a; None where there is nothing to measure.
+    """
     difference = b - a
     difference[np.abs(difference) < _ROUNDING] = 0.0
     draws = centred(difference)

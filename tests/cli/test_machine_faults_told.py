@@ -53,6 +53,7 @@ WRITERS = {
         *("evaluate", "--pred", "results.json", "--truth", "exports/ytvis/test.json", "--out", "figures.json"),
         *("--per-video", "videos.parquet", "--errors", "errors", "-j", "1"),
     ],
+    "stress": ["stress", "plan", "--data", "exports/ytvis", "--conditions", "silence", "--out", "stress.json"],
     "weights": ["weights", "add", "vggish.pth", "--as", "vggish"],
     "synth": ["synth", "--num-clips", "1", "--seconds", "1", "--size", "64x64", "--out", "small", "-j", "1"],
 }
@@ -96,6 +97,7 @@ MADE = (
     "errors",
     "small",
     "converted",
+    "stress.json",
 )
 
 

@@ -51,6 +51,7 @@ from avis_data.pipelines.stages.embed import _blocks, _read_array
 from avis_data.quality import validate
 from avis_data.records import Clip
 from avis_data.report.sheet import loudness
+from avis_data.stress.waves import read_wave
 from avis_data.training.data.audio_features import NpyRows
 from avis_data.training.data.audio_slices import read_slices
 from avis_data.training.data.audio_sound import SoundFile, read_sound
@@ -190,6 +191,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
     "sound": {
         "avis_data/door/sounds.py": [read_door_sound],
         "avis_data/features/activity.py": [clip_activity],
+        "avis_data/stress/waves.py": [read_wave],
         "avis_data/media/given_sound.py": [
             lambda path: write_mono_16k(path, path.with_suffix(".raw"), num_seconds=2),
         ],

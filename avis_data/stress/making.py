@@ -1,0 +1,179 @@
+"""The media of a condition: the split of a dataset with other sounds, made from a plan and checked against it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path, truth_path
+from avis_data.io import atomic_dir, link_or_copy, read_json, sha256_file, write_json
+from avis_data.media.clock import frame_instants
+from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.recipe import front_end_of
+from avis_data.stress.clips import HeardClip, World
+from avis_data.stress.conditions import CONDITIONS, LeftOut
+from avis_data.stress.plan import Given, PlannedCondition, StressPlan, changed_clip
+from avis_data.stress.waves import Wave, wave_sha256, write_wave
+
+__all__ = ["Embed", "embedding_of", "is_made", "make_dataset", "opened_for"]
+
+_NOTE = "stress.json"
+"""In the folder of a condition: what it is."""
+
+Embed = Callable[[Wave, HeardClip], NDArray[np.float32]]
+"""Gives the embeddings of a clip with a sound, float32 (T, 128)."""
+
+
+def opened_for(plan: StressPlan, given: Given) -> World:
+    """The clips that a plan was made for.
+
+    Raises:
+        DataError: if the dataset, or the scenes, are others.
+        ProblemsError: with every clip that has another sound.
+    """
+    if plan.scenes_sha256 is not None and given.scenes is None:
+        raise DataError("the plan was made with a scenes.json", hint="--scenes FILE, the same one")
+    if plan.scenes_sha256 is None:
+        given = Given(data=given.data, split=given.split)
+    elif given.scenes is not None and (found := sha256_file(given.scenes)) != plan.scenes_sha256:
+        raise DataError(f"{given.scenes}: is not that of the plan (sha256 {found[:12]}, not {plan.scenes_sha256[:12]})")
+    world = given.opened()
+    if (found := sha256_file(world.truth)) != plan.truth_sha256:
+        raise DataError(
+            f"{world.truth}: is not the truth that the plan was made for (sha256 {found[:12]}, not "
+            f"{plan.truth_sha256[:12]})",
+            hint=f"avis-data stress plan --data {given.data} --on {plan.split} --out FILE makes one for it",
+        )
+    problems = [
+        Problem(f"clip {name}", "", "its sound is not that of the plan")
+        for name in world.clips
+        if wave_sha256(world.wave(name)) != plan.sounds.get(name)
+    ]
+    if problems:
+        raise ProblemsError(f"{given.data}: {len(problems)} sound(s) differ", problems)
+    return world
+
+
+def make_dataset(
+    target: Path, condition: PlannedCondition, plan: StressPlan, world: World, *, embed: Embed | None = None
+) -> None:
+    """Write the split under a condition as a dataset of its own: the whole folder or nothing.
+
+    It holds the clips that the condition applies to, with their stills (hard links, or copies), their truth as it is
+    with the true sound, and their ids; so results of it can be measured by either file.
+
+    Args:
+        target: the folder; it takes the place of one that is there.
+        condition: of the plan.
+        plan: what is to be made.
+        world: the clips, of `opened_for`.
+        embed: makes the embeddings of a sound; None: none are written.
+
+    Raises:
+        DataError: if what comes out is not what the plan says.
+    """
+    with atomic_dir(target) as folder:
+        for name, planned in condition.clips.items():
+            clip = world.clips[name]
+            try:
+                changed = changed_clip(CONDITIONS[condition.name], clip, world, seed=plan.seed)
+            except LeftOut as why:
+                raise _other_sound(name, condition, str(why)) from None
+            if (found := wave_sha256(changed.wave)) != planned.sound_sha256:
+                raise _other_sound(name, condition, f"sha256 {found[:12]}, not {planned.sound_sha256[:12]}")
+            write_wave(sound_path(folder, plan.split, name), changed.wave)
+            if embed is not None:
+                rows = features_path(folder, plan.split, name)
+                rows.parent.mkdir(parents=True, exist_ok=True)
+                np.save(rows, embed(changed.wave, clip), allow_pickle=False)
+            _link_stills(clip, world.truth.with_suffix(""), folder / plan.split)
+        write_json(truth_path(folder, plan.split), _truth_of(world, set(condition.clips)), indent=None)
+        write_json(folder / _NOTE, _note(condition, plan, embed is not None))
+
+
+def is_made(target: Path, condition: PlannedCondition, plan: StressPlan, *, with_embeddings: bool) -> bool:
+    """Whether a folder is what `make_dataset` makes of a plan. Raises DataError if it is something else."""
+    if not target.exists() or not any(target.iterdir()):
+        return False
+    try:
+        found = read_json(target / _NOTE)
+    except DataError:
+        found = None
+    if not isinstance(found, dict) or found.get("condition") != condition.name:
+        raise DataError(f"{target}: holds something else", hint="--out ANOTHER_FOLDER")
+    return bool(found == _note(condition, plan, with_embeddings))
+
+
+def embedding_of(weights: tuple[Path | None, str]) -> Embed:
+    """What makes the embeddings of a sound as the stage `embed` does, one for each frame; the network is read once.
+
+    Args:
+        weights: VGGish's file and its hash, of `resolve_vggish`.
+
+    Raises:
+        DataError: if the weights are not those that were meant.
+    """
+    from avis_data.features.vggish import embed_examples, load_vggish, untrained_vggish
+
+    path, sha256 = weights
+    if path is None:
+        network = untrained_vggish(int(sha256.removeprefix("untrained-")))
+    else:
+        network = load_vggish(path, sha256=sha256)
+    return lambda wave, clip: embed_examples(network, _examples(wave, clip))
+
+
+def _examples(wave: Wave, clip: HeardClip) -> NDArray[np.float32]:
+    """The VGGish inputs of the frames of a clip with a sound, float32 (T, 96, 64)."""
+    from avis_data.features.logmel import causal_examples, second_examples
+
+    mono_N = wave.samples_NC.mean(axis=1).astype(np.float32)
+    if wave.rate_hz != SAMPLE_RATE_HZ:
+        mono_N = soxr.resample(mono_N, wave.rate_hz, SAMPLE_RATE_HZ)
+    if front_end_of(clip.video.fps) == "official":
+        return second_examples(mono_N, clip.num_frames)
+    instants = clip.video.frame_times or frame_instants(clip.num_frames, fps=clip.video.fps, frame_at=None)
+    return causal_examples(mono_N, [math.floor(instant * SAMPLE_RATE_HZ + 0.5) for instant in instants])
+
+
+def _truth_of(world: World, names: set[str]) -> Mapping[str, object]:
+    """The truth file with some of its clips; what it says of them stays as it is."""
+    found: dict[str, list[dict[str, object]]] = read_json(world.truth)
+    ids = {world.clips[name].video.video_id for name in names}
+    return {
+        **found,
+        "videos": [video for video in found["videos"] if video["id"] in ids],
+        "annotations": [entry for entry in found["annotations"] if entry["video_id"] in ids],
+    }
+
+
+def _link_stills(clip: HeardClip, source: Path, target: Path) -> None:
+    for name in clip.video.file_names:
+        still = target / STILLS / name
+        still.parent.mkdir(parents=True, exist_ok=True)
+        if not (source / STILLS / name).is_file():
+            raise DataError(f"{source / STILLS / name}: no such still", hint=f"avis-data validate {source.parent}")
+        link_or_copy(source / STILLS / name, still)
+
+
+def _note(condition: PlannedCondition, plan: StressPlan, with_embeddings: bool) -> dict[str, object]:
+    return {
+        "condition": condition.name,
+        "says": condition.says,
+        "plan_sha256": plan.sha256,
+        "embeddings": with_embeddings,
+    }
+
+
+def _other_sound(name: str, condition: PlannedCondition, why: str) -> DataError:
+    return DataError(
+        f"clip {name}, {condition.name}: another sound comes out than the plan says ({why}): it was made by a version "
+        "of avis-data that does otherwise",
+        hint="that version, or a new plan: avis-data stress plan",
+    )

@@ -1,0 +1,133 @@
+"""A model under all conditions of a stress test: the media of each are made, predicted and thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avis_data.errors import ConfigError, DataError
+from avis_data.io import TEMPORARY_PREFIX, read_json, remove, sha256_file, write_json
+from avis_data.stress.conditions import MADE_WITH, TRUE_SOUND
+from avis_data.stress.making import Embed, embedding_of, make_dataset, opened_for
+from avis_data.stress.plan import Given, PlannedCondition, StressPlan
+from avis_data.training.checkpoints.trained import load_trained, weights_file
+from avis_data.training.data.audio_windows import write_windows
+from avis_data.training.data.loading import DataConfig
+from avis_data.training.predict.predict import PredictRequest, predict
+from avis_data.weights import resolve_vggish
+
+__all__ = ["StressedModel", "predict_stressed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StressedModel:
+    """What is predicted, with what."""
+
+    request: PredictRequest
+    """The model; `vggish` is the file of VGGish's weights, where the model hears embeddings."""
+    untrained: bool = False
+    """Embeddings of random weights, as those of an export that says so."""
+
+
+def predict_stressed(
+    model: StressedModel,
+    plan: StressPlan,
+    given: Given,
+    out: Path,
+    *,
+    conditions: Sequence[PlannedCondition],
+    on_condition: Callable[[str, bool], None] = lambda name, made: None,
+) -> list[str]:
+    """Write `true.json` and `<condition>.json` for each condition; those that are there are not made again.
+
+    Args:
+        model: which one.
+        plan: which clip hears what.
+        given: the clips.
+        out: the folder of the results.
+        conditions: of the plan.
+        on_condition: called after each with its name, and whether it was made now.
+
+    Returns:
+        The conditions that have results.
+
+    Raises:
+        ConfigError: if the folder holds results of another model or plan.
+        DataError: if the clips are not those of the plan, or the model cannot be read or gives no tracks.
+        ToolError: if VGGish's weights or the device are missing, or memory runs out.
+    """
+    _claim(out, model, plan)
+    world = opened_for(plan, given)
+    kind, embed = _embedding_needed(model, given)
+    wanted: list[PlannedCondition | None] = [None, *(condition for condition in conditions if condition.clips)]
+    made = []
+    for condition in wanted:
+        name = TRUE_SOUND if condition is None else condition.name
+        target = out / f"{name}.json"
+        if is_new := not target.is_file():
+            with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as scratch:
+                data = given.data
+                if condition is not None:
+                    data = Path(scratch) / name
+                    make_dataset(data, condition, plan, world, embed=embed if kind == "vggish" else None)
+                    if kind == "vggish-window":
+                        write_windows(data, resolve_vggish(model.request.vggish, untrained=model.untrained))
+                predict(replace(model.request, data=data, split=plan.split, vggish=None), target)
+        made.append(name)
+        on_condition(name, is_new)
+    return made
+
+
+def _embedding_needed(model: StressedModel, given: Given) -> tuple[str | None, Embed | None]:
+    """The kind of audio that a model hears (None: none), and what makes embeddings where it hears those."""
+    request = model.request
+    _, config = load_trained(request.weights, request.config_name, request.settings, model_name=request.model_name)
+    if not isinstance(config.data, DataConfig):
+        raise DataError(
+            f"{config.model_name} gives masks without identities; a stress test is for models of tracks",
+            hint="any program's results: avis-data stress make, then stress score",
+        )
+    if not config.model.needs_audio:
+        return None, None
+    kind = config.data.audio
+    if kind not in ("vggish", "vggish-window"):
+        return kind, None
+    weights = resolve_vggish(request.vggish, untrained=model.untrained)
+    _check_same_weights(given.data, weights[1])
+    return kind, embedding_of(weights)
+
+
+def _check_same_weights(data: Path, sha256: str) -> None:
+    """The embeddings of the true sound must be of the same network: else it is another sound to the model."""
+    try:
+        said = read_json(data / "certificate.json")
+    except DataError:
+        return
+    known = said.get("embeddings") if isinstance(said, dict) else None
+    found = known.get("weights_sha256") if isinstance(known, dict) else None
+    if found is not None and found != sha256:
+        raise DataError(
+            f"{data}: its embeddings are of other VGGish weights ({found[:12]}, not {sha256[:12]})",
+            hint="--weights FILE, the same; --untrained where the export was made so",
+        )
+
+
+def _claim(out: Path, model: StressedModel, plan: StressPlan) -> None:
+    """Make the folder this model's and this plan's, without what a killed run left."""
+    request = model.request
+    note = {
+        "plan_sha256": plan.sha256,
+        "weights_sha256": sha256_file(weights_file(request.weights)),
+        "settings": list(request.settings),
+        "precision": request.precision,
+    }
+    if (out / MADE_WITH).is_file() and read_json(out / MADE_WITH) != note:
+        raise ConfigError(f"{out}: holds results of another model, setting or plan", hint="--out ANOTHER_FOLDER")
+    if not (out / MADE_WITH).is_file() and out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out}: is not empty, and holds no results of a stress test", hint="--out ANOTHER_FOLDER")
+    out.mkdir(parents=True, exist_ok=True)
+    for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
+        remove(left_over)
+    write_json(out / MADE_WITH, note)
