@@ -191,7 +191,7 @@ def test_a_sound_that_comes_out_otherwise_is_refused(data: Path, plan: StressPla
 
 
 def test_a_condition_is_added_without_a_change_of_the_product(data: Path, tmp_path: Path) -> None:
-    def backwards(clip: HeardClip, world: World, rng: np.random.Generator) -> Changed:
+    def backwards(clip: HeardClip, world: World, _: np.random.Generator) -> Changed:
         wave = world.wave(clip.name)
         turned = swapped(type(wave)(samples_NC=wave.samples_NC[::-1, ::-1].copy(), rate_hz=wave.rate_hz))
         return Changed(wave=turned, may_sound_T=[True] * clip.num_frames)
