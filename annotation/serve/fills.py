@@ -111,14 +111,16 @@ class Fills:
                 self._write(job)
                 self._wake()
 
-    def of_page(self, task: Task, owner: str, page: PageRegions) -> Taken:
-        """What is ready for somebody's page of a task, of all its boxes; the progress is that of the newest."""
+    def of_click(self, click: Click) -> Taken:
+        """What is ready of the object that somebody clicked, for their page. Of no other: a page gives every mask of an
+        answer the label that is chosen there."""
+        mine = (click.task.id, click.owner, click.identity)
         with self._changed:
-            mine = [job for job in self._jobs.values() if (job.filling.task_id, job.filling.owner) == (task.id, owner)]
-            taken = [self._take(job, task, page) for job in mine]
-            going_on = [job for job in mine if job.filling.key in self._jobs]
-            progress = _progress(going_on[-1]) if going_on else None
-            return Taken([region for regions in taken for region in regions], progress)
+            for job in list(self._jobs.values()):
+                if (job.filling.task_id, job.filling.owner, job.filling.identity) == mine:
+                    regions = self._take(job, click.task, click.on)
+                    return Taken(regions, _progress(job) if job.filling.key in self._jobs else None)
+            return Taken([], None)
 
     def of_box(self, task: Task, key: str) -> Taken:
         """What is ready of one box. Nothing where it is not known (any more)."""

@@ -122,7 +122,7 @@ def _predicted(
     logger.info("clip=%s identity=%s later=%d ms=%.0f", click.clip_id, click.identity, others, took_ms)
     if answer is not None:
         fills.begin(click, answer)
-    taken = fills.of_page(task, click.owner, click.on)
+    taken = fills.of_click(click)
     if answer is None and not taken.regions:
         return JSONResponse({"results": []})
     first = [] if answer is None else answer.prediction.result
