@@ -28,7 +28,7 @@ from avis_data.stress.waves import Wave, read_wave
 from avis_data.synth.labels import SceneLabels, read_scenes
 from avis_data.synth.plan import plan_scene
 from avis_data.synth.scene import WorldOptions
-from avis_data.synth.sound import mix, stems
+from avis_data.synth.sound import mix_without, stems
 from avis_data.synth.timbres import RATE_HZ
 
 __all__ = ["HeardClip", "HeardTrack", "World", "open_world"]
@@ -150,10 +150,10 @@ class World:
         assert self._scenes is not None
         index, labels = self._scenes.labels[name]
         scene = plan_scene(self._scenes.options, index)
-        voices = stems(scene)
-        voices[track_id] = np.zeros_like(voices[track_id])
         first = round(scene.lead_s * RATE_HZ)
-        samples_NC = mix(scene, voices)[first : first + labels.num_seconds * RATE_HZ].astype(np.float64)
+        samples_NC = mix_without(scene, stems(scene), track_id)[first : first + labels.num_seconds * RATE_HZ].astype(
+            np.float64
+        )
         like = self.wave(name)
         channels = like.samples_NC.shape[1]
         if like.is_mono or channels != samples_NC.shape[1]:

@@ -9,7 +9,7 @@ from avis_data.synth.motion import place
 from avis_data.synth.scene import Scene, Thing
 from avis_data.synth.timbres import RATE_HZ, Wave, speak
 
-__all__ = ["mix", "stems"]
+__all__ = ["mix", "mix_without", "stems"]
 
 _PAN_STEP_S = 0.04
 _AMBIENCE = 0.0015
@@ -34,13 +34,28 @@ def mix(scene: Scene, voices: dict[str, Wave]) -> NDArray[np.float32]:
         scene: gives the places of the tracks; off-screen ones are heard from the middle.
         voices: as from `stems`.
     """
+    total = _sum(scene, voices)
+    return total * _gain(total)
+
+
+def mix_without(scene: Scene, voices: dict[str, Wave], thing_id: str) -> NDArray[np.float32]:
+    """The same without one track; all others are as loud as they are in the whole."""
+    others = {name: np.zeros_like(voice) if name == thing_id else voice for name, voice in voices.items()}
+    return _sum(scene, others) * _gain(_sum(scene, voices))
+
+
+def _gain(total: NDArray[np.float32]) -> np.float32:
+    return np.float32(min(1.0, _PEAK / max(float(np.abs(total).max()), 1e-9)))
+
+
+def _sum(scene: Scene, voices: dict[str, Wave]) -> NDArray[np.float32]:
     rng = np.random.default_rng([scene.options.seed, scene.index, 2])
     num_samples = len(next(iter(voices.values())))
     total = _ambience(rng, num_samples)
     for thing in scene.tracks:
         angle = _pan(scene, thing, num_samples) * np.float32(np.pi / 2)
         total += voices[thing.thing_id][:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return total * np.float32(min(1.0, _PEAK / max(float(np.abs(total).max()), 1e-9)))
+    return total
 
 
 def _stem(scene: Scene, thing: Thing, num_samples: int) -> Wave:
