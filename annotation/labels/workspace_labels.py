@@ -16,8 +16,9 @@ from avis_data.annotation.labels.records import (
     Media,
     PreLabels,
     RoundInfo,
+    RoundKind,
 )
-from avis_data.annotation.labels.rounds import ClipState, Passage, Place, clip_place, passages_of
+from avis_data.annotation.labels.rounds import ClipState, Passage, Place, clip_place, passages_of, round_kind
 from avis_data.annotation.labels.store import (
     Assignments,
     labelled_files,
@@ -149,8 +150,11 @@ class WorkspaceLabels:
         return self._given(name).decisions
 
     def told(self, name: str, clip_id: str) -> list[str]:
-        """What the lead said of a clip in a round, line by line for its page."""
-        return [" ".join(item.text().split()) for item in self.decisions(name) if item.clip_id == clip_id]
+        """What the lead said of a clip in a round, line by line for its page; of a draft also in drafts before it."""
+        is_draft = round_kind(name) is RoundKind.DRAFT
+        before = [other for other in self.round_names() if is_draft and round_kind(other) is RoundKind.DRAFT]
+        said = [item for other in dict.fromkeys([*before, name]) for item in self.decisions(other)]
+        return [" ".join(item.text().split()) for item in said if item.clip_id == clip_id]
 
     def _given(self, name: str) -> Assignments:
         if name not in self._assignments:
