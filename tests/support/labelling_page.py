@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
-__all__ = ["LabellingPage", "chromium", "signed_in"]
+__all__ = ["LabellingPage", "chromium", "sign_in", "signed_in"]
 
 _READY_MS = 60_000
 _SECOND_PX = 16
@@ -45,15 +45,20 @@ def signed_in(browser: Browser, url: str, *, email: str, password: str) -> Itera
     context = browser.new_context(viewport={"width": 1500, "height": 1700})
     page = context.new_page()
     page.set_default_timeout(_READY_MS)
+    sign_in(page, url, email=email, password=password)
+    try:
+        yield LabellingPage(page, url)
+    finally:
+        context.close()
+
+
+def sign_in(page: Page, url: str, *, email: str, password: str) -> None:
+    """Fill in the page that asks who one is, and wait until it has let one in."""
     page.goto(f"{url}/user/login/")
     page.fill("input[name=email]", email)
     page.fill("input[name=password]", password)
     page.click("button[type=submit]")
     page.wait_for_url(lambda address: "/user/login" not in address)
-    try:
-        yield LabellingPage(page, url)
-    finally:
-        context.close()
 
 
 class LabellingPage:
@@ -132,7 +137,7 @@ class LabellingPage:
         A point beside the object needs Alt, and Control too, where it lies on a mask that a click would select.
         """
         self.choose_label(identity)
-        self._choose_smart_tool("key-point-tool")
+        self.choose_smart_tool("key-point-tool")
         keys = () if inside else ("Control", "Alt")
         with self.answered():
             for key in keys:
@@ -145,7 +150,7 @@ class LabellingPage:
     def smart_box(self, identity: str, box: tuple[float, float, float, float]) -> None:
         """Draw a smart box, (x, y, width, height) in pixels of the still. Waits for the answer."""
         self.choose_label(identity)
-        self._choose_smart_tool("rectangle-tool")
+        self.choose_smart_tool("rectangle-tool")
         x, y, width, height = box
         start, end = self._on_page(x, y), self._on_page(x + width, y + height)
         with self.answered():
@@ -272,7 +277,7 @@ class LabellingPage:
         assert not answered.value.json().get("errors"), answered.value.text()
         self.page.wait_for_timeout(500)
 
-    def _choose_smart_tool(self, name: str) -> None:
+    def choose_smart_tool(self, name: str) -> None:
         """The smart tools lie under one button, which shows the last one used."""
         self.page.locator(".lsf-tool_smart:not([aria-label])").first.hover()
         self._click(self.page.locator(f".lsf-tool_smart[aria-label={name}]").last)

@@ -26,6 +26,7 @@ from avis_data.annotation.labelstudio.settings import (
     server_dir,
     write_secrets,
 )
+from avis_data.annotation.segmenters import engines
 from avis_data.annotation.serve.keep_up import pauses
 from avis_data.annotation.serve.label_studio_install import default_environment, install, is_installed
 from avis_data.annotation.serve.server_processes import (
@@ -39,8 +40,10 @@ from avis_data.annotation.serve.servers import ServeOptions, label_studio_only
 from avis_data.annotation.work.pull import pull_workspace
 from avis_data.cli.main import main
 from avis_data.errors import DataError, ToolError
+from avis_data.io import sha256_file
 from avis_data.paths import Workspace
 from avis_data.recipe import create_workspace
+from avis_data.weights import RegisteredWeights
 from support.label_studio import TestServer, free_port, is_available
 from support.labelling_world import labelled, push, start_world, submit, task_ids
 
@@ -219,6 +222,30 @@ def test_servers_that_die_are_started_again(workspace: Workspace, capsys: pytest
 
 def test_pauses_grow_up_to_a_minute() -> None:
     assert list(islice(pauses(), 9)) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_it_says_which_engine_it_took_and_how_to_get_a_better_one(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told before anything starts, here on a port that is taken."""
+    weights = tmp_path / "u2netp.onnx"
+    weights.write_bytes(b"not read here")
+    known = RegisteredWeights(
+        name="u2netp", kind="saliency", path=str(weights), sha256=sha256_file(weights), size_bytes=13
+    )
+    monkeypatch.setattr(engines, "registered", list)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        command = ["-C", str(workspace.root), "annotate", "serve", "--port", str(taken.getsockname()[1])]
+        assert main(command) == 5
+        said = "segmenter: grabcut, without weights; better masks of photographs: avis-data weights get u2netp"
+        assert said in capsys.readouterr().err
+        assert main([*command, "--engine", "grabcut"]) == 5
+        assert "segmenter:" not in capsys.readouterr().err, "it was named"
+        monkeypatch.setattr(engines, "registered", lambda: [known])
+        assert main(command) == 5
+        assert "segmenter: saliency with u2netp; better masks, with a GPU: avis-data" in capsys.readouterr().err
 
 
 def test_a_busy_port_is_an_error_and_not_another_port(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
