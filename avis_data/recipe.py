@@ -15,7 +15,7 @@ from avis_data.io import write_text
 from avis_data.ledger import Ledger
 from avis_data.links.check import check_links
 from avis_data.paths import Workspace
-from avis_data.records import Fps, FrameAt, Record
+from avis_data.records import Fps, FrameAt, Record, Scenario
 
 __all__ = [
     "DEFAULT_RECIPE",
@@ -165,6 +165,10 @@ class Recipe(Record):
         default="sounding",
         description="Which masks an export has, and what a mask in an imported file means: of what sounds, "
         "or of all that is seen, sounding or not.",
+    )
+    scenarios: dict[str, Scenario] = Field(
+        default_factory=dict,
+        description="What videos with a category are about, for figures; over what the category set says of it.",
     )
     rights: RightsOptions = RightsOptions()
     clips: ClipOptions = ClipOptions()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "ID_PATTERN",
     "MAX_FPS",
+    "SCENARIOS",
     "Category",
     "CategorySet",
     "Clip",
@@ -20,6 +21,7 @@ __all__ = [
     "PictureForm",
     "Record",
     "SafeId",
+    "Scenario",
     "SoundState",
     "SoundTrack",
     "Span",
@@ -40,6 +42,9 @@ FrameAt = Literal["start", "mid", "end"]
 MAX_FPS = 30
 Fps = Annotated[float, Field(gt=0, le=MAX_FPS, description="Labelled stills per second.")]
 SplitName = Literal["train", "val", "test"]
+Scenario = Literal["music", "speaking", "machine", "animal"]
+"""What a video is about, as AVISeg counts them; one may be about several."""
+SCENARIOS: tuple[Scenario, ...] = ("music", "speaking", "machine", "animal")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

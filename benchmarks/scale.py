@@ -200,7 +200,7 @@ def wanted(num_clips: int, num_videos: int) -> Iterator[tuple[str, str, str]]:
         }  # fmt: skip
         row = {
             "span": span, "categories": ["dog"] if number % 2 else ["person"], "license": None, "split": None,
-            "uploader": None, "channel": None, "upload_date": None,
+            "uploader": None, "channel": None, "upload_date": None, "scenarios": [],
         }  # fmt: skip
         yield "clip", clip_name(number), json.dumps(row, separators=(",", ":"))
 

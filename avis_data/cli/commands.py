@@ -39,7 +39,8 @@ GROUPS = {
         "duplicates": "List clips that are nearly the same.",
         "validate": "Check a YTVIS / AVISeg dataset and list its problems.",
         "stats": "Count videos, frames, masks, sources, categories.",
-        "report": "Write one HTML page with contact sheets of an export.",
+        "report": "Write one HTML page with contact sheets of a dataset.",
+        "figures": "Draw the figures of a dataset paper, with their tables.",
     },
     "Keep a dataset for years": {
         "diff": "Say what changed between two versions of a dataset.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avis_data.report.agreement_figures import AgreementReport
     from avis_data.report.datasheet import CategoryCount, DatasheetFacts, Labour
 
-__all__ = ["command"]
+__all__ = ["command", "labour_of"]
 
 
 @click.command("datasheet")
@@ -84,7 +84,7 @@ def _facts(workspace: Workspace, plan: ExportPlan, contact: str | None) -> Datas
         without_truth=len(inputs.without_truth),
         dropped=len(inputs.dropped),
         agreement=_agreement(labels),
-        labour=_labour(labels),
+        labour=labour_of(labels, labels.round_names()),
         contact=contact,
     )
 
@@ -117,10 +117,11 @@ def _agreement(labels: WorkspaceLabels) -> AgreementReport | None:
     return agreement_report(compare_rounds(labels), is_blind=True, states=states)
 
 
-def _labour(labels: WorkspaceLabels) -> Labour:
+def labour_of(labels: WorkspaceLabels, rounds: Sequence[str]) -> Labour:
+    """Who labelled in these rounds, and for how long."""
     from avis_data.report.datasheet import Labour
 
-    answers = [answer for name in labels.round_names() for answer in labels.answers(name) if answer.is_finished]
+    answers = [answer for name in rounds for answer in labels.answers(name) if answer.is_finished]
     times = [answer.lead_time_s for answer in answers if answer.lead_time_s is not None]
     return Labour(
         people=len({answer.annotator for answer in answers}),

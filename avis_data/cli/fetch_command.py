@@ -123,8 +123,8 @@ def command(run: RunOptions, listed: ListedVideos) -> ExitCode:
     """Download the source videos of a list. Run again to resume; partial files go on where they broke off.
 
     The folder becomes a workspace with the recipe aviseg if it has none. The list has the columns url and, if you
-    like, video_id, start, end, categories, license, split, uploader, channel, upload_date; the lists of AudioSet and
-    VGGSound are recognised. Afterwards it is said what the list no longer wants.
+    like, video_id, start, end, categories, license, split, uploader, channel, upload_date, scenario; the lists of
+    AudioSet and VGGSound are recognised. Afterwards it is said what the list no longer wants.
 
     \b
     Example:

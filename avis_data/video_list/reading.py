@@ -14,7 +14,7 @@ from typing import Literal, cast
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, Problem
 from avis_data.io import sha256_text
-from avis_data.records import Record, SafeId, Span, is_safe_id
+from avis_data.records import SCENARIOS, Record, SafeId, Scenario, Span, is_safe_id
 from avis_data.video_list.rows import Layout, Row, read_rows
 from avis_data.video_list.signed import Cutter
 from avis_data.video_list.urls import Source, source_from_text
@@ -48,6 +48,8 @@ class ClipRow:
     channel: str | None = None
     upload_date: str | None = None
     """YYYY-MM-DD."""
+    scenarios: tuple[Scenario, ...] = ()
+    """What it is about; empty: not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class _Parsed:
     uploader: str | None
     channel: str | None
     upload_date: str | None
+    scenarios: tuple[Scenario, ...]
 
 
 @dataclass(slots=True)
@@ -242,13 +245,17 @@ def _parse(
     upload_date = cells.get("upload_date") or None
     if upload_date is not None and not _is_day(upload_date):
         bad.append(("upload_date", f"must be a day, as 2026-01-31 (found {upload_date!r:.40})"))
+    scenarios = layout.categories(cells.get("scenario", "").lower())
+    if odd := [name for name in scenarios if name not in SCENARIOS]:
+        bad.append(("scenario", f"must be {', '.join(SCENARIOS)}, several parted by ; (found {odd[0]!r:.40})"))
     if bad or source is None:
         problems += [Problem(f"line {row.line}", layout.shown(column), message) for column, message in bad]
         return None
     categories = layout.categories(cells.get("categories", ""))
     license_text = cells.get("license") or None
     who = (cells.get("uploader") or None, cells.get("channel") or None, upload_date)
-    said = (categories, license_text, cast(_Split, split), *who)
+    about = tuple(name for name in SCENARIOS if name in scenarios)
+    said = (categories, license_text, cast(_Split, split), *who, about)
     return _Parsed(row.line, layout, source, given_id, start_s, end_s, *said)
 
 
@@ -300,7 +307,8 @@ def _admit(
     for name in item.categories:
         seen.category_places.setdefault(name, Problem(f"line {item.line}", item.layout.shown("categories"), name))
     span = Span(clip_id=clip_id, video_id=video_id, start_s=item.start_s, end_s=item.end_s)
-    return ClipRow(span, item.categories, item.license, item.split, item.uploader, item.channel, item.upload_date)
+    who = (item.uploader, item.channel, item.upload_date)
+    return ClipRow(span, item.categories, item.license, item.split, *who, item.scenarios)
 
 
 def _conflict(

@@ -14,7 +14,10 @@ from avis_data.errors import DataError, Problem
 
 __all__ = ["COLUMNS", "Layout", "Row", "read_rows"]
 
-COLUMNS = ("url", "video_id", "start", "end", "categories", "license", "split", "uploader", "channel", "upload_date")
+COLUMNS = (
+    *("url", "video_id", "start", "end", "categories", "license", "split", "uploader", "channel", "upload_date"),
+    "scenario",
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _END_OF_LINK = re.compile(r"[^/?=&%]*[/?=&%].*|.*\.[A-Za-z]\w{1,4}", re.ASCII)

@@ -109,14 +109,16 @@ def write_video_list(job: ExportJob) -> Hashes:
     """Write the list by which the clips can be fetched again; those that no link leads to are not in it."""
     wanted = read_video_list(job.workspace.video_list, allow_local=True) if job.workspace.video_list.is_file() else None
     spans = {row.span.clip_id: row.span for row in wanted.clips} if wanted else {}
-    rows: list[tuple[object, ...]] = [COLUMNS]
+    said = {row.span.clip_id: ";".join(row.scenarios) for row in wanted.clips if row.scenarios} if wanted else {}
+    rows: list[tuple[object, ...]] = [COLUMNS if said else COLUMNS[: COLUMNS.index("scenario")]]
     for item in job.plan.inputs.clips:
         clip, span = item.clip, spans.get(item.clip.clip_id)
         if span is None or not item.video.url.startswith(("http://", "https://")):
             continue
         end = "" if span.end_s is None else _seconds(span.end_s)
         where = (item.video.url, clip.video_id, _seconds(span.start_s), end)
-        rows.append((*where, ";".join(clip.categories), item.license or "", job.plan.assignment.split_of[clip.clip_id]))
+        row = (*where, ";".join(clip.categories), item.license or "", job.plan.assignment.split_of[clip.clip_id])
+        rows.append((*row, "", "", "", said[clip.clip_id]) if clip.clip_id in said else row)
     write_text(job.folder / VIDEO_LIST, csv_text(rows))
     return job.hashes(VIDEO_LIST)
 

@@ -125,11 +125,12 @@ def write_list(plan: MergePlan, workspace: Workspace) -> None:
         row, span = clip.row, clip.row.span
         end = "" if span.end_s is None else _seconds(span.end_s)
         who = (row.license, row.split, row.uploader, row.channel, row.upload_date)
-        said = (";".join(row.categories), *("" if cell is None else cell for cell in who))
+        said = (";".join(row.categories), *("" if cell is None else cell for cell in who), ";".join(row.scenarios))
         rows.append((url, clip.video_id, _seconds(span.start_s), end, *said))
+    columns = COLUMNS if any(row[-1] for row in rows) else COLUMNS[: COLUMNS.index("scenario")]
     urls = {video.url for video in plan.videos.values()}
     signed = {url: whole for name in ("B", "A") for url, whole in plan.sides[name].signed.items() if url in urls}
-    write_text(workspace.video_list, csv_text([COLUMNS, *rows], as_given=True))
+    write_text(workspace.video_list, csv_text([columns, *(row[: len(columns)] for row in rows)], as_given=True))
     write_signed(workspace.signed_urls, signed)
     if rows:
         found = read_video_list(workspace.video_list, allow_local=True, folder=workspace.root, signed=signed)

@@ -346,7 +346,8 @@ class _Decider:
             else:
                 values[name] = mine if mine is not None else theirs
         categories = tuple(dict.fromkeys((*a.categories, *self._mapped(b.categories, "B"))))
-        return replace(a, categories=categories, **values)
+        scenarios = tuple(dict.fromkeys((*a.scenarios, *b.scenarios)))
+        return replace(a, categories=categories, scenarios=scenarios, **values)
 
 
 def _other(states: Mapping[str, str], owner: str) -> str:

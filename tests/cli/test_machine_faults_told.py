@@ -67,6 +67,7 @@ OTHERS = {
     "agreement": "reads rounds, which need a server; its page is written as that of `report`",
     "datasheet": "its pages are written as that of `report`",
     "diff": "its files are written as the page of `report`",
+    "figures": "draws in memory; its folder is written as that of `evaluate --errors`",
     "patch": "its folder is written and published as that of `export`",
     "rebuild": "does what `fetch` and `extract` do; its folder is written as that of `export`",
     "fingerprint": "a stage as `embed` is",

@@ -47,6 +47,7 @@ WRITE_WHERE_THEY_ARE_TOLD: dict[str, list[str]] = {
     "merge": ["../ws", "../other", "--out"],
     "convert": ["../set", "--to", "coco", "--out"],
     "report": ["../set", "--out"],
+    "figures": ["../set", "--out"],
     "train-baseline": ["--data", "../set", "--config", "avism_tiny", "--out"],
     "predict": ["--data", "../set", "--checkpoint", "../run", "--out"],
     "visualize": ["--data", "../set", "--pred", "../results.json", "--out"],

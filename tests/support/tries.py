@@ -61,6 +61,7 @@ TRIES = (
     Try(f"diff {EXPORT} {EXPORT} --html diff.html --save changes.json"),
     Try(f"patch {EXPORT} changes.json --out patched"),
     Try(f"report {EXPORT} --out report.html"),
+    Try(f"figures {EXPORT} --out figures"),
     Try(f"evaluate --truth {EXPORT}/test.json --pred none.json"),
     Try(f"compare none.json none.json --truth {EXPORT}/test.json"),
     Try(f"visualize --data {EXPORT} --pred none.json --out shown"),

@@ -45,6 +45,16 @@ def test_every_column_arrives_where_it_belongs(tmp_path: Path) -> None:
     ]
 
 
+def test_a_scenario_is_one_or_several_of_four(tmp_path: Path) -> None:
+    given = ("Music", "animal; music", "", "dancing", "music;musik")
+    rows = "".join(f"{HOST}/{number}.mp4,{about}\n" for number, about in enumerate(given))
+    result = read(tmp_path, f"url,scenario\n{rows}")
+    assert [row.scenarios for row in result.clips] == [("music",), ("music", "animal"), ()]
+    assert found(result) == [("line 5", "scenario"), ("line 6", "scenario")]
+    assert "music, speaking, machine, animal" in str(result.problems[0]) and "'dancing'" in str(result.problems[0])
+    assert "'musik'" in str(result.problems[1])
+
+
 def test_bom_crlf_comments_blank_lines_quotes_and_missing_trailing_cells(tmp_path: Path) -> None:
     text = (
         "\ufeff# a list\r\n\r\nURL , Start,end\r\n"

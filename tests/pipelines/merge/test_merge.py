@@ -31,6 +31,7 @@ from avis_data.pipelines.truth_records import labelled_truth
 from avis_data.pipelines.upkeep.tombstones import read_tombstones
 from avis_data.recipe import load_recipe
 from avis_data.records import Track
+from avis_data.video_list import read_video_list
 from support.fake_workspace import FakeClip, FakeTrack, make_workspace
 from support.rounds_world import exported_masks, labels, open_round, say, square, track
 from support.shell import tree_hashes
@@ -274,10 +275,10 @@ def test_categories_of_a_set(capsys: pytest.CaptureFixture[str]) -> None:
 LISTED = "url,video_id,start,end,categories,license,split\n"
 
 
-def listed(name: str, rows: str, *clips: FakeClip) -> Workspace:
+def listed(name: str, rows: str, *clips: FakeClip, header: str = LISTED) -> Workspace:
     """A workspace with a list, its rows as given."""
     workspace = side(name, *clips)
-    workspace.video_list.write_text(LISTED + rows)
+    workspace.video_list.write_text(header + rows)
     with Ledger(workspace.ledger) as ledger:
         options = ListOptions()
         adopt_list(workspace, ledger, read_wanted(workspace, ledger, load_recipe(workspace), options), options)
@@ -301,6 +302,15 @@ def test_lists_are_joined_with_what_they_say() -> None:
         assert {(row.span.clip_id, CLIP_ROW.dump_json(row).decode()) for row in again.clips} == set(
             ledger.wanted("clip")
         )
+
+
+def test_what_lists_say_videos_are_about_is_joined() -> None:
+    header = "url,video_id,start,end,scenario\n"
+    listed("a", "https://example.org/x.mp4,x,0,6,music\nhttps://example.org/y.mp4,y,0,6,\n", header=header)
+    listed("b", "https://example.org/x.mp4,bx,0,6,animal\n", header=header)
+    assert run("merge", "a", "b", "--out", "c") == 0
+    found = {row.span.clip_id: row.scenarios for row in read_video_list(merged().video_list).clips}
+    assert found == {"x_000000_006000": ("music", "animal"), "y_000000_006000": ()}
 
 
 @pytest.mark.parametrize(
