@@ -18,8 +18,8 @@ The rooms, each of which knows only those above it:
 
 **data/** reads datasets and makes samples of them. `clips.py` says what a model gets and gives.
   Clips in the AVISeg layout: `split.py` opens a split, `sampling.py` draws frames, `augment.py` changes them,
-  `loading.py` does both in worker processes; `source.py` is a clip to predict, `video_dataset.py` makes a dataset of
-  one video.
+  `negatives.py` gives samples another sound, `loading.py` does all that in worker processes; `source.py` is a clip to
+  predict, `video_dataset.py` makes a dataset of one video.
   Their sound: `audio_features.py` lists the kinds and reads those that were computed before; `audio_windows.py`
   computes VGGish before each frame; `audio_summary.py` needs no weights; `audio_slices.py` makes pictures of the
   sound. `audio_sound.py` reads WAV files, `frame_times.py` says when a frame is.

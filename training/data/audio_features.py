@@ -43,6 +43,11 @@ class NpyRows:
         """The shape of a vector."""
         return (self.width,)
 
+    @property
+    def silence(self) -> None:
+        """The files do not say what the network makes of silence."""
+        return None
+
     def path(self, folder: Path, clip_id: str) -> Path:
         """The file of a clip."""
         return folder / self.folder / f"{clip_id}.npy"
@@ -80,6 +85,10 @@ class AudioReader(Protocol):
     @property
     def hint(self) -> str:
         """What to do where files are missing or bad."""
+
+    @property
+    def silence(self) -> NDArray[np.float32] | None:
+        """What is heard in a frame of silence, float32 (*shape); None where only a network could say it."""
 
     def path(self, folder: Path, clip_id: str) -> Path:
         """The file of a clip in the folder of its split."""

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from avis_data.errors import DataError
 from avis_data.features.arrays import check_finite
-from avis_data.features.logmel import NUM_BANDS, log_mel, num_columns, samples_of_columns
+from avis_data.features.logmel import EXAMPLE_SAMPLES, NUM_BANDS, log_mel, num_columns, samples_of_columns
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound
 from avis_data.training.data.frame_times import FrameTimes
@@ -37,6 +37,12 @@ class SpectrogramSlices(SoundFile):
     def shape(self) -> tuple[int, ...]:
         """The shape of a slice."""
         return (NUM_BANDS, SLICE_MOMENTS)
+
+    @property
+    def silence(self) -> NDArray[np.float32]:
+        """The slice of silence: what the front end gives for no sound, everywhere."""
+        quiet = log_mel(np.zeros(EXAMPLE_SAMPLES, dtype=np.float32))[0, 0]
+        return np.full(self.shape, quiet, dtype=np.float32)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """The slices of some frames, (n, 64, 64). Raises DataError for a bad file."""

@@ -36,6 +36,11 @@ class SecondSummaries(SoundFile):
         """The shape of a summary."""
         return (2 * NUM_BANDS,)
 
+    @property
+    def silence(self) -> NDArray[np.float32]:
+        """The summary of silence: zeros."""
+        return np.zeros(self.shape, dtype=np.float32)
+
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """Summaries of some frames, (n, 128); zeros where the sound ends before. Raises DataError for a bad file."""
         rows = np.zeros((len(frames), 2 * NUM_BANDS), dtype=np.float32)
@@ -61,6 +66,11 @@ class WindowSummaries(SoundFile):
     def shape(self) -> tuple[int, ...]:
         """The shape of a summary."""
         return (2 * NUM_BANDS,)
+
+    @property
+    def silence(self) -> NDArray[np.float32]:
+        """The summary of silence: zeros."""
+        return np.zeros(self.shape, dtype=np.float32)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """Summaries of some frames, (n, 128). Raises DataError for a bad file."""

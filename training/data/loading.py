@@ -19,9 +19,10 @@ from avis_data.platforms import become_worker
 from avis_data.training.data.audio_features import AudioKind
 from avis_data.training.data.augment import AugmentConfig, FrameChange, change_mask, change_picture, draw_changes
 from avis_data.training.data.clips import Sample, TrainingBatch, TrainingClip
+from avis_data.training.data.negatives import Negatives, OtherSound
 from avis_data.training.data.sampling import ClipOrder, SampleNumbers, Sampling
 from avis_data.training.data.split import DatasetClip, DatasetTrack, SplitData
-from avis_data.training.ranges import Count, CountOrZero
+from avis_data.training.ranges import Count, CountOrZero, Share
 
 __all__ = ["DataConfig", "DataOptions", "Samples", "TrainingSamples", "batches"]
 
@@ -36,6 +37,9 @@ class DataConfig:
     frame shows. `slices`: even parts of the log-mel spectrogram."""
     audio_optional: bool = False
     """Whether clips may have no sound; for models that can do without."""
+    negatives: Share = 0.0
+    """Share of training samples that get another sound, and the truth that goes with it: silence, or another clip's
+    sound, with which nothing sounds; or the clip's own sound 1, 2 or 5 s later."""
     frames: Count | None = 5
     """Frames of a training clip; null: as many as the model says, for those that take one number only."""
     reach: Count = 20
@@ -95,6 +99,7 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         if not self._anchors:
             raise DataError(f"{split.truth}: no clip has a mask, there is nothing to learn from")
         self._order = ClipOrder(len(self._anchors), seed)
+        self._negatives = Negatives(split, config.negatives, seed)
 
     @property
     def per_round(self) -> int:
@@ -115,8 +120,9 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         frames = self._sampling.frames(clip, anchor, rng)
         changes = draw_changes(clip.size_hw, len(frames), self._config.augment, rng)
         pictures = np.stack([change_picture(clip.picture(f), c) for f, c in zip(frames, changes, strict=True)])
-        audio = self._split.vectors(clip, frames)
-        tracks, masks = _truth(clip, frames, changes)
+        other = self._negatives.drawn(number, clip, frames)
+        audio = self._split.vectors(clip, frames) if other is None else other.audio
+        tracks, masks = _truth(clip, frames, changes, other)
         return TrainingClip(
             clip_id=clip.clip_id,
             frames_T3HW=torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))),
@@ -172,7 +178,7 @@ def batches(
 
 
 def _truth(
-    clip: DatasetClip, frames: Sequence[int], changes: Sequence[FrameChange]
+    clip: DatasetClip, frames: Sequence[int], changes: Sequence[FrameChange], other: OtherSound | None
 ) -> tuple[list[DatasetTrack], np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
     """The tracks that are seen in at least one of the frames, and their masks (N, T, H, W)."""
     height, width = changes[0].after
@@ -181,7 +187,7 @@ def _truth(
         masks = np.zeros((len(frames), height, width), dtype=bool)
         for place, (frame, change) in enumerate(zip(frames, changes, strict=True)):
             rle = track.masks[frame]
-            if rle is not None:
+            if rle is not None and (other is None or other.is_heard(track, frame)):
                 masks[place] = change_mask(decode(rle), change)
         if masks.any():
             seen.append(track)

@@ -222,6 +222,11 @@ def _heard(config: RunConfig) -> AudioFeatures | None:
 
 def _check_sound(config: RunConfig, where: str) -> None:
     if not config.model.needs_audio:
+        if _options(config).negatives:
+            raise ConfigError(
+                f"{where}: data.negatives gives samples another sound, this {config.model_name} hears none",
+                hint="--set data.negatives=0",
+            )
         return
     spec, data, name = MODELS[config.model_name], _options(config), config.model_name
     if data.audio not in spec.audio_kinds:
