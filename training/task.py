@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 from torch import nn
 
+from avis_data.errors import ConfigError
 from avis_data.registry import Registry
 from avis_data.training.data.clips import ClipSource
 from avis_data.training.data.loading import DataOptions, Samples
@@ -163,7 +164,7 @@ class Task(Protocol):
     def visualize(
         self,
         data: Path,
-        predictions: Path,
+        predictions: Mapping[str, Path],
         out: Path,
         *,
         split_name: str,
@@ -173,11 +174,13 @@ class Task(Protocol):
         """Render predictions of a split, a video and a sheet of each clip; what was written.
 
         Args:
+            predictions: title of the panel -> file or folder of one model; of one alone the title may be empty.
             clip_ids: only these; empty: all.
             on_clip: called after each clip with the number of all.
 
         Raises:
-            DataError: if dataset, predictions or clip ids are not in order, or a file of a clip is bad.
+            DataError: if dataset, predictions or clip ids are not in order; if a file of a clip is bad, after the
+                others were written.
             ToolError: if ffmpeg is missing.
         """
 
@@ -200,6 +203,18 @@ def task_of(config: RunConfig) -> Task:
     return TASKS[MODELS[config.model_name].task]
 
 
-def task_of_predictions(predictions: Path) -> Task:
-    """The task whose predictions are files (or folders) of that kind."""
-    return next(task for task in TASKS if task.reads(predictions))
+def task_of_predictions(predictions: Iterable[Path]) -> Task:
+    """The task whose predictions are files (or folders) of that kind.
+
+    Raises:
+        ConfigError: if they are of several kinds.
+    """
+    found = {path: next(task for task in TASKS if task.reads(path)) for path in predictions}
+    (first, task), *others = found.items()
+    for path, other in others:
+        if other is not task:
+            raise ConfigError(
+                f"{first} and {path} are predictions of different kinds, which cannot be shown side by side",
+                hint="give result files of tracks, or folders of masks",
+            )
+    return task

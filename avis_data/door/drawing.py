@@ -103,5 +103,5 @@ def draw_video(clip: Clip, out: str | Path) -> Video:
     path = Path(out)
     if path.suffix != ".mp4":
         raise ConfigError(f"{path}: a video is written as .mp4", hint=f"{path.with_suffix('.mp4')}")
-    render_video(replace(clip.view(), name=path.stem), path)
+    render_video([replace(clip.view(), name=path.stem)], path)
     return Video(path)

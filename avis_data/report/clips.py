@@ -38,6 +38,8 @@ class ClipView:
     tracks: tuple[TrackView, ...]
     fps: float = 1.0
     """Stills per second; where it is not 1, a still stands for its part of a second."""
+    title: str = ""
+    """Whose masks these are, where those of several are shown beside each other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

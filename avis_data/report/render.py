@@ -2,12 +2,14 @@
 
 A labelled still is shown for the time that it stands for (a second, usually) with the predicted masks in the colour of
 their identity; below it the waveform, for each identity a bar where it sounds, and a line that moves with the sound.
+Predictions of several models are panels of one video, each under its title.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ffmpeg
@@ -15,20 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from avis_data.errors import DataError, ItemError
+from avis_data.errors import DataError, ItemError, Problem, ProblemsError
 from avis_data.io import atomic_path
 from avis_data.masks.rle import decode
 from avis_data.media.ffmpeg import find_ffmpeg, local_file, run_ffmpeg
 from avis_data.media.stills import open_still
 from avis_data.report.clips import ClipView
-from avis_data.report.sheet import colour_of, loudness, write_sheet
+from avis_data.report.sheet import colour_of, fitted_text, loudness, write_sheet
 
 __all__ = ["render_video", "write_views"]
 
 _FPS = 5
 """Pictures of the video per second, about: the line moves in fifths of a second. A still is shown a whole number of
 times."""
-_LEAST_WIDTH, _MOST_WIDTH = 640, 1280
+_LEAST_WIDTH, _MOST_WIDTH, _MOST_TOGETHER = 640, 1280, 1920
+"""Of a panel, and of all in a row as long as each has its least."""
+_MOST_IN_A_ROW = 3
+_TITLE_PX, _PANEL_GAP_PX = 26, 4
 _FILL = 0.45
 _ROW_PX, _WAVE_PX, _MARGIN_PX = 22, 44, 6
 _GUTTER_PX = 150
@@ -36,39 +41,81 @@ _PAPER, _INK, _GRID = (24, 26, 30), (225, 228, 232), (70, 74, 82)
 _MOVING = (255, 255, 255)
 
 
-def write_views(views: Iterable[ClipView], out: Path, *, on_clip: Callable[[], None]) -> list[Path]:
+def write_views(
+    names: Sequence[str], panels_of: Callable[[str], Sequence[ClipView]], out: Path, *, on_clip: Callable[[], None]
+) -> list[Path]:
     """Video and contact sheet of each clip, `<name>.mp4` and `<name>.png`; what was written, in this order.
 
+    Args:
+        names: of the clips.
+        panels_of: the views of a clip that are shown beside each other; may raise DataError.
+        on_clip: called after each clip.
+
     Raises:
-        DataError, ToolError: as `render_video`.
+        DataError: if a file of a clip is bad; all other clips are written before.
+        ToolError: if ffmpeg is missing.
     """
-    written = []
-    for view in views:
-        video, sheet = out / f"{view.name}.mp4", out / f"{view.name}.png"
-        render_video(view, video)
-        write_sheet(sheet, [view])
-        written += [video, sheet]
+    written, bad = [], list[DataError]()
+    for name in names:
+        video, sheet = out / f"{name}.mp4", out / f"{name}.png"
+        try:
+            views = panels_of(name)
+            render_video(views, video)
+            write_sheet(sheet, views)
+            written += [video, sheet]
+        except DataError as error:
+            bad.append(error)
         on_clip()
+    if bad:
+        raise _told_together(bad, num_written=len(written) // 2, of=len(names), out=out)
     return written
 
 
-def render_video(view: ClipView, target: Path) -> None:
+def render_video(views: Sequence[ClipView], target: Path) -> None:
     """Write the video of one clip: H.264, and AAC where the clip has sound; as long as the clip.
+
+    Args:
+        views: the panels, at most three in a row; the stills and the sound are those of the first.
 
     Raises:
         DataError: if a still or the sound cannot be read, or the video cannot be encoded.
         ToolError: if ffmpeg is missing.
     """
-    repeats = max(1, round(_FPS / view.fps))
-    rate = view.fps * repeats
+    first = views[0]
+    repeats = max(1, round(_FPS / first.fps))
+    rate = first.fps * repeats
+    columns = math.ceil(len(views) / math.ceil(len(views) / _MOST_IN_A_ROW))
     with tempfile.TemporaryDirectory() as scratch, atomic_path(target) as part:
-        strip: _Strip | None = None
-        for frame in range(len(view.stills)):
-            picture = _overlay(view, frame)
-            strip = strip or _Strip(view, picture.width)
+        strips: list[_Strip] = []
+        for frame in range(len(first.stills)):
+            pictures = [_overlay(view, frame, columns) for view in views]
+            strips = strips or [_Strip(view, picture.width) for view, picture in zip(views, pictures, strict=True)]
             for number in range(frame * repeats, (frame + 1) * repeats):
-                strip.below(picture, number / rate).save(Path(scratch) / f"{number:06d}.png", compress_level=1)
-        _encode(view, Path(scratch), part, rate)
+                panels = [strip.below(picture, number / rate) for strip, picture in zip(strips, pictures, strict=True)]
+                _page(panels, columns).save(Path(scratch) / f"{number:06d}.png", compress_level=1)
+        _encode(first, Path(scratch), part, rate)
+
+
+def _told_together(bad: Sequence[DataError], *, num_written: int, of: int, out: Path) -> DataError:
+    """One error of all clips that could not be shown."""
+    if of == 1:
+        return bad[0]
+    problems = [Problem("", "", str(error.args[0])) for error in bad]
+    return ProblemsError(f"{num_written} of {of} clips are in {out}; not the others:", problems, hint=bad[0].hint)
+
+
+def _page(panels: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Panels in rows; even sides, as H.264 needs."""
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    width = max(sum(panel.width + _PANEL_GAP_PX for panel in row) for row in rows) - _PANEL_GAP_PX
+    height = sum(max(panel.height for panel in row) + _PANEL_GAP_PX for row in rows) - _PANEL_GAP_PX
+    page = Image.new("RGB", (width // 2 * 2, height // 2 * 2), _PAPER)
+    top = 0
+    for row in rows:
+        for column, panel in enumerate(row):
+            page.paste(panel, (column * (row[0].width + _PANEL_GAP_PX), top))
+        top += max(panel.height for panel in row) + _PANEL_GAP_PX
+    return page
 
 
 class _Strip:
@@ -88,9 +135,9 @@ class _Strip:
         self._draw_tracks(draw, view)
 
     def below(self, picture: Image.Image, time_s: float) -> Image.Image:
-        """The strip under a picture, with the line at a time; even sides, as H.264 needs."""
+        """The strip under a picture, with the line at a time."""
         height = picture.height + self._picture.height
-        page = Image.new("RGB", (self._width // 2 * 2, height // 2 * 2), _PAPER)
+        page = Image.new("RGB", (self._width, height), _PAPER)
         page.paste(picture, (0, 0))
         page.paste(self._picture, (0, picture.height))
         x = self._x(time_s)
@@ -119,8 +166,8 @@ class _Strip:
                     draw.rectangle(box, fill=colour_of(number))
 
 
-def _overlay(view: ClipView, frame: int) -> Image.Image:
-    """A still with the masks that sound, at a width at which names can be read."""
+def _overlay(view: ClipView, frame: int, columns: int) -> Image.Image:
+    """A still with the masks that sound, at a width at which names can be read, under the title of the view."""
     picture = open_still(view.stills[frame])
     pixels = np.asarray(picture, dtype=np.float32).copy()
     for number, track in enumerate(view.tracks):
@@ -130,9 +177,21 @@ def _overlay(view: ClipView, frame: int) -> Image.Image:
             pixels[inside] = (1 - _FILL) * pixels[inside] + _FILL * np.asarray(colour_of(number))
             pixels[_border(inside)] = colour_of(number)
     drawn = Image.fromarray(pixels.astype(np.uint8))
-    width = min(max(drawn.width, _LEAST_WIDTH), _MOST_WIDTH)
+    most = max(_LEAST_WIDTH, min(_MOST_WIDTH, _MOST_TOGETHER // columns))
+    width = min(max(drawn.width, _LEAST_WIDTH), most)
     height = round(drawn.height * width / drawn.width)
-    return drawn if width == drawn.width else drawn.resize((width, height), Image.Resampling.LANCZOS)
+    sized = drawn if width == drawn.width else drawn.resize((width, height), Image.Resampling.LANCZOS)
+    return _titled(sized, view.title) if view.title else sized
+
+
+def _titled(picture: Image.Image, title: str) -> Image.Image:
+    """A picture under a bar with words."""
+    page = Image.new("RGB", (picture.width, picture.height + _TITLE_PX), _PAPER)
+    page.paste(picture, (0, _TITLE_PX))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(16)
+    text = fitted_text(draw, title, font, picture.width - 2 * _MARGIN_PX)
+    draw.text((_MARGIN_PX, 3), text, font=font, fill=_INK)
+    return page
 
 
 def _border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from avis_data.masks.rle import Rle, decode
 from avis_data.media.stills import open_still
 from avis_data.report.clips import ClipView
 
-__all__ = ["PALETTE", "colour_of", "contact_sheet", "loudness", "still_with_masks", "write_sheet"]
+__all__ = ["PALETTE", "colour_of", "contact_sheet", "fitted_text", "loudness", "still_with_masks", "write_sheet"]
 
 PALETTE = (
     (230, 97, 1),
@@ -49,9 +49,10 @@ _ROW_GAP_PX = 18
 _TAG_PX = 15
 _BARS_PER_STILL = 48
 _SHEETS_GAP_PX = 12
+_TITLE_PX = 22
 _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Rgb = tuple[int, int, int]
 
 
@@ -120,27 +121,25 @@ def contact_sheet(
     return sheet
 
 
-def write_sheet(
-    path: Path, views: Sequence[ClipView], *, seconds: range | None = None, titles: Sequence[str] = ()
-) -> None:
-    """Write contact sheets of the same clip below each other, as PNG on white.
+def write_sheet(path: Path, views: Sequence[ClipView], *, seconds: range | None = None) -> None:
+    """Write contact sheets of the same clip below each other, each under its title, as PNG on white.
 
     Args:
         seconds: the part to show; None for the whole clip.
-        titles: what each sheet is called, left of its first still; empty: they have no names.
 
     Raises:
         DataError: if a still is no picture, or the sound no sound file.
     """
     sheets = [contact_sheet(view, seconds=seconds) for view in views]
-    height = sum(sheet.height + _SHEETS_GAP_PX for sheet in sheets)
+    titles_px = [_TITLE_PX if view.title else 0 for view in views]
+    height = sum(titles_px) + sum(sheet.height + _SHEETS_GAP_PX for sheet in sheets)
     page = Image.new("RGB", (max(sheet.width for sheet in sheets), height), _PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
     top = 0
-    for sheet, title in zip(sheets, titles or [""] * len(sheets), strict=True):
-        page.paste(sheet, (0, top), sheet)
-        draw.text((2, top + 4), title, font=font, fill=_INK)
-        top += sheet.height + _SHEETS_GAP_PX
+    for view, sheet, title_px in zip(views, sheets, titles_px, strict=True):
+        draw.text((2, top), fitted_text(draw, view.title, font, page.width - 4), font=font, fill=_INK)
+        page.paste(sheet, (0, top + title_px), sheet)
+        top += title_px + sheet.height + _SHEETS_GAP_PX
     with atomic_path(path) as part:
         page.save(part, format="PNG")
 
@@ -175,6 +174,16 @@ def loudness(path: Path, *, num_seconds: float, bars_per_second: float) -> NDArr
     except soundfile.LibsndfileError as error:
         raise DataError(f"{path}: no sound file ({error})", hint=f"avis-data validate {path.parent.parent}") from None
     return peaks
+
+
+def fitted_text(draw: ImageDraw.ImageDraw, text: str, font: Font, width: float) -> str:
+    """The text on one line, cut where it is wider than so many pixels."""
+    text = " ".join(text.split())[:80]
+    if draw.textlength(text, font=font) <= width:
+        return text
+    while text and draw.textlength(f"{text}…", font=font) > width:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def _still(clip: ClipView, frame: int, layout: _Layout) -> Image.Image:
@@ -227,7 +236,7 @@ def _draw_names(picture: Image.Image, shapes: list[tuple[str, NDArray[np.bool_],
         rows, columns = np.nonzero(inside)
         if not len(rows):
             continue
-        text = _fitted(draw, label, font, 90)
+        text = fitted_text(draw, label, font, 90)
         width = draw.textlength(text, font=font) + 6
         x = float(np.clip(columns.mean() - width / 2, 0, picture.width - width))
         y = float(np.clip(rows.min() - _TAG_PX, 0, picture.height - _TAG_PX))
@@ -264,7 +273,7 @@ def _draw_tracks(
         colour = colour_of(number)
         y = wave + _WAVE_PX + _GAP_PX + number * _STRIP_PX + _STRIP_PX // 2
         draw.ellipse((0, y - 5, 10, y + 5), fill=colour)
-        draw.text((16, y - 8), _fitted(draw, track.label, font, _GUTTER_PX - 22), font=font, fill=_GREY)
+        draw.text((16, y - 8), fitted_text(draw, track.label, font, _GUTTER_PX - 22), font=font, fill=_GREY)
         draw.line((left, y, right, y), fill=_GRID, width=1)
         for first, last in _runs(track.masks[seconds.start : seconds.stop]):
             box = (left + first * layout.cell_width, y - 5, left + last * layout.cell_width - _GAP_PX - 1, y + 5)
@@ -277,15 +286,5 @@ def _runs(masks: tuple[Rle | None, ...]) -> list[tuple[int, int]]:
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: _Font, width: float) -> str:
-    """The text on one line, cut where it is too long."""
-    text = " ".join(text.split())[:80]
-    if draw.textlength(text, font=font) <= width:
-        return text
-    while text and draw.textlength(f"{text}…", font=font) > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _font(size_px: int) -> _Font:
+def _font(size_px: int) -> Font:
     return ImageFont.load_default(size_px)

@@ -16,6 +16,7 @@ from support.places import ROOT
 DIFFERENT_ON_PURPOSE = {
     "--labels": "of a removal a flag; of a push how many of which category",
     "--round": "push offers only the draft round, as later ones are given out by `review start`; pull takes several",
+    "--pred": "visualize shows several side by side",
     "--from": "labels are changed from a still onward; weights come from a mirror or a file",
     "--reason": "of a removal there are four, which are counted; a round is closed for any words",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from avis_data.masks.rle import Rle, encode
 from avis_data.media.stills import UNREADABLE_PICTURE, open_still
 from avis_data.report.clips import ClipView, TrackView
 from avis_data.report.render import write_views
+from avis_data.training.predict.visualize import panel_title
 
 __all__ = ["masks_view", "visualize_masks"]
 
 
 def visualize_masks(
     data: Path,
-    masks: Path,
+    masks: Mapping[str, Path],
     out: Path,
     *,
     split_name: str = "test",
@@ -31,9 +33,11 @@ def visualize_masks(
 ) -> list[Path]:
     """Render predicted masks of a split: `<clip>.mp4`, with sound where the dataset has WAV files, and `<clip>.png`.
 
+    Each model has a panel.
+
     Args:
         data: a dataset in a layout of AVSBench.
-        masks: a folder of masks, as `predict_masks` writes it.
+        masks: title of the panel -> folder of masks; a title may be empty where there is one folder.
         clip_ids: only these; empty: all.
         on_clip: called after each clip with the number of all.
 
@@ -41,7 +45,7 @@ def visualize_masks(
         The files that were written.
 
     Raises:
-        DataError: if dataset, masks or clip ids are not in order, or a file of a clip is bad.
+        DataError: if dataset or clip ids are not in order; if a file of a clip is bad, after the others were written.
         ToolError: if ffmpeg is missing.
     """
     layout = open_layout(data)
@@ -52,8 +56,15 @@ def visualize_masks(
     if unknown:
         raise DataError(f"{layout.table}: has no clip {', '.join(unknown)} in {split_name!r}")
     chosen = clip_ids or list(of_split)
-    views = (masks_view(of_split[clip_id], masks, split_name, layout.categories) for clip_id in chosen)
-    return write_views(views, out, on_clip=lambda: on_clip(len(chosen)))
+
+    def panels(clip_id: str) -> list[ClipView]:
+        of_models = {
+            title: masks_view(of_split[clip_id], folder, split_name, layout.categories)
+            for title, folder in masks.items()
+        }
+        return [replace(view, title=panel_title(title, bool(view.tracks))) for title, view in of_models.items()]
+
+    return write_views(chosen, panels, out, on_clip=lambda: on_clip(len(chosen)))
 
 
 def masks_view(clip: AvsFiles, masks: Path, split_name: str, categories: dict[int, str]) -> ClipView:

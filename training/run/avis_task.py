@@ -175,7 +175,7 @@ class AvisTask:
     def visualize(
         self,
         data: Path,
-        predictions: Path,
+        predictions: Mapping[str, Path],
         out: Path,
         *,
         split_name: str,

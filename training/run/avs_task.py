@@ -249,7 +249,7 @@ class AvsTask:
     def visualize(
         self,
         data: Path,
-        predictions: Path,
+        predictions: Mapping[str, Path],
         out: Path,
         *,
         split_name: str,

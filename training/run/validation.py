@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -71,9 +72,12 @@ def draw_samples(
         with evaluating(model):
             tracks = predict_clip(model, split, clip, config, device)
         path = folder / f"{iteration:07d}-{clip.clip_id}.png"
-        views = [true_view(split, clip), predicted_view(split, clip, tracks)]
+        views = [
+            replace(true_view(split, clip), title="truth"),
+            replace(predicted_view(split, clip, tracks), title="prediction"),
+        ]
         shown = range(min(clip.num_frames, _DRAWN_SECONDS))
-        write_sheet(path, views, seconds=shown, titles=("truth", "prediction"))
+        write_sheet(path, views, seconds=shown)
         paths.append(path)
     return paths
 

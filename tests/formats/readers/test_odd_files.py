@@ -189,7 +189,9 @@ class Set:
     def visualize(self) -> None:
         """All is read before the clips are chosen, and drawing takes seconds."""
         with pytest.raises(AvisError) as caught:
-            visualize(self.root, self.results, self.root.parent / "shown", split_name="test", clip_ids=["nothing"])
+            visualize(
+                self.root, {"": self.results}, self.root.parent / "shown", split_name="test", clip_ids=["nothing"]
+            )
         if "has no clip nothing" not in str(caught.value):
             raise caught.value
 

@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from avis_data.errors import AvisError, ProblemsError
 from avis_data.masks.rle import Rle, encode
+from avis_data.report.clips import ClipView
 from avis_data.training.checkpoints.trained import config_of_weights, weights_metadata
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.data.split import open_split
 from avis_data.training.predict.predict import PredictRequest, predict
 from avis_data.training.predict.results import read_results, write_results
+from avis_data.training.predict.visualize import panel_titles
 from avis_data.training.registry import build_model
 from avis_data.training.run.run_folder import RunFolder
 from support.media_files import ffmpeg
@@ -221,6 +223,82 @@ def test_visualize_writes_a_video_with_the_sound_and_a_sheet(
     assert np.abs(heard).max() > 0.01
     with Image.open(tmp_path / "shown" / f"{names[0]}.png") as sheet:
         assert sheet.width > 300 and len(sheet.getcolors(1 << 24) or []) > 100
+
+
+def test_models_are_shown_side_by_side_each_under_its_name(
+    results: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second model has nothing in the clip, which its panel says; that is no error."""
+    found = json.loads(results.read_text())
+    first, second = (clip for clip in open_split(world_export, "test", num_classes=26, audio=None).clips)
+    for name, entries in (("avism", found), ("rcf", [one for one in found if one["video_id"] != first.video_id])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps(entries))
+    given = ["visualize", "--data", world_export, "--out", tmp_path / "v", "--clips", first.clip_id]
+    both = ["--pred", tmp_path / "avism/results.json", "--pred", tmp_path / "rcf/results.json"]
+    ran = in_process(capsys, *given, *both, "--json")
+    assert ran.code == 0, ran.err
+    assert [Path(file).name for file in ran.json["files"]] == [f"{first.clip_id}.mp4", f"{first.clip_id}.png"]
+    tracks = sum(one["video_id"] == first.video_id for one in found)
+    with av.open(str(tmp_path / "v" / f"{first.clip_id}.mp4")) as video:
+        assert [stream.type for stream in video.streams] == ["video", "audio"]
+        picture = next(video.decode(video=0))
+        assert (picture.width, picture.height // 2) == (640 + 4 + 640, (26 + 427 + 56 + 22 * tracks) // 2)
+    views = {}
+
+    def kept(panels: list[ClipView], target: Path) -> None:
+        views[target.stem] = panels
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("avis_data.report.render.render_video", kept)
+        ran = in_process(capsys, *given[:-2], *both)
+    assert ran.code == 0, ran.err
+    assert [view.title for view in views[first.clip_id]] == ["avism", "rcf: nothing found"]
+    assert [view.title for view in views[second.clip_id]] == ["avism", "rcf"]
+    assert [len(view.tracks) for view in views[first.clip_id]] == [tracks, 0]
+
+
+def test_predictions_that_cannot_be_shown_together_are_told(
+    results: Path, world_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [{**json.loads(results.read_text())[0], "video_id": 77}]
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    (tmp_path / "masks").mkdir()
+    given = ["visualize", "--data", world_export, "--out", tmp_path / "v", "--pred", results]
+    for more, code, words in (
+        (["--pred", tmp_path / "other.json"], 3, ["other.json: 1 entries cannot be used with test.json", "77"]),
+        (["--pred", tmp_path / "none.json"], 3, ["none.json"]),
+        (["--pred", tmp_path / "masks"], 2, ["masks are predictions of different kinds"]),
+        (["--pred", results.parent / "." / results.name], 2, ["is given twice"]),
+        (["--title", "a", "--title", "b"], 2, ["1 predictions need as many titles", "--title NAME1"]),
+        (["--pred", tmp_path / "other.json", "--title", "a", "--title", "a"], 2, ["each another one"]),
+        (["--title", " "], 2, ["as many titles"]),
+    ):
+        ran = in_process(capsys, *given, *more)
+        assert ran.code == code and all(word in ran.err for word in words), (more, ran.err)
+    assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["avism.json", "rcf.json"], ["avism", "rcf"]),
+        (["runs/avism/results.json", "runs/rcf/results.json"], ["avism", "rcf"]),
+        (["avism/results.json", "results.json"], ["avism", "/"]),
+        (["a/x/best.json", "b/x/best.json", "b/x/last.json"], ["a/x/best", "b/x/best", "b/x/last"]),
+        (["a/best.json", "b/best.json", "b/last.json"], ["a/best", "b/best", "b/last"]),
+        (["masks.v1", "masks.v2"], ["masks.v1", "masks.v2"]),
+    ],
+)
+def test_panels_are_named_after_what_differs_in_the_paths(paths: list[str], names: list[str], tmp_path: Path) -> None:
+    found = list(panel_titles([tmp_path / path for path in paths]))
+    assert found == [tmp_path.name if name == "/" else name for name in names]
+
+
+def test_a_panel_is_named_as_is_said() -> None:
+    paths = [Path("avism.json"), Path("rcf.json")]
+    assert panel_titles(paths, ["ours", "theirs"]) == {"ours": paths[0], "theirs": paths[1]}
+    assert panel_titles(paths[:1]) == {"": paths[0]} and panel_titles(paths[:1], ["ours"]) == {"ours": paths[0]}
 
 
 def test_other_rates_than_one_still_a_second_are_shown_at_their_own_pace(

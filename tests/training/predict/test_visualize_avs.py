@@ -50,6 +50,28 @@ def test_masks_of_probabilities_are_shown_above_one_half(tmp_path: Path, capsys:
     assert nobody.code == 3 and "has no clip nobody in 'test'" in nobody.err
 
 
+def test_masks_of_two_models_are_panels_and_a_clip_that_one_lacks_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_ms3(tmp_path / "Multi-sources")
+    clips = {clip.clip_id: clip for clip in open_layout(root).clips("test")}
+    for model, clip_ids in (("avs-bg", clips), ("tpavi", ["multi20"])):
+        for clip_id in clip_ids:
+            folder = tmp_path / model / clips[clip_id].result
+            folder.mkdir(parents=True)
+            for name in clips[clip_id].result_names:
+                mask_picture(np.full((SIDE, SIDE), 0.1 if model == "avs-bg" else -0.1), 1).save(folder / name)
+    both = ("--pred", tmp_path / "avs-bg", "--pred", tmp_path / "tpavi")
+    ran = in_process(capsys, "visualize", "--data", root, "--out", tmp_path / "v", *both)
+    assert ran.code == 3 and "tpavi/multi21/multi21_1.png: no such mask" in ran.err, ran.err
+    assert f"1 of {len(clips)} clips are in {tmp_path / 'v'}; not the others" in ran.err
+    assert sorted(path.name for path in (tmp_path / "v").iterdir()) == ["multi20.mp4", "multi20.png"]
+    with av.open(str(tmp_path / "v" / "multi20.mp4")) as video:
+        picture = next(video.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    left, right = picture[26:666, :640], picture[26:666, 644:]
+    assert np.abs(left - right).mean() > 30  # all of it is masked on the left, nothing on the right
+
+
 @pytest.mark.parametrize("as_palette", [True, False])
 def test_classes_have_a_row_each_and_the_size_of_the_still(tmp_path: Path, as_palette: bool) -> None:
     """As `predict` writes them, and in colours, as AVSS's own labels are."""
