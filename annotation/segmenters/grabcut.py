@@ -1,6 +1,7 @@
 """The engine without weights: GrabCut, colours of inside and outside the box, cut where the picture has edges.
 
-With a box, `box_cues` first says what is surely object and surely not; the last cut decides the rest.
+With a box, `box_cues` first says what is surely object and surely not; the last cut decides the rest. On photographs it
+is worth little more than filling the box (docs/benchmarks.md); it suits drawings with outlines, and mending.
 
 Source: Rother, Kolmogorov, Blake, "GrabCut", SIGGRAPH 2004, as OpenCV implements it.
 """
