@@ -138,7 +138,8 @@ def make_media(
     Example:
       avis-data stress make stress.json --data exports/ytvis --conditions silence,other-category --out stressed
     """
-    from avis_data.stress.making import is_made, make_dataset, opened_for
+    from avis_data.formats.aviseg_folders import FEATURES
+    from avis_data.stress.making import check_vggish, embedding_of, is_made, make_dataset, opened_for
     from avis_data.stress.plan import Given, chosen, read_plan
 
     plan = read_plan(plan_file)
@@ -146,10 +147,15 @@ def make_media(
     world = opened_for(plan, Given(data=data, split=plan.split, scenes=scenes))
     embed = None
     if weights is not None or untrained:
-        from avis_data.stress.making import embedding_of
         from avis_data.weights import resolve_vggish
 
-        embed = embedding_of(resolve_vggish(weights, untrained=untrained))
+        found = resolve_vggish(weights, untrained=untrained)
+        check_vggish(data, found[1])
+        embed = embedding_of(found)
+    elif (data / plan.split / FEATURES).is_dir():
+        _say(
+            "embeddings of the other sounds are not written: --weights FILE, or --untrained, of the export's own VGGish"
+        )
     made = {}
     for condition in wanted.values():
         target = out / condition.name

@@ -30,6 +30,7 @@ from avis_data.synth.plan import plan_scene
 from avis_data.synth.scene import WorldOptions
 from avis_data.synth.sound import mix_without, stems
 from avis_data.synth.timbres import RATE_HZ
+from avis_data.synth.world import check_options
 
 __all__ = ["HeardClip", "HeardTrack", "World", "open_world"]
 
@@ -250,5 +251,12 @@ def _read_world(path: Path, dataset: YtvisDataset, truth: Path) -> _Scenes:
             problems.append(Problem(f"clip {video.name}", "", f"has {video.length} frames, its scene has others"))
     if problems:
         raise ProblemsError(f"{path}: {len(problems)} clip(s) of {truth} are not of it", problems)
-    values = facts.model_dump(exclude={"num_clips", "version"})
-    return _Scenes(options=WorldOptions(**values), labels=labels)
+    options = WorldOptions(**facts.model_dump(exclude={"num_clips", "version"}))
+    check_options(options, num_clips=facts.num_clips, base_url=None)
+    for video in dataset.videos:
+        index, said = labels[video.name]
+        planned = plan_scene(options, index)
+        tracks = [track.track_id for track in said.tracks]
+        if planned.video_id != said.video_id or [thing.thing_id for thing in planned.tracks] != tracks:
+            raise DataError(f"{path}: scenes[{index}]: is not what this version makes of its seed and options")
+    return _Scenes(options=options, labels=labels)

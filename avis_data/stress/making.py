@@ -10,7 +10,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from avis_data.errors import DataError, Problem, ProblemsError
+from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
+from avis_data.format_numbers import CERTIFICATE
 from avis_data.formats.aviseg_folders import STILLS, features_path, sound_path, truth_path
 from avis_data.io import atomic_dir, link_or_copy, read_json, sha256_file, write_json
 from avis_data.media.clock import frame_instants
@@ -21,7 +22,7 @@ from avis_data.stress.conditions import CONDITIONS, LeftOut
 from avis_data.stress.plan import Given, PlannedCondition, StressPlan, changed_clip
 from avis_data.stress.waves import Wave, wave_sha256, write_wave
 
-__all__ = ["Embed", "embedding_of", "is_made", "make_dataset", "opened_for"]
+__all__ = ["Embed", "check_vggish", "embedding_of", "is_made", "make_dataset", "opened_for"]
 
 _NOTE = "stress.json"
 """In the folder of a condition: what it is."""
@@ -34,15 +35,17 @@ def opened_for(plan: StressPlan, given: Given) -> World:
     """The clips that a plan was made for.
 
     Raises:
+        ConfigError: if scenes are given, and the plan was made without.
         DataError: if the dataset, or the scenes, are others.
         ProblemsError: with every clip that has another sound.
     """
-    if plan.scenes_sha256 is not None and given.scenes is None:
+    known = plan.scenes_sha256
+    if known is not None and given.scenes is None:
         raise DataError("the plan was made with a scenes.json", hint="--scenes FILE, the same one")
-    if plan.scenes_sha256 is None:
-        given = Given(data=given.data, split=given.split)
-    elif given.scenes is not None and (found := sha256_file(given.scenes)) != plan.scenes_sha256:
-        raise DataError(f"{given.scenes}: is not that of the plan (sha256 {found[:12]}, not {plan.scenes_sha256[:12]})")
+    if given.scenes is not None and known is None:
+        raise ConfigError("the plan was made without a scenes.json", hint="leave --scenes out, or make a plan with it")
+    if given.scenes is not None and known is not None and (found := sha256_file(given.scenes)) != known:
+        raise DataError(f"{given.scenes}: is not that of the plan (sha256 {found[:12]}, not {known[:12]})")
     world = given.opened()
     if (found := sha256_file(world.truth)) != plan.truth_sha256:
         raise DataError(
@@ -50,13 +53,15 @@ def opened_for(plan: StressPlan, given: Given) -> World:
             f"{plan.truth_sha256[:12]})",
             hint=f"avis-data stress plan --data {given.data} --on {plan.split} --out FILE makes one for it",
         )
-    problems = [
+    planned = {*plan.sounds, *(name for condition in plan.conditions for name in condition.clips)}
+    problems = [Problem(f"clip {name}", "", "is not in the dataset") for name in sorted(planned - world.clips.keys())]
+    problems += [
         Problem(f"clip {name}", "", "its sound is not that of the plan")
         for name in world.clips
         if wave_sha256(world.wave(name)) != plan.sounds.get(name)
     ]
     if problems:
-        raise ProblemsError(f"{given.data}: {len(problems)} sound(s) differ", problems)
+        raise ProblemsError(f"{given.data}: {len(problems)} clip(s) differ from the plan", problems)
     return world
 
 
@@ -127,6 +132,29 @@ def embedding_of(weights: tuple[Path | None, str]) -> Embed:
     else:
         network = load_vggish(path, sha256=sha256)
     return lambda wave, clip: embed_examples(network, _examples(wave, clip))
+
+
+def check_vggish(data: Path, sha256: str) -> None:
+    """Refuse weights of VGGish that an export's own embeddings are not of: to a model they are another sound.
+
+    Args:
+        data: the export; a set from elsewhere says nothing of its embeddings, and passes.
+        sha256: of the weights, or `untrained-<seed>`.
+
+    Raises:
+        DataError: with both hashes.
+    """
+    try:
+        said = read_json(data / CERTIFICATE)
+    except DataError:
+        return
+    known = said.get("embeddings") if isinstance(said, dict) else None
+    found = known.get("weights_sha256") if isinstance(known, dict) else None
+    if found is not None and found != sha256:
+        raise DataError(
+            f"{data}: its embeddings are of other VGGish weights ({found!s:.12}, not {sha256[:12]})",
+            hint="--weights FILE, the same; --untrained where the export was made so",
+        )
 
 
 def _examples(wave: Wave, clip: HeardClip) -> NDArray[np.float32]:

@@ -8,16 +8,16 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from avis_data.config import record_from_json
-from avis_data.errors import ConfigError, DataError
+from avis_data.errors import ConfigError, DataError, Problem, ProblemsError
 from avis_data.format_numbers import STRESS
 from avis_data.io import canonical_json, read_json, sha256_file, sha256_text, write_json
-from avis_data.records import Record, Sha256, SplitName
+from avis_data.records import Record, SafeId, Sha256, SplitName
 from avis_data.stress.clips import HeardClip, World, open_world
 from avis_data.stress.conditions import CONDITIONS, TRUE_SOUND, Changed, Condition, LeftOut
 from avis_data.stress.waves import wave_sha256
@@ -39,7 +39,7 @@ class PlannedClip(Record):
     """One clip under one condition."""
 
     sound_sha256: Sha256 = Field(description="Of what is heard: rate, channels and 16 bit samples.")
-    no_sound_frames: list[int] = Field(
+    no_sound_frames: list[Annotated[int, Field(ge=0)]] = Field(
         description="Frames in which nothing that is seen sounds then: any mask is wrong."
     )
     donor: str | None = Field(default=None, description="The clip whose sound it is; null: its own, or none.")
@@ -49,7 +49,7 @@ class PlannedClip(Record):
 class PlannedCondition(Record):
     """One condition."""
 
-    name: str
+    name: SafeId
     says: str = Field(description="What is heard.")
     counts: bool = Field(description="Whether it is part of a model's reliance: what made the truth is not heard.")
     clips: dict[str, PlannedClip] = Field(description="By name of the clip.")
@@ -115,7 +115,7 @@ def make_plan(
     wanted = [CONDITIONS[name] for name in dict.fromkeys(conditions or CONDITIONS.names())]
     world = given.opened()
     of = len(wanted) * len(world.clips)
-    sounds = {name: wave_sha256(world.wave(name)) for name in world.clips}
+    sounds = _sounds_of(world)
     planned = []
     for condition in wanted:
         clips, left_out = {}, {}
@@ -140,6 +140,23 @@ def make_plan(
             "conditions": planned,
         }
     )
+
+
+def _sounds_of(world: World) -> dict[str, str]:
+    """The hash of the sound of each clip. Raises ProblemsError with every sound that cannot be read."""
+    found, problems = {}, []
+    for name in world.clips:
+        try:
+            found[name] = wave_sha256(world.wave(name))
+        except DataError as error:
+            problems.append(Problem(f"clip {name}", "", str(error.args[0])))
+    if problems:
+        raise ProblemsError(
+            f"{world.truth}: the sound of {len(problems)} clip(s) cannot be used",
+            problems,
+            hint=f"avis-data validate {world.truth.parent}",
+        )
+    return found
 
 
 def changed_clip(condition: Condition, clip: HeardClip, world: World, *, seed: int) -> Changed:

@@ -223,8 +223,8 @@ def _scored(
     score = ConditionScore(
         condition=condition,
         num_no_sound_frames=int(frames_V2[:, 0].sum()),
-        wrong_masks=_of_draws(wrong_B),
-        silent_right=_of_draws(silent_B),
+        wrong_masks=_of_draws(wrong_B, within=(0, np.inf)),
+        silent_right=_of_draws(silent_B, within=(0, 1)),
         reliance={
             name: difference_of_draws(a[name], b[name], higher_is_better=figure.higher_is_better)
             for name, figure in figures.items()
@@ -241,11 +241,13 @@ def _figures(results: _Results, places: Sequence[int], weights_BV: np.ndarray) -
     return {name: np.where(empty_B, np.nan, values) for name, values in found.items()}
 
 
-def _of_draws(values_B: np.ndarray, level: float = 0.95) -> Measured | None:
-    """A figure and its interval, of its values in all draws, the first of all videos."""
+def _of_draws(
+    values_B: np.ndarray, level: float = 0.95, *, within: tuple[float, float] = (-np.inf, np.inf)
+) -> Measured | None:
+    """A figure and its interval, of its values in all draws, the first of all videos; `within` is where it can be."""
     if np.isnan(values_B[0]):
         return None
     draws = centred(values_B)
-    ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]).tolist() if len(draws) else None
+    ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]).clip(*within).tolist() if len(draws) else None
     interval = None if ends is None else Interval(low=ends[0], high=ends[1], level=level)
     return Measured(value=float(values_B[0]), interval=interval)

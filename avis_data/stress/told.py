@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from avis_data.metrics.comparison import Difference
+from avis_data.metrics.counting import Figure
+from avis_data.metrics.table import FIGURES
 from avis_data.metrics.text_tables import text_table
 from avis_data.stress.plan import StressPlan
 from avis_data.stress.scoring import RELIANCE, ConditionScore, Measured, ModelScore, ranked
@@ -43,12 +46,13 @@ def scores_text(models: Sequence[ModelScore]) -> str:
 
 def _table(model: ModelScore) -> str:
     names = list(model.conditions[0].reliance)
-    header = ["condition", "clips", *(f"{name} lost" for name in names), "FSLAn", "wrong masks / frame"]
+    titles = [f"{FIGURES[name].called} lost" for name in names]
+    header = ["condition", "clips", *titles, "FSLAn", "wrong masks / frame"]
     rows = [
         [
             score.condition.name + ("" if score.condition.counts else " *"),
             str(len(score.condition.clips)),
-            *(_lost(score.reliance[name]) for name in names),
+            *(_lost(score.reliance[name], FIGURES[name]) for name in names),
             _percent(score.silent_right),
             _number(score.wrong_masks),
         ]
@@ -94,8 +98,15 @@ def _measured(item: Measured | None) -> Mapping[str, object] | None:
     return {"value": item.value, "interval": [item.interval.low, item.interval.high] if item.interval else None}
 
 
-def _lost(item: Difference | None) -> str:
-    return "-" if item is None else f"{100 * item.difference:+.1f} [{100 * item.low:+.1f}, {100 * item.high:+.1f}]"
+def _lost(item: Difference | None, figure: Figure[Any]) -> str:
+    """What is lost, as a person reads it; of a figure that is better the lower it is, how much it rises."""
+    if item is None:
+        return "-"
+    values = (item.difference, item.low, item.high)
+    if not figure.higher_is_better:
+        values = (-item.difference, -item.high, -item.low)
+    lost, low, high = (figure.text(value + 0.0, digits=1, sign=True) for value in values)
+    return f"{lost} [{low}, {high}]"
 
 
 def _percent(item: Measured | None, *, sign: bool = False) -> str:

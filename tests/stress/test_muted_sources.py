@@ -130,11 +130,20 @@ def test_a_plan_with_scenes_needs_the_same_scenes(world: Synthetic, plan: Stress
     other, few, no_world = tmp_path / "other.json", tmp_path / "few.json", tmp_path / "no_world.json"
     other.write_text(json.dumps(said) + "\n")
     few.write_text(json.dumps({**said, "scenes": said["scenes"][1:], "world": {**said["world"], "num_clips": 5}}))
+    turned, endless = tmp_path / "turned.json", tmp_path / "endless.json"
+    turned.write_text(json.dumps({**said, "scenes": said["scenes"][::-1]}))
+    endless.write_text(json.dumps({**said, "world": {**said["world"], "num_seconds": 10**9}}))
     no_world.write_text(json.dumps({"scenes": said["scenes"]}))
     for scenes, why in ((None, "made with a scenes.json"), (other, "is not that of the plan")):
         with pytest.raises(AvisError, match=why):
             opened_for(plan, Given(data=world.data, scenes=scenes))
-    for scenes, why in ((few, "is no scene of this world"), (no_world, "world"), (tmp_path / "none", "no such file")):
+    for scenes, why in (
+        (few, "is no scene of this world"),
+        (no_world, "world"),
+        (tmp_path / "none", "no such file"),
+        (turned, "is not what this version makes"),
+        (endless, "seconds"),
+    ):
         with pytest.raises(AvisError, match=why):
             make_plan(Given(data=world.data, scenes=scenes), conditions=["muted"])
 

@@ -113,7 +113,12 @@ def test_a_plan_reads_back_and_says_what_is_wrong_with_it(plan: StressPlan, tmp_
     whole = json.loads(path.read_text())
     twice = {**whole, "conditions": [whole["conditions"][0]] * 2}
     named_true = {**whole, "conditions": [{**whole["conditions"][0], "name": "true"}]}
+    outside = {**whole, "conditions": [{**whole["conditions"][0], "name": "../silence"}]}
+    before = json.loads(json.dumps(whole))
+    before["conditions"][0]["clips"]["a"]["no_sound_frames"] = [-1]
     for value, why in (
+        (outside, "name"),
+        (before, "no_sound_frames"),
         ([], "no plan"),
         ({**whole, "format": 2}, "newer"),
         ({**whole, "extra": 1}, "extra"),
@@ -176,6 +181,12 @@ def test_another_dataset_than_the_plans_is_refused(data: Path, plan: StressPlan,
     with pytest.raises(DataError, match="clip a") as told:
         opened_for(plan, Given(data=other))
     assert "clip b" not in str(told.value)
+    silence = plan.by_name["silence"]
+    stranger = silence.model_copy(update={"clips": {**silence.clips, "z": silence.clips["a"]}})
+    with pytest.raises(DataError, match="clip z: is not in the dataset"):
+        opened_for(plan.model_copy(update={"conditions": [stranger]}), Given(data=data))
+    with pytest.raises(ConfigError, match="without a scenes"):
+        opened_for(plan, Given(data=data, scenes=data / "test.json"))
     (other / "test.json").write_text((data / "test.json").read_text() + "\n")
     with pytest.raises(DataError, match="not the truth"):
         opened_for(plan, Given(data=other))
@@ -209,7 +220,8 @@ def test_datasets_that_cannot_be_planned_are_told(data: Path, tmp_path: Path) ->
     for root in (no_sound, withheld, bad):
         shutil.copytree(data, root)
     (no_sound / "test" / "WAVAudios" / "c.wav").unlink()
-    (bad / "test" / "WAVAudios" / "c.wav").write_bytes(b"RIFF")
+    for name in "bc":
+        (bad / "test" / "WAVAudios" / f"{name}.wav").write_bytes(b"RIFF")
     truth = json.loads((data / "test.json").read_text())
     del truth["annotations"]
     (withheld / "test.json").write_text(json.dumps(truth))
@@ -217,7 +229,7 @@ def test_datasets_that_cannot_be_planned_are_told(data: Path, tmp_path: Path) ->
         (tmp_path / "none", "test.json"),
         (no_sound, "clip c"),
         (withheld, "withheld"),
-        (bad, "c.wav"),
+        (bad, r"2 clip[^!]*b\.wav[^!]*c\.wav"),
     ):
         with pytest.raises(AvisError, match=why):
             make_plan(Given(data=root), conditions=["silence"])

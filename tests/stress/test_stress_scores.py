@@ -95,6 +95,9 @@ def test_what_is_marked_where_nothing_sounds_is_counted(plan: StressPlan, data: 
     # d has no donor: 4 + 4 + 3 + 6 frames of a, b, c, e; one mask in one of them.
     assert other.num_no_sound_frames == 17 and other.wrong_masks is not None and other.silent_right is not None
     assert other.wrong_masks.value == pytest.approx(1 / 17) and other.silent_right.value == pytest.approx(16 / 17)
+    for figure in (other.silent_right, other.wrong_masks):
+        assert figure.interval is not None and 0 <= figure.interval.low <= figure.value <= figure.interval.high
+    assert other.silent_right.interval is not None and other.silent_right.interval.high <= 1
     silence = found["silence"]
     assert silence.silent_right is not None and silence.silent_right.value == 1.0
     late = found["shift-2s"]  # a 0, 1; b 0, 1, 2; c all; d 0, 1, 3; e all: what sounds late is marked late
@@ -157,7 +160,7 @@ def test_foreign_folders_are_told_what_is_missing_and_what_is_not_looked_at(
     (folder / "other-category.json").write_text('[{"video_id": 99, "category_id": 1, "score": 1, "segmentations": []}]')
     asked = ("stress", "score", tmp_path / "stress.json", folder, "--truth", data / "test.json", "--bootstrap", 20)
     ran = in_process(capsys, *asked)
-    assert ran.code == 4
+    assert ran.code == 4 and "mAP lost" in ran.out
     assert "hum.json: not looked at" in ran.out and "shift-2s.json: no such file" in ran.out
     assert "other-category: left out" in ran.out and "no sound video has the id 99" in ran.out
     told = in_process(capsys, *asked, "--json").json["models"]["theirs"]

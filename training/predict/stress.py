@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avis_data.errors import ConfigError, DataError
+from filelock import FileLock, Timeout
+
+from avis_data.errors import BusyError, ConfigError, DataError
 from avis_data.io import TEMPORARY_PREFIX, read_json, remove, sha256_file, write_json
 from avis_data.stress.conditions import MADE_WITH, TRUE_SOUND
-from avis_data.stress.making import Embed, embedding_of, make_dataset, opened_for
+from avis_data.stress.making import Embed, check_vggish, embedding_of, make_dataset, opened_for
 from avis_data.stress.plan import Given, PlannedCondition, StressPlan
 from avis_data.training.checkpoints.trained import load_trained, weights_file
 from avis_data.training.data.audio_windows import write_windows
@@ -54,30 +57,31 @@ def predict_stressed(
         The conditions that have results.
 
     Raises:
-        ConfigError: if the folder holds results of another model or plan.
+        ConfigError: if the folder holds results of another model or plan, or weights are given that nothing needs.
+        BusyError: if another run writes into the folder.
         DataError: if the clips are not those of the plan, or the model cannot be read or gives no tracks.
         ToolError: if VGGish's weights or the device are missing, or memory runs out.
     """
-    _claim(out, model, plan)
-    world = opened_for(plan, given)
-    kind, embed = _embedding_needed(model, given)
-    wanted: list[PlannedCondition | None] = [None, *(condition for condition in conditions if condition.clips)]
-    made = []
-    for condition in wanted:
-        name = TRUE_SOUND if condition is None else condition.name
-        target = out / f"{name}.json"
-        if is_new := not target.is_file():
-            with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as scratch:
-                data = given.data
-                if condition is not None:
-                    data = Path(scratch) / name
-                    make_dataset(data, condition, plan, world, embed=embed if kind == "vggish" else None)
-                    if kind == "vggish-window":
-                        write_windows(data, resolve_vggish(model.request.vggish, untrained=model.untrained))
-                predict(replace(model.request, data=data, split=plan.split, vggish=None), target)
-        made.append(name)
-        on_condition(name, is_new)
-    return made
+    with _claimed(out, model, plan):
+        world = opened_for(plan, given)
+        kind, embed = _embedding_needed(model, given)
+        wanted: list[PlannedCondition | None] = [None, *(condition for condition in conditions if condition.clips)]
+        made = []
+        for condition in wanted:
+            name = TRUE_SOUND if condition is None else condition.name
+            target = out / f"{name}.json"
+            if is_new := not target.is_file():
+                with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as scratch:
+                    data = given.data
+                    if condition is not None:
+                        data = Path(scratch) / name
+                        make_dataset(data, condition, plan, world, embed=embed if kind == "vggish" else None)
+                        if kind == "vggish-window":
+                            write_windows(data, resolve_vggish(model.request.vggish, untrained=model.untrained))
+                    predict(replace(model.request, data=data, split=plan.split, vggish=None), target)
+            made.append(name)
+            on_condition(name, is_new)
+        return made
 
 
 def _embedding_needed(model: StressedModel, given: Given) -> tuple[str | None, Embed | None]:
@@ -89,33 +93,21 @@ def _embedding_needed(model: StressedModel, given: Given) -> tuple[str | None, E
             f"{config.model_name} gives masks without identities; a stress test is for models of tracks",
             hint="any program's results: avis-data stress make, then stress score",
         )
-    if not config.model.needs_audio:
-        return None, None
-    kind = config.data.audio
+    kind = config.data.audio if config.model.needs_audio else None
     if kind not in ("vggish", "vggish-window"):
+        if request.vggish is not None or model.untrained:
+            raise ConfigError(
+                f"this model hears {kind or 'nothing'}: it needs no VGGish, leave --weights and --untrained out"
+            )
         return kind, None
     weights = resolve_vggish(request.vggish, untrained=model.untrained)
-    _check_same_weights(given.data, weights[1])
+    check_vggish(given.data, weights[1])
     return kind, embedding_of(weights)
 
 
-def _check_same_weights(data: Path, sha256: str) -> None:
-    """The embeddings of the true sound must be of the same network: else it is another sound to the model."""
-    try:
-        said = read_json(data / "certificate.json")
-    except DataError:
-        return
-    known = said.get("embeddings") if isinstance(said, dict) else None
-    found = known.get("weights_sha256") if isinstance(known, dict) else None
-    if found is not None and found != sha256:
-        raise DataError(
-            f"{data}: its embeddings are of other VGGish weights ({found[:12]}, not {sha256[:12]})",
-            hint="--weights FILE, the same; --untrained where the export was made so",
-        )
-
-
-def _claim(out: Path, model: StressedModel, plan: StressPlan) -> None:
-    """Make the folder this model's and this plan's, without what a killed run left."""
+@contextmanager
+def _claimed(out: Path, model: StressedModel, plan: StressPlan) -> Iterator[None]:
+    """The folder, for this model, plan and process alone, without what a killed run left."""
     request = model.request
     note = {
         "plan_sha256": plan.sha256,
@@ -125,9 +117,14 @@ def _claim(out: Path, model: StressedModel, plan: StressPlan) -> None:
     }
     if (out / MADE_WITH).is_file() and read_json(out / MADE_WITH) != note:
         raise ConfigError(f"{out}: holds results of another model, setting or plan", hint="--out ANOTHER_FOLDER")
-    if not (out / MADE_WITH).is_file() and out.exists() and any(out.iterdir()):
+    if not (out / MADE_WITH).is_file() and out.exists() and any(path.name != ".lock" for path in out.iterdir()):
         raise ConfigError(f"{out}: is not empty, and holds no results of a stress test", hint="--out ANOTHER_FOLDER")
     out.mkdir(parents=True, exist_ok=True)
-    for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
-        remove(left_over)
-    write_json(out / MADE_WITH, note)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            for left_over in out.glob(f"{TEMPORARY_PREFIX}*"):
+                remove(left_over)
+            write_json(out / MADE_WITH, note)
+            yield
+    except Timeout:
+        raise BusyError(f"{out}: another `avis-data stress run` is writing here") from None

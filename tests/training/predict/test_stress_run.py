@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import save_file
 
-from avis_data.errors import ConfigError, DataError
+from avis_data.errors import BusyError, ConfigError, DataError
 from avis_data.formats.ytvis import YtvisVideo
 from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
@@ -116,12 +117,16 @@ def test_a_killed_run_goes_on_and_another_model_is_refused(
         patched.setattr(stress, "predict", killed)
         with pytest.raises(KeyboardInterrupt):
             ran(weights, plan, world_export, out)
-    assert sorted(path.name for path in out.iterdir()) == ["made_with.json", "silence.json", "true.json"]
+    assert sorted(path.name for path in out.glob("*.json")) == ["made_with.json", "silence.json", "true.json"]
+    assert not list(out.glob(".part-*"))
     before = (out / "true.json").stat().st_mtime_ns
     (out / ".part-left").mkdir()
     assert ran(weights, plan, world_export, out) == ["true", *WANTED]
     assert (out / "true.json").stat().st_mtime_ns == before
-    assert sorted(path.stem for path in out.iterdir()) == sorted(["made_with", "true", *WANTED])
+    assert sorted(path.stem for path in out.glob("*.json")) == sorted(["made_with", "true", *WANTED])
+    assert not list(out.glob(".part-*"))
+    with FileLock(out / ".lock"), pytest.raises(BusyError, match="another"):
+        ran(weights, plan, world_export, out)
     (tmp_path / "other").mkdir()
     other = weights_of("avism_tiny", FORMS["avism_tiny"][1], tmp_path / "other")
     with pytest.raises(ConfigError, match="another model"):
@@ -149,6 +154,8 @@ def test_the_command_says_what_it_did_and_refuses_models_of_masks(
     )
     masks = in_process(capsys, *asked, tmp_path / "masks.safetensors", "--out", tmp_path / "masks")
     assert masks.code == 3 and "models of tracks" in masks.err
+    useless = in_process(capsys, *asked, weights, "--out", tmp_path / "useless", "--untrained")
+    assert useless.code == 2 and "needs no VGGish" in useless.err
     vggish = weights_of("avism_tiny", ("data.audio=vggish",), tmp_path)
     nobody = in_process(capsys, *asked, vggish, "--weights", tmp_path / "none.pth", "--out", tmp_path / "vggish")
     assert nobody.code == 3 and "none.pth" in nobody.err
