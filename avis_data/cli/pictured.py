@@ -1,4 +1,4 @@
-"""What `report` and `figures` show of a path: the truth of a dataset or of a workspace, and the figures of it."""
+"""What `report` and `figures` show of a path: the clips of a dataset or of a workspace, and the figures of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,34 @@ if TYPE_CHECKING:
     from avis_data.formats.ytvis import YtvisDataset
     from avis_data.paths import Workspace
     from avis_data.report.agreement_figures import AgreementFigures
+    from avis_data.report.clips import ClipView, DatasetClips
     from avis_data.report.datasheet import Labour
     from avis_data.report.figures.charts import Figure
 
-__all__ = ["figures_of"]
+__all__ = ["clips_of", "figures_of"]
 
 logger = logging.getLogger(__name__)
+
+
+def clips_of(path: Path) -> DatasetClips:
+    """The clips of a dataset, or those of a workspace that have truth.
+
+    Raises:
+        DataError: if there is neither at this place.
+        ProblemsError: if a truth file or a manifest cannot be read.
+    """
+    from avis_data.door.opening import open as open_clips
+    from avis_data.report.clips import DatasetClips, open_dataset
+
+    if not (path / "recipe.yaml").is_file():
+        return open_dataset(path)
+    clips = open_clips(path).filter(lambda clip: clip.has_truth)
+    parts = {name or "no split": (replace(clips, parts={name: part}), part) for name, part in clips.parts.items()}
+
+    def view(split: str, place: int) -> ClipView:
+        return replace(parts[split][1].clips()[place].view(), split=split)
+
+    return DatasetClips(root=path, splits={name: of.dataset() for name, (of, _) in parts.items()}, view=view)
 
 
 def figures_of(path: Path) -> list[Figure]:

@@ -15,7 +15,7 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 
 
 @click.command("report")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=click.Path(exists=True, path_type=Path), default=Path("."))
 @out_option(default=Path("report.html"))
 @num_clips_option(default=24, type=click.IntRange(0))
 @click.option("--run", type=_EXISTING, metavar="DIR", help="Show the curves of this training run.")
@@ -35,11 +35,13 @@ def command(
 ) -> None:
     """Write one HTML page with the figures of a dataset and contact sheets: stills, masks, waveform, who sounds when.
 
+    Each figure (those of `avis-data figures`) can be saved from the page as PNG, SVG, PDF and CSV.
+
     With `--run`, `--pred` and `--shown` it shows a model too: curves, figures in both modes, predictions (of the split
     --on) as videos. With `--num-clips 0` it has figures and no contact sheets.
 
-    PATH is a dataset in the AVISeg layout (an export), or one of its truth files. The page is a single file that loads
-    nothing from a network.
+    PATH is a dataset in the AVISeg layout (an export), one of its truth files, or a workspace; default: the current
+    folder. The page is a single file that loads nothing from a network.
 
     \b
     Example:
@@ -51,6 +53,7 @@ def command(
 
     from tqdm import tqdm
 
+    from avis_data.cli.pictured import clips_of, figures_of
     from avis_data.errors import ConfigError
     from avis_data.report.dataset import write_dataset_page
     from avis_data.report.model import ModelFiles
@@ -66,7 +69,9 @@ def command(
             bar.total = of
             bar.update()
 
-        summary = write_dataset_page(path, out, max_clips=num_clips, model=model, on_clip=drawn)
+        summary = write_dataset_page(
+            clips_of(path), out, max_clips=num_clips, model=model, figures=figures_of(path), on_clip=drawn
+        )
     if as_json:
         click.echo(json.dumps({**asdict(summary), "path": str(summary.path)}))
     else:

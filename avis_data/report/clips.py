@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,8 @@ class DatasetClips:
 
     root: Path
     splits: dict[str, YtvisDataset]
+    view: Callable[[str, int], ClipView] | None = None
+    """What is shown of a video of a split, by its place; None: it lies in the folders of AVISeg."""
 
     @property
     def num_clips(self) -> int:
@@ -65,7 +67,8 @@ class DatasetClips:
         kept = sorted(turns, key=lambda item: item[0])[:limit]
         names = list(self.splits)
         ordered = sorted(kept, key=lambda item: (names.index(item[1]), item[2]))
-        return [_clip_view(self.root, split, self.splits[split], place) for _, split, place in ordered]
+        view = self.view or (lambda split, place: _clip_view(self.root, split, self.splits[split], place))
+        return [view(split, place) for _, split, place in ordered]
 
 
 def open_dataset(path: Path) -> DatasetClips:

@@ -10,8 +10,8 @@ from avis_data.report.html import colour_key, text
 
 __all__ = ["Curve", "line_chart"]
 
-_WIDTH, _HEIGHT = 640, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 26, 12, 34
+_WIDTH, _HEIGHT = 420, 230  # small, so that its text can be read on a small screen
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 30, 12, 34
 _TICKS = 4
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.io import write_text
 from avis_data.quality.stats import SplitStats, split_stats
 from avis_data.report.clips import ClipView, DatasetClips, open_dataset
+from avis_data.report.figures.charts import Figure
+from avis_data.report.figures.page import figures_section
 from avis_data.report.html import colour_key, document, image, large_figures, share_bar, table, text
 from avis_data.report.model import ModelFiles, model_section
 from avis_data.report.sheet import colour_of, contact_sheet
@@ -37,19 +39,21 @@ class PageSummary:
 
 
 def write_dataset_page(
-    source: Path,
+    source: Path | DatasetClips,
     out: Path,
     *,
     max_clips: int,
     model: ModelFiles = _NO_MODEL,
+    figures: Sequence[Figure] = (),
     on_clip: Callable[[int], None] = lambda _: None,
 ) -> PageSummary:
     """Write one HTML file with the figures of a dataset and the contact sheets of some of its clips.
 
     Args:
-        source: a dataset in the AVISeg layout, or one truth file beside the folder of its media.
+        source: a dataset in the AVISeg layout, one truth file beside the folder of its media, or what was opened.
         out: the page.
         max_clips: how many clips are shown at most, spread evenly over the splits; 0 for figures only.
+        figures: of the dataset, shown after the numbers.
         model: results of a model trained on it, shown before the contact sheets.
         on_clip: called with the number of clips to show, once for each, after it is drawn.
 
@@ -60,11 +64,13 @@ def write_dataset_page(
     """
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder", hint=f"--out {out / 'report.html'}")
-    dataset = open_dataset(source)
+    dataset = open_dataset(source) if isinstance(source, Path) else source
+    name = (source if isinstance(source, Path) else dataset.root).resolve().name
     clips = dataset.choose(max_clips) if max_clips else []
-    figures = {split: split_stats([data]) for split, data in dataset.splits.items()}
+    counts = {split: split_stats([data]) for split, data in dataset.splits.items()}
     total = split_stats(dataset.splits.values())
-    sections = [_header(source, total), _split_table(figures, total), _bars(figures, total), model_section(model)]
+    sections = [_header(name, total), _split_table(counts, total), _bars(counts, total)]
+    sections += [figures_section(figures), model_section(model)]
     sections.append(_intro(dataset, clips))
     for clip in clips:
         sections.append(_clip(clip))
@@ -72,15 +78,11 @@ def write_dataset_page(
     sections.append(
         f"<footer>Written by avis-data {text(__version__)}. This page loads nothing from a network.</footer>"
     )
-    write_text(out, document(f"{_name(source)} · dataset report", sections))
+    write_text(out, document(f"{name} · dataset report", sections))
     return PageSummary(path=out, clips_shown=len(clips), clips_in_all=dataset.num_clips, size_bytes=out.stat().st_size)
 
 
-def _name(source: Path) -> str:
-    return source.resolve().name
-
-
-def _header(source: Path, total: SplitStats) -> str:
+def _header(name: str, total: SplitStats) -> str:
     used = sum(category.masks > 0 for category in total.categories.values())
     figures = (
         (f"{total.videos:,}", "clips"),
@@ -91,7 +93,7 @@ def _header(source: Path, total: SplitStats) -> str:
         (str(total.sources_max), "most sources at once"),
     )
     return (
-        f'<header><h1>{text(_name(source))}</h1><p class="soft">Audio-visual instance segmentation: '
+        f'<header><h1>{text(name)}</h1><p class="soft">Audio-visual instance segmentation: '
         "one mask for each object and second in which it sounds.</p>"
         f"{large_figures(figures)}</header>"
     )
@@ -204,7 +206,7 @@ def _clip(clip: ClipView) -> str:
                 alternative=alternative,
             )
         )
-    pictures = "".join(sheets)
+    pictures = f'<div class="scroll">{"".join(sheets)}</div>'
     return (
         f'<article><div class="top"><h3>{text(clip.name)}</h3>'
         f'<span class="badge" style="background:{colour}">{text(clip.split)}</span>'

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-__all__ = ["colour_key", "document", "image", "large_figures", "share_bar", "table", "text"]
+__all__ = ["colour_key", "document", "download", "image", "large_figures", "share_bar", "table", "text"]
 
 
 def text(value: object) -> str:
@@ -41,6 +41,19 @@ def image(picture: Image.Image, *, alternative: str) -> str:
         f'<img src="data:image/webp;base64,{coded}" width="{width}" height="{height}" '
         f'loading="lazy" alt="{text(alternative)}">'
     )
+
+
+def download(name: str, data: bytes, *, kind: str, words: str) -> str:
+    """A link by which a file that the page holds is saved.
+
+    Args:
+        name: of the file.
+        data: what it holds.
+        kind: its media type.
+        words: of the link.
+    """
+    coded = base64.b64encode(data).decode("ascii")
+    return f'<a download="{text(name)}" href="data:{text(kind)};base64,{coded}">{text(words)}</a>'
 
 
 def table(

@@ -228,23 +228,38 @@ def _outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _draw_names(picture: Image.Image, shapes: list[tuple[str, NDArray[np.bool_], _Rgb]]) -> None:
-    """A tag above each shape, moved down where it would lie on another tag."""
+    """A tag for each shape, beside it where there is room: over no shape and no other tag, as far as can be."""
     draw = ImageDraw.Draw(picture, "RGBA")
     font = _font(11)
-    taken = [(0.0, 0.0, 30.0)]  # the time in the corner
+    covered = np.zeros((picture.height, picture.width), dtype=bool)
+    covered[:_TAG_PX, :30] = True  # the time in the corner
+    for _, inside, _ in shapes:
+        covered |= inside
     for label, inside, colour in shapes:
-        rows, columns = np.nonzero(inside)
-        if not len(rows):
+        if not inside.any():
             continue
         text = fitted_text(draw, label, font, 90)
-        width = draw.textlength(text, font=font) + 6
-        x = float(np.clip(columns.mean() - width / 2, 0, picture.width - width))
-        y = float(np.clip(rows.min() - _TAG_PX, 0, picture.height - _TAG_PX))
-        while any(abs(y - other) < _TAG_PX and x < right and x + width > left for left, other, right in taken):
-            y += 1
-        taken.append((x, y, x + width))
-        draw.rounded_rectangle((x, y, x + width, y + _TAG_PX - 1), 3, fill=(*colour, 235))
+        width = min(math.ceil(draw.textlength(text, font=font)) + 6, picture.width)
+        x, y, hidden = _free_place(covered, inside, width)
+        covered[y : y + _TAG_PX, x : x + width] = True
+        # What has to lie on an object lets it be seen through.
+        draw.rounded_rectangle((x, y, x + width, y + _TAG_PX - 1), 3, fill=(*colour, 235 if not hidden else 130))
         draw.text((x + 3, y + 1), text, font=font, fill=(255, 255, 255))
+
+
+def _free_place(covered_HW: NDArray[np.bool_], inside_HW: NDArray[np.bool_], width: int) -> tuple[int, int, int]:
+    """Where the tag of a shape hides least, nearest to the middle of its upper border: x, y, pixels that it hides."""
+    height_px, width_px = covered_HW.shape
+    rows, columns = np.nonzero(inside_HW)
+    x_wanted = float(np.clip(columns.mean() - width / 2, 0, width_px - width))
+    y_wanted = float(np.clip(rows.min() - _TAG_PX, 0, height_px - _TAG_PX))
+    sums = np.pad(covered_HW.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    y, x = np.mgrid[0 : max(height_px - _TAG_PX, 0) + 1, 0 : width_px - width + 1]
+    low, right = np.minimum(y + _TAG_PX, height_px), x + width
+    hidden = sums[low, right] - sums[y, right] - sums[low, x] + sums[y, x]
+    far = np.hypot(x - x_wanted, y - y_wanted)
+    place = int(np.argmin(hidden + far))  # a tag far off is taken for another's, so way counts too
+    return int(x.flat[place]), int(y.flat[place]), int(hidden.flat[place])
 
 
 def _draw_sound(draw: ImageDraw.ImageDraw, peaks: NDArray[np.float32], layout: _Layout) -> None:

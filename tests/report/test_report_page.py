@@ -20,51 +20,9 @@ from avis_data.masks.rle import encode
 from avis_data.report.clips import ClipView, TrackView, open_dataset
 from avis_data.report.dataset import write_dataset_page
 from avis_data.report.sheet import PALETTE, contact_sheet, loudness
+from support.small_aviseg import HEIGHT, SECONDS, WIDTH, write_dataset
 
 EVIL = "<script>alert('x')</script>"
-WIDTH, HEIGHT, SECONDS = 64, 48, 4
-
-
-def square(x: int, y: int, side: int) -> list[list[float]]:
-    return [[x, y, x + side, y, x + side, y + side, x, y + side]]
-
-
-def annotation(number: int, video: int, category: int, polygons: list[list[list[float]] | None]) -> dict[str, object]:
-    return {
-        "id": number,
-        "video_id": video,
-        "category_id": category,
-        "iscrowd": 0,
-        "height": HEIGHT,
-        "width": WIDTH,
-        "segmentations": polygons,
-        "bboxes": [None if polygon is None else [0, 0, 1, 1] for polygon in polygons],
-        "areas": [None if polygon is None else 1 for polygon in polygons],
-    }
-
-
-def write_dataset(root: Path, *, train: list[str], test: list[str], category: str = "dog") -> Path:
-    """A dataset in the AVISeg layout: grey stills, a tone in seconds 0 and 1, two tracks in each clip."""
-    for split, names in (("train", train), ("test", test)):
-        videos, annotations = [], []
-        for number, name in enumerate(names, start=1):
-            files = [f"{name}/{second}.jpg" for second in range(SECONDS)]
-            videos.append({"id": number, "width": WIDTH, "height": HEIGHT, "length": SECONDS, "file_names": files})
-            first, second = square(8, 8, 20), square(40, 20, 16)
-            annotations.append(annotation(2 * number - 1, number, 1, [first, first, None, None]))
-            annotations.append(annotation(2 * number, number, 2, [None, second, second, None]))
-            for file in files:
-                path = root / split / "JPEGImages" / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (WIDTH, HEIGHT), (120, 120, 120)).save(path)
-            sound = np.zeros(SECONDS * 16000)
-            sound[:32000] = 0.5 * np.sin(np.arange(32000) / 5)
-            (root / split / "WAVAudios").mkdir(parents=True, exist_ok=True)
-            soundfile.write(root / split / "WAVAudios" / f"{name}.wav", sound, 16000)
-        categories = [{"id": 1, "name": category}, {"id": 2, "name": "piano"}, {"id": 3, "name": "cat"}]
-        content = {"videos": videos, "annotations": annotations, "categories": categories}
-        (root / f"{split}.json").write_text(json.dumps(content))
-    return root
 
 
 @pytest.fixture
@@ -278,7 +236,7 @@ def test_the_command_reports(dataset: Path, tmp_path: Path, capsys: pytest.Captu
     said = json.loads(capsys.readouterr().out)
     assert said == {"path": str(page), "clips_shown": 2, "clips_in_all": 4, "size_bytes": page.stat().st_size}
     assert main(["report", str(dataset / "train.json"), "--out", str(page), "--num-clips", "0"]) == 0
-    assert "<img" not in page.read_text()
+    assert "image/webp" not in page.read_text(), "no contact sheets"
 
 
 def test_pictures_in_the_page_open(dataset: Path, tmp_path: Path) -> None:
@@ -286,3 +244,37 @@ def test_pictures_in_the_page_open(dataset: Path, tmp_path: Path) -> None:
     (coded,) = re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]+)", (tmp_path / "page.html").read_text())
     with Image.open(io.BytesIO(base64.b64decode(coded))) as picture:
         assert picture.size == contact_sheet(view(dataset), columns=4, still_width_px=350).size
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (40, 0), (20, 20), (60, 40)])
+def test_the_name_of_an_object_lies_beside_it(tmp_path: Path, corner: tuple[int, int]) -> None:
+    still = tmp_path / "0.jpg"
+    Image.new("RGB", (320, 180), (120, 120, 120)).save(still)
+    x, y = (4 * value for value in corner)
+    inside = np.zeros((180, 320), dtype=bool)
+    inside[y : y + 60, x : x + 60] = True
+    other = np.zeros((180, 320), dtype=bool)
+    other[100:180, 100:310] = True
+
+    def drawn(*labels: str) -> np.ndarray:
+        tracks = tuple(
+            TrackView(label=label, masks=(encode(mask),)) for label, mask in zip(labels, (inside, other), strict=True)
+        )
+        clip = ClipView(name="c", split="test", stills=(still,), sound=None, tracks=tracks)
+        return np.asarray(contact_sheet(clip, still_width_px=324).convert("RGB"))[:180, 108 : 108 + 320]
+
+    shown, other_names = drawn("guitar", "trumpet"), drawn("wwwwwwww", "i")
+    shapes = inside | other
+    shapes[:20, :40] = False  # the time in the corner
+    assert (shown[~shapes] != other_names[~shapes]).any(), "there are names"
+    assert (shown[shapes] == other_names[shapes]).all(), "and none of them lies on an object"
+
+
+def test_the_page_shows_the_figures_and_gives_them_in_every_form(dataset: Path, tmp_path: Path) -> None:
+    assert main(["report", str(dataset), "--num-clips", "0", "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    saved = dict(re.findall(r'download="([^"]+)" href="data:[^;]+;base64,([^"]+)"', page))
+    assert {name.rpartition(".")[2] for name in saved} == {"png", "svg", "pdf", "csv"}
+    assert base64.b64decode(saved["categories.csv"]).decode().splitlines()[0] == "category,videos,objects,masks"
+    assert base64.b64decode(saved["sources.pdf"]).startswith(b"%PDF")
+    assert Image.open(io.BytesIO(base64.b64decode(saved["sources.png"]))).size[0] == 1050

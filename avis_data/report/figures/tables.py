@@ -81,18 +81,17 @@ def _categories(counts: DatasetCounts) -> Figure:
         for name in ("videos_of", "tracks_of", "masks_of")
     )
     rows = [(name, videos[name], tracks[name], masks[name]) for name in _by_size(counts.categories, tracks)]
+    there = [row for row in rows if row[2]]
     chart = Bars(
-        labels=[row[0] for row in rows],
+        labels=[row[0] for row in there],
         series=[
-            Series(name="videos", values=[r[1] for r in rows]),
-            Series(name="objects", values=[r[2] for r in rows]),
+            Series(name="videos", values=[row[1] for row in there]),
+            Series(name="objects", values=[row[2] for row in there]),
         ],
         axis="how many",
     )
     head = ("category", "videos", "objects", "masks")
-    return _figure(
-        "categories", "Videos and objects of each category", head, rows, chart if any(tracks.values()) else None
-    )
+    return _figure("categories", "Videos and objects of each category", head, rows, chart if there else None)
 
 
 def _together(counts: DatasetCounts) -> Figure:
