@@ -29,6 +29,7 @@ __all__ = [
     "num_packages",
     "program",
     "quiet_environment",
+    "set_up_page",
     "template_database",
 ]
 
@@ -39,16 +40,25 @@ _HINT = "avis-data annotate install"
 _DRAFTS_AFTER_MS = 300
 """How long after a change a page saves its draft. Five seconds, as it comes, is too late for the segmenter: it would
 answer a click from the mask as it was before the hand's last strokes."""
+_SUGGESTED = "n.loadSuggestions(d,e=>e.data?e.data.result:null)"
+_ASKED = 'e=>c.callApi("mlInteractive",{params:{pk:a.id},body:{task:r.id,context:{result:[],filling:e}}})'
+_SAME = "()=>!!o.lsf&&!!o.lsf.task&&o.lsf.task.id===r.id&&n.annotationStore.selected===i"
 _PAGE = {
     "autosaveDelay:5e3": f"autosaveDelay:{_DRAFTS_AFTER_MS}",
     '"true"===localStorage.getItem("autoAnnotation")': '"false"!==localStorage.getItem("autoAnnotation")',
     '"true"===localStorage.getItem("autoAcceptSuggestions")': '"false"!==localStorage.getItem("autoAcceptSuggestions")',
     "continuousLabeling:!1,selectAfterCreate": "continuousLabeling:!0,selectAfterCreate",
     "{smart:!1,default:!1}": "{smart:!1,default:!0}",
+    "for(const e of s)o.setValue(e);e.suggestions.delete(t)": (
+        "if(!o.labeling)for(const e of s)o.setValue(e);e.suggestions.delete(t)"
+    ),
+    _SUGGESTED: f"{_SUGGESTED},window.avisFill(u,{_ASKED},n,{_SAME})",
 }
 """What the page is at first, in its own words and in ours: no setting of the server says it. Auto-annotation and the
 taking of its answers are on, a label stays chosen after a click, and a smart tool is chosen when a task opens. Who
-changes one of them in the page finds it so again."""
+changes one of them in the page finds it so again. A mask that comes with its label keeps it, whatever label is chosen,
+and the page asks for the other stills of a box (`page_fill.js`, which stands at the script's end)."""
+_ADDED = "\n/* added by avis-data */\n"
 
 
 def default_environment() -> Path:
@@ -62,7 +72,7 @@ def is_installed(folder: Path) -> bool:
         marker = read_json(folder / _MARKER)
     except DataError:
         return False
-    return isinstance(marker, dict) and marker == _marker()
+    return isinstance(marker, dict) and marker.items() >= _marker().items()
 
 
 def program(folder: Path) -> Path:
@@ -117,7 +127,7 @@ def install(folder: Path, *, on_line: Callable[[str], None] = lambda _: None) ->
         # The list is complete, so nothing needs to be resolved, and nothing else can come in.
         _run([*pip, "install", "--no-deps", "-r", str(packages)], on_line, "pip could not install Label Studio")
         _run([*pip, "check"], on_line, "the packages of Label Studio do not fit together")
-        _set_up_page(folder)
+        set_up_page(folder)
         _make_template(folder, on_line)
         write_json(folder / _MARKER, _marker())
     return True
@@ -143,24 +153,36 @@ def quiet_environment(data_dir: Path, *, home: Path | None = None) -> dict[str, 
 
 def _marker() -> dict[str, object]:
     """What the environment holds."""
-    return {
-        "label_studio": LABEL_STUDIO_VERSION,
-        "packages_sha256": sha256_text(_packages()),
-        "page_sha256": sha256_text("".join(_PAGE.values())),
-    }
+    return {"label_studio": LABEL_STUDIO_VERSION, "packages_sha256": sha256_text(_packages())}
 
 
-def _set_up_page(folder: Path) -> None:
-    """Make the page what annotators need at first (`_PAGE`). Raises ToolError where its words are not found."""
-    for script in sorted(folder.glob("lib/python*/site-packages/web/dist/apps/labelstudio/*.js")):
-        text = script.read_text(encoding="utf-8")
-        if all(text.count(theirs) == 1 for theirs in _PAGE):
-            for theirs, ours in _PAGE.items():
-                text = text.replace(theirs, ours)
-            write_bytes(script, text.encode())
-            return
-    message = f"{folder}: the pages of Label Studio {LABEL_STUDIO_VERSION} are not as expected"
-    raise ToolError(message, hint="tell us: this version of avis-data does not fit it")
+def set_up_page(folder: Path) -> None:
+    """Make the page what annotators need (`_PAGE`), unless it is already.
+
+    It is asked for at every start, so that a page that an earlier version of avis-data set up follows.
+
+    Raises:
+        ToolError: if its words are not found, or it cannot be written.
+    """
+    fill = (files("avis_data.annotation.serve") / "page_fill.js").read_text(encoding="utf-8")
+    missing = set(_PAGE)
+    try:
+        for script in sorted(folder.glob("lib/python*/site-packages/web/dist/apps/labelstudio/*.js")):
+            before = script.read_text(encoding="utf-8")
+            text = before.partition(_ADDED)[0]
+            for theirs in sorted(missing):
+                if text.count(_PAGE[theirs]) == 1 or text.count(theirs) == 1:
+                    text = text if _PAGE[theirs] in text else text.replace(theirs, _PAGE[theirs])
+                    missing.remove(theirs)
+            if _PAGE[_SUGGESTED] in text:
+                text += _ADDED + fill
+            if text != before:
+                write_bytes(script, text.encode())
+    except OSError as error:
+        raise ToolError(f"{folder}: its pages cannot be set up ({error})", hint=_HINT) from None
+    if missing:
+        message = f"{folder}: the pages of Label Studio {LABEL_STUDIO_VERSION} are not as expected"
+        raise ToolError(message, hint="tell us: this version of avis-data does not fit it")
 
 
 def _packages() -> str:

@@ -32,6 +32,7 @@ from avis_data.annotation.serve.label_studio_install import (
     default_environment,
     program,
     quiet_environment,
+    set_up_page,
     template_database,
 )
 from avis_data.annotation.serve.server_processes import (
@@ -291,6 +292,7 @@ def _start_all(
 def _start_label_studio(workspace: Workspace, options: ServeOptions, found: Secrets) -> Child:
     environment = options.environment or default_environment()
     executable = program(environment)
+    set_up_page(environment)
     database, template = _database(workspace), template_database(environment)
     database.parent.mkdir(mode=0o700, exist_ok=True)  # it holds hashes of passwords, and tokens
     if not database.exists() and template.is_file():

@@ -69,6 +69,8 @@ def _draft_the_synthetic_clip(studio: Studio, page: LabellingPage) -> dict[tuple
     page.remove_spans()
     page.draw_span(studio.identity, 0, 1)
     page.smart_box(studio.identity, studio.box_xywh)
+    page.wait_until_filled()
+    page.wait_until_filled()
     page.shot(studio.pictures / "draft.png")
     drawn = drawn_masks(page)
     assert set(drawn) == {(studio.identity, 0), (studio.identity, 1)}, "one box fills the seconds that were marked"

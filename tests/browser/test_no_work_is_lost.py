@@ -96,3 +96,26 @@ def test_the_page_is_ready_for_the_first_box(browser: Browser, studio: Studio) -
             page.page.keyboard.press(key)
             (chosen,) = [region for region in page.regions() if region["from_name"] == "verdict"]
             assert chosen["value"]["choices"] == [verdict]
+
+
+def test_the_other_stills_of_a_box_come_by_themselves_and_spare_what_a_hand_does(
+    browser: Browser, studio: Studio
+) -> None:
+    with opened(browser, studio, "filled") as page:
+        page.draw_span(studio.identity, 0, 3)
+        page.smart_box(studio.identity, studio.box_xywh)
+        assert {frame for identity, frame in drawn_masks(page) if identity == studio.identity} >= {0}
+        assert page.filling().startswith(f"{studio.identity}: ") and page.filling().endswith(" of 4 stills")
+        page.choose_label(OTHER)  # what comes keeps its own label, whatever is chosen
+        page.shot(studio.pictures / "filling.png")
+        page.turn_to(3)
+        page.choose_tool("brush-tool")
+        page.stroke((300, 100), (340, 100))
+        drawn = drawn_masks(page)[OTHER, 3]
+        page.wait_until_filled()
+        found = drawn_masks(page)
+        assert {frame for identity, frame in found if identity == studio.identity} == {0, 1, 2, 3}
+        assert {frame for identity, frame in found if identity == OTHER} == {3}
+        np.testing.assert_array_equal(found[OTHER, 3], drawn)
+        assert page.page.locator("#avis-filling").count() == 0
+        page.shot(studio.pictures / "filled.png")

@@ -25,6 +25,7 @@ from avis_data.annotation.serve.label_studio_install import (
     default_environment,
     is_installed,
     program,
+    set_up_page,
     template_database,
 )
 from avis_data.annotation.serve.server_processes import start, wait_until_up
@@ -123,6 +124,7 @@ def _started(folder: Path) -> TestServer:
     data, port = workspace.root / "label-studio" / "data", free_port()
     data.mkdir(parents=True, exist_ok=True)
     environment = default_environment()
+    set_up_page(environment)
     shutil.copyfile(template_database(environment), data / "label_studio.sqlite3")
     secrets = Secrets(username="lead@example.com", password="a-long-password", token="0" * 39 + "1", backend_token="b")
     url = f"http://127.0.0.1:{port}"

@@ -160,6 +160,14 @@ class LabellingPage:
             self.page.mouse.up()
             self.clicks += 1
 
+    def wait_until_filled(self) -> None:
+        """Until the page has all stills of the boxes that were drawn."""
+        self.page.wait_for_function("() => !window.avisFilling.size")
+
+    def filling(self) -> str:
+        """What the page says of the boxes that are being filled."""
+        return self.page.locator("#avis-filling").inner_text()
+
     def select_region(self, identity: str) -> None:
         """Select an object's mask, by its line in the list beside the still."""
         self._click(self.page.locator(".lsf-outliner-item__title", has_text=identity).last)

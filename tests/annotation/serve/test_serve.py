@@ -27,6 +27,7 @@ from avis_data.annotation.labelstudio.settings import (
     write_secrets,
 )
 from avis_data.annotation.segmenters import engines
+from avis_data.annotation.serve import label_studio_install
 from avis_data.annotation.serve.keep_up import pauses
 from avis_data.annotation.serve.label_studio_install import default_environment, install, is_installed
 from avis_data.annotation.serve.server_processes import (
@@ -457,3 +458,21 @@ def test_an_installation_that_fails_leaves_no_environment(tmp_path: Path, monkey
     assert not is_installed(tmp_path / "env")
     with pytest.raises(ToolError, match="pip could not install"):  # and what it left is no hindrance
         install(tmp_path / "env")
+
+
+def test_the_page_is_set_up_once_and_follows_what_it_asks_for(tmp_path: Path) -> None:
+    folder = tmp_path / "lib" / "python3.11" / "site-packages" / "web" / "dist" / "apps" / "labelstudio"
+    folder.mkdir(parents=True)
+    phrases = list(label_studio_install._PAGE)
+    (folder / "one.js").write_text(f"first;{phrases[0]};")
+    (folder / "two.js").write_text(f"second;{';'.join(phrases[1:])};")
+    label_studio_install.set_up_page(tmp_path)
+    once = (folder / "two.js").read_text()
+    assert all(ours in (folder / "one.js").read_text() + once for ours in label_studio_install._PAGE.values())
+    assert once.count("window.avisFill = ") == 1 and "avisFill" not in (folder / "one.js").read_text()
+    (folder / "two.js").write_text(once.replace("avis-filling", "of an older version"))
+    label_studio_install.set_up_page(tmp_path)
+    assert (folder / "two.js").read_text() == once
+    (folder / "one.js").write_text("another version")
+    with pytest.raises(ToolError, match="not as expected"):
+        label_studio_install.set_up_page(tmp_path)
