@@ -238,10 +238,11 @@ class LabellingPage:
     def remove_spans(self) -> None:
         """Delete all spans of the timeline, one by one."""
         rows = self.page.locator(".lsf-keypoints__label")
-        while left := rows.count():
+        spans = "() => window.Htx.annotationStore.selected.regions.filter(r => r.type === 'timelineregion').length"
+        while left := self.page.evaluate(spans):  # a row of a label that is chosen stays, without a span
             self._click(rows.first)
             self.page.keyboard.press("Backspace")
-            self.page.wait_for_function("n => document.querySelectorAll('.lsf-keypoints__label').length < n", arg=left)
+            self.page.wait_for_function(f"n => ({spans})() < n", arg=left)
 
     def text(self) -> str:
         """All words on the page."""
