@@ -2,9 +2,9 @@
 
     python -m benchmarks.filled_box --media DIR [--engine NAME --engine-weights PATH]
 
-DIR holds the clips of manifests/open-15. Two speakers of ten seconds, as they are and repeated to three minutes; one box
-around each on the first still, asked through the service as Label Studio asks. IoU is against the drawn masks (of the
-repeated clip: those of the second that is repeated). The page asks for the rest every second.
+DIR holds the clips of manifests/open-15. Two speakers of ten seconds, as they are and repeated to three minutes
+(`--seconds`); one box around each on the first still, asked through the service as Label Studio asks. IoU is against
+the drawn masks (of the repeated clip: those of the second that is repeated). The page asks for the rest every second.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.page_state import no_drafts
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.formats.ytvis import YtvisTrack, read_ytvis
-from avis_data.masks.brush_rle import decode_brush
+from avis_data.masks.brush_rle import decode_brush, encode_brush
 from avis_data.masks.rle import box, decode
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.paths import Workspace
@@ -39,7 +39,6 @@ from benchmarks.open15 import TRUTH
 
 CLIP = "composite_two_speakers"
 WIDTH, HEIGHT = 720, 288
-SECONDS = (10, 180)
 
 
 def main() -> None:
@@ -47,7 +46,9 @@ def main() -> None:
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--engine", default="grabcut")
     parser.add_argument("--engine-weights", type=Path, default=None)
+    parser.add_argument("--seconds", type=int, nargs="+", default=[10, 180])
     arguments = parser.parse_args()
+    encode_brush(np.ones((8, 8), dtype=np.bool_))  # compiled, as the service does before it answers
     cv2.setNumThreads(1)
     segmenter = load_segmenter(arguments.engine, arguments.engine_weights)
     truth = read_ytvis(TRUTH)
@@ -55,7 +56,7 @@ def main() -> None:
     tracks = [track for track in truth.tracks if track.video_id == video.video_id]
     print("| clip | person | own still, ms | all stills, s | stills with a mask | mean IoU |")
     print("|---|---|---|---|---|---|")
-    for seconds in SECONDS:
+    for seconds in arguments.seconds:
         with tempfile.TemporaryDirectory() as folder:
             workspace = made(Path(folder), arguments.media.resolve(), seconds)
             for number, track in enumerate(tracks, start=1):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
@@ -17,6 +18,7 @@ from avis_data.annotation.serve.embedding_cache import EmbeddingCache
 from avis_data.annotation.serve.page_state import saved_drafts, task_is_there
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import AvisError, ConfigError
+from avis_data.masks.brush_rle import encode_brush
 from avis_data.paths import Workspace
 
 __all__ = ["LOG_FORMAT", "app_of", "main"]
@@ -77,6 +79,7 @@ def _app(arguments: argparse.Namespace) -> FastAPI:
         weights_sha256=segmenter.weights_sha256,
         most_bytes=int(arguments.cache_gb * 1e9),
     )
+    encode_brush(np.ones((8, 8), dtype=np.bool_))  # compiled now, not while somebody waits for the first click
     answerer = Answerer(workspace, segmenter, cache)
     return create_app(answerer, saved_drafts(workspace), token=token, is_there=task_is_there(workspace))
 
