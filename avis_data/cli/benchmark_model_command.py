@@ -77,5 +77,8 @@ def command(as_json: bool, size: tuple[int, int], checkpoint: Path | None, **opt
     kind = "online" if found.online else f"clips of {found.num_frames} frames"
     height, width = found.network_size
     click.echo(f"{found.model}: {kind}, {width}x{height}, {found.precision}, {found.device}")
-    click.echo(f"  {found.parameters:,} parameters, {found.fps:.1f} frames/s, {found.peak_memory_mb:,.0f} MB at most")
+    heard = found.parameters_with_vggish_mib
+    mib = f"{found.parameters_mib:.1f} MiB" + ("" if heard is None else f", {heard:.1f} MiB with VGGish")
+    click.echo(f"  {found.parameters:,} parameters ({mib})")
+    click.echo(f"  {found.fps:.1f} frames/s, {found.peak_memory_mb:,.0f} MB at most")
     click.echo(f"  latency {found.latency_s:.3f} s in a stream of {found.stream_fps:g} frames/s")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +24,11 @@ from avis_data.training.registry import MODELS, new_model
 from avis_data.training.task import task_of
 
 __all__ = ["BenchmarkRequest", "BenchmarkResult", "benchmark_model", "latency_s"]
+
+
+_VGGISH = {"vggish": 72_157_696, "vggish-window": 71_616_768}
+"""Parameters by the kind of audio: with the 16,512 values of a PCA that nobody uses, as the AVISM paper counts; without
+the last layer, as RCF has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,10 @@ class BenchmarkResult:
     num_frames: int
     online: bool
     parameters: int
+    parameters_mib: float
+    """The same in 2^20 bytes of float32."""
+    parameters_with_vggish_mib: float | None
+    """With those of the VGGish that it hears by, as the AVISM paper counts; None where it hears by none."""
     fps: float
     """Frames a second through the model, from decoded frames to run lengths, one clip at a time."""
     stream_fps: float
@@ -90,9 +99,10 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
             clip = _noise(config, request.num_frames, request.size_hw, device)
             seconds.append(_seconds(model, config, clip, device))
     except torch.OutOfMemoryError as error:
-        raise ToolError(f"out of memory ({str(error).splitlines()[0]})", hint="lower --frames or --size") from None
+        raise ToolError(f"out of memory ({str(error).splitlines()[0]})", hint="lower --num-frames or --size") from None
     fps = request.num_frames / statistics.median(seconds)
     online = MODELS[config.model_name].online
+    count, vggish = sum(parameter.numel() for parameter in model.parameters()), _vggish_parameters(config)
     return BenchmarkResult(
         model=config.model_name,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -100,7 +110,9 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
         network_size=sizes,
         num_frames=request.num_frames,
         online=online,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=count,
+        parameters_mib=_mib(count),
+        parameters_with_vggish_mib=None if vggish is None else _mib(count + vggish),
         fps=fps,
         stream_fps=request.stream_fps,
         latency_s=latency_s(request.stream_fps, fps, clip_frames=None if online else request.num_frames),
@@ -118,6 +130,15 @@ def latency_s(stream_fps: float, model_fps: float, *, clip_frames: int | None = 
     Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion", section 4.
     """
     return (clip_frames or 1) * (1 / stream_fps + 1 / model_fps)
+
+
+def _vggish_parameters(config: RunConfig) -> int | None:
+    """The parameters of the VGGish whose values a model gets; None where it gets none."""
+    return _VGGISH.get(str(asdict(config)["data"].get("audio"))) if config.model.needs_audio else None
+
+
+def _mib(parameters: int) -> float:
+    return parameters * 4 / 2**20
 
 
 def _model(request: BenchmarkRequest, device: torch.device) -> tuple[nn.Module, RunConfig]:

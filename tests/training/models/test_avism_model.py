@@ -62,6 +62,17 @@ def test_a_batch_gives_what_its_clips_give_alone(
         torch.testing.assert_close(loss, expected[name] * weight, atol=1e-4, rtol=1e-4)
 
 
+def test_lambdas_weigh_the_losses_of_frames_and_of_clips() -> None:
+    """The paper's equation 1: each level times its own, the similarity loss by neither."""
+    plain = losses_of(tiny_model(), training_clip(1))
+    config = replace(tiny_model().loss_config, frame_weight=0.25, video_weight=4.0)
+    found = losses_of(tiny_model(loss=config), training_clip(1))
+    factors = {"frame": 0.25, "video": 4.0, "similarity": 1.0}
+    assert {name.split(".")[0] for name in plain} == set(factors) and set(found) == set(plain)
+    for name, loss in plain.items():
+        torch.testing.assert_close(found[name], factors[name.split(".")[0]] * loss, atol=0, rtol=1e-6)
+
+
 def test_the_order_of_the_clips_does_not_matter() -> None:
     model = tiny_model()
     one, two = training_clip(1), training_clip(2, size=(32, 64), tracks=1)

@@ -60,7 +60,8 @@ def test_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         1,
         *options,
     )
-    assert ran.code == 0 and "rcf: online, 96x64, fp32" in ran.out and "latency" in ran.out and "parameters" in ran.out
+    assert ran.code == 0 and "rcf: online, 96x64, fp32" in ran.out and "latency" in ran.out
+    assert "parameters (" in ran.out and " MiB)" in ran.out
 
 
 def test_one_of_config_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +69,43 @@ def test_one_of_config_and_weights(capsys: pytest.CaptureFixture[str]) -> None:
         benchmark_model(BenchmarkRequest())
     ran = in_process(capsys, "benchmark-model", "--config", "rcf_tiny", "--size", "640")
     assert ran.code == 2 and "WIDTHxHEIGHT" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "alone", "with_vggish"),
+    [
+        ("avism_r50", (), 252.0456, 527.3054),  # 527.3 in the paper's table
+        ("avism_r50", ("model.frame_fusion=false", "model.video_fusion=false"), None, None),  # VITA hears nothing
+        ("avism_tiny", (), None, None),  # hears log-mel figures
+        ("rcf_r50_audio", (), None, "without the last layer"),
+    ],
+)
+def test_parameters_are_told_in_mib_with_and_without_vggish(
+    config: str, settings: tuple[str, ...], alone: float | None, with_vggish: float | str | None
+) -> None:
+    request = BenchmarkRequest(
+        config_name=config,
+        settings=(*settings, "data.test_short=32", "data.test_long=32"),
+        num_frames=1,
+        size_hw=(32, 32),
+        repeats=1,
+        device_name="cpu",
+    )
+    found = benchmark_model(request)
+    assert found.parameters_mib == pytest.approx(found.parameters * 4 / 1024 / 1024)
+    if alone is not None:
+        assert found.parameters_mib == pytest.approx(alone, abs=1e-3)
+    if with_vggish == "without the last layer":
+        vggish = sum(math.prod(shape) for name, shape in VGGISH_SHAPES if name != "last")
+        assert found.parameters_with_vggish_mib == pytest.approx((found.parameters + vggish) / 2**18)
+    else:
+        assert found.parameters_with_vggish_mib == (with_vggish and pytest.approx(with_vggish, abs=1e-3))
+
+
+CONVS = [(1, 64), (64, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+VGGISH_SHAPES = [
+    *((f"conv {n}", (out, into, 3, 3)) for n, (into, out) in enumerate(CONVS)),
+    *((f"bias {n}", (out,)) for n, (_, out) in enumerate(CONVS)),
+    *(("fc 1", (12288, 4096)), ("bias", (4096,)), ("fc 2", (4096, 4096)), ("bias", (4096,))),
+    *(("last", (4096, 128)), ("last", (128,))),
+]

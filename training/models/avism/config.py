@@ -72,6 +72,10 @@ class AvismLossConfig:
 
     cost: CostWeights = field(default_factory=CostWeights)
     """The parts of the matching cost."""
+    frame_weight: NotNegative = 1.0
+    """Weight of all losses of frames together; the paper's λ_frame."""
+    video_weight: NotNegative = 1.0
+    """Weight of all losses of clips but the similarity loss; the paper's λ_video."""
     class_weight: NotNegative = 2.0
     """Weight of the class losses."""
     mask_weight: NotNegative = 5.0
@@ -79,7 +83,7 @@ class AvismLossConfig:
     dice_weight: NotNegative = 5.0
     """Weight of the dice losses."""
     sim_weight: NotNegative = 0.5
-    """Weight of the similarity loss: 0.5 as in the paper; 1.0 is what the published training did."""
+    """Weight of the similarity loss, the paper's λ_sim: 0.5 as in the paper; 1.0 is what the published training did."""
     no_object_weight: NotNegative = 0.1
     """How much a query without a target counts in the class losses."""
     points: Count = 12_544

@@ -128,14 +128,21 @@ def match_heads(heads: Sequence[SetHead], points: PointSource, config: AvismLoss
 
 
 def weighted(losses: dict[str, Tensor], config: AvismLossConfig) -> dict[str, Tensor]:
-    """The losses times their weights; their sum is what is minimised."""
+    """The losses times their weights; their sum is what is minimised.
+
+    Source: the paper's equation 1, λ_frame L_frame + λ_video L_video + λ_sim L_sim.
+    """
+    levels = {"frame": config.frame_weight, "video": config.video_weight}
     weights = {
         "class": config.class_weight,
         "mask": config.mask_weight,
         "dice": config.dice_weight,
         "similarity": config.sim_weight,
     }
-    return {name: loss * weights[name.rsplit(".", 1)[-1]] for name, loss in losses.items()}
+    return {
+        name: loss * (weights[name.rsplit(".", 1)[-1]] * levels.get(name.split(".", 1)[0], 1.0))
+        for name, loss in losses.items()
+    }
 
 
 def set_heads(predictions: AvismPredictions, targets: Sequence[ClipTarget], clips: Sequence[int]) -> list[SetHead]:
