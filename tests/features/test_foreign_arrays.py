@@ -55,7 +55,7 @@ from avis_data.stress.waves import read_wave
 from avis_data.training.data.audio_features import NpyRows
 from avis_data.training.data.audio_slices import read_slices
 from avis_data.training.data.audio_sound import SoundFile, read_sound
-from avis_data.training.data.audio_summary import SecondSummaries
+from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
 from avis_data.training.data.avsbench_sound import _examples_of
 from avis_data.training.data.frame_times import FrameTimes
 from avis_data.training.predict.visualize_avs import _values
@@ -204,8 +204,11 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             lambda path: unless_false(same_wav(path, np.zeros(16000, np.int16), channels=1))
         ],
         "pipelines/stages/embed.py": [lambda path: list(_blocks(path, 2))],
-        "training/data/audio_slices.py": [lambda path: read_slices(path, [0, 1, 2], len(TIMES))],
-        "training/data/audio_sound.py": [sound_of],
+        "training/data/audio_sound.py": [
+            sound_of,
+            lambda path: read_slices(path, [0, 1, 2], len(TIMES)),
+            lambda path: WindowSummaries().read(path, [0, 1], TIMES),
+        ],
         "training/data/audio_summary.py": [lambda path: SecondSummaries().read(path, [0, 1], TIMES)],
     },
     "picture": {

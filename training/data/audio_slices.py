@@ -12,16 +12,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from avis_data.errors import DataError
-from avis_data.features.arrays import check_finite
 from avis_data.features.logmel import EXAMPLE_SAMPLES, NUM_BANDS, log_mel, num_columns, samples_of_columns
-from avis_data.media.sound import SAMPLE_RATE_HZ
-from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound
+from avis_data.training.data.audio_sound import SoundFile, read_sound, read_spans
 from avis_data.training.data.frame_times import FrameTimes
 
 __all__ = ["SLICE_MOMENTS", "SpectrogramSlices", "log_mel_moments", "read_slices", "slice_bounds"]
@@ -72,43 +69,25 @@ def read_slices(path: Path, frames: Sequence[int], num_frames: int) -> NDArray[n
     Raises:
         DataError: if the file cannot be read, or has less than 25 ms of sound.
     """
-    wanted = _columns_of(path, frames, num_frames)
-    if wanted is None:
-        log_mel_FM = log_mel(read_sound(path))
-        if not len(log_mel_FM):
+
+    def bounds(columns: int) -> list[tuple[int, int]]:
+        if not columns:
             raise DataError(f"{path}: less than 25 ms of sound", hint="avis-data validate DATASET")
-        bounds = slice_bounds(len(log_mel_FM), num_frames)
-        wanted = [log_mel_FM[slice(*bounds[frame])] for frame in frames]
+        every = slice_bounds(columns, num_frames)
+        return [every[frame] for frame in frames]
+
+    parts = read_spans(path, lambda samples: [samples_of_columns(*own) for own in bounds(num_columns(samples))])
+    if parts is None:
+        log_mel_FM = log_mel(read_sound(path))
+        wanted = [log_mel_FM[slice(*own)] for own in bounds(len(log_mel_FM))]
+    else:
+        wanted = [log_mel(part_N) for part_N in parts]
     slices = np.empty((len(frames), NUM_BANDS, SLICE_MOMENTS), dtype=np.float32)
     for place, columns_FM in enumerate(wanted):
         picture_MF = torch.from_numpy(np.ascontiguousarray(columns_FM.T))
         size = (NUM_BANDS, SLICE_MOMENTS)
         slices[place] = functional.interpolate(picture_MF[None, None], size=size, mode="bilinear")[0, 0].numpy()
     return slices
-
-
-def _columns_of(path: Path, frames: Sequence[int], num_frames: int) -> list[NDArray[np.float32]] | None:
-    """The columns of the slices, of which no other sound is read.
-
-    None where the whole file has to be: it has another rate, no slice at all, or ends before its header says.
-    """
-    try:
-        with soundfile.SoundFile(path) as file:
-            columns = num_columns(file.frames)
-            if file.samplerate != SAMPLE_RATE_HZ or not columns or not file.seekable():
-                return None
-            bounds = slice_bounds(columns, num_frames)
-            found = []
-            for first, last in (samples_of_columns(*bounds[frame]) for frame in frames):
-                file.seek(first)
-                samples_NC = file.read(last - first, dtype="float32", always_2d=True)
-                if len(samples_NC) < last - first:
-                    return None
-                check_finite(samples_NC, path, what="samples")
-                found.append(log_mel(mono_16k(samples_NC, SAMPLE_RATE_HZ)))
-            return found
-    except (soundfile.LibsndfileError, OSError, MemoryError):
-        return None  # reading it whole says why
 
 
 def log_mel_moments(paths: Iterable[Path]) -> tuple[float, float]:

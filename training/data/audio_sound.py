@@ -5,6 +5,7 @@ Shapes: N samples, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from avis_data.formats.aviseg_folders import sound_path
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.frame_times import FrameTimes
 
-__all__ = ["SoundFile", "mono_16k", "read_sound"]
+__all__ = ["SoundFile", "mono_16k", "read_sound", "read_spans"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,35 @@ def read_sound(path: Path) -> NDArray[np.float32]:
         raise DataError(f"{path}: cannot be read as sound ({error})") from None
     check_finite(samples_NC, path, what="samples")
     return mono_16k(samples_NC, rate)
+
+
+def read_spans(path: Path, spans: Callable[[int], Sequence[tuple[int, int]]]) -> list[NDArray[np.float32]] | None:
+    """The samples of some spans, of which no other sound is read; None where the whole file has to be.
+
+    That is where it has another rate, or ends before its header says, or cannot be read (then reading it whole says
+    why).
+
+    Args:
+        spans: first sample and the one after the last of each span, of a file of so many samples.
+
+    Raises:
+        DataError: if a sample is no number.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.samplerate != SAMPLE_RATE_HZ or not file.seekable():
+                return None
+            found = []
+            for first, last in spans(file.frames):
+                file.seek(first)
+                samples_NC = file.read(last - first, dtype="float32", always_2d=True)
+                if len(samples_NC) < last - first:
+                    return None
+                check_finite(samples_NC, path, what="samples")
+                found.append(mono_16k(samples_NC, SAMPLE_RATE_HZ))
+            return found
+    except (soundfile.LibsndfileError, OSError, MemoryError):
+        return None
 
 
 def mono_16k(samples_NC: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from avis_data.errors import DataError
 from avis_data.features.arrays import check_finite
-from avis_data.features.logmel import NUM_BANDS, causal_examples, second_examples
+from avis_data.features.logmel import EXAMPLE_SAMPLES, NUM_BANDS, causal_examples, second_examples
 from avis_data.media.sound import SAMPLE_RATE_HZ
-from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound
+from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound, read_spans
 from avis_data.training.data.frame_times import FrameTimes
 
 __all__ = ["SecondSummaries", "WindowSummaries", "example_summary", "log_mel_summary", "window_ends"]
@@ -74,8 +74,17 @@ class WindowSummaries(SoundFile):
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """Summaries of some frames, (n, 128). Raises DataError for a bad file."""
-        ends = window_ends(times)
-        examples = causal_examples(read_sound(path), [ends[frame] for frame in frames])
+        every = window_ends(times)
+        ends = [every[frame] for frame in frames]
+        starts = [max(0, end - EXAMPLE_SAMPLES) for end in ends]
+        parts = read_spans(
+            path, lambda length: [(min(s, length), min(e, length)) for s, e in zip(starts, ends, strict=True)]
+        )
+        if parts is None:
+            examples = causal_examples(read_sound(path), ends)
+        else:
+            own = zip(parts, starts, ends, strict=True)
+            examples = np.concatenate([causal_examples(part_N, [end - start]) for part_N, start, end in own])
         return np.stack([example_summary(example_FM) for example_FM in examples])
 
 
