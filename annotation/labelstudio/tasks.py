@@ -22,6 +22,8 @@ _NUMBERS_OF_ONE, _NUMBERS = 4, 2
 """How many of a category there are labels for: of the only one that the list names, and of any other."""
 _SPARE = 1
 """Labels of a category that are shown beyond the highest number in use."""
+_FIRST = 6
+"""So many labels are shown where nothing says what a clip needs."""
 _FOLLOWING = 8
 """So many more of a category the page has ready: each is shown when the number before it is chosen."""
 _FOLLOWS, _OTHER = "avis-follows", "avis-other"
@@ -85,25 +87,30 @@ def task_of(clip: Clip, start: ClipTask, *, round_name: str, categories: Sequenc
         "hint": _hint(start),
         "video": _media_url(f"{folder}/preview.mp4"),
         "frames": [_media_url(f"{folder}/frames/{frame:05d}.jpg") for frame in range(clip.num_seconds)],
-        "labels": task_labels(clip.categories, [track.identity for track in start.tracks], categories),
+        "labels": task_labels(
+            clip.categories, [track.identity for track in start.tracks], categories, start.heard_categories
+        ),
     }
     regions = regions_from_tracks(start.tracks, off_screen=start.off_screen, silence=start.silence)
     predictions: list[_Prediction] = [{"model_version": START, "result": regions}] if regions else []
     return {"data": data, "predictions": predictions}
 
 
-def task_labels(named: Sequence[str], in_use: Iterable[str], categories: Sequence[str]) -> list[dict[str, str]]:
+def task_labels(
+    listed: Sequence[str], in_use: Iterable[str], categories: Sequence[str], heard: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """The labels of one clip, each an identity: `person_1`, `person_2`, ...
 
-    The page shows those of the categories that are named or in use (where there are none, the first eight), the next
-    number of such a category when the one before it is chosen, and all others when they are searched for.
+    The page shows those of the categories that are listed, heard or in use (where there are none, the first six), the
+    next number of such a category when the one before it is chosen, and all others when they are searched for.
 
     Args:
-        named: categories that the list of videos gives for the clip.
+        listed: categories that the list of videos gives for the clip.
         in_use: identities that are there already.
         categories: of the set, in its order, by which colours are the same in every clip.
+        heard: categories that a tagger hears, where there is one.
     """
-    used = set(in_use)
+    used, named = set(in_use), [*listed, *(category for category in heard if category not in listed)]
     highest = _highest(used)
     shown, following = [], set[str]()
     for category in [*categories, *sorted(highest.keys() - set(categories))]:
@@ -121,7 +128,7 @@ def task_labels(named: Sequence[str], in_use: Iterable[str], categories: Sequenc
     num_shown = 0
     found = []
     for identity in first:
-        is_shown = _category(identity) in short or (not short and num_shown < len(_HOTKEYS))
+        is_shown = _category(identity) in short or (not short and num_shown < _FIRST)
         mark = None if identity in used else _FOLLOWS if identity in following else None if is_shown else _OTHER
         found.append(_label(identity, categories, mark=mark, index=num_shown))
         num_shown += mark is None

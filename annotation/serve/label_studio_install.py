@@ -47,7 +47,9 @@ _PAGE = {
     "autosaveDelay:5e3": f"autosaveDelay:{_DRAFTS_AFTER_MS}",
     '"true"===localStorage.getItem("autoAnnotation")': '"false"!==localStorage.getItem("autoAnnotation")',
     '"true"===localStorage.getItem("autoAcceptSuggestions")': '"false"!==localStorage.getItem("autoAcceptSuggestions")',
-    "continuousLabeling:!1,selectAfterCreate": "continuousLabeling:!0,selectAfterCreate",
+    'onChangeEvent:"toggleContinuousLabeling",defaultValue:!1': (
+        'onChangeEvent:"toggleContinuousLabeling",defaultValue:!0'
+    ),
     "{smart:!1,default:!1}": "{smart:!1,default:!0}",
     "for(const e of s)o.setValue(e);e.suggestions.delete(t)": (
         "if(!o.labeling)for(const e of s)o.setValue(e);e.suggestions.delete(t)"

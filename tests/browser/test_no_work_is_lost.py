@@ -74,7 +74,7 @@ def test_a_point_mends_a_mask_that_a_hand_drew(browser: Browser, studio: Studio)
         found = drawn_masks(page)[studio.identity, 0]
         assert found[60, 400] and (found & drawn).sum() == drawn.sum()
         assert len({region["id"] for region in page.regions() if region["type"] == "brush"}) == 1
-        page.smart_point(studio.identity, 320, 100, inside=False)
+        page.smart_point(studio.identity, 320, 100, keys=("Control", "Alt"))
         assert not drawn_masks(page)[studio.identity, 0][100, 320]
 
 

@@ -14,7 +14,7 @@ from support.places import TESTS
         ("media/test_real_clips.py", True),
         ("pipelines/download/test_fetch_stage.py", True),
         ("pipelines/download/test_fetch_resume.py", True),
-        ("browser/test_annotation_in_browser.py", True),
+        ("browser/test_pages_open.py", True),
         ("metrics/test_bootstrap.py", False),
         ("masks/test_rle.py", False),
     ],

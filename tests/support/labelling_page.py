@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, Response, sync_playwright
 
 __all__ = ["LabellingPage", "chromium", "sign_in", "signed_in"]
 
@@ -61,6 +61,11 @@ def sign_in(page: Page, url: str, *, email: str, password: str) -> None:
     page.wait_for_url(lambda address: "/user/login" not in address)
 
 
+def _is_answer(answer: Response) -> bool:
+    """Whether it answers something that was pointed at; the page also asks with nothing."""
+    return "interactive-annotating" in answer.url and '"result":[]' not in (answer.request.post_data or "")
+
+
 class LabellingPage:
     """The page of one task."""
 
@@ -100,9 +105,27 @@ class LabellingPage:
         else:
             self._click(label)
 
+    def key(self, keys: str) -> None:
+        """Press keys, as a person does instead of a click."""
+        self.page.keyboard.press(keys.replace("Ctrl", "Control"))
+        self.page.wait_for_timeout(100)
+        self.clicks += 1
+
+    def play(self, num_seconds: int) -> None:
+        """Play the clip from where it stands to its end."""
+        self._click(self.page.locator("[aria-label=Play]"))
+        told = "n => Number.parseInt(document.querySelector('.lsf-frames-control').innerText) >= n"
+        self.page.wait_for_function(told, arg=num_seconds)
+
     def draw_span(self, identity: str, first: int, last: int) -> None:
         """Mark an object as heard from second `first` to second `last`, both included, on the timeline."""
         self.choose_sound_label(identity)
+        self.drag_span(first, last)
+        self.page.wait_for_timeout(300)
+        self.page.keyboard.press("u")  # nothing is selected, else the next label would rename this span
+
+    def drag_span(self, first: int, last: int) -> None:
+        """Draw on the timeline below its rows, with the label that is chosen."""
         filler = self.page.locator(".lsf-timeline-frames__filler")
         filler.scroll_into_view_if_needed()
         box, rows = filler.bounding_box(), self.page.locator(".lsf-keypoints__name").count()
@@ -112,8 +135,7 @@ class LabellingPage:
         self.page.mouse.down()
         self.page.mouse.move(left + _SECOND_PX * (last + 0.5), below, steps=6)
         self.page.mouse.up()
-        self.page.wait_for_timeout(400)
-        self.page.keyboard.press("u")  # nothing is selected, else the next label would rename this span
+        self.page.wait_for_timeout(100)
         self.clicks += 1
 
     def shot(self, path: Path) -> None:
@@ -131,34 +153,57 @@ class LabellingPage:
         self._switch_on("bottombar-auto-accept-toggle")
         self.page.evaluate("() => document.activeElement.blur()")  # a switch keeps the keys that turn pages
 
-    def smart_point(self, identity: str, x: float, y: float, *, inside: bool = True) -> None:
+    def smart_point(self, identity: str, x: float, y: float, *, keys: Sequence[str] = ()) -> None:
         """Click on the still with the smart point; x and y are pixels of the still. Waits for the answer.
 
-        A point beside the object needs Alt, and Control too, where it lies on a mask that a click would select.
+        `keys` are held: Control on a mask, which a click alone would select; Alt for a point beside the object.
         """
         self.choose_label(identity)
         self.choose_smart_tool("key-point-tool")
-        keys = () if inside else ("Control", "Alt")
         with self.answered():
             for key in keys:
                 self.page.keyboard.down(key)
-            self.page.mouse.click(*self._on_page(x, y))
+            self.click_on_still(x, y)
             for key in keys:
                 self.page.keyboard.up(key)
-            self.clicks += 1
+
+    def click_on_still(self, x: float, y: float) -> None:
+        """A click with the tool that is chosen."""
+        self.page.mouse.click(*self._on_page(x, y))
+        self.page.wait_for_timeout(300)
+        self.clicks += 1
+
+    def click_sound_label(self, identity: str) -> None:
+        """A click on a label of the timeline: a span that is selected takes it."""
+        self._click(self._label(identity).first)
+
+    def margin_cut_off(self) -> float:
+        """Which part of the still's width or height lies outside of what the page shows of it."""
+        still = self._place(self.page.locator("img[src^='blob:'], img[src*='local-files']").last)
+        canvas = self._place(self.page.locator(".konvajs-content").last)
+        sides = (still["width"] / canvas["width"], still["height"] / canvas["height"])
+        return max(sides) - 1
+
+    def num_selected(self) -> int:
+        """How many regions are selected."""
+        return int(self.page.evaluate("() => window.Htx.annotationStore.selected.selectedRegions.length"))
 
     def smart_box(self, identity: str, box: tuple[float, float, float, float]) -> None:
         """Draw a smart box, (x, y, width, height) in pixels of the still. Waits for the answer."""
         self.choose_label(identity)
         self.choose_smart_tool("rectangle-tool")
+        with self.answered():
+            self.drag_box(box)
+
+    def drag_box(self, box: tuple[float, float, float, float]) -> None:
+        """Draw a box, (x, y, width, height) in pixels of the still, with the tool that is chosen."""
         x, y, width, height = box
         start, end = self._on_page(x, y), self._on_page(x + width, y + height)
-        with self.answered():
-            self.page.mouse.move(*start)
-            self.page.mouse.down()
-            self.page.mouse.move(*end, steps=6)
-            self.page.mouse.up()
-            self.clicks += 1
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move(*end, steps=6)
+        self.page.mouse.up()
+        self.clicks += 1
 
     def wait_until_filled(self) -> None:
         """Until the page has all stills of the boxes that were drawn."""
@@ -235,14 +280,24 @@ class LabellingPage:
         )
         return found
 
-    def remove_spans(self) -> None:
-        """Delete all spans of the timeline, one by one."""
-        rows = self.page.locator(".lsf-keypoints__label")
-        spans = "() => window.Htx.annotationStore.selected.regions.filter(r => r.type === 'timelineregion').length"
-        while left := self.page.evaluate(spans):  # a row of a label that is chosen stays, without a span
-            self._click(rows.first)
-            self.page.keyboard.press("Backspace")
-            self.page.wait_for_function(f"n => ({spans})() < n", arg=left)
+    def spans(self, identity: str) -> list[tuple[int, int]]:
+        """First and last second of each span of an object."""
+        found = [region["value"] for region in self.regions() if region["type"] == "timelinelabels"]
+        ranges = [place for value in found if value["timelinelabels"] == [identity] for place in value["ranges"]]
+        return sorted((place["start"] - 1, place["end"] - 1) for place in ranges)
+
+    def remove_spans(self, identity: str | None = None) -> None:
+        """Delete all spans of the timeline, or those of one object, one by one."""
+        while left := self._span_labels(identity):
+            self._click(self.page.locator(".lsf-keypoints__label", has_text=left[0]).first)
+            self.key("Backspace")
+            self.page.keyboard.press("u")  # the label of a span stays chosen, and has a row of its own while it is
+            assert len(self._span_labels(identity)) < len(left), left
+
+    def _span_labels(self, identity: str | None) -> list[str]:
+        spans = [region["value"] for region in self.regions() if region["type"] == "timelinelabels"]
+        found = [value["timelinelabels"][0] for value in spans]
+        return [label for label in found if identity in (None, label)]
 
     def text(self) -> str:
         """All words on the page."""
@@ -279,9 +334,17 @@ class LabellingPage:
         return data
 
     @contextmanager
+    def refused(self) -> Iterator[None]:
+        """Until the segmenter has refused what is done within."""
+        with self.page.expect_response(_is_answer) as answered:
+            yield
+        assert answered.value.json().get("errors")
+        self.page.wait_for_timeout(500)
+
+    @contextmanager
     def answered(self) -> Iterator[None]:
         """Until the segmenter has answered what is done within, and the page has taken it in."""
-        with self.page.expect_response(lambda answer: "interactive-annotating" in answer.url) as answered:
+        with self.page.expect_response(_is_answer) as answered:
             yield
         assert not answered.value.json().get("errors"), answered.value.text()
         self.page.wait_for_timeout(500)

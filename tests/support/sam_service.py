@@ -18,12 +18,15 @@ __all__ = ["segmenter"]
 
 
 @contextmanager
-def segmenter(workspace: Workspace, folder: Path) -> Iterator[tuple[str, str]]:
-    """GrabCut over the stills of a workspace; gives its address and its token. `folder`: for its token and its log."""
+def segmenter(
+    workspace: Workspace, folder: Path, engine: str = "grabcut", weights: Path | None = None
+) -> Iterator[tuple[str, str]]:
+    """An engine over the stills of a workspace; gives its address and token. `folder`: for its token and its log."""
     token_file, port = folder / "segmenter-token", free_port()
     token_file.write_text("a-secret-of-the-segmenter\n")
     command = [sys.executable, "-m", "avis_data.annotation.serve.segmenter", "--workspace", str(workspace.root)]
-    command += ["--port", str(port), "--token-file", str(token_file), "--engine", "grabcut"]
+    command += ["--port", str(port), "--token-file", str(token_file), "--engine", engine]
+    command += ["--engine-weights", str(weights)] if weights is not None else []
     log_file = folder / "segmenter.log"
     with log_file.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:

@@ -98,7 +98,9 @@ def test_labels_of_a_clip() -> None:
     places = [values.index(value) for value in order[3:]]
     assert places == list(range(places[0], places[0] + len(places))), "each follows the number before it"
     assert _shown(task_labels(["dog", "person"], [], categories)) == {"dog_1", "dog_2", "person_1", "person_2"}
+    assert _shown(task_labels(["dog"], [], categories, ["person"])) == {"dog_1", "dog_2", "person_1", "person_2"}
+    assert _shown(task_labels([], [], categories, ["dog"])) == {f"dog_{k}" for k in range(1, 5)}
     every = task_labels([], [], [*categories, "cat", "bird"])
-    assert len(_shown(every)) == 8 and _shown(every) == {label["value"] for label in every[:8]}
+    assert len(_shown(every)) == 6 and _shown(every) == {label["value"] for label in every[:6]}
     colours = {label["value"]: label["background"] for label in task_labels([], [], categories)}
     assert colours["dog_1"] == next(label["background"] for label in named if label["value"] == "dog_1")

@@ -1,0 +1,197 @@
+"""What a clip of open-15 costs an annotator: clicks and seconds of a scripted hand on the real page, and what is left.
+
+    PYTHONPATH=tests python -m benchmarks.clicks --media DIR [--engine NAME --engine-weights PATH] [CLIP ...]
+
+DIR holds the clips, named by `video_id`. The hand knows the truth (`manifests/open-15`). It plays the clip once to its
+end; marks who is heard and when, where the page does not say so already; draws a box around each object that is heard,
+on the still in which it is largest of those in which it is heard; waits until all seconds are filled; gives a verdict
+and submits. Every click, stroke and key counts. It never hesitates, so the seconds are those of the machine and of the
+sound. `by hand` is the same with a box on each still. IoU: of what was pulled with the truth, over the stills in
+which an object is seen and heard; a still without a mask counts 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import ViewportSize
+
+from avis_data.annotation.labels.store import read_labelled, read_round
+from avis_data.annotation.labelstudio.client import LabelStudio
+from avis_data.formats.ytvis import read_ytvis
+from avis_data.masks.rle import Rle, area, box, decode
+from avis_data.paths import Workspace
+from avis_data.recipe import create_workspace
+from benchmarks.open15 import TRUTH, iou
+from support.label_studio import TestServer, link, new_user, shared_server
+from support.labelling_page import LabellingPage, chromium, signed_in
+from support.sam_service import segmenter
+from support.shell import avis_data
+
+CLIPS = ("composite_two_speakers",)
+EMAIL, PASSWORD = "hand@example.com", "a-long-password"
+SCREEN = ViewportSize(width=1366, height=768)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One object that sounds, and the truth of it."""
+
+    identity: str
+    masks: dict[int, Rle]
+    """By still, of those in which it is seen and heard."""
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First and last second of each stretch in which it is heard."""
+        found: list[tuple[int, int]] = []
+        for second in sorted(self.masks):
+            if found and found[-1][1] == second - 1:
+                found[-1] = found[-1][0], second
+            else:
+                found.append((second, second))
+        return found
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip and what is heard in it."""
+
+    name: str
+    num_seconds: int
+    categories: tuple[str, ...]
+    objects: tuple[Heard, ...]
+
+
+def clips_of(names: list[str]) -> list[Clip]:
+    """The truth of some clips."""
+    truth = read_ytvis(TRUTH)
+    categories = {category.id: category.name for category in truth.categories}
+    found = []
+    for video in truth.videos:
+        if video.name not in names:
+            continue
+        objects: list[Heard] = []
+        for track in truth.tracks:
+            heard = (track.video_id == video.video_id and track.sounding) or ()
+            masks = {second: mask for second, mask in enumerate(track.masks) if mask is not None and area(mask)}
+            masks = {second: mask for second, mask in masks.items() if second < len(heard) and heard[second]}
+            if masks:
+                name = categories[track.category_id]
+                number = 1 + sum(item.identity.rpartition("_")[0] == name for item in objects)
+                objects.append(Heard(f"{name}_{number}", masks))
+        seen = {categories[track.category_id] for track in truth.tracks if track.video_id == video.video_id}
+        found.append(Clip(video.name, video.length, tuple(sorted(seen)), tuple(objects)))
+    return found
+
+
+def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
+    """All that a person does on an open page."""
+    page.play(clip.num_seconds)
+    keys = {identity: str(key) for key, identity in enumerate(page.labels_shown()[:8], 1)}
+    for item in clip.objects:
+        wrong = page.spans(item.identity) != item.spans
+        if wrong and page.spans(item.identity):
+            page.remove_spans(item.identity)
+        page.key(keys[item.identity])  # in both rows at once
+        for first, last in item.spans if wrong else ():
+            page.drag_span(first, last)
+        if wrong:
+            page.key("u")
+            page.key(keys[item.identity])
+        best = max(item.masks, key=lambda second: area(item.masks[second]))
+        for second in item.masks if by_hand else (best,):
+            page.turn_to(second)
+            with page.answered():
+                page.drag_box(box(item.masks[second]))
+        page.key("u")
+    page.wait_until_filled()
+    page.key("Shift+D")
+    page.submit()
+
+
+def quality(workspace: Workspace, clip: Clip) -> tuple[float, float]:
+    """Mean IoU, and the part of the stills that have a mask, where an object is seen and heard."""
+    (found,) = (item for item in read_labelled(workspace, "draft", None) if item.clip_id.startswith(clip.name))
+    tracks = {track.identity: track for track in found.tracks}
+    shares, there = [], []
+    for item in clip.objects:
+        pulled = {mask.frame: mask for mask in tracks[item.identity].masks} if item.identity in tracks else {}
+        for second, mask in item.masks.items():
+            drawn = pulled.get(second)
+            there.append(drawn is not None)
+            empty = np.zeros((mask.height, mask.width), dtype=bool)
+            ours = decode(Rle(drawn.height, drawn.width, drawn.counts)).astype(bool) if drawn is not None else empty
+            shares.append(iou(ours, decode(mask).astype(bool)))
+    return float(np.mean(shares)), float(np.mean(there))
+
+
+def prepared(folder: Path, server: TestServer, clips: list[Clip], media: Path, name: str) -> Workspace:
+    """A workspace of its own for one way."""
+    workspace = Workspace(server.folder(name))
+    create_workspace(workspace, "aviseg")
+    recipe = workspace.recipe.read_text(encoding="utf-8").replace("categories: aviseg-26", "categories: open-15")
+    workspace.recipe.write_text(recipe.replace("missing_sound: fail", "missing_sound: pad"), encoding="utf-8")
+    rows = []
+    for clip in clips:
+        (path,) = media.glob(f"{clip.name}.*")
+        rows.append(f'{path},{clip.name},"{";".join(clip.categories)}"')
+    (folder / "list.csv").write_text("\n".join(["url,video_id,categories", *rows]) + "\n")
+    for step in (("fetch", "--list", folder / "list.csv", "--allow-local", "--sleep", 0), ("extract",)):
+        ran = avis_data("-C", workspace.root, *step)
+        assert ran.code == 0, ran.err
+    return workspace
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="*", metavar="CLIP", default=CLIPS)
+    parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--engine", default="grabcut")
+    parser.add_argument("--engine-weights", type=Path, default=None)
+    parser.add_argument("--pictures", type=Path, default=None, help="where a picture of each finished page goes")
+    arguments = parser.parse_args()
+    clips = clips_of(list(arguments.clips))
+    print(f"engine {arguments.engine}\n")
+    print("| clip | way | objects heard | actions | seconds | actions a second and object | IoU | stills filled |")
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as base, shared_server(Path(base)) as server, chromium() as browser:
+        new_user(server, EMAIL, PASSWORD)
+        for way in ("a box an object", "by hand"):
+            workspace = prepared(Path(base), server, clips, arguments.media.resolve(), way.replace(" ", "-"))
+            serving = segmenter(workspace, workspace.root, arguments.engine, arguments.engine_weights)
+            with serving as (url, token), signed_in(browser, server.url, email=EMAIL, password=PASSWORD) as page:
+                page.page.set_viewport_size(SCREEN)
+                link(workspace, server, backend_url=url, backend_token=token)
+                ran = avis_data("-C", workspace.root, "annotate", "push", "--round", "draft", "--annotators", EMAIL)
+                assert ran.code == 0, ran.err
+                tasks = LabelStudio(server.url, server.token).tasks(
+                    read_round(workspace, "draft").projects[0].project_id
+                )
+                opened = {
+                    task.clip_id: (read_round(workspace, "draft").projects[0].project_id, task.id) for task in tasks
+                }
+                for clip in clips:
+                    page.open(*next(place for name, place in opened.items() if name.startswith(clip.name)))
+                    page.clicks, began = 0, time.monotonic()
+                    label(page, clip, by_hand=way == "by hand")
+                    seconds = time.monotonic() - began
+                    if arguments.pictures is not None:
+                        page.shot(arguments.pictures / f"{clip.name}-{way.replace(' ', '-')}.png")
+                    assert avis_data("-C", workspace.root, "annotate", "pull").code == 0
+                    share, filled = quality(workspace, clip)
+                    each = page.clicks / (clip.num_seconds * len(clip.objects))
+                    print(
+                        f"| {clip.name}, {clip.num_seconds} s | {way} | {len(clip.objects)} | {page.clicks} |"
+                        f" {seconds:.0f} | {each:.2f} | {share:.2f} | {100 * filled:.0f} % |",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()
