@@ -1,9 +1,10 @@
-"""`avis-data annotate`: Label Studio for a workspace: install, serve, push, pull, status."""
+"""`avis-data annotate`: Label Studio for a workspace: install, serve, push, pull, status, backup, restore."""
 
 from __future__ import annotations
 
 import click
 
+from avis_data.cli.annotate_backup import back_up_labels, restore_labels
 from avis_data.cli.annotate_serve import install_label_studio, serve_label_studio
 from avis_data.cli.annotate_sync import pull_labels, push_clips, say_status
 
@@ -26,5 +27,13 @@ def command() -> None:
     """
 
 
-for _command in (install_label_studio, serve_label_studio, push_clips, pull_labels, say_status):
+for _command in (
+    install_label_studio,
+    serve_label_studio,
+    push_clips,
+    pull_labels,
+    say_status,
+    back_up_labels,
+    restore_labels,
+):
     command.add_command(_command)

@@ -28,7 +28,7 @@ GROUPS = {
         "convert": "Write a labelled set in another format, without a workspace.",
     },
     "Label it, and measure the labels": {
-        "annotate": "Label clips in Label Studio: install, serve, push, pull.",
+        "annotate": "Label clips in Label Studio: install, serve, push, pull, backup.",
         "propagate": "Carry masks drawn on some stills to all others of a clip.",
         "review": "Lead the rounds of review, from draft to accepted.",
         "labels": "Put labels right: swap, merge, split, delete, copy, undo.",

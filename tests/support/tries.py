@@ -68,6 +68,8 @@ TRIES = (
     Try("-C ws annotate install --help"),
     Try("-C ws annotate serve --env ../none", needs="annotate", works=False),
     Try("-C ws annotate push --round draft", needs="annotate", works=False),
+    Try("-C ws annotate backup --out backup", works=False),
+    Try("-C ws annotate restore world", works=False),
     Try("-C ws annotate pull", needs="annotate", works=False),
     Try("-C ws annotate status", needs="annotate", works=False),
     Try("-C ws propagate --workers 1", needs="annotate"),
