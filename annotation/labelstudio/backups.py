@@ -23,7 +23,7 @@ from pydantic import Field
 from avis_data.annotation.labelstudio.settings import server_dir
 from avis_data.config import record_from_json
 from avis_data.errors import ConfigError, DataError, ToolError
-from avis_data.io import atomic_dir, atomic_path, sha256_file, write_lines, write_text
+from avis_data.io import atomic_dir, atomic_path, sha256_file, write_lines, write_private, write_text
 from avis_data.links.check import check_links
 from avis_data.paths import Workspace
 from avis_data.recipe import load_recipe
@@ -122,9 +122,8 @@ def restore(workspace: Workspace, folder: Path, *, version: str) -> Restored:
     server_dir(workspace).mkdir(parents=True, exist_ok=True)
     server_dir(workspace).chmod(0o700)
     if (folder / "secrets.json").is_file():
-        with atomic_path(server_dir(workspace) / "secrets.json") as part:
-            shutil.copyfile(folder / "secrets.json", part)
-            part.chmod(0o600)
+        text = (folder / "secrets.json").read_text(encoding="utf-8")
+        write_private(server_dir(workspace) / "secrets.json", text)
     with atomic_dir(data) as part:  # last: while it is not there, nothing was brought back
         _copy_files(folder / "data", part)
     return Restored(record=record, kept=kept)
