@@ -13,7 +13,12 @@ COPY annotation annotation
 COPY training training
 COPY schemas schemas
 COPY manifests manifests
-RUN pip install --no-cache-dir '.[annotate]'
+RUN pip install --no-cache-dir -c constraints.txt '.[annotate]'
+
+# Nothing runs as root. The folder of the cache is made here so that a new volume over it can be written by every user.
+RUN useradd --uid 1000 avis && mkdir -p /workspace/label-studio/embeddings && chmod 1777 /workspace/label-studio/embeddings
+ENV HOME=/tmp
+USER 1000:1000
 
 EXPOSE 9090
 ENTRYPOINT ["python", "-m", "avis_data.annotation.serve.segmenter"]

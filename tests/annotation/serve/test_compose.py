@@ -98,3 +98,16 @@ def test_the_gpu_file_adds_to_a_service_that_exists(compose: dict[str, Any]) -> 
     assert added["backend"]["command"] == [*base, "--gpu"]
     (device,) = added["backend"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
+
+
+def test_the_segmenter_is_no_root_and_changes_no_clip(compose: dict[str, Any]) -> None:
+    backend = compose["services"]["backend"]
+    assert backend["user"] == "${OWNER:?set it in .env}"
+    mounts = {
+        volume.split(":", 1)[1] if volume[0] != "$" else volume.partition("}")[2] for volume in backend["volumes"]
+    }
+    assert "/clips:/workspace/clips:ro" in mounts and "/workspace/label-studio/embeddings" in mounts
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", dockerfile, re.MULTILINE)
+    assert "pip install --no-cache-dir -c constraints.txt" in dockerfile
+    assert dockerfile.index("pip install") < dockerfile.index("USER"), "the program is not its user's to change"
