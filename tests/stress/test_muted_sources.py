@@ -81,7 +81,7 @@ def level_db(samples_NC: np.ndarray, second: int) -> float:
     return float(10 * np.log10(np.mean(part**2) + 1e-12))
 
 
-def test_the_muted_source_is_gone_and_the_others_are_not(world: Synthetic, plan: StressPlan, tmp_path: Path) -> None:
+def test_the_muted_source_is_gone_and_the_others_are_not(world: Synthetic, plan: StressPlan) -> None:
     opened = opened_for(plan, Given(data=world.data, scenes=world.scenes))
     alone = others = 0
     for name, planned in plan.by_name["muted"].clips.items():
