@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from avis_data.annotation.labelstudio.client import LabelStudio
+from support.label_studio import free_port
 from support.labelling_page import LabellingPage, signed_in
+from support.sam_service import segmenter
 from support.studio import ANN, PASSWORD, Studio, drawn_masks
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -119,3 +123,33 @@ def test_the_other_stills_of_a_box_come_by_themselves_and_spare_what_a_hand_does
         np.testing.assert_array_equal(found[OTHER, 3], drawn)
         assert page.page.locator("#avis-filling").count() == 0
         page.shot(studio.pictures / "filled.png")
+
+
+def test_the_segmenter_is_killed_while_somebody_draws(browser: Browser, studio: Studio, tmp_path: Path) -> None:
+    """What is on the page stays, what is drawn meanwhile is saved, and clicks are answered again after its restart."""
+    project, task = studio.own_page("killed", [studio.identity, OTHER])
+    client, port = LabelStudio(studio.server.url, studio.server.token), free_port()
+    with signed_in(browser, studio.server.url, email=ANN, password=PASSWORD) as page:
+        with segmenter(studio.workspace, tmp_path, port=port) as (url, token):
+            client.ensure_backend(project, url, token)
+            page.open(project, task)
+            page.let_the_machine_help()
+            page.smart_box(studio.identity, studio.box_xywh)
+        made = drawn_masks(page)[studio.identity, 0]
+        page.choose_label(OTHER)
+        page.choose_smart_tool("rectangle-tool")
+        with page.page.expect_response(lambda answer: "interactive-annotating" in answer.url):
+            page.stroke((400, 40), (520, 160))
+        page.page.keyboard.press("u")
+        page.select_region(studio.identity)
+        page.choose_tool("brush-tool")
+        with page.page.expect_response(lambda answer: "/drafts/" in answer.url and answer.ok):
+            page.stroke((300, 100), (340, 100))
+        drawn = drawn_masks(page)[studio.identity, 0]
+        assert drawn[100, 320] and (drawn & made).sum() == made.sum()
+        with segmenter(studio.workspace, tmp_path, port=port):
+            page.open(project, task)
+            page.smart_box(OTHER, (380, 200, 120, 120))  # not where the box without an answer still is
+            found = drawn_masks(page)
+        np.testing.assert_array_equal(found[studio.identity, 0], drawn)
+        assert found[OTHER, 0].any()

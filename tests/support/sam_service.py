@@ -19,10 +19,18 @@ __all__ = ["segmenter"]
 
 @contextmanager
 def segmenter(
-    workspace: Workspace, folder: Path, engine: str = "grabcut", weights: Path | None = None
+    workspace: Workspace,
+    folder: Path,
+    engine: str = "grabcut",
+    weights: Path | None = None,
+    *,
+    port: int | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """An engine over the stills of a workspace; gives its address and token. `folder`: for its token and its log."""
-    token_file, port = folder / "segmenter-token", free_port()
+    """An engine over the stills of a workspace; gives its address and token, and is killed (kill -9) at the end.
+
+    `folder`: for its token and its log; `port`: None: one that is free.
+    """
+    token_file, port = folder / "segmenter-token", port or free_port()
     token_file.write_text("a-secret-of-the-segmenter\n")
     command = [sys.executable, "-m", "avis_data.annotation.serve.segmenter", "--workspace", str(workspace.root)]
     command += ["--port", str(port), "--token-file", str(token_file), "--engine", engine]
@@ -36,7 +44,7 @@ def segmenter(
                 time.sleep(0.2)
             yield f"http://127.0.0.1:{port}", token_file.read_text().strip()
         finally:
-            process.terminate()
+            process.kill()
 
 
 def _answers(url: str) -> bool:
