@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import torch
+
 from avis_data.training.registry import MODELS
+from support.tiny_avism import tiny_model, training_clip
 
 PROGRAM = """
 import torch
@@ -37,3 +40,19 @@ def test_every_model_learns_in_bf16_on_a_processor_without_it() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert sorted(ran.stdout.split()) == sorted(MODELS.names())
+
+
+def test_the_pixel_decoder_in_bf16_is_that_of_float32() -> None:
+    """A bf16 has 8 bits, so its rounding is up to 2^-8 of a value; sums of many roundings stay near one of them."""
+    model = tiny_model().eval()
+    with torch.no_grad():
+        backbone_maps = model.backbone(model.normalise(training_clip(1).frames_T3HW))
+        exact = model.pixel_decoder(backbone_maps)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model.pixel_decoder(backbone_maps)
+    assert found.mask_NChw.dtype == found.fpn_NChw.dtype == torch.bfloat16, "its products are not bf16"
+    pairs = zip((*exact.scales, exact.mask_NChw), (*found.scales, found.mask_NChw), strict=True)
+    for one, other in pairs:
+        difference = other.float() - one
+        assert 0 < difference.norm() < 4 * 2**-8 * one.norm()
+        assert difference.abs().max() < 8 * 2**-8 * one.abs().max()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.training.models.avism.row_sums import read_by_rows
+from avis_data.training.models.points import at_least_float32
 
 __all__ = ["DeformableAttention", "DeformableEncoderLayer", "reference_points"]
 
@@ -61,20 +62,24 @@ class DeformableAttention(nn.Module):
             reference_S2: centre of every token as (x, y) in [0, 1] of the picture.
             sizes: (height, width) of the levels, in the order of the tokens.
         """
-        weights = self.attention_weights(query_NSC).unflatten(-1, (self.heads, -1)).softmax(-1)
         value = self.value_proj(value_NSC).unflatten(-1, (self.heads, -1))
-        if query_NSC.device.type == "cpu" and not torch.compiler.is_compiling():
-            offsets = self._offsets_by_axis(query_NSC)
-            read = read_by_rows(value, offsets, weights.flatten(2), reference_S2, sizes)
-        else:
-            places = (*weights.shape[:3], self.levels, self.points)
-            offsets = self.sampling_offsets(query_NSC).view(*places, 2)
-            compiled = torch.compiler.is_compiling()  # then it is a constant, and no table can be kept
-            size_L2 = (_new_sizes if compiled else _sizes)(tuple(sizes), offsets.device).to(offsets.dtype)
-            points = reference_S2[None, :, None, None, None] + offsets / size_L2[:, None]
-            read = _sampled(value, points, weights.view(places), sizes)
+        with torch.autocast(query_NSC.device.type, enabled=False):
+            read = self._read(query_NSC, at_least_float32(value), reference_S2, sizes)
         out: Tensor = self.output_proj(read)
         return out
+
+    def _read(self, query_NSC: Tensor, value: Tensor, reference_S2: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+        """Where to look needs more bits than bf16 has: of 80 cells it tells no halves apart."""
+        weights = self.attention_weights(query_NSC).unflatten(-1, (self.heads, -1)).softmax(-1)
+        if query_NSC.device.type == "cpu" and not torch.compiler.is_compiling():
+            offsets = self._offsets_by_axis(query_NSC)
+            return read_by_rows(value, offsets, weights.flatten(2), reference_S2, sizes)
+        places = (*weights.shape[:3], self.levels, self.points)
+        offsets = self.sampling_offsets(query_NSC).view(*places, 2)
+        compiled = torch.compiler.is_compiling()  # then it is a constant, and no table can be kept
+        size_L2 = (_new_sizes if compiled else _sizes)(tuple(sizes), offsets.device).to(offsets.dtype)
+        points = reference_S2[None, :, None, None, None] + offsets / size_L2[:, None]
+        return _sampled(value, points, weights.view(places), sizes)
 
     def _offsets_by_axis(self, query_NSC: Tensor) -> Tensor:
         """The offsets in cells, all x before all y, (N, S, 2, M * L * P): the published weights have them in turn."""

@@ -34,7 +34,7 @@ class PixelMaps:
 
 
 class PixelDecoder(nn.Module):
-    """Backbone maps in, `PixelMaps` out; always computed in float32, under autocast too.
+    """Backbone maps in, `PixelMaps` out. Under autocast its products are bf16; tokens, norms and places are float32.
 
     Source: Cheng et al., Mask2Former (2022), section 3.2.1; AVISM keeps it as it is.
     """
@@ -76,18 +76,17 @@ class PixelDecoder(nn.Module):
         nn.init.zeros_(self.mask_projection.bias)
 
     def forward(self, maps: Sequence[Tensor]) -> PixelMaps:
-        """The maps of N frames, float32.
+        """The maps of N frames.
 
         Args:
             maps: the backbone's four maps, fine to coarse, each (N, channels, h, w).
         """
-        with torch.autocast(maps[0].device.type, enabled=False):
-            finest, *others = (at_least_float32(map_) for map_ in maps)
-            scales = self._encoded([project(x) for project, x in zip(self.input_proj, reversed(others), strict=True)])
-            up = functional.interpolate(scales[-1], size=finest.shape[-2:], mode="bilinear", align_corners=False)
-            fpn = functional.relu(self.output(self.lateral(finest) + up))
-            coarse, middle, fine = scales
-            return PixelMaps(scales=(coarse, middle, fine), fpn_NChw=fpn, mask_NChw=self.mask_projection(fpn))
+        finest, *others = maps
+        scales = self._encoded([project(x) for project, x in zip(self.input_proj, reversed(others), strict=True)])
+        up = functional.interpolate(scales[-1], size=finest.shape[-2:], mode="bilinear", align_corners=False)
+        fpn = functional.relu(self.output(self.lateral(finest) + up))
+        coarse, middle, fine = scales
+        return PixelMaps(scales=(coarse, middle, fine), fpn_NChw=fpn, mask_NChw=self.mask_projection(fpn))
 
     def _encoded(self, levels: list[Tensor]) -> list[Tensor]:
         sizes = [(level.shape[2], level.shape[3]) for level in levels]
@@ -99,7 +98,7 @@ class PixelDecoder(nn.Module):
             ]
         )
         reference = reference_points(sizes, device=device)
-        tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
+        tokens = torch.cat([at_least_float32(level).flatten(2).transpose(1, 2) for level in levels], dim=1)
         for layer in self.layers:
             tokens = layer(tokens, position, reference, sizes)
         parts = torch.split(tokens, [height * width for height, width in sizes], dim=1)
