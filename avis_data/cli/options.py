@@ -270,6 +270,7 @@ class RunOptions:
     as_json: bool
     executor: str
     ray_address: str | None
+    gpus_per_worker: float | None
     retries: int
     retry_wait: float
 
@@ -298,9 +299,10 @@ class RunOptions:
         if self.executor == "ray":
             from avis_data.pipelines.engine.executors.ray import RayExecutors
 
-            return RayExecutors(workers=workers, address=self.ray_address)
-        if self.ray_address:
-            raise ConfigError("--ray-address goes with --executor ray")
+            return RayExecutors(workers=workers, address=self.ray_address, gpus_per_worker=self.gpus_per_worker or 0.0)
+        for option, given in {"--ray-address": self.ray_address, "--gpus-per-worker": self.gpus_per_worker}.items():
+            if given is not None:
+                raise ConfigError(f"{option} goes with --executor ray")
         from avis_data.pipelines.engine.executors.local import LocalExecutors
 
         return LocalExecutors(workers=workers)
@@ -331,7 +333,14 @@ _RUN_OPTIONS = [
         "--ray-address",
         default=None,
         metavar="ADDRESS",
-        help="The Ray cluster, which shares this file system; default: a local one.",
+        help="The Ray cluster, which shares this file system; default: $RAY_ADDRESS, else a local one.",
+    ),
+    click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(0),
+        default=None,
+        metavar="N",
+        help="GPUs that Ray keeps for each worker; 0.5: two workers share one. Default: none.",
     ),
     click.option(
         "--retries",

@@ -10,7 +10,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from avis_data.errors import ExitCode, Reason, fault_of, raise_interruption
 from avis_data.io import append_lines, flush, move, remove
@@ -211,7 +210,7 @@ class _Run:
 
     def _succeed(self, planned: PlannedItem, result: Success) -> None:
         try:
-            _commit_success(self._workspace, self._ledger, self._stage.name, planned, self._job(planned).out, result)
+            _commit_success(self._workspace, self._ledger, self._stage.name, planned, result)
         except OSError as error:
             raise_interruption(error)
             fault = fault_of(error)
@@ -285,15 +284,13 @@ class _Run:
             )
 
 
-def _commit_success(
-    workspace: Workspace, ledger: Ledger, stage: str, planned: PlannedItem, out: Path, success: Success
-) -> None:
+def _commit_success(workspace: Workspace, ledger: Ledger, stage: str, planned: PlannedItem, success: Success) -> None:
     """Move the outputs of one item into its home and record them; a kill in between leaves an item to do again.
 
     Raises:
         OSError: if that fails (no permission, disk full).
     """
-    item = planned.item
+    item, out = planned.item, success.out
     if planned.replaces:
         ledger.begin_replacing(stage, item.item_id)
     home = workspace.root / item.home

@@ -37,10 +37,12 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Success:
-    """The stage did the item; its files lie in the job's `out` folder, flushed to disk."""
+    """The stage did the item; its files are flushed to disk."""
 
     item_id: str
     facts: Record
+    out: Path
+    """The folder that they lie in: the job's, or that of another try."""
     outputs: tuple[Output, ...]
     """Paths are names inside `out`."""
     wall_s: float
@@ -97,7 +99,12 @@ def execute(stage: Stage, job: Job) -> Success | Failure:
             cpu_s=used_cpu_s() - cpu_s,
         )
     return Success(
-        item_id=job.item_id, facts=facts, outputs=outputs, wall_s=time.monotonic() - wall_s, cpu_s=used_cpu_s() - cpu_s
+        item_id=job.item_id,
+        facts=facts,
+        out=job.out,
+        outputs=outputs,
+        wall_s=time.monotonic() - wall_s,
+        cpu_s=used_cpu_s() - cpu_s,
     )
 
 

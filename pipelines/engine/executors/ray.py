@@ -1,87 +1,147 @@
-"""A Ray cluster over a shared file system: the same stages, jobs and results as on one machine."""
+"""A Ray cluster over a shared file system: the same stages, jobs and results as on one machine.
+
+Nodes may die, join late, be slow or full: work goes on with what is there, and what a lost worker had is done again.
+"""
 
 from __future__ import annotations
 
-import re
-import socket
+import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
-from avis_data.extras import need_extra
+from avis_data.pipelines.engine.executors.local import LocalExecutor
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
+from avis_data.pipelines.engine.progress import say
 from avis_data.pipelines.engine.stage import Stage
-from avis_data.pipelines.engine.worker import Failure, Job, Success, execute, prepare
+from avis_data.pipelines.engine.worker import Failure, Job, Success
 
 __all__ = ["RayExecutor", "RayExecutors"]
 
-_MAX_LOST = 2
-"""A job whose worker was lost goes to another one so often (its node may have died), then it fails."""
+logger = logging.getLogger(__name__)
+
+_MAX_DEATHS = 2
+"""An item at which a worker died on a node that lives is tried again so often, then it fails."""
+_MAX_LOSSES = 10
+"""The same for workers that went with their node."""
+_ANSWER_EVERY_S = 5.0
+_SILENT_S = 60.0
+"""A worker that says nothing for so long is lost: it was asked to say something every few seconds."""
+_EMPTY_AFTER_S = 120.0
+_SAY_EVERY_S = 60.0
+_START_PAUSE_S = 1.0
 
 
 class _Worker:
-    """A Ray actor: holds the stage, and with it any model, for all the jobs that it gets."""
+    """A Ray actor with one worker process below it, which holds the stage, and with it any model, for all its jobs.
+
+    The process has the clock, the end and the failures that it has on one machine; the actor always answers.
+    """
 
     def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+        self._local = LocalExecutor(stage, workers=1)
 
-    def come_up(self) -> None:
-        """Answers once the actor is there with its stage, and the stage has loaded what it needs."""
-        prepare(self._stage)
+    def come_up(self) -> str:
+        """The id of the node that it is on."""
+        import ray
 
-    def run(self, job: Job) -> Success | Failure:
-        return execute(self._stage, job)
+        return str(ray.get_runtime_context().get_node_id())
+
+    def run(self, job: Job, timeout_s: float) -> Success | Failure | None:
+        """Take a job, and see how it goes."""
+        self._local.submit(job, timeout_s)
+        return self.go_on()
+
+    def go_on(self) -> Success | Failure | None:
+        """The result of the job in hand; None where it takes longer."""
+        until = time.monotonic() + _ANSWER_EVERY_S
+        while time.monotonic() < until:
+            if results := self._local.wait(0.2):
+                return results[0]
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RayExecutors:
-    """Makes Ray executors with so many workers, on the cluster at `address` (None: one on this machine)."""
+    """Makes Ray executors with so many workers, on the cluster at `address` (see `RayCluster`)."""
 
     workers: int
     address: str | None = None
+    gpus_per_worker: float = 0.0
+    """A part of one is shared with others."""
+    empty_after_s: float = _EMPTY_AFTER_S
+    """So long a cluster may have no place for any worker."""
 
     def __call__(self, stage: Stage, num_jobs: int) -> RayExecutor:
-        return RayExecutor(stage, workers=min(self.workers, num_jobs), address=self.address)
+        return RayExecutor(stage, self, workers=min(self.workers, num_jobs))
+
+
+@dataclass(kw_only=True)
+class _Actor:
+    handle: Any
+    node_id: str = ""
+    """Once it is up."""
 
 
 @dataclass(kw_only=True)
 class _Running:
     job: Job
+    """As it came."""
     timeout_s: float
-    actor: Any
-    ends_by: float
+    actor: _Actor
+    heard: float
+    """When its worker last said something."""
 
 
 class RayExecutor:
-    """See the module. One actor per worker; a job is sent to an actor only when the actor is idle."""
+    """See the module. A job is sent to a worker only when the worker is idle."""
 
-    def __init__(self, stage: Stage, *, workers: int, address: str | None) -> None:
-        self._ray = _import_ray()
-        self._started = not self._ray.is_initialized()
-        if self._started:
-            _start(self._ray, address)
-        self._actor_class = self._ray.remote(num_cpus=1, max_restarts=0)(_Worker)
-        self._stage = stage
-        self._idle: list[Any] = []
-        self._starting: dict[Any, Any] = {}
+    def __init__(self, stage: Stage, options: RayExecutors, *, workers: int) -> None:
+        self._stage, self._options, self._workers = stage, options, workers
+        self._cluster = RayCluster(options.address)
+        self._nodes: Nodes | None = None
+        self._idle: list[_Actor] = []
+        self._starting: dict[Any, _Actor] = {}
+        self._unproved: list[_Actor] = []
+        """They are up, but their node has not yet said what it runs."""
         self._queue: deque[tuple[Job, float]] = deque()
         self._running: dict[Any, _Running] = {}
-        self._lost: dict[str, int] = {}
-        for _ in range(workers):
-            self._start_actor()
+        self._deaths: dict[str, int] = {}
+        self._losses: dict[str, int] = {}
+        self._start_after = 0.0
+        self._not_started = ""
+        """Why the last worker that was started did not come up."""
+        self._had_place = self._said = time.monotonic()
+        self._looked_at = 0.0
 
     def submit(self, job: Job, timeout_s: float) -> None:
-        """Queue a job; its time limit counts from the moment an actor gets it."""
+        """Queue a job; its time limit counts from the moment a worker gets it.
+
+        Raises:
+            ToolError: at the first job, if nodes of the cluster run something else than this machine.
+        """
+        if self._nodes is None:
+            self._nodes = Nodes(cluster=self._cluster, stage=self._stage.name, folder=job.out.parent)
+            self._nodes.await_first()
+            self._had_place = time.monotonic()
         self._queue.append((job, timeout_s))
         self._dispatch()
 
     def wait(self, timeout_s: float) -> list[Success | Failure]:
-        """Give what has ended, waiting at most `timeout_s` for the first."""
-        results = self._timed_out()
-        if not results:
-            ended, _ = self._ray.wait([*self._running, *self._starting], num_returns=1, timeout=timeout_s)
-            results = [result for reference in ended if (result := self._ended(reference)) is not None]
+        """Give what has ended, waiting at most `timeout_s` for the first.
+
+        Raises:
+            ToolError: if the cluster has had no place for any worker for long, or its head is gone.
+        """
+        self._look()
+        references = [*self._running, *self._starting]
+        if not references:
+            time.sleep(timeout_s)
+            return []
+        ended, _ = self._cluster.ray.wait(references, num_returns=1, timeout=timeout_s)
+        results = [result for reference in ended if (result := self._ended(reference)) is not None]
         self._dispatch()
         return results
 
@@ -90,91 +150,192 @@ class RayExecutor:
 
     def __exit__(self, *_: object) -> None:
         at_work = [running.actor for running in self._running.values()]
-        for actor in (*self._idle, *self._starting.values(), *at_work):
-            self._ray.kill(actor)
-        if self._started:
-            self._ray.shutdown()
+        try:
+            answers = self._cluster.head_answers()
+        except ToolError:
+            answers = False
+        if self._nodes is not None:
+            self._nodes.close()
+        if answers:  # else Ray would wait for it
+            for actor in (*self._idle, *self._unproved, *self._starting.values(), *at_work):
+                self._cluster.ray.kill(actor.handle)
+            self._cluster.leave()
 
     def _dispatch(self) -> None:
         while self._idle and self._queue:
             actor = self._idle.pop()
             job, timeout_s = self._queue.popleft()
-            ends_by = time.monotonic() + timeout_s
-            running = _Running(job=job, timeout_s=timeout_s, actor=actor, ends_by=ends_by)
-            self._running[actor.run.remote(job)] = running
+            reference = actor.handle.run.remote(self._fresh(job), timeout_s)
+            self._running[reference] = _Running(job=job, timeout_s=timeout_s, actor=actor, heard=time.monotonic())
 
-    def _start_actor(self) -> None:
-        """Start a worker. It gets jobs once it has answered, as starting one takes seconds that must not count."""
-        actor = self._actor_class.remote(self._stage)
-        self._starting[actor.come_up.remote()] = actor
+    def _fresh(self, job: Job) -> Job:
+        """The job, with folders that no worker writes to any more: one that was lost may not know it yet."""
+        deaths, losses = self._deaths.get(job.item_id, 0), self._losses.get(job.item_id, 0)
+        if not deaths + losses:
+            return job
+        out = job.out.with_name(f"{job.out.name}-{deaths + losses}")
+        return replace(job, out=out, scratch=job.scratch.with_name(f"scratch-{losses}") if losses else job.scratch)
+
+    def _look(self) -> None:
+        """See what became of the cluster, every second, and have as many workers as there is work for."""
+        now = time.monotonic()
+        if self._nodes is None or now - self._looked_at < 1.0:
+            return
+        self._looked_at = now
+        self._lose_silent(now)
+        if not self._cluster.head_answers():
+            return
+        self._nodes.look()
+        if not self._cluster.hangs_on(self._nodes.up):
+            self._rejoin()
+            return
+        for actor in list(self._unproved):
+            self._prove(actor)
+        self._start_workers(now)
+        self._check_place(now)
+        self._dispatch()
+
+    def _start_workers(self, now: float) -> None:
+        assert self._nodes is not None
+        jobs = len(self._queue) + len(self._running)
+        there = len(self._idle) + len(self._starting) + len(self._unproved) + len(self._running)
+        if now < self._start_after:
+            return
+        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._options.gpus_per_worker, "max_restarts": 0}
+        if self._nodes.refused:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._nodes.refused))})"}
+        for _ in range(min(self._workers, jobs) - there):
+            handle = self._cluster.ray.remote(**options)(_Worker).remote(self._stage)
+            self._starting[handle.come_up.remote()] = _Actor(handle=handle)
+
+    def _check_place(self, now: float) -> None:
+        """Raises ToolError where there has been no place for any worker for long."""
+        assert self._nodes is not None
+        if self._idle or self._running or self._unproved:
+            self._had_place = now
+            return
+        waited_s = now - self._had_place
+        if self._nodes.has_room(self._options.gpus_per_worker):
+            if waited_s > self._options.empty_after_s and self._not_started:
+                raise ToolError(
+                    f"no Ray worker of stage {self._stage.name!r} has come up for {waited_s:.0f} s; the last one: "
+                    f"{self._not_started}; what was done is kept",
+                    hint="ray status; then run the command again",
+                )
+            if waited_s > _SAY_EVERY_S and now - self._said > _SAY_EVERY_S:
+                self._said = now
+                say(self._stage.name, "the Ray cluster is full; waiting for a free place")
+        elif waited_s > self._options.empty_after_s:
+            gpus = self._options.gpus_per_worker
+            need = f"a CPU and {gpus:g} GPUs" if gpus else "a CPU"
+            raise ToolError(
+                f"the Ray cluster is empty: none of its {len(self._nodes.up)} nodes has {need} for a worker of ours, "
+                f"for {waited_s:.0f} s now; what was done is kept",
+                hint="add nodes (ray start --address), then run the command again",
+            )
 
     def _ended(self, reference: Any) -> Success | Failure | None:
         actor = self._starting.pop(reference, None)
         if actor is None:
-            return self._result(reference)
+            return self._heard(reference)
         try:
-            self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as error:
-            raise ToolError(f"a Ray worker of stage {self._stage.name!r} does not start: {error}") from None
-        self._idle.append(actor)
+            actor.node_id = self._cluster.ray.get(reference)
+        except Exception as error:  # of many kinds, some made by Ray as it goes
+            self._not_started = _first_line(error)
+            logger.info("a Ray worker did not come up: %s", error)
+            self._start_after = time.monotonic() + _START_PAUSE_S
+            self._kill(actor)
+            return None
+        self._not_started = ""
+        self._unproved.append(actor)
+        self._prove(actor)
         return None
 
-    def _result(self, reference: Any) -> Success | Failure | None:
+    def _prove(self, actor: _Actor) -> None:
+        assert self._nodes is not None
+        may = self._nodes.may_work(actor.node_id)
+        if may is None and actor.node_id in self._nodes.up:
+            return
+        self._unproved.remove(actor)
+        if may:
+            self._idle.append(actor)
+        else:
+            self._kill(actor)
+
+    def _heard(self, reference: Any) -> Success | Failure | None:
         running = self._running.pop(reference)
         try:
-            result: Success | Failure = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as error:
-            self._start_actor()
-            return self._lose(running, error)
+            result: Success | Failure | None = self._cluster.ray.get(reference)
+        except Exception as error:  # of many kinds, some made by Ray as it goes
+            self._kill(running.actor)
+            return self._lose(running, _first_line(error))
+        if result is None:
+            running.heard = time.monotonic()
+            self._running[running.actor.handle.go_on.remote()] = running
+            return None
         self._idle.append(running.actor)
+        if isinstance(result, Failure) and result.reason is Reason.WORKER_DIED:
+            return self._die(running, result.message)
         return result
 
-    def _lose(self, running: _Running, error: Exception) -> Failure | None:
+    def _lose(self, running: _Running, why: str) -> Failure | None:
+        """Do a job again whose worker is gone; where its node is not, the job may be the cause."""
+        assert self._nodes is not None
+        if self._nodes.lives(running.actor.node_id):
+            return self._die(running, why)
         item_id = running.job.item_id
-        self._lost[item_id] = self._lost.get(item_id, 0) + 1
-        if self._lost[item_id] <= _MAX_LOST:
-            self._queue.append((running.job, running.timeout_s))
+        self._losses[item_id] = self._losses.get(item_id, 0) + 1
+        return self._again(running, why, self._losses[item_id], most=_MAX_LOSSES)
+
+    def _die(self, running: _Running, why: str) -> Failure | None:
+        item_id = running.job.item_id
+        self._deaths[item_id] = self._deaths.get(item_id, 0) + 1
+        return self._again(running, why, self._deaths[item_id], most=_MAX_DEATHS)
+
+    def _again(self, running: _Running, why: str, times: int, *, most: int) -> Failure | None:
+        node = self._nodes.name(running.actor.node_id) if self._nodes is not None else ""
+        logger.info("lost item=%s node=%s times=%d: %s", running.job.item_id, node, times, why)
+        if times <= most:
+            self._queue.appendleft((running.job, running.timeout_s))
             return None
-        message = f"the worker died {_MAX_LOST + 1} times ({type(error).__name__}): no memory, or a crash in a library"
-        return Failure(item_id=item_id, reason=Reason.WORKER_DIED, message=message)
+        message = f"the worker died {times} times: no memory, or a crash in a library; the last time: {why}"
+        return Failure(item_id=running.job.item_id, reason=Reason.WORKER_DIED, message=message)
 
-    def _timed_out(self) -> list[Success | Failure]:
-        now = time.monotonic()
-        late = [reference for reference, running in self._running.items() if running.ends_by < now]
-        results: list[Success | Failure] = []
-        for reference in late:
-            running = self._running.pop(reference)
-            self._ray.kill(running.actor)
-            self._start_actor()
-            message = f"took longer than {running.timeout_s:.0f} s and was ended"
-            results.append(
-                Failure(item_id=running.job.item_id, reason=Reason.TIMEOUT, message=message, wall_s=running.timeout_s)
-            )
-        return results
+    def _lose_silent(self, now: float) -> None:
+        for reference, running in list(self._running.items()):
+            if now - running.heard > _SILENT_S + _ANSWER_EVERY_S:
+                del self._running[reference]
+                self._kill(running.actor)
+                self._losses[running.job.item_id] = self._losses.get(running.job.item_id, 0) + 1
+                self._queue.appendleft((running.job, running.timeout_s))
+
+    def _rejoin(self) -> None:
+        """The node that this process belongs to died: Ray ends all our workers, wherever they are."""
+        for running in self._running.values():
+            self._losses[running.job.item_id] = self._losses.get(running.job.item_id, 0) + 1
+            self._queue.appendleft((running.job, running.timeout_s))
+        for held in (self._running, self._starting):
+            held.clear()
+        for actors in (self._idle, self._unproved):
+            actors.clear()
+        assert self._nodes is not None
+        self._nodes.forget_questions()
+        say(self._stage.name, "the Ray node of this machine died; joining the cluster by another one")
+        try:
+            self._cluster.rejoin()
+        except ToolError as error:
+            raise ToolError(
+                f"the Ray node of this machine died, and there is no other one on it ({error}); what was done is kept",
+                hint="ray start --address ADDRESS on this machine, then run the command again",
+            ) from None
+
+    def _kill(self, actor: _Actor) -> None:
+        try:
+            self._cluster.ray.kill(actor.handle)
+        except Exception as error:  # it is gone, or its owner is no more
+            logger.debug("a Ray worker could not be ended: %s", error)
 
 
-def _import_ray() -> Any:
-    need_extra("scale", what="--executor ray")
-    import ray
-
-    return ray
-
-
-def _check_answers(address: str | None) -> None:
-    """Ray itself waits for minutes, in silence, for a cluster that is not there."""
-    match = re.fullmatch(r"(?:ray://)?(\[[^\]]+\]|[^:/]+):(\d+)", address or "")
-    if match is None:
-        return
-    try:
-        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise ToolError(f"no Ray cluster answers at {address}: {error}", hint="ray status") from None
-
-
-def _start(ray: Any, address: str | None) -> None:
-    _check_answers(address)
-    store = {} if address else {"object_store_memory": 200_000_000}  # jobs and results are small; files carry the rest
-    try:
-        ray.init(address=address, **store, include_dashboard=False, log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ToolError(f"no Ray cluster at {address or 'this machine'}: {error}", hint="ray status") from None
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -29,6 +29,7 @@ def one_cluster() -> Iterator[None]:
     ray = pytest.importorskip("ray", reason="needs the extra `scale`")
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}}
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,

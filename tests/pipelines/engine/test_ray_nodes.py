@@ -1,0 +1,155 @@
+"""Nodes of a Ray cluster that die, join late, differ or are full: the run goes on with what is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from avis_data.errors import ToolError
+from avis_data.ledger import Ledger
+from avis_data.paths import Workspace
+from avis_data.pipelines.engine.executors import ExecutorFactory
+from avis_data.pipelines.engine.executors.here import HereExecutors
+from avis_data.pipelines.engine.executors.ray import RayExecutors
+from avis_data.pipelines.engine.executors.ray_cluster import RayCluster, why_not
+from avis_data.pipelines.engine.planner import Selection, plan_stage
+from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
+from avis_data.pipelines.engine.spec import Candidates
+from support.ray_nodes import RayNodes, ray_nodes
+from support.toy_stages import ShoutStage, Word, word_items
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[RayNodes]:
+    """One cluster for all tests of this file; each brings the nodes that it kills."""
+    with ray_nodes() as cluster:
+        yield cluster
+
+
+def run(root: Path, words: dict[str, Word], executors: ExecutorFactory, *, pause_s: float = 0.0) -> StageReport:
+    workspace, stage = Workspace(root), ShoutStage(pause_s=pause_s, timeout_s=120.0)
+    with Ledger(workspace.ledger) as ledger:
+        plan = plan_stage(workspace, ledger, stage, Candidates(items=word_items(words)), Selection())
+        return run_stage(workspace, ledger, stage, plan, executors=executors, policy=Policy())
+
+
+def tree_of(root: Path) -> dict[str, bytes]:
+    folder = root / "shouts"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def words(number: int) -> dict[str, Word]:
+    return {f"w{i}": Word(text=f"word {i}") for i in range(number)}
+
+
+class Meanwhile(threading.Thread):
+    """Does something beside the run; its failure fails the test."""
+
+    def __init__(self, what: Callable[[], None]) -> None:
+        super().__init__()
+        self._what = what
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._what()
+        except BaseException as error:
+            self._error = error
+
+    def ended(self) -> None:
+        self.join()
+        if self._error is not None:
+            raise self._error
+
+
+def until(what: Callable[[], bool]) -> None:
+    for _ in range(2400):
+        if what():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came to that")
+
+
+def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> None:
+    given = words(16)
+    rng = random.Random(4)
+    nodes.join()
+
+    def deaths() -> None:
+        for _ in range(2):
+            until(lambda: bool(nodes.workers(nodes.others[0])))  # a worker starts there, or works
+            time.sleep(rng.uniform(0.0, 2.0))
+            nodes.kill(nodes.others[0])
+            nodes.join()
+        until(lambda: bool(nodes.workers(nodes.head)))
+        os.kill(nodes.workers(nodes.head)[0], signal.SIGKILL)
+
+    meanwhile = Meanwhile(deaths)
+    report = run(tmp_path / "ray", given, RayExecutors(workers=2, address=nodes.address), pause_s=0.25)
+    meanwhile.ended()
+    nodes.kill(nodes.others[0])
+    assert (report.done, report.failed) == (16, {})
+    run(tmp_path / "here", given, HereExecutors())
+    assert tree_of(tmp_path / "ray") == tree_of(tmp_path / "here") != {}
+    assert not list((tmp_path / "ray" / "tmp").rglob("out-*"))
+
+
+def test_a_node_that_runs_something_else_is_named_before_the_first_item(nodes: RayNodes, tmp_path: Path) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho ffmpeg version 0.1-other\n")
+    program.chmod(0o755)
+    other = nodes.join(environment={"AVIS_DATA_FFMPEG": str(program)})
+    with pytest.raises(ToolError, match=r"do not run what this machine runs:\n.*ffmpeg 0\.1-other instead of"):
+        run(tmp_path / "ws", words(2), RayExecutors(workers=1, address=nodes.address))
+    nodes.kill(other)
+    assert not (tmp_path / "ws" / "shouts").exists()
+
+
+def test_a_cluster_without_a_place_for_a_worker_ends_the_run_in_words(nodes: RayNodes, tmp_path: Path) -> None:
+    executors = RayExecutors(workers=1, address=nodes.address, gpus_per_worker=1, empty_after_s=1)
+    with pytest.raises(ToolError, match=r"the Ray cluster is empty: none of .* a CPU and 1 GPUs"):
+        run(tmp_path, words(2), executors)
+
+
+def test_a_head_that_is_gone_is_told_before_ray_ends_the_process(
+    nodes: RayNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = RayCluster(nodes.address)
+    assert cluster.head_answers()
+    monkeypatch.setattr(cluster, "_head", ("127.0.0.1", 9))
+    assert not cluster.head_answers()
+    monkeypatch.setattr(cluster, "_head_seen", time.monotonic() - 31)
+    with pytest.raises(ToolError, match=r"the head of the Ray cluster \(127\.0\.0\.1:9\) is gone"):
+        cluster.head_answers()
+    cluster.leave()
+
+
+@pytest.mark.parametrize(
+    ("mode", "said", "told"),
+    [
+        (None, "Unauthenticated: RPC error: InvalidAuthToken", "asks for a token, and RAY_AUTH_MODE is not set here"),
+        ("disabled", "RPC error: InvalidAuthToken", "asks for a token, and RAY_AUTH_MODE is disabled here"),
+        ("token", "RPC error: InvalidAuthToken", "refuses the token that this machine has"),
+        (None, "Version mismatch: The cluster was started with", "does not run what this machine runs"),
+        (None, "", "no Ray cluster at 10.0.0.1:6379"),
+    ],
+)
+def test_why_a_cluster_lets_nobody_in_is_told(
+    monkeypatch: pytest.MonkeyPatch, mode: str | None, said: str, told: str
+) -> None:
+    ray = pytest.importorskip("ray", reason="needs the extra `scale`")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    error = why_not(ray, "10.0.0.1:6379", ConnectionError("Failed to connect to Ray cluster"), said)
+    assert told in str(error) and error.hint
