@@ -300,9 +300,8 @@ class RunOptions:
             from avis_data.pipelines.engine.executors.ray import RayExecutors
 
             return RayExecutors(workers=workers, address=self.ray_address, gpus_per_worker=self.gpus_per_worker or 0.0)
-        for option, given in {"--ray-address": self.ray_address, "--gpus-per-worker": self.gpus_per_worker}.items():
-            if given is not None:
-                raise ConfigError(f"{option} goes with --executor ray")
+        if self.ray_address or self.gpus_per_worker is not None:
+            raise ConfigError("--ray-address and --gpus-per-worker go with --executor ray")
         from avis_data.pipelines.engine.executors.local import LocalExecutors
 
         return LocalExecutors(workers=workers)
@@ -313,7 +312,6 @@ _RUN_OPTIONS = [
         "--retry-failed",
         is_flag=False,
         flag_value="retryable",
-        default=None,
         metavar="[REASON]",
         help="Try failed items again: those that may pass now, or `=all`, or `=<reason>`.",
     ),
@@ -331,17 +329,10 @@ _RUN_OPTIONS = [
     ),
     click.option(
         "--ray-address",
-        default=None,
         metavar="ADDRESS",
         help="The Ray cluster, which shares this file system; default: $RAY_ADDRESS, else a local one.",
     ),
-    click.option(
-        "--gpus-per-worker",
-        type=click.FloatRange(0),
-        default=None,
-        metavar="N",
-        help="GPUs that Ray keeps for each worker; 0.5: two workers share one. Default: none.",
-    ),
+    click.option("--gpus-per-worker", type=click.FloatRange(0), metavar="N", help="GPUs that Ray keeps for a worker."),
     click.option(
         "--retries",
         type=click.IntRange(0),
