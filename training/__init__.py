@@ -42,8 +42,9 @@ The rooms, each of which knows only those above it:
   `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`; `load_report.py` says
   what of it fitted. `conversion.py` makes a published checkpoint one of ours.
 
-**predict/** uses a trained model: `predict.py`, `benchmark.py`, `visualize.py` and `visualize_avs.py`; `stress.py`
-  does it with other sounds. `results.py` writes and reads what is predicted: result files, pictures of masks.
+**predict/** uses a trained model: `predict.py`, `benchmark.py`, `max_frames.py` (the longest clip), `visualize.py` and
+  `visualize_avs.py`; `stress.py` does it with other sounds. `results.py` writes and reads what is predicted: result
+  files, pictures of masks.
 
 **run/** trains. `train.py` begins a run and `loop.py` is the loop; `optimiser.py` changes the weights,
   `distributed.py` joins the processes of torchrun, `division.py` divides a batch among them, `run_folder.py` keeps

@@ -13,7 +13,15 @@ from avis_data.errors import ConfigError, ToolError
 from avis_data.platforms import peak_memory_mb
 from avis_data.training.data.clips import ClipSource
 
-__all__ = ["choose_device", "evaluating", "most_memory_mb", "set_products", "telling_memory"]
+__all__ = [
+    "choose_device",
+    "evaluating",
+    "first_line",
+    "is_end_of_memory",
+    "most_memory_mb",
+    "set_products",
+    "telling_memory",
+]
 
 
 def choose_device(name: str) -> torch.device:
@@ -66,10 +74,25 @@ def telling_memory(clip: ClipSource, hint: str) -> Iterator[None]:
     """Turns the end of memory at a clip into a ToolError with a hint that says what to lower."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_end_of_memory(error):
+            raise
         raise ToolError(
-            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({str(error).splitlines()[0]})", hint=hint
+            f"clip {clip.clip_id} ({clip.num_frames} frames): out of memory ({first_line(error)})", hint=hint
         ) from None
+
+
+def is_end_of_memory(error: BaseException) -> bool:
+    """Whether memory ended, of a GPU or of this process: libraries say so in different words."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    words = str(error).lower()
+    return any(part in words for part in ("allocate memory", "not enough memory", "bad_alloc", "out of memory"))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def most_memory_mb(device: torch.device) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -18,12 +19,12 @@ from avis_data.errors import ConfigError, ToolError
 from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.clips import TensorClip
-from avis_data.training.device import choose_device, most_memory_mb
+from avis_data.training.device import choose_device, first_line, is_end_of_memory, most_memory_mb
 from avis_data.training.models.spec import MaskModel, TrackModel
 from avis_data.training.registry import MODELS, new_model
 from avis_data.training.task import task_of
 
-__all__ = ["BenchmarkRequest", "BenchmarkResult", "benchmark_model", "latency_s"]
+__all__ = ["BenchmarkRequest", "BenchmarkResult", "benchmark_model", "latency_s", "measure"]
 
 
 _VGGISH = {"vggish": 72_157_696, "vggish-window": 71_616_768}
@@ -87,19 +88,32 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
         DataError: if the weights are not in order.
         ToolError: if the device is missing, or its memory runs out.
     """
+    try:
+        return measure(request)
+    except (MemoryError, RuntimeError) as error:
+        if not is_end_of_memory(error):
+            raise
+        hint = "lower --num-frames or --size; --find-max-frames says how many fit"
+        raise ToolError(f"out of memory ({first_line(error)})", hint=hint) from None
+
+
+def measure(request: BenchmarkRequest, *, prepared: Callable[[], None] = lambda: None) -> BenchmarkResult:
+    """The same; the end of memory is what torch or Python make of it.
+
+    Args:
+        prepared: called when the model is there, before anything is predicted.
+    """
     device = choose_device(request.device_name)
     model, config = _model(request, device)
     sizes = task_of(config).network_size(config, request.size_hw)
     seconds = []
-    try:
-        _seconds(model, config, _noise(config, min(2, request.num_frames), request.size_hw, device), device)
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        for _ in range(request.repeats):
-            clip = _noise(config, request.num_frames, request.size_hw, device)
-            seconds.append(_seconds(model, config, clip, device))
-    except torch.OutOfMemoryError as error:
-        raise ToolError(f"out of memory ({str(error).splitlines()[0]})", hint="lower --num-frames or --size") from None
+    prepared()
+    _seconds(model, config, _noise(config, min(2, request.num_frames), request.size_hw, device), device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(request.repeats):
+        clip = _noise(config, request.num_frames, request.size_hw, device)
+        seconds.append(_seconds(model, config, clip, device))
     fps = request.num_frames / statistics.median(seconds)
     online = MODELS[config.model_name].online
     count, vggish = sum(parameter.numel() for parameter in model.parameters()), _vggish_parameters(config)
