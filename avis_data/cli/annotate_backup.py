@@ -34,7 +34,7 @@ def back_up_labels(out: Path) -> None:
 
 
 @click.command("restore")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
 def restore_labels(folder: Path) -> None:
     """Bring a backup into this workspace, which has no server yet; then start it: avis-data annotate serve.
 
