@@ -4,7 +4,7 @@
 
 DIR holds the clips, named by `video_id`. The hand knows the truth (`manifests/open-15`). It plays the clip once to its
 end; marks who is heard and when, where the page does not say so already; draws a box around each object that is heard,
-on the still in which it is largest of those in which it is heard; waits until all seconds are filled; gives a verdict
+on the first still in which it is seen; waits until all seconds are filled; gives a verdict
 and submits. Every click, stroke and key counts. It never hesitates, so the seconds are those of the machine and of the
 sound. `by hand` is the same with a box on each still. IoU: of what was pulled with the truth, over the stills in
 which an object is seen and heard; a still without a mask counts 0.
@@ -45,6 +45,8 @@ class Heard:
     identity: str
     masks: dict[int, Rle]
     """By still, of those in which it is seen and heard."""
+    seen: dict[int, Rle]
+    """By still, of all in which it is seen."""
 
     @property
     def spans(self) -> list[tuple[int, int]]:
@@ -79,14 +81,14 @@ def clips_of(names: list[str]) -> list[Clip]:
         objects: list[Heard] = []
         for track in truth.tracks:
             heard = (track.video_id == video.video_id and track.sounding) or ()
-            masks = {second: mask for second, mask in enumerate(track.masks) if mask is not None and area(mask)}
-            masks = {second: mask for second, mask in masks.items() if second < len(heard) and heard[second]}
+            seen = {second: mask for second, mask in enumerate(track.masks) if mask is not None and area(mask)}
+            masks = {second: mask for second, mask in seen.items() if second < len(heard) and heard[second]}
             if masks:
                 name = categories[track.category_id]
                 number = 1 + sum(item.identity.rpartition("_")[0] == name for item in objects)
-                objects.append(Heard(f"{name}_{number}", masks))
-        seen = {categories[track.category_id] for track in truth.tracks if track.video_id == video.video_id}
-        found.append(Clip(video.name, video.length, tuple(sorted(seen)), tuple(objects)))
+                objects.append(Heard(f"{name}_{number}", masks, seen))
+        named = {categories[track.category_id] for track in truth.tracks if track.video_id == video.video_id}
+        found.append(Clip(video.name, video.length, tuple(sorted(named)), tuple(objects)))
     return found
 
 
@@ -104,11 +106,10 @@ def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
         if wrong:
             page.key("u")
             page.key(keys[item.identity])
-        best = max(item.masks, key=lambda second: area(item.masks[second]))
-        for second in item.masks if by_hand else (best,):
+        for second in item.masks if by_hand else (min(item.seen),):
             page.turn_to(second)
             with page.answered():
-                page.drag_box(box(item.masks[second]))
+                page.drag_box(box(item.seen[second]))
         page.key("u")
     page.wait_until_filled()
     page.key("Shift+D")
