@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
-from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS, log_mel
 from avis_data.features.sound_classes import classes_of
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.weights.networks import Session, load_onnx
 
 __all__ = ["HeardCategory", "SoundTagger", "heard_categories", "load_sound_tagger", "sound_tags"]
 
-_HOP_FRAMES = EXAMPLE_FRAMES // 2
 _LOG_OFFSET = 0.001
 _GIVEN_SCALE, _GIVEN_ZERO = 0.04794742166996002, 144
 _ANSWER_SCALE, _ANSWER_ZERO = 0.7565417289733887, 190
@@ -58,6 +56,8 @@ def load_sound_tagger(folder: Path) -> SoundTagger:
     Raises:
         DataError: if a file is missing, or another network.
     """
+    from avis_data.features.logmel import EXAMPLE_FRAMES, NUM_BANDS  # with torch, which planning does without
+
     session = load_onnx(folder / "model.onnx")
     (given, *others) = session.get_inputs()
     if others or list(given.shape)[1:] != [1, EXAMPLE_FRAMES, NUM_BANDS]:
@@ -82,10 +82,12 @@ def sound_tags(samples_N: NDArray[np.float32], tagger: SoundTagger) -> NDArray[n
     Returns:
         float64 (W, 521) in [0, 1]: windows of 0.96 s, one every 0.48 s.
     """
+    from avis_data.features.logmel import EXAMPLE_FRAMES, log_mel
+
     mel_FM = log_mel(np.pad(samples_N, (0, max(0, SAMPLE_RATE_HZ - len(samples_N)))), offset=_LOG_OFFSET)
     given_FM = np.clip(np.round(mel_FM / _GIVEN_SCALE + _GIVEN_ZERO), 0, 255).astype(np.uint8)
     chances = []
-    for first in range(0, len(given_FM) - EXAMPLE_FRAMES + 1, _HOP_FRAMES):
+    for first in range(0, len(given_FM) - EXAMPLE_FRAMES + 1, EXAMPLE_FRAMES // 2):
         window = given_FM[None, None, first : first + EXAMPLE_FRAMES]
         (answer,) = tagger.session.run(None, {tagger.given: window})
         logits = (answer.reshape(-1).astype(np.float64) - _ANSWER_ZERO) * _ANSWER_SCALE

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from avis_data.errors import DataError
+from avis_data.extras import need_extra
 
 __all__ = ["Node", "Session", "load_onnx"]
 
@@ -38,7 +39,9 @@ def load_onnx(path: Path) -> Session:
 
     Raises:
         DataError: if the file is missing, or no ONNX.
+        ToolError: if the extra is not installed.
     """
+    need_extra("annotate", "onnxruntime", what="a network in ONNX")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -12,13 +12,13 @@ from support.guide_walk import OTHER, Walk, step
 
 
 @step("You say **who sounds, and when**")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.open(walk.studio.synthetic)
     assert walk.studio.synthetic in walk.page.page.locator(".avis-known").inner_text()
 
 
 @step("From above:")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     parts = (".avis-known", ".lsf-video-canvas", ".avis-labels", ".avis-labels + .avis-labels", ".lsf-image")
     tops = [walk.page.place(part)["y"] for part in parts]
     assert tops == sorted(tops)
@@ -50,7 +50,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("On a server of `avis-data annotate serve`")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     assert walk.is_on("Auto-Annotation") and walk.is_on("Auto-Accept Suggestions")
     tool = walk.page.page.locator(".lsf-tool_smart.lsf-tool_active[aria-label=rectangle-tool]")
     assert tool.count() == 1
@@ -73,7 +73,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("All of it is kept in your browser.")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.toggle("Auto-Accept Suggestions").click()
     walk.open(walk.studio.synthetic)
     assert not walk.is_on("Auto-Accept Suggestions")
@@ -81,7 +81,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Where the first still of a clip lacks its margins")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.page.page.locator(".lsf-tool[aria-label=zoom-out]").click()
     walk.page.page.wait_for_timeout(300)
     assert walk.page.margin_cut_off() < 0.02
@@ -94,7 +94,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Play the clip from its start.")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.page.page.locator("[aria-label=Play]").click()
     walk.page.page.wait_for_function("() => !/^1\\b/.test(document.querySelector('.lsf-frames-control').innerText)")
     if (stop := walk.page.page.locator("[aria-label=Pause]")).count():
@@ -109,7 +109,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Draw on the timeline over the seconds")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.page.draw_span(OTHER, 2, 3)
     walk.page.draw_span(walk.me, 0, 1)
     spans = {region["value"]["timelinelabels"][0]: region["value"]["ranges"] for region in walk.page.regions()}
@@ -140,7 +140,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Choose the same label in the **lower** row.")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.page.choose_label(walk.me)
     assert walk.page.page.locator(".lsf-labels").last.locator(".lsf-label_selected").count() == 1
 
@@ -159,7 +159,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Where a mask is wrong, take the smart **point**")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     before = walk.drawn()
     walk.page.smart_point(walk.me, 400, 60, keys=("Control",))
     more = walk.drawn()
@@ -171,7 +171,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("**Brush** and **eraser** do the rest")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     x, y, wide, high = walk.studio.box_xywh
     made = walk.drawn()[walk.me, 0]
     walk.page.select_region(walk.me)

@@ -14,7 +14,7 @@ from support.labelling_page import LabellingPage, signed_in
 from support.studio import ANN, PASSWORD, REV, drawn_masks
 
 
-def _press_verdicts(walk: Walk, page: LabellingPage, line: Line) -> None:
+def _press_verdicts(page: LabellingPage, line: Line) -> None:
     """Each verdict that a line names by the key that stands beside it."""
     page.page.keyboard.press("u")
     for keys, verdict in zip(line.keys, line.said, strict=True):
@@ -35,7 +35,7 @@ def _inside(mask_HW: np.ndarray) -> tuple[int, int]:
 
 
 @step("1 to 8 | the first labels, in both rows at once")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.press("u")
     for key, identity in enumerate(walk.page.labels_shown()[:8], 1):
         walk.press(str(key))
@@ -76,7 +76,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Ctrl+click | point on top of a mask")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     y, x = _inside(walk.drawn()[walk.me, 0])
     walk.page.smart_point(walk.me, x, y, keys=("Control",))
     assert walk.page.num_selected() == 0
@@ -86,7 +86,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("Ctrl+Alt+click | point that takes away")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     y, x = _inside(walk.drawn()[walk.me, 0])
     walk.page.smart_point(walk.me, x, y, keys=("Control", "Alt"))
     assert not walk.drawn().get((walk.me, 0), np.zeros((y + 1, x + 1), bool))[y, x]
@@ -102,7 +102,7 @@ def _(walk: Walk, line: Line) -> None:
 
 @step("Shift+U, Shift+X, Shift+D |")
 def _(walk: Walk, line: Line) -> None:
-    _press_verdicts(walk, walk.page, line)
+    _press_verdicts(walk.page, line)
 
 
 @step("Ctrl+Enter | submit")
@@ -116,7 +116,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("An object has a mask **only while it sounds**")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.open(walk.studio.synthetic)
     walk.page.turn_to(2)
     walk.page.smart_box(walk.me, walk.studio.box_xywh)
@@ -131,7 +131,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("One object keeps one number through the whole clip")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     (track,) = walk.studio.labelled("draft", walk.studio.synthetic).tracks
     assert track.identity == walk.me and [mask.frame for mask in track.masks] == [0, 1, 2]
     for mask in track.masks:
@@ -142,7 +142,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("The mask covers what can be seen of the object")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     _, _, wide, high = walk.studio.box_xywh
     mask = walk.masks[walk.me, 1]
     assert mask.sum() > 0.2 * wide * high
@@ -159,7 +159,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("What is heard and never seen gets no mask.")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     found = walk.studio.labelled("draft", walk.studio.synthetic)
     assert [(span.start_s, span.end_s) for span in found.off_screen] == [(3, 4)] and not found.problems
 
@@ -173,7 +173,7 @@ def _(walk: Walk, line: Line) -> None:
     walk.reviewer.open(*walk.studio.task("review", REV, walk.studio.synthetic))
     seen = drawn_masks(walk.reviewer)
     assert set(seen) == set(walk.masks) and all((seen[key] == walk.masks[key]).all() for key in seen)
-    _press_verdicts(walk, walk.reviewer, line)
+    _press_verdicts(walk.reviewer, line)
 
 
 @step("Where you send it back, say what is wrong")
@@ -224,7 +224,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("a click leaves a mark and no mask |")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     x, y, wide, high = walk.studio.box_xywh
     with walk.page.refused():
         walk.page.stroke((x, y), (x + wide, y + high))
@@ -235,7 +235,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("a click selects a mask instead of adding a point |")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     y, x = _inside(walk.drawn()[walk.me, 0])
     walk.page.choose_smart_tool("key-point-tool")
     walk.page.click_on_still(x, y)
@@ -244,7 +244,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("a box fills one still only |")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     assert walk.stills(walk.me) == {0}
     walk.page.draw_span(walk.me, 0, 1)
     walk.page.smart_box(walk.me, walk.studio.box_xywh)
@@ -252,13 +252,13 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("a second mask instead of a better one |")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.page.smart_box(OTHER, walk.studio.box_xywh)
     assert walk.stills(walk.me) == {0, 1} and walk.stills(OTHER) == {0}
 
 
 @step("a rectangle stays on the picture |")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.page.turn_to(3)
     walk.toggle("Auto-Accept Suggestions").click()
     walk.page.page.evaluate("() => document.activeElement.blur()")
@@ -278,7 +278,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("a click leads to the login page |")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     walk.open_strange()
     before = walk.drawn()
     walk.page.page.context.clear_cookies()
@@ -293,7 +293,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("The page saves what you draw by itself")
-def _(walk: Walk, line: Line) -> None:
+def _(walk: Walk, _line: Line) -> None:
     page = walk.page.page
     walk.page.select_region(OTHER)
     walk.page.choose_tool("brush-tool")

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
 from avis_data.pipelines.engine.executors.local import LocalExecutor
-from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, this_node
 from avis_data.pipelines.engine.progress import say
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success
@@ -45,9 +45,7 @@ class _Worker:
 
     def come_up(self) -> str:
         """The id of the node that it is on."""
-        import ray
-
-        return str(ray.get_runtime_context().get_node_id())
+        return this_node()
 
     def run(self, job: Job, timeout_s: float) -> Success | Failure | None:
         """Take a job, and see how it goes."""

@@ -30,7 +30,7 @@ from avis_data.io import remove
 from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.pipelines.engine.progress import say
 
-__all__ = ["Nodes", "RayCluster", "why_not"]
+__all__ = ["Nodes", "RayCluster", "this_node", "why_not"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,14 @@ class _Node:
     address: tuple[str, int]
     cpus: float
     gpus: float
+
+
+def this_node() -> str:
+    """The id of the node that a task or an actor of Ray is on."""
+    need_extra("scale", what="--executor ray")
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 class RayCluster:

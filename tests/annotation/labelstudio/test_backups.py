@@ -68,7 +68,10 @@ def test_all_that_people_did_is_back_in_another_folder(served: Workspace, tmp_pa
     assert (told["project"], told["data"], told["drafts"]) == ("draft ann", {"clip_id": "c"}, [])
     assert told["annotations"] == [{"id": 5, "email": "ann@example.com", "lead_time": 12.5, "result": [{"id": "r"}]}]
     assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
-    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "backup").rglob("*") if path.is_file())
+    files = [path for path in (tmp_path / "backup").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert path.stat().st_mode & 0o077 == 0, path
     copy = other(tmp_path)
     assert restore(copy, tmp_path / "backup", version="1.2.3").kept == ()
     for name in ("data/media/avatars/a.png", "secrets.json"):

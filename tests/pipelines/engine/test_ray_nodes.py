@@ -57,19 +57,16 @@ class Meanwhile(threading.Thread):
     def __init__(self, what: Callable[[], None]) -> None:
         super().__init__()
         self._what = what
-        self._error: BaseException | None = None
+        self._done = False
         self.start()
 
     def run(self) -> None:
-        try:
-            self._what()
-        except BaseException as error:
-            self._error = error
+        self._what()
+        self._done = True
 
     def ended(self) -> None:
         self.join()
-        if self._error is not None:
-            raise self._error
+        assert self._done, "what was done beside the run failed; its traceback is above"
 
 
 def until(what: Callable[[], bool]) -> None:

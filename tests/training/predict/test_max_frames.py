@@ -62,7 +62,7 @@ def test_memory_that_ends_on_a_cpu_ends_one_try(
     assert "2200 frames: do not fit" in ran.err and "2 frames: " in ran.err
 
 
-def dies(request: BenchmarkRequest, memory_mb: int | None, out: Connection) -> None:
+def dies(request: BenchmarkRequest, _memory_mb: int | None, out: Connection) -> None:
     """As the system ends a process when memory ends, from 4 frames on."""
     if request.num_frames >= 4:
         os.kill(os.getpid(), signal.SIGKILL)
