@@ -121,7 +121,9 @@ class RayExecutor:
             ToolError: at the first job, if nodes of the cluster run something else than this machine.
         """
         if self._nodes is None:
-            self._nodes = Nodes(cluster=self._cluster, stage=self._stage.name, folder=job.out.parent)
+            self._nodes = Nodes(
+                cluster=self._cluster, stage=self._stage.name, folder=job.out.parent.with_name(".nodes")
+            )
             self._nodes.await_first()
             self._had_place = time.monotonic()
         self._queue.append((job, timeout_s))

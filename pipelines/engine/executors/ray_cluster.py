@@ -156,7 +156,7 @@ class Nodes:
     cluster: RayCluster
     stage: str
     folder: Path
-    """In the workspace; every node must see it."""
+    """In the workspace, of no item, as that is removed with its item; every node must see it."""
     up: dict[str, _Node] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Node id to why it may not work."""
@@ -175,7 +175,7 @@ class Nodes:
     def close(self) -> None:
         """Remove what was written."""
         with suppress(OSError):
-            remove(self._token)
+            remove(self.folder)
 
     def look(self) -> None:
         """See which nodes are up, ask new ones what they run, and take the answers."""

@@ -18,7 +18,7 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import ExecutorFactory
 from avis_data.pipelines.engine.executors.here import HereExecutors
 from avis_data.pipelines.engine.executors.ray import RayExecutors
-from avis_data.pipelines.engine.executors.ray_cluster import RayCluster, why_not
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, why_not
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
 from avis_data.pipelines.engine.spec import Candidates
@@ -98,7 +98,32 @@ def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> 
     assert (report.done, report.failed) == (16, {})
     run(tmp_path / "here", given, HereExecutors())
     assert tree_of(tmp_path / "ray") == tree_of(tmp_path / "here") != {}
-    assert not list((tmp_path / "ray" / "tmp").rglob("out-*"))
+    workspace_tmp = Workspace(tmp_path / "ray").tmp
+    assert workspace_tmp.is_dir() and not list(workspace_tmp.rglob("out-*"))
+
+
+def test_a_node_that_joins_after_the_first_items_works(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    may_work, let_in = Nodes.may_work, set()
+
+    def remembered(self: Nodes, node_id: str) -> bool | None:
+        may = may_work(self, node_id)
+        if may:
+            let_in.add(node_id)
+        return may
+
+    def late() -> None:
+        until(lambda: len(list((tmp_path / "shouts").glob("*.txt"))) >= 2)
+        nodes.join()
+        until(lambda: len(let_in) == 2 or "left out" in capsys.readouterr().err)
+
+    monkeypatch.setattr(Nodes, "may_work", remembered)
+    meanwhile = Meanwhile(late)
+    report = run(tmp_path, words(16), RayExecutors(workers=2, address=nodes.address), pause_s=0.25)
+    meanwhile.ended()
+    nodes.kill(nodes.others[0])
+    assert (report.done, len(let_in)) == (16, 2)
 
 
 def test_a_node_that_runs_something_else_is_named_before_the_first_item(nodes: RayNodes, tmp_path: Path) -> None:
