@@ -4,10 +4,10 @@
 
 DIR holds the clips, named by `video_id`. The hand knows the truth (`manifests/open-15`). It plays the clip once to its
 end; marks who is heard and when, where the page does not say so already; draws a box around each object that is heard,
-on the first still in which it is seen; waits until all seconds are filled; gives a verdict
-and submits. Every click, stroke and key counts. It never hesitates, so the seconds are those of the machine and of the
-sound. `by hand` is the same with a box on each still. IoU: of what was pulled with the truth, over the stills in
-which an object is seen and heard; a still without a mask counts 0.
+on the first still in which it is seen; waits until all seconds are filled; gives a verdict and submits. Every click,
+stroke and key counts. It never hesitates, so the seconds are those of the machine and of the sound. `by hand` is the
+same with a box on each still. IoU: of what was pulled with the truth, over the stills in which an object is seen and
+heard; a still without a mask counts 0.
 """
 
 from __future__ import annotations
@@ -103,14 +103,12 @@ def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
         page.key(keys[item.identity])  # in both rows at once
         for first, last in item.spans if wrong else ():
             page.drag_span(first, last)
-        if wrong:
-            page.key("u")
-            page.key(keys[item.identity])
         for second in item.masks if by_hand else (min(item.seen),):
             page.turn_to(second)
             with page.answered():
                 page.drag_box(box(item.seen[second]))
-        page.key("u")
+        if item is not clip.objects[-1]:
+            page.key("u")
     page.wait_until_filled()
     page.key("Shift+D")
     page.submit()

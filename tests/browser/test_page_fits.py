@@ -18,8 +18,10 @@ def test_a_small_screen_shows_all_of_a_clip_and_the_labels_it_needs(browser: Bro
     with signed_in(browser, studio.server.url, email=ANN, password=PASSWORD) as page:
         page.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         page.open(*task)
-        for identity, first, last in (("person_1", 0, 2), ("dog_2", 1, 3), ("off-screen", 3, 3)):
+        heard = {"person_1": (0, 2), "dog_2": (1, 3), "person_2": (0, 0), "dog_1": (2, 3), "off-screen": (3, 3)}
+        for identity, (first, last) in heard.items():  # more rows than the timeline has room for
             page.draw_span(identity, first, last)
+        assert {identity: page.spans(identity) for identity in heard} == {key: [span] for key, span in heard.items()}
         page.choose_label("person_1")
         page.shot(studio.pictures / "small-screen.png")
         bottom = page.place(".lsf-bottombar")["y"]

@@ -66,6 +66,11 @@ def _is_answer(answer: Response) -> bool:
     return "interactive-annotating" in answer.url and '"result":[]' not in (answer.request.post_data or "")
 
 
+def _is_of_a_label(answer: Response) -> bool:
+    """Whether it answers something that was pointed at and has a label."""
+    return _is_answer(answer) and '"labels":[' in (answer.request.post_data or "")
+
+
 class LabellingPage:
     """The page of one task."""
 
@@ -125,12 +130,12 @@ class LabellingPage:
         self.page.keyboard.press("u")  # nothing is selected, else the next label would rename this span
 
     def drag_span(self, first: int, last: int) -> None:
-        """Draw on the timeline below its rows, with the label that is chosen."""
+        """Draw on the timeline with the label that is chosen, in the row that it has above all others."""
         filler = self.page.locator(".lsf-timeline-frames__filler")
         filler.scroll_into_view_if_needed()
-        box, rows = filler.bounding_box(), self.page.locator(".lsf-keypoints__name").count()
+        box = filler.bounding_box()
         assert box is not None
-        left, below = box["x"] + _LABELS_PX, box["y"] + _ROW_PX * (rows + 0.5)  # in a row it would change that row
+        left, below = box["x"] + _LABELS_PX, box["y"] + _ROW_PX / 2
         self.page.mouse.move(left + _SECOND_PX * (first + 0.5), below)
         self.page.mouse.down()
         self.page.mouse.move(left + _SECOND_PX * (last + 0.5), below, steps=6)
@@ -344,7 +349,7 @@ class LabellingPage:
     @contextmanager
     def answered(self) -> Iterator[None]:
         """Until the segmenter has answered what is done within, and the page has taken it in."""
-        with self.page.expect_response(_is_answer) as answered:
+        with self.page.expect_response(_is_of_a_label) as answered:
             yield
         assert not answered.value.json().get("errors"), answered.value.text()
         self.page.wait_for_timeout(500)
