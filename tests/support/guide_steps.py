@@ -225,7 +225,7 @@ def _(walk: Walk, line: Line) -> None:
 
 
 @step("a click leaves a mark and no mask |")
-def _(walk: Walk, _line: Line) -> None:
+def _(walk: Walk, line: Line) -> None:
     x, y, wide, high = walk.studio.box_xywh
     with walk.page.refused():
         walk.page.stroke((x, y), (x + wide, y + high))
