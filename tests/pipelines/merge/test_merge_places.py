@@ -19,6 +19,7 @@ LEFT = {
     "locks": "of commands at work",
     "name of the workspace": "by it a server finds the projects of A, and C has none there",
     "tasks that were pulled": "of the server of A",
+    "boxes that are being filled": "for pages on the server of A",
     "cache of the segmenter": "made again",
     "logs of servers": "of A",
     "database and files of the server": "of A, which goes on",
