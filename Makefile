@@ -4,6 +4,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# One more than there are processors: many tests wait for a server, a browser or a child of their own.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .PHONY: demo test test-bare lint format schemas bench label-studio clean
 
@@ -11,12 +13,12 @@ demo: $(VENV)/.installed
 	$(BIN)/avis-data demo --out demo-workspace
 
 test: $(VENV)/.label-studio $(VENV)/.format-readers
-	$(BIN)/python -m pytest -n auto --dist worksteal --durations 20
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 20
 
 # What touches media again, as on a machine that has neither ffmpeg nor a browser: the wheel's ffmpeg does it all.
 test-bare: $(VENV)/.label-studio $(VENV)/.format-readers
 	.ci/without ffmpeg,ffprobe,chromium,chromium-browser,google-chrome \
-		$(BIN)/python -m pytest -n auto --dist worksteal -m media
+		$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m media
 
 lint: $(VENV)/.installed
 	@test -d avis_data/training/ || { echo "avis_data/training is no link: git was not allowed to make links (see CONTRIBUTING.md)"; exit 1; }
