@@ -83,16 +83,20 @@ def plan_stress(
     Example:
       avis-data stress plan --data exports/ytvis --scenes world/scenes.json --out stress.json
     """
-    from avis_data.pipelines.engine.progress import Progress
+    import sys
+
+    from tqdm import tqdm
+
     from avis_data.stress.plan import Given, make_plan, write_plan
 
-    with Progress("stress", total=None) as progress:
-        plan = make_plan(
-            Given(data=data, split=split, scenes=scenes),
-            conditions=_named(conditions),
-            seed=seed,
-            on_clip=lambda of: progress.step(),
-        )
+    with tqdm(desc="stress plan", unit="sound", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+
+        def done(of: int) -> None:
+            bar.total = of
+            bar.update()
+
+        given = Given(data=data, split=split, scenes=scenes)
+        plan = make_plan(given, conditions=_named(conditions), seed=seed, on_clip=done)
     write_plan(out, plan)
     rows = {
         condition.name: {"clips": len(condition.clips), "left_out": len(condition.left_out)}
@@ -162,7 +166,7 @@ def make_media(
         if not condition.clips:
             _say(f"{condition.name}: applies to no clip")
             continue
-        is_there = is_made(target, condition, plan, with_embeddings=embed is not None)
+        is_there = is_made(target, condition, plan, embed=embed)
         if not is_there:
             make_dataset(target, condition, plan, world, embed=embed)
         made[condition.name] = {"clips": len(condition.clips), "made": not is_there}
@@ -296,8 +300,6 @@ def _each(names: dict[str, Path], score: Callable[[str], ModelScore]) -> tuple[l
             if len(failed) == len(names):
                 raise
             _say(f"{name}: {error}")
-    if not models:
-        raise failed[0]
     return models, failed
 
 

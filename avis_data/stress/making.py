@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,15 @@ __all__ = ["Embed", "check_vggish", "embedding_of", "is_made", "make_dataset", "
 _NOTE = "stress.json"
 """In the folder of a condition: what it is."""
 
-Embed = Callable[[Wave, HeardClip], NDArray[np.float32]]
-"""Gives the embeddings of a clip with a sound, float32 (T, 128)."""
+
+@dataclass(frozen=True, kw_only=True)
+class Embed:
+    """A network that makes embeddings."""
+
+    weights_sha256: str
+    """Of its weights, or `untrained-<seed>`."""
+    rows: Callable[[Wave, HeardClip], NDArray[np.float32]]
+    """Gives the embeddings of a clip with a sound, float32 (T, 128)."""
 
 
 def opened_for(plan: StressPlan, given: Given) -> World:
@@ -96,14 +104,14 @@ def make_dataset(
             if embed is not None:
                 rows = features_path(folder, plan.split, name)
                 rows.parent.mkdir(parents=True, exist_ok=True)
-                np.save(rows, embed(changed.wave, clip), allow_pickle=False)
+                np.save(rows, embed.rows(changed.wave, clip), allow_pickle=False)
             _link_stills(clip, world.truth.with_suffix(""), folder / plan.split)
         write_json(truth_path(folder, plan.split), _truth_of(world, set(condition.clips)), indent=None)
-        write_json(folder / _NOTE, _note(condition, plan, embed is not None))
+        write_json(folder / _NOTE, _note(condition, plan, embed))
 
 
-def is_made(target: Path, condition: PlannedCondition, plan: StressPlan, *, with_embeddings: bool) -> bool:
-    """Whether a folder is what `make_dataset` makes of a plan. Raises DataError if it is something else."""
+def is_made(target: Path, condition: PlannedCondition, plan: StressPlan, *, embed: Embed | None = None) -> bool:
+    """Whether a folder is what `make_dataset` makes of the same. Raises DataError if it is something else."""
     if not target.exists() or not any(target.iterdir()):
         return False
     try:
@@ -112,7 +120,7 @@ def is_made(target: Path, condition: PlannedCondition, plan: StressPlan, *, with
         found = None
     if not isinstance(found, dict) or found.get("condition") != condition.name:
         raise DataError(f"{target}: holds something else", hint="--out ANOTHER_FOLDER")
-    return bool(found == _note(condition, plan, with_embeddings))
+    return bool(found == _note(condition, plan, embed))
 
 
 def embedding_of(weights: tuple[Path | None, str]) -> Embed:
@@ -131,7 +139,7 @@ def embedding_of(weights: tuple[Path | None, str]) -> Embed:
         network = untrained_vggish(int(sha256.removeprefix("untrained-")))
     else:
         network = load_vggish(path, sha256=sha256)
-    return lambda wave, clip: embed_examples(network, _examples(wave, clip))
+    return Embed(weights_sha256=sha256, rows=lambda wave, clip: embed_examples(network, _examples(wave, clip)))
 
 
 def check_vggish(data: Path, sha256: str) -> None:
@@ -190,12 +198,12 @@ def _link_stills(clip: HeardClip, source: Path, target: Path) -> None:
         link_or_copy(source / STILLS / name, still)
 
 
-def _note(condition: PlannedCondition, plan: StressPlan, with_embeddings: bool) -> dict[str, object]:
+def _note(condition: PlannedCondition, plan: StressPlan, embed: Embed | None) -> dict[str, object]:
     return {
         "condition": condition.name,
         "says": condition.says,
         "plan_sha256": plan.sha256,
-        "embeddings": with_embeddings,
+        "vggish_sha256": None if embed is None else embed.weights_sha256,
     }
 
 

@@ -13,7 +13,7 @@ from avis_data.errors import AvisError, ConfigError, DataError
 from avis_data.formats.ytvis import read_ytvis
 from avis_data.stress.clips import HeardClip, World
 from avis_data.stress.conditions import CONDITIONS, Changed, Condition
-from avis_data.stress.making import is_made, make_dataset, opened_for
+from avis_data.stress.making import Embed, is_made, make_dataset, opened_for
 from avis_data.stress.plan import Given, StressPlan, chosen, make_plan, read_plan, write_plan
 from avis_data.stress.waves import pcm_of, read_wave, silent, swapped, wave_sha256
 from support.stress_world import CLIPS, write_stress_world
@@ -160,18 +160,22 @@ def test_the_dataset_of_a_condition_has_its_sounds_and_the_truth_as_it_was(
 def test_a_killed_making_leaves_nothing_and_goes_on(
     data: Path, plan: StressPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    condition, target = plan.by_name["silence"], tmp_path / "silence"
+    condition, target, rows = plan.by_name["silence"], tmp_path / "silence", np.zeros((1, 128), np.float32)
     world = opened_for(plan, Given(data=data))
     with monkeypatch.context() as patched:
         patched.setattr("avis_data.stress.making._link_stills", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             make_dataset(target, condition, plan, world)
-    assert not list(tmp_path.iterdir()) and not is_made(target, condition, plan, with_embeddings=False)
+    assert not list(tmp_path.iterdir()) and not is_made(target, condition, plan)
     make_dataset(target, condition, plan, world)
-    assert is_made(target, condition, plan, with_embeddings=False)
-    assert not is_made(target, condition, plan, with_embeddings=True), "embeddings are asked for, and are not there"
+    assert is_made(target, condition, plan)
+    one, other = (Embed(weights_sha256=sha256, rows=lambda _, clip: rows) for sha256 in ("a" * 64, "b" * 64))
+    assert not is_made(target, condition, plan, embed=one), "embeddings are asked for, and are not there"
+    make_dataset(target, condition, plan, world, embed=one)
+    assert is_made(target, condition, plan, embed=one)
+    assert not is_made(target, condition, plan, embed=other), "they are of another network"
     with pytest.raises(DataError, match="something else"):
-        is_made(target, plan.by_name["noise-0db"], plan, with_embeddings=False)
+        is_made(target, plan.by_name["noise-0db"], plan)
 
 
 def test_another_dataset_than_the_plans_is_refused(data: Path, plan: StressPlan, tmp_path: Path) -> None:

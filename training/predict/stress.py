@@ -11,11 +11,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from avis_data.errors import BusyError, ConfigError, DataError
-from avis_data.io import TEMPORARY_PREFIX, read_json, remove, sha256_file, write_json
+from avis_data.io import TEMPORARY_PREFIX, canonical_json, read_json, remove, sha256_file, sha256_text, write_json
 from avis_data.stress.conditions import MADE_WITH, TRUE_SOUND
-from avis_data.stress.making import Embed, check_vggish, embedding_of, make_dataset, opened_for
+from avis_data.stress.making import check_vggish, embedding_of, make_dataset, opened_for
 from avis_data.stress.plan import Given, PlannedCondition, StressPlan
 from avis_data.training.checkpoints.trained import load_trained, weights_file
+from avis_data.training.config import config_values
 from avis_data.training.data.audio_windows import write_windows
 from avis_data.training.data.loading import DataConfig
 from avis_data.training.predict.predict import PredictRequest, predict
@@ -62,9 +63,10 @@ def predict_stressed(
         DataError: if the clips are not those of the plan, or the model cannot be read or gives no tracks.
         ToolError: if VGGish's weights or the device are missing, or memory runs out.
     """
-    with _claimed(out, model, plan):
+    heard = _heard(model, given)
+    with _claimed(out, model, heard, plan):
         world = opened_for(plan, given)
-        kind, embed = _embedding_needed(model, given)
+        embed = embedding_of(heard.vggish) if heard.kind == "vggish" and heard.vggish else None
         wanted: list[PlannedCondition | None] = [None, *(condition for condition in conditions if condition.clips)]
         made = []
         for condition in wanted:
@@ -75,17 +77,28 @@ def predict_stressed(
                     data = given.data
                     if condition is not None:
                         data = Path(scratch) / name
-                        make_dataset(data, condition, plan, world, embed=embed if kind == "vggish" else None)
-                        if kind == "vggish-window":
-                            write_windows(data, resolve_vggish(model.request.vggish, untrained=model.untrained))
+                        make_dataset(data, condition, plan, world, embed=embed)
+                        if heard.kind == "vggish-window" and heard.vggish:
+                            write_windows(data, heard.vggish)
                     predict(replace(model.request, data=data, split=plan.split, vggish=None), target)
             made.append(name)
             on_condition(name, is_new)
         return made
 
 
-def _embedding_needed(model: StressedModel, given: Given) -> tuple[str | None, Embed | None]:
-    """The kind of audio that a model hears (None: none), and what makes embeddings where it hears those."""
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What a model hears."""
+
+    config_sha256: str
+    """Of the whole config that it is predicted with."""
+    kind: str | None
+    """Of audio; None: it hears nothing."""
+    vggish: tuple[Path | None, str] | None
+    """VGGish's weights, of `resolve_vggish`, where it hears by them."""
+
+
+def _heard(model: StressedModel, given: Given) -> _Heard:
     request = model.request
     _, config = load_trained(request.weights, request.config_name, request.settings, model_name=request.model_name)
     if not isinstance(config.data, DataConfig):
@@ -93,30 +106,32 @@ def _embedding_needed(model: StressedModel, given: Given) -> tuple[str | None, E
             f"{config.model_name} gives masks without identities; a stress test is for models of tracks",
             hint="any program's results: avis-data stress make, then stress score",
         )
+    config_sha256 = sha256_text(canonical_json(config_values(config)))
     kind = config.data.audio if config.model.needs_audio else None
     if kind not in ("vggish", "vggish-window"):
         if request.vggish is not None or model.untrained:
             raise ConfigError(
                 f"this model hears {kind or 'nothing'}: it needs no VGGish, leave --weights and --untrained out"
             )
-        return kind, None
+        return _Heard(config_sha256=config_sha256, kind=kind, vggish=None)
     weights = resolve_vggish(request.vggish, untrained=model.untrained)
     check_vggish(given.data, weights[1])
-    return kind, embedding_of(weights)
+    return _Heard(config_sha256=config_sha256, kind=kind, vggish=weights)
 
 
 @contextmanager
-def _claimed(out: Path, model: StressedModel, plan: StressPlan) -> Iterator[None]:
+def _claimed(out: Path, model: StressedModel, heard: _Heard, plan: StressPlan) -> Iterator[None]:
     """The folder, for this model, plan and process alone, without what a killed run left."""
     request = model.request
     note = {
         "plan_sha256": plan.sha256,
         "weights_sha256": sha256_file(weights_file(request.weights)),
-        "settings": list(request.settings),
+        "config_sha256": heard.config_sha256,
         "precision": request.precision,
+        "vggish_sha256": heard.vggish[1] if heard.vggish else None,
     }
     if (out / MADE_WITH).is_file() and read_json(out / MADE_WITH) != note:
-        raise ConfigError(f"{out}: holds results of another model, setting or plan", hint="--out ANOTHER_FOLDER")
+        raise ConfigError(f"{out}: holds results of another model, config, VGGish or plan", hint="--out ANOTHER_FOLDER")
     if not (out / MADE_WITH).is_file() and out.exists() and any(path.name != ".lock" for path in out.iterdir()):
         raise ConfigError(f"{out}: is not empty, and holds no results of a stress test", hint="--out ANOTHER_FOLDER")
     out.mkdir(parents=True, exist_ok=True)

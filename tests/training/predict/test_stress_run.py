@@ -24,7 +24,7 @@ from avis_data.stress.plan import Given, StressPlan, make_plan, write_plan
 from avis_data.stress.scoring import score_model
 from avis_data.stress.waves import read_wave, shifted, write_wave
 from avis_data.training.checkpoints.trained import weights_metadata
-from avis_data.training.config import load_config
+from avis_data.training.config import config_values, load_config
 from avis_data.training.predict.predict import PredictRequest
 from avis_data.training.predict.stress import StressedModel, predict_stressed
 from avis_data.training.registry import build_model
@@ -131,6 +131,13 @@ def test_a_killed_run_goes_on_and_another_model_is_refused(
     other = weights_of("avism_tiny", FORMS["avism_tiny"][1], tmp_path / "other")
     with pytest.raises(ConfigError, match="another model"):
         ran(other, plan, world_export, out)
+    config = load_config("avism_tiny", [*TINY, *ANY_SCORE["avism_tiny"], "predict.top_k=2"])
+    (tmp_path / "other.yaml").write_text(json.dumps(config_values(config)))
+    request = PredictRequest(
+        weights=weights, config_name=str(tmp_path / "other.yaml"), data=world_export, device_name="cpu"
+    )
+    with pytest.raises(ConfigError, match="config"):
+        predict_stressed(StressedModel(request=request), plan, Given(data=world_export), out, conditions=[])
     with pytest.raises(ConfigError, match="not empty"):
         ran(weights, plan, world_export, tmp_path)
 
@@ -195,6 +202,6 @@ def test_embeddings_are_those_of_the_stage(fps: float, num_frames: int, tmp_path
     files = tuple(f"a/{number}.jpg" for number in range(num_frames))
     video = YtvisVideo(video_id=1, name="a", width=8, height=8, length=num_frames, file_names=files, fps=fps)
     clip = HeardClip(name="a", video=video, sound=tmp_path / "a.wav", tracks=())
-    found_TD = embedding_of(weights)(late, clip)
+    found_TD = embedding_of(weights).rows(late, clip)
     assert found_TD.shape == (num_frames, 128) and found_TD.any()
     assert np.array_equal(found_TD, np.load(tmp_path / "a.npy"))
