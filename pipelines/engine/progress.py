@@ -60,4 +60,5 @@ class Progress:
         now = time.monotonic()
         if self._bar.disable and now - self._said_at >= _LINE_EVERY_S:
             self._said_at = now
-            self.say(f"{self._done + self._failed} of {self._total}, {self._failed} failed")
+            of = "" if self._total is None else f" of {self._total}"
+            self.say(f"{self._done + self._failed}{of}, {self._failed} failed")
