@@ -98,10 +98,16 @@ def benchmark_model(request: BenchmarkRequest) -> BenchmarkResult:
 
 
 def measure(request: BenchmarkRequest, *, prepared: Callable[[], None] = lambda: None) -> BenchmarkResult:
-    """The same; the end of memory is what torch or Python make of it.
+    """What `benchmark_model` gives, where the caller tells of the end of memory.
 
     Args:
+        request: what is measured.
         prepared: called when the model is there, before anything is predicted.
+
+    Raises:
+        ConfigError, DataError: as `benchmark_model`.
+        ToolError: if the device is missing.
+        MemoryError, RuntimeError: if memory ends, and for whatever else torch cannot do (`is_end_of_memory`).
     """
     device = choose_device(request.device_name)
     model, config = _model(request, device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -113,8 +114,13 @@ def search(fits: Callable[[int], bool], *, first: int, most: int = _MOST_FRAMES)
     return low, high
 
 
-_Answer = tuple[Literal["fits"], float] | tuple[Literal["memory"], str] | tuple[Literal["error"], str, str | None, int]
-"""What a process says: the memory it needed; what memory ended with; or an error, its hint and exit code."""
+_Answer = (
+    tuple[Literal["fits"], float]
+    | tuple[Literal["memory", "fault"], str]
+    | tuple[Literal["error"], str, str | None, int]
+)
+"""What a process says: the memory it needed; what memory ended with; the traceback of a fault of ours; or an error, its
+hint and exit code."""
 
 
 def _tried(request: BenchmarkRequest, memory_mb: int | None) -> FrameTry:
@@ -137,6 +143,8 @@ def _tried(request: BenchmarkRequest, memory_mb: int | None) -> FrameTry:
         return FrameTry(frames=frames, fits=True, peak_memory_mb=answer[1])
     if answer[0] == "memory":
         return FrameTry(frames=frames, fits=False, why=answer[1])
+    if answer[0] == "fault":
+        raise RuntimeError(f"a clip of {frames} frames cannot be predicted; memory did not end:\n{answer[1]}")
     _, message, hint, code = answer
     kinds: dict[int, type[AvisError]] = {ExitCode.USAGE: ConfigError, ExitCode.MISSING_TOOL: ToolError}
     raise kinds.get(code, DataError)(message, hint=hint)
@@ -157,10 +165,8 @@ def _try_alone(request: BenchmarkRequest, memory_mb: int | None, out: Connection
         answer = ("fits", measure(request, prepared=partial(_limit, memory_mb)).peak_memory_mb)
     except AvisError as error:
         answer = ("error", str(error.args[0]), error.hint, int(error.exit_code))
-    except (MemoryError, OSError, RuntimeError) as error:
-        if not is_end_of_memory(error):
-            raise
-        answer = ("memory", first_line(error))
+    except Exception as error:  # whatever it is, it must not be taken for the end of memory
+        answer = ("memory", first_line(error)) if is_end_of_memory(error) else ("fault", traceback.format_exc())
     out.send(answer)
 
 

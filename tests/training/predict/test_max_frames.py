@@ -77,6 +77,26 @@ def test_a_try_that_is_killed_is_told_and_not_fatal(monkeypatch: pytest.MonkeyPa
     assert "SIGKILL" in (found.tries[0].why or "")
 
 
+def breaks(_: BenchmarkRequest, *, prepared: Callable[[], None]) -> object:
+    prepared()
+    raise IndexError("no such frame")
+
+
+def has_a_fault(request: BenchmarkRequest, memory_mb: int | None, out: Connection) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(max_frames, "measure", breaks)
+        TRY_ALONE(request, memory_mb, out)
+
+
+TRY_ALONE = max_frames._try_alone
+
+
+def test_a_fault_of_ours_is_not_taken_for_the_end_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(max_frames, "_try_alone", has_a_fault)
+    with pytest.raises(RuntimeError, match=r"(?s)10 frames cannot be predicted.*IndexError: no such frame"):
+        max_frames.find_max_frames(replace(REQUEST, num_frames=10))
+
+
 @pytest.mark.parametrize(
     ("error", "is_one"),
     [
