@@ -128,7 +128,10 @@ def _known(family: str) -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
     files = sorted(entry.fname for entry in fontManager.ttflist if entry.name == family)
-    return frozenset(FT2Font(Path(files[0])).get_charmap()) if files else frozenset()
+    try:
+        return frozenset(FT2Font(Path(files[0])).get_charmap()) if files else frozenset()
+    except (OSError, RuntimeError):  # matplotlib keeps its list of fonts; this one was removed since, or is torn
+        return frozenset()
 
 
 def _drawn(figure: Figure) -> Canvas:

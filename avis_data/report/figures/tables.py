@@ -61,17 +61,8 @@ def _scenarios(counts: DatasetCounts) -> Figure:
 
 def _lengths(counts: DatasetCounts) -> Figure:
     step = _step(max(counts.lengths_s, default=0.0))
-    found = Counter(int(length / step) for length in counts.lengths_s)
-    rows = [
-        (_short(place * step), _short((place + 1) * step), found[place])
-        for place in range(min(found, default=0), max(found, default=-1) + 1)
-    ]
-    chart = Columns(
-        labels=[f"{low:g}" for low, _, _ in rows],
-        values=[number for *_, number in rows],
-        below=f"length from, seconds (steps of {step:g})",
-        beside="videos",
-    )
+    rows = _in_steps(counts.lengths_s, step, first=int(min(counts.lengths_s, default=0.0) / step))
+    chart = _columns_of_steps(rows, f"length from, seconds (steps of {step:g})")
     return _figure("lengths", "Lengths of the videos", ("from_s", "below_s", "videos"), rows, chart)
 
 
@@ -109,14 +100,8 @@ def _together(counts: DatasetCounts) -> Figure:
 
 def _mask_rates(counts: DatasetCounts) -> Figure:
     step = _step(max(counts.mask_rates, default=0.0), least=0.5)
-    found = Counter(int(rate / step) for rate in counts.mask_rates)
-    rows = [(_short(n * step), _short((n + 1) * step), found[n]) for n in range(max(found, default=-1) + 1)]
-    chart = Columns(
-        labels=[f"{low:g}" for low, _, _ in rows],
-        values=[number for *_, number in rows],
-        below=f"masks in a second, from (steps of {step:g})",
-        beside="videos",
-    )
+    rows = _in_steps(counts.mask_rates, step)
+    chart = _columns_of_steps(rows, f"masks in a second, from (steps of {step:g})")
     return _figure("masks_per_second", "Masks in a second", ("from", "below", "videos"), rows, chart)
 
 
@@ -275,6 +260,21 @@ def _largest_first(counter: Counter[str]) -> list[tuple[str, int]]:
 
 def _share(number: int, total: int) -> float:
     return round(number / total, 6) if total else 0.0
+
+
+def _in_steps(values: Sequence[float], step: float, *, first: int = 0) -> list[tuple[float, float, int]]:
+    """Begin and end of each class, from a first one to that of the largest value, and how many videos are in it."""
+    found = Counter(int(value / step) for value in values)
+    return [(_short(n * step), _short((n + 1) * step), found[n]) for n in range(first, max(found, default=-1) + 1)]
+
+
+def _columns_of_steps(rows: Sequence[tuple[float, float, int]], below: str) -> Columns:
+    return Columns(
+        labels=[f"{low:g}" for low, _, _ in rows],
+        values=[number for *_, number in rows],
+        below=below,
+        beside="videos",
+    )
 
 
 def _step(largest: float, *, least: float = 1.0) -> float:

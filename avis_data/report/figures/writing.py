@@ -8,7 +8,7 @@ from pathlib import Path
 from avis_data.errors import DataError
 from avis_data.io import atomic_dir, csv_text, read_json, write_json
 from avis_data.report.figures.charts import Figure
-from avis_data.report.figures.drawing import draw
+from avis_data.report.figures.drawing import FORMS, draw
 
 __all__ = ["csv_of", "write_figures"]
 
@@ -59,10 +59,6 @@ def _is_ours(folder: Path) -> bool:
     listed = contents.get("figures") if isinstance(contents, dict) else None
     if not isinstance(listed, list):
         return False
-    known = {
-        f"{entry['name']}.{form}"
-        for entry in listed
-        if isinstance(entry, dict)
-        for form in ("png", "svg", "pdf", "csv")
-    }
+    names = [entry.get("name") for entry in listed if isinstance(entry, dict)]
+    known = {f"{name}.{form}" for name in names for form in (*FORMS, "csv")}
     return {path.name for path in folder.iterdir()} <= known | {_CONTENTS}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.font_manager import FontEntry, fontManager
 from PIL import Image
 
 from avis_data.errors import DataError
@@ -19,6 +20,7 @@ from avis_data.masks.rle import Rle, encode
 from avis_data.records import Category
 from avis_data.report.agreement_figures import AgreementFigures, Estimate, SpanFigures
 from avis_data.report.datasheet import Labour
+from avis_data.report.figures import drawing
 from avis_data.report.figures.charts import Figure
 from avis_data.report.figures.counts import GRID, count_dataset, scenarios_of_categories
 from avis_data.report.figures.drawing import draw
@@ -166,6 +168,25 @@ def test_names_of_every_kind_and_many_categories_are_drawn(number: int) -> None:
     assert not starts & set("=+@\t\r")
 
 
+@pytest.mark.parametrize("data", [None, b"torn"])
+def test_a_font_that_is_gone_or_torn_is_passed_over(
+    data: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """matplotlib keeps a list of the fonts that were there once."""
+    file = tmp_path / "font.ttf"
+    if data is not None:
+        file.write_bytes(data)
+    fonts = [*fontManager.ttflist, FontEntry(fname=str(file), name="A Sans")]
+    monkeypatch.setattr(fontManager, "ttflist", fonts)
+    for kept in (drawing._installed, drawing._known):
+        kept.cache_clear()
+    try:
+        assert "A Sans" not in drawing._families(frozenset("\U0001f3bb")) and "A Sans" in drawing._installed()
+    finally:
+        for kept in (drawing._installed, drawing._known):
+            kept.cache_clear()
+
+
 @pytest.mark.parametrize("what", ["no split", "no video", "one video", "withheld"])
 def test_a_dataset_of_nothing_or_nearly_nothing_is_drawn(what: str) -> None:
     one = dataset(["dog"], [[(0, [mask(2)] * 4)]])
@@ -262,6 +283,12 @@ def test_only_a_folder_of_figures_is_replaced(tmp_path: Path) -> None:
         write_figures(tmp_path / "thesis.tex", figures)
     with pytest.raises(DataError, match="something else"):
         write_figures(tmp_path, figures)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "a.png").write_text("mine")
+    for contents in ('{"figures": [{"file": "a.png"}]}', '{"figures": ["a.png"]}', "[]"):
+        (tmp_path / "theirs" / "figures.json").write_text(contents)
+        with pytest.raises(DataError, match="something else"):
+            write_figures(tmp_path / "theirs", figures)
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
