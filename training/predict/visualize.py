@@ -95,7 +95,7 @@ def _names_of(paths: Sequence[Path]) -> list[str]:
     depth = max(map(len, parts))
     for number in range(1, depth + 1):
         names = [of_path[-number] if number <= len(of_path) else "" for of_path in parts]
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(names) and all(names):
             return names
     for number in range(2, depth + 1):
         names = ["/".join(of_path[-number:]) for of_path in parts]

@@ -295,6 +295,10 @@ def test_panels_are_named_after_what_differs_in_the_paths(paths: list[str], name
     assert found == [tmp_path.name if name == "/" else name for name in names]
 
 
+def test_a_panel_of_a_file_in_the_root_of_the_disk_has_a_name() -> None:
+    assert list(panel_titles([Path("/avism/results.json"), Path("/results.json")])) == ["avism/results", "results"]
+
+
 def test_a_panel_is_named_as_is_said() -> None:
     paths = [Path("avism.json"), Path("rcf.json")]
     assert panel_titles(paths, ["ours", "theirs"]) == {"ours": paths[0], "theirs": paths[1]}
