@@ -12,7 +12,7 @@ from avis_data.errors import ConfigError
 from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.io import write_text
 from avis_data.quality.stats import SplitStats, split_stats
-from avis_data.report.clips import ClipView, DatasetClips, open_dataset
+from avis_data.report.clips import ClipView, DatasetClips
 from avis_data.report.figures.charts import Figure
 from avis_data.report.figures.page import figures_section
 from avis_data.report.html import colour_key, document, image, large_figures, share_bar, table, text
@@ -39,7 +39,7 @@ class PageSummary:
 
 
 def write_dataset_page(
-    source: Path | DatasetClips,
+    dataset: DatasetClips,
     out: Path,
     *,
     max_clips: int,
@@ -50,7 +50,7 @@ def write_dataset_page(
     """Write one HTML file with the figures of a dataset and the contact sheets of some of its clips.
 
     Args:
-        source: a dataset in the AVISeg layout, one truth file beside the folder of its media, or what was opened.
+        dataset: what `open_dataset` gives, or the clips of a workspace.
         out: the page.
         max_clips: how many clips are shown at most, spread evenly over the splits; 0 for figures only.
         figures: of the dataset, shown after the numbers.
@@ -64,8 +64,7 @@ def write_dataset_page(
     """
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder", hint=f"--out {out / 'report.html'}")
-    dataset = open_dataset(source) if isinstance(source, Path) else source
-    name = (source if isinstance(source, Path) else dataset.root).resolve().name
+    name = dataset.root.resolve().name
     clips = dataset.choose(max_clips) if max_clips else []
     counts = {split: split_stats([data]) for split, data in dataset.splits.items()}
     total = split_stats(dataset.splits.values())

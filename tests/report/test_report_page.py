@@ -53,7 +53,7 @@ class Tags(HTMLParser):
 
 
 def test_the_page_has_every_clip_and_the_figures(dataset: Path, tmp_path: Path) -> None:
-    summary = write_dataset_page(dataset, tmp_path / "page.html", max_clips=10)
+    summary = write_dataset_page(open_dataset(dataset), tmp_path / "page.html", max_clips=10)
     assert (summary.clips_shown, summary.clips_in_all) == (4, 4)
     page = Tags((tmp_path / "page.html").read_text())
     for name in ("a1", "a2", "a3", "b1", "train", "test", "dog", "piano"):
@@ -65,7 +65,7 @@ def test_the_page_has_every_clip_and_the_figures(dataset: Path, tmp_path: Path) 
 
 
 def test_the_page_stands_alone(dataset: Path, tmp_path: Path) -> None:
-    write_dataset_page(dataset, tmp_path / "page.html", max_clips=10)
+    write_dataset_page(open_dataset(dataset), tmp_path / "page.html", max_clips=10)
     text = (tmp_path / "page.html").read_text()
     page = Tags(text)
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
@@ -82,7 +82,7 @@ def test_the_page_stands_alone(dataset: Path, tmp_path: Path) -> None:
 def test_names_stay_text(tmp_path: Path) -> None:
     clip = "x&lt;b&gt;<img src=q onerror=alert(1)>"
     root = write_dataset(tmp_path / f"set {EVIL[:8]}", train=[clip], test=["b1"], category=EVIL)
-    write_dataset_page(root, tmp_path / "page.html", max_clips=10)
+    write_dataset_page(open_dataset(root), tmp_path / "page.html", max_clips=10)
     page = Tags((tmp_path / "page.html").read_text())
     assert not any(tag == "script" for tag, _ in page.tags)
     assert all("onerror" not in attributes for _, attributes in page.tags)
@@ -94,7 +94,7 @@ def test_names_stay_text(tmp_path: Path) -> None:
 def test_equal_input_gives_equal_bytes(dataset: Path, tmp_path: Path) -> None:
     pages = [tmp_path / name for name in ("one.html", "two.html")]
     for page in pages:
-        write_dataset_page(dataset, page, max_clips=10)
+        write_dataset_page(open_dataset(dataset), page, max_clips=10)
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
@@ -227,7 +227,7 @@ def test_a_truth_file_cannot_show_files_from_elsewhere(dataset: Path, tmp_path: 
     content["videos"][0]["file_names"] = ["a1/../../../../private.jpg"] * SECONDS
     (dataset / "train.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match="unsafe"):
-        write_dataset_page(dataset, tmp_path / "page.html", max_clips=3)
+        write_dataset_page(open_dataset(dataset), tmp_path / "page.html", max_clips=3)
 
 
 def test_the_command_reports(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,7 +240,7 @@ def test_the_command_reports(dataset: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_pictures_in_the_page_open(dataset: Path, tmp_path: Path) -> None:
-    write_dataset_page(dataset, tmp_path / "page.html", max_clips=1)
+    write_dataset_page(open_dataset(dataset), tmp_path / "page.html", max_clips=1)
     (coded,) = re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]+)", (tmp_path / "page.html").read_text())
     with Image.open(io.BytesIO(base64.b64decode(coded))) as picture:
         assert picture.size == contact_sheet(view(dataset), columns=4, still_width_px=350).size

@@ -23,6 +23,7 @@ from avis_data.formats.ytvis import read_ytvis
 from avis_data.metrics import Mode, evaluate_files
 from avis_data.quality import validate
 from avis_data.quality.stats import dataset_stats
+from avis_data.report.clips import open_dataset
 from avis_data.report.dataset import write_dataset_page
 from avis_data.report.model import ModelFiles
 from avis_data.training.data.split import open_split
@@ -175,7 +176,7 @@ class Set:
         dataset_stats(self.root)
 
     def report(self) -> None:
-        write_dataset_page(self.root, self.root.parent / "page.html", max_clips=0)
+        write_dataset_page(open_dataset(self.root), self.root.parent / "page.html", max_clips=0)
 
     def open(self) -> None:
         list(avis.open(self.root))
@@ -197,7 +198,7 @@ class Set:
 
     def report_model(self) -> None:
         model = ModelFiles(run=None, truth=self.truth, predictions=self.results, shown=None)
-        write_dataset_page(self.root, self.root.parent / "page.html", max_clips=0, model=model)
+        write_dataset_page(open_dataset(self.root), self.root.parent / "page.html", max_clips=0, model=model)
 
     def with_predictions(self) -> None:
         avis.open(self.root).split("test").with_predictions(self.results)
