@@ -9,7 +9,7 @@ from functools import partial
 
 from avis_data.annotation.labels.records import Assignment, ClipTask, Decision, RoundKind, Verdict
 from avis_data.annotation.labels.rounds import ANYONE, ClipState, Passage, Place, round_kind
-from avis_data.annotation.labels.what_is_heard import find_listeners
+from avis_data.annotation.labels.what_is_heard import Listeners, find_listeners
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.client import LabelStudio
 from avis_data.annotation.labelstudio.server_records import ServerTask
@@ -162,13 +162,13 @@ def _push(
     labels: WorkspaceLabels, client: LabelStudio, settings: ServerSettings, name: str, to: Sequence[str]
 ) -> list[PushReport]:
     """The tasks of some people in a round, as far as the server lacks them."""
-    listeners = find_listeners()
+    is_draft = round_kind(name) is RoundKind.DRAFT
+    listeners = find_listeners() if is_draft else Listeners()
     parts = []
     for person in to:
         own = {item.clip_id: item for item in labels.assignments(name) if item.annotator == person}
         if not own:
             continue
-        is_draft = round_kind(name) is RoundKind.DRAFT
         draft = partial(draft_start, labels, name, person, listeners)
         complete = draft if is_draft else partial(review_page, labels, name, own)
         parts.append(
