@@ -104,8 +104,7 @@ def restore(workspace: Workspace, folder: Path, *, version: str) -> Restored:
     Args:
         workspace: with the clips, on this machine or another than the backup is of.
         folder: of `back_up`.
-        version: of the Label Studio that is installed here; one newer than the backup's brings the database up to date
-            when it starts.
+        version: of the Label Studio that is installed here.
 
     Raises:
         ConfigError: if the folder is no workspace.
