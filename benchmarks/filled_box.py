@@ -102,8 +102,8 @@ def measured(workspace: Workspace, segmenter: Segmenter, track: YtvisTrack, seco
         own_s = time.perf_counter() - began
         regions = list(result["result"])
         while filling := result.get("filling"):
-            time.sleep(1)
-            result = ask({"result": [], "filling": filling["key"]})
+            time.sleep(1 if filling["left"] else 0)
+            result = ask({"result": [], "filling": filling})
             regions += result["result"]
         all_s = time.perf_counter() - began
     shares = [iou(region, track) for region in regions if region["type"] == "brush"]

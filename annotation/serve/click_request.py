@@ -20,7 +20,7 @@ from avis_data.errors import DataError
 from avis_data.masks.rle import Rle, decode
 from avis_data.records import SafeId
 
-__all__ = ["Click", "OnPage", "PredictBody", "Task", "click_of"]
+__all__ = ["Click", "FillingAsked", "OnPage", "PredictBody", "Task", "click_of"]
 
 _POINTS, _BOXES = ("keypoint", "keypointlabels"), ("rectangle", "rectanglelabels")
 
@@ -68,9 +68,16 @@ class Task(_Loose):
         return []
 
 
+class FillingAsked(_Loose):
+    """What a page gives back of the last answer that it got of a box."""
+
+    key: str = Field(max_length=64)
+    part: int = 0
+
+
 class _Context(_Loose):
     result: list[dict[str, object]] = []
-    filling: str | None = Field(default=None, max_length=64)
+    filling: FillingAsked | None = None
 
 
 class _Params(_Loose):
@@ -90,8 +97,8 @@ class PredictBody(_Loose):
         return context.result if context is not None else []
 
     @property
-    def filling(self) -> str | None:
-        """The key of a box whose other stills the page asks for; None when it does not."""
+    def filling(self) -> FillingAsked | None:
+        """The box whose other stills the page asks for; None when it does not."""
         context = self.params.context if self.params is not None else None
         return context.filling if context is not None else None
 

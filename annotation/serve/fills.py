@@ -22,7 +22,7 @@ from avis_data.annotation.labels.made_masks import Filling, filling_path, fillin
 from avis_data.annotation.labelstudio.regions import Region
 from avis_data.annotation.segmenters.segmenter import Found
 from avis_data.annotation.serve.click_answer import Answer, Answerer, StillMask, is_by_hand
-from avis_data.annotation.serve.click_request import Click, OnPage, Task
+from avis_data.annotation.serve.click_request import Click, FillingAsked, OnPage, Task
 from avis_data.annotation.serve.page_state import PageRegions
 from avis_data.errors import AvisError
 from avis_data.io import write_json
@@ -37,7 +37,7 @@ _AT_ONCE = 2
 _MOST_IN_AN_ANSWER = 30
 """Masks that a page takes at a time."""
 _KEPT = timedelta(days=1)
-"""What no page has asked for since then is given up."""
+"""A box that began longer ago is given up."""
 _TOLD_S = 1.0
 """How often it is written down how far a box is."""
 
@@ -48,7 +48,11 @@ class _Job:
 
     filling: Filling
     ready: dict[int, StillMask] = field(default_factory=dict)
-    """Masks that the page has not got."""
+    """Masks that the page was not given."""
+    given: dict[int, StillMask] = field(default_factory=dict)
+    """Those of the last answer, until the page says that it has them: an answer can be lost on its way."""
+    part: int = 0
+    """Number of that answer."""
     is_done: bool = False
     theirs: set[int] = field(default_factory=set)
     """Stills that the person clicked on since: perhaps so lately that the page has not saved it."""
@@ -56,10 +60,11 @@ class _Job:
     """Whether the page was known to hold the object on the still of the box."""
     steps: Iterator[tuple[int, StillMask | None]] | None = None
     told_at: float = 0.0
+    was_written: bool = False
 
     @property
     def left(self) -> int:
-        """Stills that the page has not got: to be looked at, or ready."""
+        """Stills that the page was not given: to be looked at, or ready."""
         return len(self.ready) + (0 if self.is_done else max(1, len(self.filling.wanted) - self.filling.looked_at))
 
 
@@ -69,7 +74,8 @@ class Taken:
 
     regions: list[Region]
     progress: dict[str, object] | None
-    """Of the box that the page should ask for again: its `key`, how many stills are `left`, and words."""
+    """Of the box that the page should ask for again, and given back when it does: its `key`, which `part` this is, how
+    many stills are `left`, and words."""
 
 
 class Fills:
@@ -85,7 +91,7 @@ class Fills:
         self._answerer, self._workspace, self._is_there = answerer, answerer.workspace, is_there
         self._jobs: dict[str, _Job] = {}
         for left in fillings(self._workspace):
-            self._jobs[left.key] = _Job(left.model_copy(update={"looked_at": 0}))
+            self._jobs[left.key] = _Job(left.model_copy(update={"looked_at": 0}), was_written=True)
         self._changed = threading.Condition()
         self._people, self._ends = 0, False
         self._thread: threading.Thread | None = None
@@ -118,18 +124,20 @@ class Fills:
         with self._changed:
             for job in list(self._jobs.values()):
                 if (job.filling.task_id, job.filling.owner, job.filling.identity) == mine:
-                    regions = self._take(job, click.task, click.on)
+                    regions = self._take(job, click.task, click.on, says_what_it_got=False)
                     return Taken(regions, _progress(job) if job.filling.key in self._jobs else None)
             return Taken([], None)
 
-    def of_box(self, task: Task, key: str) -> Taken:
-        """What is ready of one box. Nothing where it is not known (any more)."""
+    def of_box(self, task: Task, asked: FillingAsked) -> Taken:
+        """What is ready of one box, and again what the page did not get. Nothing where it is not known (any more)."""
         with self._changed:
-            job = self._jobs.get(key)
+            job = self._jobs.get(asked.key)
             if job is None or job.filling.task_id != task.id:
                 return Taken([], None)
-            regions = self._take(job, task, task.page_of(job.filling.owner))
-            return Taken(regions, _progress(job) if key in self._jobs else None)
+            if asked.part == job.part:
+                job.given.clear()
+            regions = self._take(job, task, task.page_of(job.filling.owner), says_what_it_got=True)
+            return Taken(regions, _progress(job) if asked.key in self._jobs else None)
 
     @contextmanager
     def people_first(self) -> Iterator[None]:
@@ -210,14 +218,15 @@ class Fills:
             self._tell(job)
             self._changed.notify_all()
 
-    def _take(self, job: _Job, task: Task, page: PageRegions) -> list[Region]:
-        """What of a box is ready, but where a hand was on the page; all of it is given once."""
+    def _take(self, job: _Job, task: Task, page: PageRegions, *, says_what_it_got: bool) -> list[Region]:
+        """What of a box is ready, or was given and not got, but where a hand was on the page."""
         on_page = OnPage(job.filling.identity, page, task.data)
         is_there = on_page.mask(job.filling.frame) is not None
         if job.was_seen and not is_there:  # somebody took the object away: the rest is not wanted
             self._forget(job)
             return []
         job.was_seen = job.was_seen or is_there
+        job.ready.update(job.given)
         masks = [job.ready.pop(frame) for frame in sorted(job.ready)[:_MOST_IN_AN_ANSWER]]
         made = read_made(self._workspace, job.filling.clip_id) if masks else []
         wanted = []
@@ -226,7 +235,9 @@ class Fills:
             is_theirs = mask.frame in job.theirs or is_by_hand(there, mask.frame, made)
             if not is_theirs and not _is_same(there, mask.rle):
                 wanted.append(mask)
-        if job.is_done and not job.ready:
+        job.given = {mask.frame: mask for mask in wanted} if says_what_it_got else {}
+        job.part += bool(wanted)
+        if job.is_done and not job.ready and not job.given:
             self._forget(job)
         return self._answerer.prediction(on_page, job.filling.identity, wanted).result
 
@@ -242,7 +253,8 @@ class Fills:
 
     def _tell(self, job: _Job) -> None:
         """Write down how far a box is. Whose file is gone was removed with its clip."""
-        if not filling_path(self._workspace, job.filling.clip_id, job.filling.key).exists():
+        path = filling_path(self._workspace, job.filling.clip_id, job.filling.key)
+        if job.was_written and not path.exists():
             self._forget(job)
         elif job.is_done or time.monotonic() - job.told_at >= _TOLD_S:
             self._write(job)
@@ -252,6 +264,7 @@ class Fills:
         path = filling_path(self._workspace, job.filling.clip_id, job.filling.key)
         try:
             write_json(path, job.filling.model_dump(mode="json"))
+            job.was_written = True
         except OSError as error:  # a full disk: the box is filled all the same, unless we are killed
             logger.warning("%s cannot be written (%s)", path.name, error)
 
@@ -281,7 +294,7 @@ def _first(filling: Filling) -> Found:
 
 
 def _progress(job: _Job) -> dict[str, object]:
-    return {"key": job.filling.key, "left": job.left, "says": job.filling.words()}
+    return {"key": job.filling.key, "part": job.part, "left": job.left, "says": job.filling.words()}
 
 
 def _is_same(current: Rle | None, mask: Rle) -> bool:

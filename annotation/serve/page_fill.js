@@ -15,21 +15,30 @@ window.avisFill = async (first, ask, store, isSame) => {
     store.annotationStore.selected.regions.some((region) => region.cleanId === id && (region.touches || []).length > 0);
   let key;
   try {
-    let said = await first;
-    key = said && said.data && said.data.filling && said.data.filling.key;
-    if (!key || keys.has(key)) return;
+    const answer = await first;
+    let filling = answer && answer.data && answer.data.filling;
+    if (!filling || keys.has(filling.key)) return;
+    key = filling.key;
     keys.add(key);
-    while (said && said.data && said.data.filling && isSame()) {
-      line().textContent = said.data.filling.says;
-      await pause(1000);
+    let failed = 0;
+    while (filling && failed < 5 && isSame()) {
+      line().textContent = filling.says;
+      await pause(filling.left || failed ? 1000 : 0); // with nothing left it is only told that all came
       const selected = store.annotationStore.selected;
       while (isSame() && (store.awaitingSuggestions || selected.isDrawing)) await pause(100);
       if (!isSame() || !store.autoAcceptSuggestions) continue;
-      said = await ask(key);
-      const found = (said && said.data && said.data.result) || [];
+      const said = await ask(filling).catch(() => null);
+      if (!said || !said.data) {
+        failed += 1; // what was lost on its way is given again to who asks with the last answer that came
+        continue;
+      }
+      failed = 0;
+      const found = said.data.result || [];
       while (isSame() && (store.awaitingSuggestions || selected.isDrawing)) await pause(50);
       const wanted = found.filter((region) => !isDrawnOn(region.id));
-      if (wanted.length && isSame()) await store.loadSuggestions(Promise.resolve(wanted), (regions) => regions);
+      if (!isSame()) continue;
+      if (wanted.length) await store.loadSuggestions(Promise.resolve(wanted), (regions) => regions);
+      filling = said.data.filling;
     }
   } finally {
     if (key) keys.delete(key);

@@ -23,7 +23,7 @@ def ask_until_filled(ask: Callable[[dict[str, Any]], dict[str, Any]], answer: di
     (result,) = answer["results"]
     while filling := result.get("filling"):
         assert time.monotonic() < deadline, filling
-        (result,) = ask({"result": [], "filling": filling["key"]})["results"]
+        (result,) = ask({"result": [], "filling": filling})["results"]
         found += result["result"]
         if not result["result"]:
             time.sleep(0.02)

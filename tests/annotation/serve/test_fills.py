@@ -130,10 +130,9 @@ def start(workspace: Workspace, engine: Slow) -> Iterator[Start]:
 def let(engine: Slow, page: Page, answer: dict[str, Any], number: int) -> dict[str, Any]:
     """Let so many stills be found, and ask until they are."""
     engine.may.release(number)
-    key = answer["results"][0]["filling"]["key"]
-    new: list[Any] = []
+    said, new = answer, list[Any]()
     while True:
-        said = page.ask({"result": [], "filling": key})
+        said = page.ask({"result": [], "filling": said["results"][0]["filling"]})
         new += said["results"][0]["result"]
         if len({region["id"] for region in new}) == number:
             said["results"][0]["result"] = new
@@ -152,8 +151,43 @@ def test_its_own_still_is_there_before_any_other(start: Start, engine: Slow, wor
     assert page.shows(said) == OTHERS[:2]
     assert said["results"][0]["filling"]["left"] == 3 and "dog_1: 3 of 6" in said["results"][0]["filling"]["says"]
     engine.may.release(3)
-    assert page.rest(answer) == OTHERS[2:]
-    assert fillings(workspace) == [] and page.ask({"result": [], "filling": kept.key})["results"][0]["result"] == []
+    assert page.rest(said) == OTHERS[2:]
+    assert fillings(workspace) == [] and page.ask({"result": [], "filling": filling})["results"][0]["result"] == []
+
+
+@pytest.mark.parametrize("by", ["asking", "a click"])
+def test_an_answer_that_is_lost_on_its_way_is_given_again(
+    start: Start, engine: Slow, workspace: Workspace, by: str
+) -> None:
+    page = Page(start(), "ann")
+    answer = page.click("dog_1", 0)
+    page.shows(answer)
+    engine.may.release(5)
+    asked = {"result": [], "filling": answer["results"][0]["filling"]}  # all that the page has got
+    while True:
+        lost = page.ask(asked)
+        if {region["id"] for region in lost["results"][0]["result"]} == set(OTHERS):
+            break
+    if by == "asking":
+        lost = page.ask(asked)
+        assert page.shows(lost) == OTHERS
+    else:
+        assert page.shows(page.click("dog_1", 0, "keypoint")) == ["dog_1.00000", *OTHERS]
+        assert fillings(workspace) == [], "a page that never asks has it all"
+    page.regions = [region for region in page.regions if region["id"] not in OTHERS]  # the hand takes them away
+    assert page.rest(lost) == [] and fillings(workspace) == [], "what the page has told is not given again"
+
+
+def test_a_full_disk_costs_no_box(
+    start: Start, engine: Slow, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fills_module, "write_json", full)
+    page = Page(start(), "ann")
+    engine.may.release(10)
+    assert page.rest(page.click("dog_1", 0)) == OTHERS and fillings(workspace) == []
 
 
 def test_a_page_that_never_asks_gets_the_rest_with_its_next_click_on_that_object(start: Start, engine: Slow) -> None:
@@ -193,7 +227,7 @@ def test_two_people_at_one_task_get_their_own(start: Start, engine: Slow) -> Non
     engine.may.release(10)
     assert ann.rest(first) == OTHERS
     assert "dog_1.00001" not in ann.shows(ann.click("dog_1", 0, "keypoint"))
-    assert Page(client, "ann", task_id=8).ask({"result": [], "filling": second["results"][0]["filling"]["key"]})[
+    assert Page(client, "ann", task_id=8).ask({"result": [], "filling": second["results"][0]["filling"]})[
         "results"
     ] == [{"score": 0.0, "model_version": "slow", "result": []}]
     assert "dog_1.00005" not in bob.rest(second)
