@@ -68,8 +68,9 @@ def write_dataset_page(
     clips = dataset.choose(max_clips) if max_clips else []
     counts = {split: split_stats([data]) for split, data in dataset.splits.items()}
     total = split_stats(dataset.splits.values())
+    of_model = model_section(model)  # before the figures, which take seconds: a file of it may be damaged
     sections = [_header(name, total), _split_table(counts, total), _bars(counts, total)]
-    sections += [figures_section(figures), model_section(model)]
+    sections += [figures_section(figures), of_model]
     sections.append(_intro(dataset, clips))
     for clip in clips:
         sections.append(_clip(clip))
