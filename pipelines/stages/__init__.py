@@ -1,7 +1,7 @@
 """The stages: one file for each, which ends in its `SPEC`. Here are their names; nobody else lists them.
 
 A stage gets an item and a folder and leaves files and facts. It knows neither exports nor imports, and no other
-command; what items it has is read from the ledger. `made_clips` is what several have in common, `tables` writes the parts
+command; what items it has is read from the ledger. `made_clips` is what several have in common; `tables` writes parts
 of tables where no runner is.
 """
 

@@ -16,7 +16,6 @@ from support.places import ROOT, TESTS
 __all__ = ["RayNodes", "ray_nodes"]
 
 _QUICK = {
-    "RAY_AUTH_MODE": "disabled",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "5000",

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -25,12 +22,10 @@ from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, 
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
 from avis_data.pipelines.engine.spec import Candidates
-from support.places import ROOT
 from support.ray_nodes import RayNodes, ray_nodes
 from support.toy_stages import ShoutStage, Word, word_items
 
 pytestmark = pytest.mark.slow
-_ALONE = "AVIS_DATA_TEST_ALONE"
 
 
 @pytest.fixture(scope="module")
@@ -82,24 +77,6 @@ def until(what: Callable[[], bool]) -> None:
     raise AssertionError("it never came to that")
 
 
-def alone(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test in its own process: where a process had another cluster before, actors of this one die at once."""
-
-    @wraps(test)
-    def in_a_process(**given: object) -> None:
-        if _ALONE in os.environ:
-            return test(**given)
-        name = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "RAY_"))}
-        ran = subprocess.run(command, cwd=ROOT, env=environment | {_ALONE: "1"}, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stdout[-3000:]
-        return None
-
-    return in_a_process
-
-
-@alone
 def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> None:
     given = words(16)
     rng = random.Random(4)
@@ -125,7 +102,6 @@ def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> 
     assert workspace_tmp.is_dir() and not list(workspace_tmp.rglob("out-*"))
 
 
-@alone
 def test_a_node_that_joins_after_the_first_items_works(
     nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
