@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from avis_data.metrics.comparison import Difference
     from avis_data.metrics.counting import Mode
     from avis_data.metrics.files import FileEvaluation
+    from avis_data.metrics.t_test import SampleTest
     from avis_data.quality import ValidationReport
     from avis_data.quality.stats import SplitStats
 
@@ -168,12 +169,13 @@ class Comparison:
     """Whether predictions B beat predictions A, figure by figure. Printed and shown as a table."""
 
     differences: Mapping[Mode, Mapping[str, Difference | None]] = field(repr=False)
+    samples: Sequence[SampleTest] = field(repr=False)
     names: tuple[str, str]
 
     def __str__(self) -> str:
         from avis_data.metrics.text_tables import comparison_table
 
-        return comparison_table(self.differences, self.names)
+        return comparison_table(self.differences, self.samples, self.names)
 
     def _repr_html_(self) -> str:
         from avis_data.report.html import text
@@ -192,7 +194,7 @@ def compare(
     lenient: bool = False,
     workers: int = 1,
 ) -> Comparison:
-    """Say whether the predictions B beat the predictions A: a paired bootstrap over videos.
+    """Say whether the predictions B beat the predictions A: a paired bootstrap over videos, and a t-test of objects.
 
     Args:
         a: a result file.
@@ -211,10 +213,11 @@ def compare(
     import numpy as np
 
     from avis_data.metrics.comparison import compare_results
+    from avis_data.metrics.t_test import compare_samples
 
     first, second = (_evaluated(Path(path), truth, mode, lenient=lenient, workers=workers).result for path in (a, b))
     differences = compare_results(first, second, num_draws=bootstrap, rng=np.random.default_rng(seed))
-    return Comparison(differences, (str(a), str(b)))
+    return Comparison(differences, compare_samples(first.videos, second.videos), (str(a), str(b)))
 
 
 def _evaluated(

@@ -3,7 +3,8 @@
 `table` is the one list of figures: what each is called, what is counted in a video, how the sum becomes the figure.
 `track_ap`, `hota` and `fsla` count tracks, `avs` and `avss` masks without identities; `counting` says what a figure is
 made of. `evaluation` measures videos, `files` and `avs_evaluation` files; `bootstrap` and `comparison` draw videos
-again, `attribution` says why frames are wrong. `reading`, `entries` and `tracks` bring masks in, undecoded.
+again, `t_test` compares found objects, `attribution` says why frames are wrong. `reading`, `entries` and `tracks` bring
+masks in, undecoded.
 
 Nothing here knows of pages, datasets on disk or training. Each name below is imported when it is first used.
 """

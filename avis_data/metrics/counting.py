@@ -98,6 +98,8 @@ class VideoStats:
     """Why tracks of it were left out."""
     fits: Mapping[tuple[int, int], int]
     """(true class, predicted class) -> true tracks that fit, see `doubts.fitting_classes`."""
+    own_ious: Sequence[float]
+    """The IoU of each true track with the predicted one that answers for it, see `t_test.own_ious`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from avis_data.errors import Problem, ProblemsError
 from avis_data.metrics.counting import Counting, Drawn, Mode, Rules, Variant, VideoStats
 from avis_data.metrics.doubts import fitting_classes
 from avis_data.metrics.inputs import TrackInput, VideoInput
+from avis_data.metrics.t_test import own_ious
 from avis_data.metrics.table import countings_of, figures_of, pools_of
 from avis_data.metrics.tracks import load_video
 from avis_data.platforms import map_in_workers
@@ -237,6 +238,7 @@ def _measure_video(
         counts=counts,
         problems=problems,
         fits=fitting_classes(tracks),
+        own_ious=own_ious(tracks),
     )
 
 

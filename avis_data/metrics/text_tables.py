@@ -10,6 +10,7 @@ from avis_data.metrics.comparison import Difference
 from avis_data.metrics.counting import MEANINGS, Figure, Mode, Rank
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.metrics.files import FileEvaluation
+from avis_data.metrics.t_test import SampleTest
 from avis_data.metrics.table import FIGURES, MASK_FIGURES, figures_of
 
 __all__ = ["comparison_table", "evaluation_table", "headline_text", "percent", "text_table"]
@@ -38,15 +39,42 @@ def evaluation_table(
     return "\n".join([*lines, *_left_out(result, found.source.num_ignored)])
 
 
-def comparison_table(differences: Mapping[Mode, Mapping[str, Difference | None]], names: tuple[str, str]) -> str:
-    """The table of `avis-data compare`."""
+def comparison_table(
+    differences: Mapping[Mode, Mapping[str, Difference | None]], samples: Sequence[SampleTest], names: tuple[str, str]
+) -> str:
+    """The tables of `avis-data compare`: figures by the bootstrap over videos, then the t-test of found objects."""
     blocks = []
     for mode, by_metric in differences.items():
         cells = [
             [name, *_difference_cells(item, FIGURES[name])] for name, item in by_metric.items() if item is not None
         ]
         blocks.append(text_table([f"{mode}, %", "A", "B", "B - A", "interval", "p", "verdict"], cells))
+    blocks.append(_samples_table(samples))
     return "\n\n".join([*blocks, f"A: {names[0]}\nB: {names[1]}"])
+
+
+def _samples_table(samples: Sequence[SampleTest]) -> str:
+    header = ["t-test, mean IoU % of", "A", "its number", "B", "its number"]
+    header += ["p, two samples", "found by both", "B - A", "p, pairs"]
+    cells = [
+        [
+            f"objects found, IoU > {item.above:g}",
+            percent(item.mean_a),
+            str(item.samples_a),
+            percent(item.mean_b),
+            str(item.samples_b),
+            _p_value(item.p_two_sample),
+            str(item.samples_both),
+            "-" if item.difference_both is None else f"{100 * item.difference_both:+.2f}",
+            _p_value(item.p_paired),
+        ]
+        for item in samples
+    ]
+    return text_table(header, cells)
+
+
+def _p_value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def headline_text(values: Mapping[str, float | None]) -> str:
