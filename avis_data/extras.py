@@ -12,7 +12,16 @@ __all__ = ["MODULES", "Extra", "missing_modules", "need_extra"]
 Extra = Literal["annotate", "scale", "train", "youtube"]
 """The name of an extra, as in `pip install 'avis-data[train]'`."""
 MODULES: dict[Extra, tuple[str, ...]] = {
-    "annotate": ("cv2", "fastapi", "label_studio_sdk", "onnxruntime", "segment_anything", "transformers", "uvicorn"),
+    "annotate": (
+        "cv2",
+        "fastapi",
+        "label_studio_sdk",
+        "onnxruntime",
+        "prometheus_client",
+        "segment_anything",
+        "transformers",
+        "uvicorn",
+    ),
     "scale": ("ray",),
     "train": ("transformers",),
     "youtube": ("yt_dlp_ejs",),

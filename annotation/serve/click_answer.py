@@ -67,19 +67,19 @@ class Answerer:
     """One segmenter over the stills of one workspace."""
 
     def __init__(self, workspace: Workspace, segmenter: Segmenter, cache: EmbeddingCache) -> None:
-        self.workspace, self._segmenter, self._cache = workspace, segmenter, cache
+        self.workspace, self.segmenter, self.cache = workspace, segmenter, cache
         self._stills = Stills(workspace)
         self._follower = Follower(self._stills, Footages(workspace), self._segment)
 
     @property
     def version(self) -> str:
         """What answers: the engine, and the beginning of its weights' hash."""
-        weights = self._segmenter.weights_sha256
-        return self._segmenter.name if weights is None else f"{self._segmenter.name}-{weights[:8]}"
+        weights = self.segmenter.weights_sha256
+        return self.segmenter.name if weights is None else f"{self.segmenter.name}-{weights[:8]}"
 
     def prepare(self, clip_id: str, frame: int) -> None:
         """Work out what prompts on a still will need, unless it is there. Raises DataError if there is no still."""
-        if self._segmenter.embeds:
+        if self.segmenter.embeds:
             self._embedding(self._stills.read(clip_id, frame))
 
     def answer(self, click: Click) -> Answer | None:
@@ -126,14 +126,14 @@ class Answerer:
         return Prediction(score=score, model_version=self.version, result=regions)
 
     def _segment(self, still: Still, prompt: Prompt) -> Found:
-        embedding = self._embedding(still) if self._segmenter.embeds else {}
-        return self._segmenter.segment(still.picture_HW3, embedding, prompt)
+        embedding = self._embedding(still) if self.segmenter.embeds else {}
+        return self.segmenter.segment(still.picture_HW3, embedding, prompt)
 
     def _embedding(self, still: Still) -> Embedding:
-        found = self._cache.get(still.sha256)
+        found = self.cache.get(still.sha256)
         if found is None:
-            found = self._segmenter.embed(still.picture_HW3)
-            self._cache.put(still.sha256, found)
+            found = self.segmenter.embed(still.picture_HW3)
+            self.cache.put(still.sha256, found)
         return found
 
     def _record(self, clip_id: str, identity: str, mask: StillMask) -> None:
@@ -142,8 +142,8 @@ class Answerer:
             identity=identity,
             frame=mask.frame,
             origin=mask.origin,
-            engine=self._segmenter.name,
-            weights_sha256=self._segmenter.weights_sha256,
+            engine=self.segmenter.name,
+            weights_sha256=self.segmenter.weights_sha256,
             confidence=mask.confidence,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             **({} if mask.hand is None else mask.hand.as_counts()),

@@ -94,6 +94,8 @@ class Fills:
             self._jobs[left.key] = _Job(left.model_copy(update={"looked_at": 0}), was_written=True)
         self._changed = threading.Condition()
         self._people, self._ends = 0, False
+        self.num_failed = 0
+        """Boxes that could not be filled to their end."""
         self._thread: threading.Thread | None = None
         with self._changed:
             self._give_up_old()
@@ -151,6 +153,12 @@ class Fills:
                 self._people -= 1
                 self._changed.notify_all()
 
+    def count(self) -> tuple[int, int]:
+        """Boxes that are worked at in turn, and boxes that wait for them."""
+        with self._changed:
+            left = sum(not job.is_done for job in self._jobs.values())
+        return min(left, _AT_ONCE), max(0, left - _AT_ONCE)
+
     def wait(self, timeout_s: float) -> bool:
         """Until all stills were looked at; False if they were not in that time."""
         with self._changed:
@@ -200,9 +208,11 @@ class Fills:
             step = next(job.steps, None)
             ended = step is None
         except AvisError as error:  # `annotate status` tells it
+            self.num_failed += 1
             what = f"the other stills of {filling.identity} cannot be filled"
             logger.warning("clip=%s: %s: %s", filling.clip_id, what, error)
         except Exception:  # of an engine: it costs this box, never all later ones
+            self.num_failed += 1
             logger.exception("clip=%s: the other stills of %s cannot be filled", filling.clip_id, filling.identity)
         with self._changed:
             if self._jobs.get(filling.key) is not job:  # given up meanwhile

@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from avis_data.annotation.segmenters.engines import AUTO, SEGMENTERS, choose_engine, load_segmenter
 from avis_data.annotation.serve.click_answer import Answerer
 from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.monitoring import Monitoring
 from avis_data.annotation.serve.page_state import saved_drafts, task_is_there
-from avis_data.annotation.serve.segmenter_app import create_app
+from avis_data.annotation.serve.segmenter_app import LoadingService, create_app
 from avis_data.errors import AvisError, ConfigError
 from avis_data.masks.brush_rle import encode_brush
 from avis_data.paths import Workspace
@@ -34,11 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     try:
-        app = _app(arguments)
+        token = _token(arguments.token_file)
     except (AvisError, OSError) as error:
-        print(f"the segmenter cannot start: {error}", file=sys.stderr)
-        return 3
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
+        return _cannot_start(error)
+    faults: list[Exception] = []
+
+    def end(fault: Exception) -> None:
+        faults.append(fault)
+        server.should_exit = True
+
+    figures = Monitoring()
+    service = LoadingService(lambda: _app(arguments, figures), token=token, monitoring=figures, on_fault=end)
+    server = uvicorn.Server(uvicorn.Config(service, host=arguments.host, port=arguments.port, log_level="warning"))
+    server.run()
+    for fault in faults:
+        if isinstance(fault, AvisError | OSError):
+            return _cannot_start(fault)
+        raise fault
     return 0
 
 
@@ -48,7 +61,7 @@ def app_of(argv: Sequence[str]) -> FastAPI:
     Raises:
         AvisError: if the engine cannot be loaded, or the token's file is empty.
     """
-    return _app(_parser().parse_args(argv))
+    return _app(_parser().parse_args(argv), None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,10 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _app(arguments: argparse.Namespace) -> FastAPI:
-    token = arguments.token_file.read_text(encoding="utf-8").strip()
+def _cannot_start(error: Exception) -> int:
+    print(f"the segmenter cannot start: {error}", file=sys.stderr)
+    return 3
+
+
+def _token(path: Path) -> str:
+    token = path.read_text(encoding="utf-8").strip()
     if not token:
-        raise ConfigError(f"{arguments.token_file}: holds no token")
+        raise ConfigError(f"{path}: holds no token")
+    return token
+
+
+def _app(arguments: argparse.Namespace, figures: Monitoring | None) -> FastAPI:
+    token = _token(arguments.token_file)
     workspace = Workspace(arguments.workspace)
     choice = choose_engine(arguments.engine, arguments.engine_weights, on_gpu=arguments.gpu)
     for line in choice.said:
@@ -81,7 +104,8 @@ def _app(arguments: argparse.Namespace) -> FastAPI:
     )
     encode_brush(np.ones((8, 8), dtype=np.bool_))  # compiled now, not while somebody waits for the first click
     answerer = Answerer(workspace, segmenter, cache)
-    return create_app(answerer, saved_drafts(workspace), token=token, is_there=task_is_there(workspace))
+    drafts, is_there = saved_drafts(workspace), task_is_there(workspace)
+    return create_app(answerer, drafts, token=token, is_there=is_there, monitoring=figures)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from avis_data.annotation.labels.records import Interval, MaskOrigin
 from avis_data.annotation.labelstudio.regions import mask_regions, sounding_region
 from avis_data.annotation.segmenters.segmenter import Embedding, Found, Prompt
 from avis_data.annotation.serve.click_answer import Answerer
-from avis_data.annotation.serve.embed_ahead import AheadOfClicks
-from avis_data.annotation.serve.embedding_cache import EmbeddingCache
+from avis_data.annotation.serve.embedding_cache import AheadOfClicks, EmbeddingCache
 from avis_data.annotation.serve.page_state import no_drafts
 from avis_data.annotation.serve.segmenter_app import create_app
 from avis_data.errors import DataError
