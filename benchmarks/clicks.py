@@ -1,23 +1,27 @@
 """What a clip of open-15 costs an annotator: clicks and seconds of a scripted hand on the real page, and what is left.
 
-    PYTHONPATH=tests python -m benchmarks.clicks --media DIR [--engine NAME --engine-weights PATH] [CLIP ...]
+    PYTHONPATH=tests python -m benchmarks.clicks --media DIR [--engine NAME --engine-weights PATH] [CLIP ... | all]
 
 DIR holds the clips, named by `video_id`. The hand knows the truth (`manifests/open-15`). It plays the clip once to its
-end; marks who is heard and when, where the page does not say so already; draws a box around each object that is heard,
-on the first still in which it is seen; waits until all seconds are filled; gives a verdict and submits. Every click,
-stroke and key counts. It never hesitates, so the seconds are those of the machine and of the sound. `by hand` is the
-same with a box on each still. IoU: of what was pulled with the truth, over the stills in which an object is seen and
+end; marks who is heard and when, where the page does not say so already, and takes away what it says wrongly; draws a
+box around each object that is heard, on the first still in which it is seen; waits until all seconds are filled; gives
+a verdict and submits. Every click, stroke and key counts. It never hesitates, so the seconds are those of the machine
+and of the sound. `by hand` is a page that nobody filled, with a box on each still and the seconds marked afterwards, so
+that no box fills another still. IoU: of what was pulled with the truth, over the stills in which an object is seen and
 heard; a still without a mask counts 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import re
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
 from playwright.sync_api import ViewportSize
 
@@ -34,7 +38,10 @@ from support.sam_service import segmenter
 from support.shell import avis_data
 
 CLIPS = ("composite_two_speakers",)
+CUT = r"_\d+_\d+$"
+"""A clip may be cut out of a longer video; the media are cut already."""
 EMAIL, PASSWORD = "hand@example.com", "a-long-password"
+WAIT_MS = 300_000
 SCREEN = ViewportSize(width=1366, height=768)
 
 
@@ -96,17 +103,21 @@ def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
     """All that a person does on an open page."""
     page.play(clip.num_seconds)
     keys = {identity: str(key) for key, identity in enumerate(page.labels_shown()[:8], 1)}
+    wanted = {item.identity: item.spans for item in clip.objects}
+    for identity in keys:
+        if page.spans(identity) not in ([], wanted.get(identity)):
+            page.remove_spans(identity)
     for item in clip.objects:
-        wrong = page.spans(item.identity) != item.spans
-        if wrong and page.spans(item.identity):
-            page.remove_spans(item.identity)
+        missing = [] if page.spans(item.identity) else item.spans
         page.key(keys[item.identity])  # in both rows at once
-        for first, last in item.spans if wrong else ():
+        for first, last in () if by_hand else missing:
             page.drag_span(first, last)
         for second in item.masks if by_hand else (min(item.seen),):
             page.turn_to(second)
             with page.answered():
                 page.drag_box(box(item.seen[second]))
+        for first, last in missing if by_hand else ():
+            page.drag_span(first, last)
         if item is not clip.objects[-1]:
             page.key("u")
     page.wait_until_filled()
@@ -114,8 +125,15 @@ def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
     page.submit()
 
 
+def empty_pages(server: TestServer, project_id: int) -> None:
+    """Take away what the pages of a project are filled with."""
+    with httpx.Client(base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=60) as client:
+        for found in client.get("/api/predictions/", params={"project": project_id}).raise_for_status().json():
+            client.delete(f"/api/predictions/{found['id']}/").raise_for_status()
+
+
 def quality(workspace: Workspace, clip: Clip) -> tuple[float, float]:
-    """Mean IoU, and the part of the stills that have a mask, where an object is seen and heard."""
+    """Mean IoU, and the part of the stills that have a mask, where an object is seen and heard; NaN where none is."""
     (found,) = (item for item in read_labelled(workspace, "draft", None) if item.clip_id.startswith(clip.name))
     tracks = {track.identity: track for track in found.tracks}
     shares, there = [], []
@@ -127,7 +145,7 @@ def quality(workspace: Workspace, clip: Clip) -> tuple[float, float]:
             empty = np.zeros((mask.height, mask.width), dtype=bool)
             ours = decode(Rle(drawn.height, drawn.width, drawn.counts)).astype(bool) if drawn is not None else empty
             shares.append(iou(ours, decode(mask).astype(bool)))
-    return float(np.mean(shares)), float(np.mean(there))
+    return (float(np.mean(shares)), float(np.mean(there))) if shares else (math.nan, math.nan)
 
 
 def prepared(folder: Path, server: TestServer, clips: list[Clip], media: Path, name: str) -> Workspace:
@@ -138,13 +156,21 @@ def prepared(folder: Path, server: TestServer, clips: list[Clip], media: Path, n
     workspace.recipe.write_text(recipe.replace("missing_sound: fail", "missing_sound: pad"), encoding="utf-8")
     rows = []
     for clip in clips:
-        (path,) = media.glob(f"{clip.name}.*")
+        (path,) = media.glob(f"{re.sub(CUT, '', clip.name)}.*")
         rows.append(f'{path},{clip.name},"{";".join(clip.categories)}"')
     (folder / "list.csv").write_text("\n".join(["url,video_id,categories", *rows]) + "\n")
     for step in (("fetch", "--list", folder / "list.csv", "--allow-local", "--sleep", 0), ("extract",)):
         ran = avis_data("-C", workspace.root, *step)
         assert ran.code == 0, ran.err
     return workspace
+
+
+def row(clip: Clip, way: str, clicks: int, seconds: float, share: float, filled: float) -> str:
+    """A line of the table."""
+    each = clip.num_seconds * len(clip.objects)
+    found = [f"{clicks / each:.2f}", f"{seconds / each:.2f}", f"{share:.2f}", f"{100 * filled:.0f} %"] if each else []
+    cells = [f"{clip.name}, {clip.num_seconds} s", way, len(clip.objects), clicks, f"{seconds:.0f}", *found]
+    return f"| {' | '.join(map(str, [*cells, *[''] * (9 - len(cells))]))} |"
 
 
 def main() -> None:
@@ -155,10 +181,11 @@ def main() -> None:
     parser.add_argument("--engine-weights", type=Path, default=None)
     parser.add_argument("--pictures", type=Path, default=None, help="where a picture of each finished page goes")
     arguments = parser.parse_args()
-    clips = clips_of(list(arguments.clips))
+    every = [video.name for video in read_ytvis(TRUTH).videos]
+    clips = clips_of(every if list(arguments.clips) == ["all"] else list(arguments.clips))
     print(f"engine {arguments.engine}\n")
-    print("| clip | way | objects heard | actions | seconds | actions a second and object | IoU | stills filled |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| clip | way | heard | actions | seconds | actions a second and object | seconds | IoU | stills filled |")
+    print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as base, shared_server(Path(base)) as server, chromium() as browser:
         new_user(server, EMAIL, PASSWORD)
         for way in ("a box an object", "by hand"):
@@ -166,15 +193,15 @@ def main() -> None:
             serving = segmenter(workspace, workspace.root, arguments.engine, arguments.engine_weights)
             with serving as (url, token), signed_in(browser, server.url, email=EMAIL, password=PASSWORD) as page:
                 page.page.set_viewport_size(SCREEN)
+                page.page.set_default_timeout(WAIT_MS)
                 link(workspace, server, backend_url=url, backend_token=token)
                 ran = avis_data("-C", workspace.root, "annotate", "push", "--round", "draft", "--annotators", EMAIL)
                 assert ran.code == 0, ran.err
-                tasks = LabelStudio(server.url, server.token).tasks(
-                    read_round(workspace, "draft").projects[0].project_id
-                )
-                opened = {
-                    task.clip_id: (read_round(workspace, "draft").projects[0].project_id, task.id) for task in tasks
-                }
+                project_id = read_round(workspace, "draft").projects[0].project_id
+                if way == "by hand":
+                    empty_pages(server, project_id)
+                tasks = LabelStudio(server.url, server.token).tasks(project_id)
+                opened = {task.clip_id: (project_id, task.id) for task in tasks}
                 for clip in clips:
                     page.open(*next(place for name, place in opened.items() if name.startswith(clip.name)))
                     page.clicks, began = 0, time.monotonic()
@@ -184,12 +211,7 @@ def main() -> None:
                         page.shot(arguments.pictures / f"{clip.name}-{way.replace(' ', '-')}.png")
                     assert avis_data("-C", workspace.root, "annotate", "pull").code == 0
                     share, filled = quality(workspace, clip)
-                    each = page.clicks / (clip.num_seconds * len(clip.objects))
-                    print(
-                        f"| {clip.name}, {clip.num_seconds} s | {way} | {len(clip.objects)} | {page.clicks} |"
-                        f" {seconds:.0f} | {each:.2f} | {share:.2f} | {100 * filled:.0f} % |",
-                        flush=True,
-                    )
+                    print(row(clip, way, page.clicks, seconds, share, filled), flush=True)
 
 
 if __name__ == "__main__":

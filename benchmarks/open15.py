@@ -8,7 +8,7 @@ DIR holds the clips, named by `video_id`. Intervals: 95 %, bootstrap over clips.
   by the point that lies deepest in it. `the filled box` is what a person gets without any segmenter. AUC: how often the
   confidence of a mask with that IoU is above that of one without. Times: CPU of one thread, the engine alone.
 - propagation: one drawn still of each object, the one that shows most of it, is carried to the others of its clip.
-- activity: the spans of sound on the page of an annotator, whose masks are those of the truth.
+- activity: the seconds that are suggested for each object of the truth, where it is seen.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -29,23 +30,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avis_data.annotation.labels.first_labels import first_labels
-from avis_data.annotation.labels.records import LabelledMask, LabelledTrack, MaskOrigin, PreLabels
-from avis_data.annotation.labels.states import heard_seconds, states
-from avis_data.annotation.labels.store import write_prelabels
-from avis_data.annotation.labels.what_is_heard import Listeners, find_listeners
+from avis_data.annotation.labels.what_is_heard import Listeners, clip_heard, find_listeners
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.propagation.carry import carry
 from avis_data.annotation.propagation.engines import find_engine, load_carrier
 from avis_data.annotation.propagation.footage import Footage
 from avis_data.annotation.segmenters.engines import load_segmenter
 from avis_data.annotation.segmenters.segmenter import Prompt, Segmenter
-from avis_data.formats.ytvis import YtvisTrack, read_ytvis
+from avis_data.formats.ytvis import read_ytvis
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import area, box, decode
 from avis_data.paths import Workspace
 from avis_data.recipe import create_workspace
-from avis_data.records import Clip, State, Video
+from avis_data.records import Clip, Video
 
 TRUTH = Path(__file__).resolve().parent.parent / "manifests" / "open-15" / "truth.json"
 JITTERS = (0.0, 0.05, 0.10)
@@ -221,14 +218,15 @@ def _heard_rows(workspace: Workspace, listeners: Listeners) -> Iterator[str]:
         tracks = [track for track in truth.tracks if track.video_id == video.video_id and any(track.masks)]
         said = np.array([[bool(flag) for flag in track.sounding or ()] for track in tracks], dtype=bool)
         said = said.reshape(len(tracks), clip.num_seconds)
-        write_prelabels(workspace, seen_only(clip, tracks, names))
-        first_labels(labels, clip, listeners)  # what is loaded once is not counted
+        listen = partial(clip_heard, workspace, clip.clip_id, clip.num_seconds, categories=labels.categories)
+        listen(listeners=listeners)  # what is loaded once is not counted
         began = time.process_time()
-        task = first_labels(labels, clip, listeners)
+        heard = listen(listeners=listeners)
         took_s, num_seconds = took_s + time.process_time() - began, num_seconds + clip.num_seconds
-        found = np.array([[state is State.SOUNDING for state in track.states] for track in task.tracks], dtype=bool)
-        found = found.reshape(said.shape)
-        silent = ~np.asarray(heard_seconds(task.silence, clip.num_seconds))
+        seen = np.array([[mask is not None for mask in track.masks] for track in tracks], dtype=bool)
+        suggested = np.array([heard.of(names[track.category_id]) for track in tracks], dtype=bool)
+        found = seen.reshape(said.shape) & suggested.reshape(said.shape)
+        silent = ~np.asarray(heard.silent)
         people = np.array([names[track.category_id] == "person" for track in tracks], dtype=bool)
         counts["something sounds"][video.name] = hits(silent, said.any(axis=0))
         counts["somebody in view speaks"][video.name] = hits(found[people].any(axis=0), said[people].any(axis=0))
@@ -245,37 +243,6 @@ def _heard_rows(workspace: Workspace, listeners: Listeners) -> Iterator[str]:
             f"| {low:.2f} to {high:.2f} | {both / (both + wrong):.2f} | {both / (both + missed):.2f} "
             f"| {1000 * took_s / num_seconds:.0f} |"
         )
-
-
-def seen_only(clip: Clip, tracks: Sequence[YtvisTrack], names: Mapping[int, str]) -> PreLabels:
-    """The masks of the truth, and not a word about sound."""
-    made = []
-    for number, track in enumerate(tracks, 1):
-        masks = tuple(
-            LabelledMask(frame=t, height=rle.height, width=rle.width, counts=rle.counts, origin=MaskOrigin.IMPORTED)
-            for t, rle in enumerate(track.masks)
-            if rle is not None
-        )
-        seen = [mask.frame for mask in masks]
-        category = names[track.category_id]
-        made.append(
-            LabelledTrack(
-                identity=f"{category}_{number}",
-                category=category,
-                intervals=(),
-                states=states((), seen, clip.num_seconds),
-                masks=masks,
-            )
-        )
-    return PreLabels(
-        clip_id=clip.clip_id,
-        fps=1,
-        num_frames=clip.num_frames,
-        height=clip.height,
-        width=clip.width,
-        tracks=tuple(made),
-        source="manifests/open-15",
-    )
 
 
 def hits(found: NDArray[np.bool_], said: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from avis_data.annotation.labels.records import (
 from avis_data.annotation.labels.states import intervals_from_seconds, states
 from avis_data.annotation.labels.what_is_heard import Heard, Listeners, clip_heard
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
+from avis_data.features.sound_classes import is_voice
 from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.records import Clip, MaskRow, State
@@ -29,9 +30,10 @@ _LOUDNESS_ONLY = Listeners()
 def first_labels(labels: WorkspaceLabels, clip: Clip, listeners: Listeners = _LOUDNESS_ONLY) -> ClipTask:
     """What is known of a clip: masks of propagation, else of an imported file, and spans suggested from what is heard.
 
-    A track whose source says when it sounds keeps that; the others get the seconds in which they are seen and heard
-    (`Heard.of`). Where no mask is known and the list names one category only, its first object gets all seconds in
-    which that is heard: with several, nobody can tell whose they are.
+    A track whose source says when it sounds keeps that. Else spans are suggested only where what is heard says who it
+    was (`Heard.of`): to a track that alone can have been it, in the seconds in which it is seen; where no mask is
+    known, to the first object of the only category that the list names, unless that is people, of whom there are
+    often several. To take away a wrong span costs more than to draw a right one (docs/benchmarks.md).
     """
     heard = clip_heard(
         labels.workspace, clip.clip_id, clip.num_seconds, categories=labels.categories, listeners=listeners
@@ -40,14 +42,16 @@ def first_labels(labels: WorkspaceLabels, clip: Clip, listeners: Listeners = _LO
     tracks = found.tracks if found is not None else imported_tracks(labels.workspace, clip)
     if not tracks:
         tracks = _only_object(labels, clip, heard)
+    sources = [track.category for track in tracks]
     return ClipTask(
         clip_id=clip.clip_id,
         media=_media(labels, clip, found, tracks),
-        tracks=tuple(_with_spans(track, heard, clip.num_seconds) for track in tracks),
+        tracks=tuple(_with_spans(track, heard, sources, clip.num_seconds) for track in tracks),
         silence=intervals_from_seconds(heard.silent),
         flags=found.flags if found is not None else (),
         note=f"masks from {found.source}" if found is not None and found.tracks else "",
         heard_categories=heard.categories,
+        heard_speech=intervals_from_seconds(heard.speech or ()),
         heard_by=heard.by,
     )
 
@@ -80,6 +84,8 @@ def _only_object(labels: WorkspaceLabels, clip: Clip, heard: Heard) -> tuple[Lab
     if len(clip.categories) != 1 or clip.categories[0] not in labels.categories:
         return ()
     (category,) = clip.categories
+    if is_voice(category):
+        return ()
     intervals = intervals_from_seconds(heard.of(category))
     if not intervals:
         return ()
@@ -87,8 +93,8 @@ def _only_object(labels: WorkspaceLabels, clip: Clip, heard: Heard) -> tuple[Lab
     return (LabelledTrack(identity=f"{category}_1", category=category, intervals=intervals, states=found, masks=()),)
 
 
-def _with_spans(track: LabelledTrack, heard: Heard, num_seconds: int) -> LabelledTrack:
-    if track.intervals:
+def _with_spans(track: LabelledTrack, heard: Heard, sources: Sequence[str], num_seconds: int) -> LabelledTrack:
+    if track.intervals or sum(heard.is_alike(track.category, other) for other in sources) > 1:
         return track
     seconds = heard.of(track.category)
     seen = {mask.frame for mask in track.masks}

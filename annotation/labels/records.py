@@ -333,6 +333,7 @@ class ClipTask(Record):
     previous_annotator: str | None = Field(default=None, description="Whose labels these are, e-mail.")
     media: Media | None = Field(default=None, description="What the masks and spans were drawn on; null: not known.")
     heard_categories: tuple[str, ...] = Field(default=(), description="Which may be heard, the likeliest first.")
+    heard_speech: tuple[Interval, ...] = Field(default=(), description="Where somebody speaks, as far as that is told.")
     heard_by: tuple[str, ...] = Field(default=(), description="What spans are from: loudness, weights with their hash.")
 
 

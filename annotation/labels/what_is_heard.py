@@ -71,6 +71,10 @@ class Heard:
             return self.speech
         return tuple(loud and not spoken for loud, spoken in zip(self.loud, self.speech, strict=True))
 
+    def is_alike(self, category: str, other: str) -> bool:
+        """Whether objects of two categories get the same seconds, so that one is not told from the other."""
+        return self.speech is None or is_voice(category) == is_voice(other)
+
 
 def find_listeners() -> Listeners:
     """Those whose weights are registered here. What is missing or damaged costs nothing but them, and is said.

@@ -217,7 +217,14 @@ def _hint(start: ClipTask) -> str:
         lines.append("Nothing is known yet: click each object that sounds.")
     if start.heard_categories:
         lines.append(f"Perhaps heard: {', '.join(start.heard_categories)}.")
+    if start.heard_speech and not any(track.intervals for track in start.tracks):
+        spans = [(round(span.start_s) + 1, round(span.end_s)) for span in start.heard_speech]
+        lines.append(f"Perhaps speech: pages {', '.join(_pages(first, last) for first, last in spans)}.")
     return "\n".join(lines)
+
+
+def _pages(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def _guessed(start: ClipTask) -> str:

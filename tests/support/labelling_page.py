@@ -212,7 +212,7 @@ class LabellingPage:
 
     def wait_until_filled(self) -> None:
         """Until the page has all stills of the boxes that were drawn."""
-        self.page.wait_for_function("() => !window.avisFilling.size")
+        self.page.wait_for_function("() => !window.avisFilling?.size")
 
     def filling(self) -> str:
         """What the page says of the boxes that are being filled."""
