@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from avis_data.records import Record
 
 
 class Word(Record):
-    """What to write, and how to misbehave: `ok`, `bug`, `die`, `hang`, `disk_full`, or a reason to fail with."""
+    """What to write, and how to misbehave: `ok`, `bug`, `die`, `hang`, `disk_full`, or a reason to fail with.
+
+    `needs_disk` behaves, but writes a megabyte among the temporary files of its machine.
+    """
 
     text: str
     behave: str = "ok"
@@ -52,7 +56,10 @@ class ShoutStage:
     def run(self, bench: Workbench) -> ShoutFacts:
         assert isinstance(bench.record, Word)
         tries = self._count_try(bench.scratch)
-        if bench.record.behave != "ok" and (not bench.record.ok_after or tries <= bench.record.ok_after):
+        if bench.record.behave == "needs_disk":
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(1_000_000))
+        elif bench.record.behave != "ok" and (not bench.record.ok_after or tries <= bench.record.ok_after):
             _misbehave(bench)
         text = bench.record.text.upper() + self.params.mark
         (bench.out / f"{bench.item_id}.txt").write_text(text)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
+from avis_data.io import ask_folder
 from avis_data.pipelines.engine.executors.local import LocalExecutor
 from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, this_node
 from avis_data.pipelines.engine.progress import say
@@ -273,10 +274,38 @@ class RayExecutor:
             running.heard = time.monotonic()
             self._running[running.actor.handle.go_on.remote()] = running
             return None
-        self._idle.append(running.actor)
+        if isinstance(result, Failure) and result.reason is Reason.DISK_FULL and self._leave_out(running, result):
+            return None
+        self._rest(running.actor)
         if isinstance(result, Failure) and result.reason is Reason.WORKER_DIED:
             return self._die(running, result.message)
         return result
+
+    def _rest(self, actor: _Actor) -> None:
+        """Have a worker wait for its next job, unless its node gets no more."""
+        assert self._nodes is not None
+        if self._nodes.may_work(actor.node_id) is False:
+            self._kill(actor)
+        else:
+            self._idle.append(actor)
+
+    def _leave_out(self, running: _Running, failure: Failure) -> bool:
+        """Do a job elsewhere that found a disk full, and give that node no more; False if no other node may work, or it
+        is the disk that all of them share."""
+        assert self._nodes is not None
+        node_id, item_id = running.actor.node_id, running.job.item_id
+        try:
+            ask_folder(running.job.out.parent)
+        except OSError:
+            return False
+        if not self._nodes.leave_out(node_id, failure.message, gpus=self._options.gpus_per_worker):
+            return False
+        idle, self._idle = [running.actor, *self._idle], []
+        for actor in idle:
+            self._rest(actor)
+        self._losses[item_id] = self._losses.get(item_id, 0) + 1  # so that it gets fresh folders
+        self._queue.appendleft((running.job, running.timeout_s))
+        return True
 
     def _lose(self, running: _Running, why: str) -> Failure | None:
         """Do a job again whose worker is gone; where its node is not, the job may be the cause."""

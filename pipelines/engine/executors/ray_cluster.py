@@ -12,13 +12,9 @@ import logging
 import os
 import platform
 import re
-import socket
-import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +24,10 @@ from avis_data.errors import ToolError
 from avis_data.extras import need_extra
 from avis_data.io import remove
 from avis_data.media.ffmpeg import find_ffmpeg
+from avis_data.pipelines.engine.executors.ray_joining import answers, host_and_port, join
 from avis_data.pipelines.engine.progress import say
 
-__all__ = ["Nodes", "RayCluster", "this_node", "why_not"]
+__all__ = ["Nodes", "RayCluster", "this_node"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +36,6 @@ _HEAD_GONE_S = 30.0
 _LOOK_EVERY_S = 2.0
 _FIRST_ANSWERS_S = 60.0
 """So long the first item waits for a node that is slow to answer, if another one is there."""
-_STORE_BYTES = 200_000_000
-"""Of a cluster of our own: jobs and results are small, files carry the rest."""
-_AUTH_HELP = "docs/cluster.md, `Tokens`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +72,7 @@ class RayCluster:
         self._joined = not ray.is_initialized()
         self.is_own = self._joined and self._address == "local"
         if self._joined:
-            _join(ray, self._address)
+            join(ray, self._address)
         self._keep_quiet()
         self._head_seen = time.monotonic()
         self._remember()
@@ -92,12 +86,12 @@ class RayCluster:
         context = self.ray.get_runtime_context()
         self._node_id = context.get_node_id()
         self._through_proxy = self._address.startswith("ray://")
-        self._head = None if self._through_proxy else _host_and_port(context.gcs_address)
+        self._head = None if self._through_proxy else host_and_port(context.gcs_address)
 
     def rejoin(self) -> None:
         """Join anew, by another node of this machine. All workers and references of before are lost."""
         self.ray.shutdown()
-        _join(self.ray, self._address)
+        join(self.ray, self._address)
         self._keep_quiet()
         self._remember()
 
@@ -112,7 +106,7 @@ class RayCluster:
         Raises:
             ToolError: if the head has been gone for long.
         """
-        if self._head is None or _answers(self._head):
+        if self._head is None or answers(self._head):
             self._head_seen = time.monotonic()
             return True
         if time.monotonic() - self._head_seen > _HEAD_GONE_S:
@@ -223,12 +217,25 @@ class Nodes:
 
     def lives(self, node_id: str) -> bool:
         """Whether the node answers right now; Ray itself notices seconds later that one is dead."""
-        return node_id in self.up and _answers(self.up[node_id].address)
+        return node_id in self.up and answers(self.up[node_id].address)
 
-    def has_room(self, gpus: float) -> bool:
-        """Whether a worker fits on a node that may work, once others make place."""
-        mine = [node for node_id, node in self.up.items() if node_id not in self.refused]
+    def has_room(self, gpus: float, *, besides: str | None = None) -> bool:
+        """Whether a worker fits on a node that may work (another one than `besides`), once others make place."""
+        mine = [node for node_id, node in self.up.items() if node_id not in self.refused and node_id != besides]
         return any(node.cpus >= 1 and node.gpus >= gpus for node in mine)
+
+    def leave_out(self, node_id: str, why: str, *, gpus: float) -> bool:
+        """Give a node no more work, and say so; False if it is the last one that has room for a worker."""
+        if node_id in self.refused:
+            return True
+        if not self.has_room(gpus, besides=node_id):
+            return False
+        self._refuse(node_id, why)
+        return True
+
+    def _refuse(self, node_id: str, why: str) -> None:
+        say(self.stage, f"a node of the Ray cluster is left out: {self.name(node_id)}: {why}")
+        self.refused[node_id] = why
 
     def _ask(self, node_id: str) -> None:
         if node_id in self._fit or node_id in self.refused or node_id in self._asked.values():
@@ -258,8 +265,9 @@ class Nodes:
             self._fit.add(node_id)
             return
         if self._fit:  # the run goes on without it
-            say(self.stage, f"a node of the Ray cluster is left out: {self.name(node_id)}: {why}")
-        self.refused[node_id] = why
+            self._refuse(node_id, why)
+        else:
+            self.refused[node_id] = why
 
 
 def _facts(token: str | None) -> _Facts:
@@ -311,85 +319,3 @@ def _differences(here: _Facts, there: _Facts) -> str:
     return ", ".join(
         [*found, *([] if there.sees_workspace else ["does not see the workspace, or may not write to it"])]
     )
-
-
-def _host_and_port(address: str) -> tuple[str, int] | None:
-    match = re.fullmatch(r"(?:ray://)?(\[[^\]]+\]|[^:/]+):(\d+)", address)
-    return None if match is None else (match[1].strip("[]"), int(match[2]))
-
-
-def _answers(address: tuple[str, int]) -> bool:
-    try:
-        socket.create_connection(address, timeout=5).close()
-    except (OSError, OverflowError):
-        return False
-    return True
-
-
-def _join(ray: Any, address: str) -> None:
-    """Ray itself waits for minutes, in silence, for a cluster that is not there."""
-    where = _host_and_port(address)
-    if where is not None:
-        try:
-            socket.create_connection(where, timeout=10).close()
-        except (OSError, OverflowError) as error:
-            raise ToolError(f"no Ray cluster answers at {address}: {error}", hint="ray status") from None
-    options = {"object_store_memory": _STORE_BYTES, "include_dashboard": False} if address == "local" else {}
-    with _what_ray_says() as said:
-        try:
-            ray.init(address=address, **options, log_to_driver=False, logging_level="error")
-        except Exception as error:  # of many kinds: Ray's own, of its proxy, of the system
-            problem = error
-        else:
-            return
-    raise why_not(ray, address, problem, said[0]) from None
-
-
-def why_not(ray: Any, address: str, error: Exception, said: str) -> ToolError:
-    """The error of a cluster that cannot be joined.
-
-    Args:
-        ray: the package.
-        address: of the cluster.
-        error: what Ray raised.
-        said: what it wrote to stderr meanwhile.
-    """
-    where = "on this machine" if address == "local" else f"at {address}"
-    mode = os.environ.get("RAY_AUTH_MODE")
-    words = f"{error}\n{said}"
-    if isinstance(error, ray.exceptions.AuthenticationError):
-        return ToolError(f"the Ray cluster {where}: {str(error).partition(' Ensure')[0]}", hint=_AUTH_HELP)
-    if "InvalidAuthToken" in words or "Unauthenticated" in words:
-        if mode != "token":
-            state = "is not set" if mode is None else f"is {mode}"
-            return ToolError(
-                f"the Ray cluster {where} asks for a token, and RAY_AUTH_MODE {state} here",
-                hint=f"export RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token; {_AUTH_HELP}",
-            )
-        return ToolError(
-            f"the Ray cluster {where} refuses the token that this machine has", hint=f"ray get-auth-token; {_AUTH_HELP}"
-        )
-    if "ersion mismatch" in words:
-        told = " ".join(str(error).split())
-        return ToolError(f"the Ray cluster {where} does not run what this machine runs: {told}", hint="docs/cluster.md")
-    return ToolError(f"no Ray cluster {where}: {error}", hint="ray status")
-
-
-@contextmanager
-def _what_ray_says() -> Iterator[list[str]]:
-    """What is written to stderr meanwhile, in one text: why a cluster refuses us, Ray's C++ says only there."""
-    said = [""]
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as file:
-        before = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield said
-        finally:
-            sys.stderr.flush()
-            os.dup2(before, 2)
-            os.close(before)
-            file.seek(0)
-            said[0] = file.read().decode(errors="replace")
-            if said[0]:
-                logger.debug("ray: %s", said[0])

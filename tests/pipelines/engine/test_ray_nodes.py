@@ -1,4 +1,7 @@
-"""Nodes of a Ray cluster that die, join late, differ or are full: the run goes on with what is left."""
+"""Nodes of a Ray cluster that die, join late, differ, are slow or full: the run goes on with what is left.
+
+`AVIS_DATA_KILLS=20 pytest tests/pipelines/engine/test_ray_nodes.py` kills so many nodes; by itself it is a few.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,29 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from avis_data.errors import ToolError
+from avis_data.errors import Reason, ToolError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import ExecutorFactory
+from avis_data.pipelines.engine.executors import ray as ray_module
 from avis_data.pipelines.engine.executors.here import HereExecutors
 from avis_data.pipelines.engine.executors.ray import RayExecutors
-from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, why_not
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
+from avis_data.pipelines.engine.executors.ray_joining import why_not
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
 from avis_data.pipelines.engine.spec import Candidates
+from support.machine_faults import small_disk
 from support.ray_nodes import RayNodes, ray_nodes
 from support.toy_stages import ShoutStage, Word, word_items
 
 pytestmark = pytest.mark.slow
+NUM_KILLS = int(os.environ.get("AVIS_DATA_KILLS", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +86,12 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> None:
-    given = words(16)
+    given = words(8 * NUM_KILLS)
     rng = random.Random(4)
     nodes.join()
 
     def deaths() -> None:
-        for _ in range(2):
+        for _ in range(NUM_KILLS):
             until(lambda: bool(nodes.workers(nodes.others[0])))  # a worker starts there, or works
             time.sleep(rng.uniform(0.0, 2.0))
             nodes.kill(nodes.others[0])
@@ -95,7 +103,7 @@ def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> 
     report = run(tmp_path / "ray", given, RayExecutors(workers=2, address=nodes.address), pause_s=0.25)
     meanwhile.ended()
     nodes.kill(nodes.others[0])
-    assert (report.done, report.failed) == (16, {})
+    assert (report.done, report.failed) == (len(given), {})
     run(tmp_path / "here", given, HereExecutors())
     assert tree_of(tmp_path / "ray") == tree_of(tmp_path / "here") != {}
     workspace_tmp = Workspace(tmp_path / "ray").tmp
@@ -124,6 +132,74 @@ def test_a_node_that_joins_after_the_first_items_works(
     meanwhile.ended()
     nodes.kill(nodes.others[0])
     assert (report.done, len(let_in)) == (16, 2)
+
+
+def test_a_node_whose_disk_is_full_is_left_out_in_words(
+    nodes: RayNodes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {name: word.model_copy(update={"behave": "needs_disk"}) for name, word in words(12).items()}
+    with small_disk(tmp_path / "full", 100) as full:
+        node = nodes.join(environment={"TMPDIR": str(full)})
+        report = run(tmp_path / "ray", given, RayExecutors(workers=2, address=nodes.address), pause_s=0.1)
+        nodes.kill(node)
+    assert (report.done, report.failed, report.stopped) == (12, {}, None)
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert "No space left on device; make room on the disk" in said
+    run(tmp_path / "here", given, HereExecutors())
+    assert tree_of(tmp_path / "ray") == tree_of(tmp_path / "here") != {}
+    assert not list(Workspace(tmp_path / "ray").tmp.rglob("out-*"))
+
+
+def test_a_disk_that_is_full_everywhere_stops_the_run_in_words(nodes: RayNodes, tmp_path: Path) -> None:
+    given = words(2) | {"big": Word(text="b", behave="disk_full")}
+    report = run(tmp_path, given, RayExecutors(workers=1, address=nodes.address))
+    assert report.failed == {Reason.DISK_FULL: 1} and "the disk is full: make room" in str(report.stopped)
+
+
+def test_a_node_that_is_slow_keeps_its_items(nodes: RayNodes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nine tenths of the time it stands still; it is waited for, and nothing is done twice."""
+    caplog.set_level("INFO", logger="avis_data.pipelines.engine.executors.ray")
+    node, stood_still = nodes.join(), []
+
+    def pulses() -> None:
+        until(lambda: bool(nodes.workers(node)))
+        for _ in range(8):
+            stopped = nodes.workers(node)
+            for signal_, pause_s in ((signal.SIGSTOP, 0.9), (signal.SIGCONT, 0.1)):
+                for pid in stopped:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal_)
+                time.sleep(pause_s)
+            stood_still.extend(stopped)
+
+    meanwhile = Meanwhile(pulses)
+    report = run(tmp_path, words(12), RayExecutors(workers=2, address=nodes.address), pause_s=0.15)
+    meanwhile.ended()
+    nodes.kill(node)
+    assert (report.done, report.failed) == (12, {}) and stood_still
+    assert not [record for record in caplog.records if record.message.startswith("lost ")]
+
+
+def test_a_node_that_stands_still_for_good_is_given_up(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_module, "_SILENT_S", 5.0)
+    node, stopped = nodes.join(), []
+
+    def stand_still() -> None:
+        until(lambda: bool(nodes.workers(node)))
+        stopped.extend(nodes.workers(node))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+
+    given = words(8)
+    meanwhile = Meanwhile(stand_still)
+    report = run(tmp_path / "ray", given, RayExecutors(workers=2, address=nodes.address), pause_s=0.2)
+    meanwhile.ended()
+    nodes.kill(node)
+    assert (report.done, report.failed) == (8, {}) and stopped
+    run(tmp_path / "here", given, HereExecutors())
+    assert tree_of(tmp_path / "ray") == tree_of(tmp_path / "here")
 
 
 def test_a_node_that_runs_something_else_is_named_before_the_first_item(nodes: RayNodes, tmp_path: Path) -> None:
