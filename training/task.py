@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -98,8 +98,12 @@ class Split(Protocol):
     def samples(self, config: RunConfig) -> Samples:
         """The training samples. Raises DataError if there are none."""
 
-    def sources(self, config: RunConfig) -> Iterator[ClipSource]:
-        """Every clip as a model predicts it."""
+    @property
+    def clip_ids(self) -> Sequence[str]:
+        """Of all clips, in order."""
+
+    def sources(self, config: RunConfig, *, only: Container[str] | None = None) -> Iterator[ClipSource]:
+        """Every clip as a model predicts it; `only`: those of these ids."""
 
     def validate(self, model: nn.Module, config: RunConfig, sharing: Sharing, device: torch.device) -> Figures:
         """Figures of the model on the split, by mode and metric; the same in every process."""

@@ -25,7 +25,7 @@ from avis_data.media.stills import open_still
 from avis_data.report.clips import ClipView
 from avis_data.report.sheet import colour_of, fitted_text, loudness, write_sheet
 
-__all__ = ["render_video", "write_views"]
+__all__ = ["render_video", "told_together", "write_views"]
 
 _FPS = 5
 """Pictures of the video per second, about: the line moves in fifths of a second. A still is shown a whole number of
@@ -67,7 +67,7 @@ def write_views(
             bad.append(error)
         on_clip()
     if bad:
-        raise _told_together(bad, num_written=len(written) // 2, of=len(names), out=out)
+        raise told_together(bad, num_written=len(written) // 2, of=len(names), out=out)
     return written
 
 
@@ -96,7 +96,7 @@ def render_video(views: Sequence[ClipView], target: Path) -> None:
         _encode(first, Path(scratch), part, rate)
 
 
-def _told_together(bad: Sequence[DataError], *, num_written: int, of: int, out: Path) -> DataError:
+def told_together(bad: Sequence[DataError], *, num_written: int, of: int, out: Path) -> DataError:
     """One error of all clips that could not be shown."""
     if of == 1:
         return bad[0]

@@ -46,11 +46,7 @@ class Attention(nn.Module):
             visible_NQS: bool, True where a query may look; broadcast over N; None: everywhere. A row without any True
                 gives NaN: the caller opens it.
         """
-        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        query, key, value = (
-            torch.unflatten(functional.linear(x, weight, bias), -1, (self.heads, -1)).transpose(1, 2)
-            for x, weight, bias in zip((query_NQC, key_NSC, value_NSC), weights, biases, strict=True)
-        )
+        query, key, value = self._by_heads(query_NQC, key_NSC, value_NSC)
         visible = None if visible_NQS is None else visible_NQS[:, None]
         if self.training and self.dropout.share:
             attended = self.dropout(_weights(query, key, visible)) @ value
@@ -58,6 +54,19 @@ class Attention(nn.Module):
             attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
         out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return out
+
+    def weights(self, query_NQC: Tensor, key_NSC: Tensor, visible_NQS: Tensor | None = None) -> Tensor:
+        """How much each query looks at each key, for every head, (N, H, Q, S): for those who want to see it."""
+        query, key = self._by_heads(query_NQC, key_NSC)
+        return _weights(query, key, None if visible_NQS is None else visible_NQS[:, None])
+
+    def _by_heads(self, *inputs_NSC: Tensor) -> list[Tensor]:
+        """Queries, keys and values, as far as they are given, each (N, H, S, D)."""
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        return [
+            torch.unflatten(functional.linear(x, weight, bias), -1, (self.heads, -1)).transpose(1, 2)
+            for x, weight, bias in zip(inputs_NSC, weights, biases, strict=False)
+        ]
 
 
 def _weights(query_NHQD: Tensor, key_NHSD: Tensor, visible_N1QS: Tensor | None) -> Tensor:

@@ -5,7 +5,7 @@ The folder of each model ends in `spec.py`, which makes one `ModelSpec`. `avis_d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from avis_data.training.data.clips import ClipSource, PredictedTrack
 from avis_data.training.data.loading import DataConfig
 from avis_data.training.data.sampling import AroundAFrame, Sampling
 from avis_data.training.data.split import SplitData
+from avis_data.training.models.attention_maps import FrameAttention
 from avis_data.training.models.renaming import Renamed
 from avis_data.training.ranges import Count, CountOrZero, Share
 
@@ -115,6 +116,8 @@ class ModelSpec(Generic[ConfigT, LossT]):
     """Whether it is an `online.OnlineModel`, which predicts frame by frame."""
     official: OfficialFiles | None = None
     """Published checkpoints that can be made ours; None where there are none."""
+    attention: Callable[[nn.Module, ClipSource], Iterator[FrameAttention]] | None = None
+    """Where a model in evaluation mode looks in each frame of a clip, taken from outside; None where nothing shows."""
 
     runs_together: bool = True
     """Whether a batch is one pass through the network, or as many in every process: batch norms can then be shared."""

@@ -5,7 +5,7 @@ Shapes: T frames of a clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,11 +87,17 @@ class AvisSplit:
         sampling = MODELS[config.model_name].sampling(options, config.model)
         return TrainingSamples(self.data, options, config.loop.seed, sampling)
 
-    def sources(self, config: RunConfig) -> Iterator[SplitClipSource]:
+    @property
+    def clip_ids(self) -> list[str]:
+        """Of all clips, in order."""
+        return [clip.clip_id for clip in self.data.clips]
+
+    def sources(self, config: RunConfig, *, only: Container[str] | None = None) -> Iterator[SplitClipSource]:
         """Every clip, its frames decoded when they are asked for."""
         options = _options(config)
         for clip in self.data.clips:
-            yield SplitClipSource(self.data, clip, short=options.test_short, long=options.test_long)
+            if only is None or clip.clip_id in only:
+                yield SplitClipSource(self.data, clip, short=options.test_short, long=options.test_long)
 
     def validate(self, model: nn.Module, config: RunConfig, sharing: Sharing, device: torch.device) -> Figures:
         """Metrics of tracks."""

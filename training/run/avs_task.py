@@ -5,7 +5,7 @@ Shapes: T frames, H, W pixels at network size, h, w pixels of the files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -141,10 +141,16 @@ class OpenedAvsSplit:
         """Whole clips."""
         return AvsSamples(self.data, config)
 
-    def sources(self, config: RunConfig) -> Iterator[AvsClipSource]:
+    @property
+    def clip_ids(self) -> list[str]:
+        """Of all clips, in order."""
+        return [clip.clip_id for clip in self.data.clips]
+
+    def sources(self, config: RunConfig, *, only: Container[str] | None = None) -> Iterator[AvsClipSource]:
         """Every clip, its frames decoded when they are asked for."""
         for clip in self.data.clips:
-            yield self._source(clip, config)
+            if only is None or clip.clip_id in only:
+                yield self._source(clip, config)
 
     def validate(self, model: nn.Module, config: RunConfig, sharing: Sharing, device: torch.device) -> Figures:
         """`strict`: mIoU and F that depend on neither order nor grouping; `reference`: as the published code has them.

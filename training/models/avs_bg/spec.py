@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from avis_data.training.models.avs_bg.config import AvsBgConfig, AvsBgLossConfig
+from avis_data.training.models.avs_bg.looking import avs_attention
 from avis_data.training.models.avs_bg.model import AvsBg
 from avis_data.training.models.avs_bg.official_names import from_official_avs, is_official_avs
 from avis_data.training.models.avs_bg.official_shapes import avs_config_of
@@ -20,4 +21,5 @@ SPEC = ModelSpec(
     official=OfficialFiles(
         titles=("AVS-BG", "AVSBench"), is_one=is_official_avs, renamed=from_official_avs, config=avs_config_of
     ),
+    attention=avs_attention,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from avis_data.training.data.loading import DataConfig
 from avis_data.training.data.sampling import FramesBefore, Sampling
 from avis_data.training.models.rcf.config import RcfConfig, RcfLossConfig
+from avis_data.training.models.rcf.looking import rcf_attention
 from avis_data.training.models.rcf.model import Rcf
 from avis_data.training.models.spec import ModelSpec
 
@@ -31,4 +32,5 @@ SPEC = ModelSpec(
     does_without_audio=True,
     sampling=_sampling,
     frames=_frames,
+    attention=rcf_attention,
 )

@@ -23,9 +23,25 @@ from avis_data.training.models.rcf.config import RcfConfig
 from avis_data.training.models.rcf.identities import SlotIdentities
 from avis_data.training.models.rcf.network import Heard, SlotOutput
 
-__all__ = ["FrameNetwork", "RcfStream"]
+__all__ = ["FrameNetwork", "RcfStream", "fired_slots"]
 
 Floats = NDArray[np.float64]
+
+
+def fired_slots(
+    output: SlotOutput, least_score: float, sizes: MaskSizes
+) -> tuple[Floats, dict[int, NDArray[np.bool_]]]:
+    """Class probabilities of all slots of one frame (Q, K), and the masks of those that fired.
+
+    A slot fires if its highest class probability is at least the score; one with an empty mask does not.
+
+    Source: RCF, inference; its specification, section 9.
+    """
+    probability_QK = at_least_float32(output.logits_LBQK[-1, 0]).softmax(-1)[:, :-1]
+    fired = (probability_QK.amax(1) >= least_score).nonzero()[:, 0].tolist()
+    found = original_masks(output.masks_LBQHW[-1, 0, fired], sizes).cpu().numpy()
+    masks = {slot: mask for slot, mask in zip(fired, found, strict=True) if mask.any()}
+    return probability_QK.double().cpu().numpy(), masks
 
 
 class FrameNetwork(Protocol):
@@ -67,11 +83,7 @@ class RcfStream:
         self._maps.append(maps[-1])
         network = (frame_3HW.shape[1], frame_3HW.shape[2])
         sizes = MaskSizes(padded=padded_size(network), network=network, original=self._size)
-        probability_QK = at_least_float32(output.logits_LBQK[-1, 0]).softmax(-1)[:, :-1]
-        fired = (probability_QK.amax(1) >= self._config.slots.least_score).nonzero()[:, 0].tolist()
-        found = original_masks(output.masks_LBQHW[-1, 0, fired], sizes).cpu().numpy()
-        masks = {slot: mask for slot, mask in zip(fired, found, strict=True) if mask.any()}
-        probability = probability_QK.double().cpu().numpy()
+        probability, masks = fired_slots(output, self._config.slots.least_score, sizes)
         return self._seen(masks, {slot: probability[slot] for slot in masks})
 
     def _references(self, own: Tensor) -> list[Tensor]:
