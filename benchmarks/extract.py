@@ -108,8 +108,8 @@ def extract(source: Path, media: VideoStream, start_s: float, scratch: Path, thr
     request = ExtractRequest(span=span, media=media)
     stage = ExtractStage(ExtractOptions(), threads=threads)
     facts = stage.run(Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=out))
-    if facts["num_seconds"] != SPAN_S:
-        raise SystemExit(f"{facts['num_seconds']} seconds came out instead of {SPAN_S}")
+    if facts.num_seconds != SPAN_S:
+        raise SystemExit(f"{facts.num_seconds} seconds came out instead of {SPAN_S}")
     shutil.rmtree(out)
 
 

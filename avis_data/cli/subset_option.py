@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from avis_data.versions import SUBSET
+
 __all__ = ["common_to", "stamp_on", "subset_option"]
 
 subset_option = click.option(
@@ -25,15 +27,17 @@ def common_to(subsets: Sequence[Path], truth: Path) -> set[str] | None:
     Raises:
         DataError: if a file is no subset, or they have no video of this split in common.
     """
-    from avis_data.versions.subset import common_videos, read_subset, split_of
-
     if not subsets:
         return None
+    from avis_data.versions.subset import common_videos, read_subset, split_of
+
     return common_videos([read_subset(path) for path in subsets], split_of(truth))
 
 
 def stamp_on(truth: Path, subsets: Sequence[Path]) -> str | None:
     """What has to stand under the figures, `101 of 105 test videos, subset 3f9a12bc`; None for a whole set."""
+    if not subsets and not (truth.parent / SUBSET).exists():
+        return None
     from avis_data.versions.subset import SplitSubset, common_videos, read_subset, split_of, stamp_of, subset_beside
 
     split = split_of(truth)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avis_data import __version__
+from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ProblemsError
 from avis_data.io import atomic_path, sha256_file
 from avis_data.metrics.bootstrap import Interval
@@ -71,6 +72,20 @@ def evaluate_files(
         >>> found.result.as_dict()["strict"]["FSLA"]
         1.0
     """
+    with no_cycle_search():  # the entries of both files are there until the end, and each search would look at them all
+        return _evaluate(truth, predictions, modes, variants, lenient=lenient, workers=workers, only=only)
+
+
+def _evaluate(
+    truth: Path,
+    predictions: Path,
+    modes: Sequence[Mode],
+    variants: Sequence[Variant],
+    *,
+    lenient: bool,
+    workers: int,
+    only: Container[str] | None,
+) -> FileEvaluation:
     source = read_evaluation(truth, predictions, official_input=Variant.OFFICIAL_INPUT in variants)
     if not source.videos and not source.problems:
         raise DataError(f"{truth}: videos: the list is empty, there is nothing to evaluate")

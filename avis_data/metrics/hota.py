@@ -198,7 +198,10 @@ def _count_classes(video: VideoTracks, rules: Rules) -> dict[int, HotaCounts]:
             for side in (truth, predicted)
         )
         present_GT, present_PT = present[0][rows], present[1][columns]
-        if present_GT.any() or present_PT.any():
+        if not len(rows) or not len(columns):  # most classes of most videos
+            if number := int(present_GT.sum() + present_PT.sum()):
+                counts[category] = without_hits(*((number, 0) if len(rows) else (0, number)))
+        elif present_GT.any() or present_PT.any():
             counts[category] = count_hota(video.iou_TGP[:, rows[:, None], columns[None, :]], present_GT, present_PT)
     return counts
 

@@ -31,6 +31,8 @@ class RunMasks:
     """int64: the first row of each mask; every mask has one at least (of length 0 if it is empty)."""
     area_N: np.ndarray
     """int64: pixels inside."""
+    span_N2: np.ndarray
+    """float64: where the first run of each mask begins and the last one ends, counted from its own first pixel."""
     pixels: int
     """Height x width."""
 
@@ -70,7 +72,7 @@ def decode_runs(counts: Sequence[str], pixels: int) -> RunMasks | None:
         one carrying the sign; from the fourth run on the difference to the run two before.
     """
     if not counts:
-        return RunMasks(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64), pixels)
+        return RunMasks(np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2)), pixels)
     numbers = _numbers(counts)
     if numbers is None:
         return None
@@ -82,20 +84,20 @@ def decode_runs(counts: Sequence[str], pixels: int) -> RunMasks | None:
     rows_N = (count_N + 1) // 2
     last_row_N = np.cumsum(rows_N) - 1
     first_row_N = last_row_N + 1 - rows_N
-    gap = value[0::2].copy()
-    first_gap_N = gap[first_row_N]
-    gap[first_row_N] = 0  # the third number is no difference to the first
-    gap = _sums_within(gap, rows_N, last_row_N)
-    gap[first_row_N] = first_gap_N
-    inside = _sums_within(value[1::2], rows_N, last_row_N)
-    inside[last_row_N[odd]] = 0
-    both = gap + inside
-    if gap.min() < 0 or inside.min() < 0 or (np.add.reduceat(both, first_row_N) != pixels).any():
+    run_R2 = value.reshape(-1, 2)
+    first_gap_N = run_R2[first_row_N, 0]
+    run_R2[first_row_N, 0] = 0  # the third number is no difference to the first
+    _sum_within(run_R2[:, 0], first_row_N)
+    run_R2[first_row_N, 0] = first_gap_N
+    _sum_within(run_R2[:, 1], first_row_N)
+    run_R2[last_row_N[odd], 1] = 0
+    edges_R2 = np.cumsum(value, dtype=np.float64).reshape(-1, 2)
+    before_N = np.arange(len(counts)) * pixels
+    if value.min() < 0 or (edges_R2[last_row_N, 1] != before_N + pixels).any():
         return None
-    edges_R2 = np.empty((len(both), 2))
-    np.cumsum(both, out=edges_R2[:, 1])
-    np.subtract(edges_R2[:, 1], inside, out=edges_R2[:, 0])
-    return RunMasks(edges_R2, first_row_N, np.add.reduceat(inside, first_row_N), pixels)
+    end_row_N = last_row_N - ((count_N & 1) & (rows_N > 1))  # what was appended holds no pixel
+    span_N2 = np.stack((edges_R2[first_row_N, 0], edges_R2[end_row_N, 1]), axis=1) - before_N[:, None]
+    return RunMasks(edges_R2, first_row_N, np.add.reduceat(run_R2[:, 1], first_row_N), span_N2, pixels)
 
 
 def intersections_GPL(truth: RunMasks, predicted: RunMasks, *, num_entries: int) -> np.ndarray:
@@ -111,15 +113,29 @@ def intersections_GPL(truth: RunMasks, predicted: RunMasks, *, num_entries: int)
     """
     num_truth, num_predicted = len(truth.area_N) // num_entries, len(predicted.area_N) // num_entries
     shared_GPL = np.zeros((num_truth, num_predicted, num_entries), dtype=np.int64)
+    meets_GPL = _meet(truth, predicted, num_entries)
     length = num_entries * truth.pixels
     covers = [_cover(_track_rows(truth, g, num_entries)[0] - g * length) for g in range(num_truth)]
     for p in range(num_predicted):
         edges_R2, first_row_L = _track_rows(predicted, p, num_entries)
-        place = (edges_R2 - p * length).ravel()
-        for g, (border, pixels_before) in enumerate(covers):
-            inside = np.interp(place, border, pixels_before)
-            shared_GPL[g, p] = np.add.reduceat(inside[1::2] - inside[0::2], first_row_L)
+        stop_L = np.append(first_row_L[1:], len(edges_R2))
+        for g, cover in enumerate(covers):
+            meeting = np.flatnonzero(meets_GPL[g, p])
+            if not len(meeting):
+                continue
+            part = slice(meeting[0], meeting[-1] + 1)  # looking up costs less than picking out each entry that meets
+            rows = slice(first_row_L[meeting[0]], stop_L[meeting[-1]])
+            inside = np.interp(edges_R2[rows].ravel() - p * length, *cover)
+            shared_GPL[g, p, part] = np.add.reduceat(inside[1::2] - inside[0::2], first_row_L[part] - rows.start)
     return shared_GPL
+
+
+def _meet(truth: RunMasks, predicted: RunMasks, num_entries: int) -> np.ndarray:
+    """bool (G, P, L): whether the spans of the two masks overlap; where they do not, the masks share no pixel."""
+    first_GL, end_GL = truth.span_N2.reshape(-1, num_entries, 2).transpose(2, 0, 1)
+    first_PL, end_PL = predicted.span_N2.reshape(-1, num_entries, 2).transpose(2, 0, 1)
+    meets_GPL: np.ndarray = (first_GL[:, None] < end_PL) & (first_PL < end_GL[:, None])
+    return meets_GPL
 
 
 def _numbers(counts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -133,13 +149,12 @@ def _numbers(counts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
     end_N = np.cumsum(length_N) - 1
     if code.max() > 63 or not is_last[end_N].all():
         return None
-    number_of_char = np.cumsum(is_last, dtype=np.int64)
     signed = ((code & 31) ^ 16).view(np.int8) - np.int8(16)
     value = signed[is_last].astype(np.int64)
     more = np.flatnonzero(~is_last)
-    if len(more) and not _add_low_groups(value, code[more], number_of_char[more]):
+    if len(more) and not _add_low_groups(value, code[more], more - np.arange(len(more))):
         return None
-    return value, number_of_char[end_N]
+    return value, end_N + 1 - np.searchsorted(more, end_N)
 
 
 def _add_low_groups(value: np.ndarray, code: np.ndarray, number: np.ndarray) -> bool:
@@ -154,11 +169,11 @@ def _add_low_groups(value: np.ndarray, code: np.ndarray, number: np.ndarray) -> 
     return True
 
 
-def _sums_within(step: np.ndarray, rows_N: np.ndarray, last_row_N: np.ndarray) -> np.ndarray:
-    """Running sums that begin anew with each mask."""
-    total = np.cumsum(step)
-    total -= np.repeat(np.concatenate(([0], total[last_row_N[:-1]])), rows_N)
-    return total
+def _sum_within(step: np.ndarray, first_row_N: np.ndarray) -> None:
+    """Running sums that begin anew with each mask, in place."""
+    total_N = np.add.reduceat(step, first_row_N)
+    step[first_row_N[1:]] -= total_N[:-1]
+    np.cumsum(step, out=step)
 
 
 def _track_rows(masks: RunMasks, track: int, num_entries: int) -> tuple[np.ndarray, np.ndarray]:

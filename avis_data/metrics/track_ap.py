@@ -89,11 +89,13 @@ def match_video(video: VideoTracks, *, rules: ApRules, has_id_zero: bool = False
     truth_order, predicted_order = _order(truth, rules), _order(predicted, rules)
     truth_outside_AG = _outside(truth.mean_area_N) | truth.crowd_N
     predicted_outside_AP = _outside(predicted.mean_area_N)
+    truth_class, predicted_class = truth.category_N[truth_order], predicted.category_N[predicted_order]
     found = []
-    for category in sorted({*truth.category_N[truth_order].tolist(), *predicted.category_N[predicted_order].tolist()}):
-        g = truth_order[truth.category_N[truth_order] == category]
-        d = predicted_order[predicted.category_N[predicted_order] == category]
-        d = d[np.argsort(-predicted.score_N[d], kind="stable")]
+    for category in sorted({*truth_class.tolist(), *predicted_class.tolist()}):
+        g = truth_order[truth_class == category]
+        d = predicted_order[predicted_class == category]
+        if len(d) > 1:
+            d = d[np.argsort(-predicted.score_N[d], kind="stable")]
         if rules == "ytvis":
             d = d[:_YTVIS_MAX_TRACKS]
         hit_AKD, on_ignored_AKD = _match_class(

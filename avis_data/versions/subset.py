@@ -11,6 +11,7 @@ from avis_data.config import problems_from_validation
 from avis_data.errors import DataError, ProblemsError
 from avis_data.io import read_json, sha256_text, write_json
 from avis_data.records import Record
+from avis_data.versions import SUBSET
 
 __all__ = [
     "SUBSET",
@@ -25,9 +26,6 @@ __all__ = [
     "subset_hash",
     "write_subset",
 ]
-
-SUBSET = "subset.json"
-"""In the folder of a rebuilt set."""
 
 
 class SplitSubset(Record):
