@@ -24,6 +24,7 @@ _QUICK = {
 }
 """Dead nodes are noticed within seconds, as on a cluster within a quarter of a minute."""
 _STORE_BYTES = 80_000_000
+_TRIES = 3
 
 
 class RayNodes:
@@ -40,10 +41,13 @@ class RayNodes:
         self.address: str = self._cluster.address
 
     def join(self, *, cpus: int = 1, gpus: int = 0, environment: dict[str, str] | None = None) -> Any:
-        """Start one more node; returns at once when it is up."""
+        """Start one more node; returns at once when it is up. On a busy machine Ray may give up on it: then anew."""
         before = dict(os.environ)
         os.environ |= environment or {}
         try:
+            for _ in range(_TRIES - 1):
+                with suppress(Exception):  # Ray raises no other kind: "The current node timed out during startup"
+                    return self._cluster.add_node(num_cpus=cpus, num_gpus=gpus, object_store_memory=_STORE_BYTES)
             return self._cluster.add_node(num_cpus=cpus, num_gpus=gpus, object_store_memory=_STORE_BYTES)
         finally:
             _restore(before)
