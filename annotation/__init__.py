@@ -31,5 +31,6 @@ Rooms, and what they may know:
     problems/      what needs a look, worst first. Knows labels/ and agreement/ only.
     segmenters/    engines that turn a click into a mask. Know nothing of the other rooms.
     propagation/   engines that carry a mask through a video. Knows labels/ and segmenters/.
+    prelabel/      what machines alone make of a clip. Knows labels/, segmenters/ and propagation/.
     serve/         starts the servers, and is the service that Label Studio asks for masks
 """

@@ -1,4 +1,4 @@
-"""What is known of a clip before anyone looks: masks of propagation or of a file, spans of what is heard."""
+"""What is known of a clip before anyone looks: masks of propagation, a file or machines, spans of what is heard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOUDNESS_ONLY = Listeners()
 
 
 def first_labels(labels: WorkspaceLabels, clip: Clip, listeners: Listeners = _LOUDNESS_ONLY) -> ClipTask:
-    """What is known of a clip: masks of propagation, else of an imported file, and spans suggested from what is heard.
+    """What is known of a clip: masks of propagation, else of an imported file, else of machines alone, and spans.
 
     A track whose source says when it sounds keeps that. Else spans are suggested only where what is heard says who it
     was (`Heard.of`): to a track that alone can have been it, in the seconds in which it is seen; where no mask is
@@ -40,6 +40,9 @@ def first_labels(labels: WorkspaceLabels, clip: Clip, listeners: Listeners = _LO
     )
     found = labels.prelabels(clip.clip_id)
     tracks = found.tracks if found is not None else imported_tracks(labels.workspace, clip)
+    if found is None and not tracks:
+        found = labels.machine_labels(clip.clip_id)
+        tracks = found.tracks if found is not None else ()
     if not tracks:
         tracks = _only_object(labels, clip, heard)
     sources = [track.category for track in tracks]

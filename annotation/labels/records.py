@@ -69,6 +69,8 @@ class MaskOrigin(StrEnum):
     """Drawn or changed by hand."""
     IMPORTED = "imported"
     """It came with a truth file."""
+    PRELABELLED = "prelabelled"
+    """Found by machines alone: of its clip nobody had drawn anything."""
 
 
 class Media(Record):

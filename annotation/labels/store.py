@@ -7,6 +7,7 @@ annotations/<round>/round.json
                     labelled/<clip_id>/<annotator's hash>.json                 made from the newest of them
                     repairs/<clip_id>/<annotator's hash>.json                  what commands put right in it since
 annotations/prelabels/<clip_id>.json      what is known of a clip before anyone looks
+annotations/machine/<clip_id>.json        what machines alone made of it
 
 What was received is never overwritten. The list of assignments only grows: the server's tasks are made from it, so
 what was written here and not made there (a kill in between) is made when the same command is run again. By what was
@@ -49,11 +50,13 @@ __all__ = [
     "keep_received",
     "labelled_files",
     "labelled_path",
+    "machine_path",
     "prelabels_path",
     "read_answer",
     "read_assignments",
     "read_labelled",
     "read_labels",
+    "read_machine_labels",
     "read_prelabels",
     "read_pushed",
     "read_repairs",
@@ -72,6 +75,7 @@ __all__ = [
 _ROUNDS_HINT = "avis-data annotate push --round draft begins the first, avis-data review start the others"
 _PULL_HINT = "move it away, then: avis-data annotate pull asks the server for it again"
 _PRELABELS_HINT = "move it away, then: avis-data propagate makes it again"
+_MACHINE_HINT = "move it away, then: avis-data prelabel makes it again"
 _COPY_HINT = "bring it back from a copy; avis-data doctor --workspace says what else is damaged"
 
 
@@ -242,6 +246,17 @@ def read_prelabels(workspace: Workspace, clip_id: str) -> PreLabels | None:
     """The pre-labels of a clip; None where there are none. Raises DataError if the file is damaged."""
     path = prelabels_path(workspace, clip_id)
     return record_from_json(path, PreLabels, hint=_PRELABELS_HINT) if path.is_file() else None
+
+
+def machine_path(workspace: Workspace, clip_id: str) -> Path:
+    """The file of a clip's machine labels, whether it exists or not."""
+    return workspace.annotations / "machine" / f"{checked_id(clip_id)}.json"
+
+
+def read_machine_labels(workspace: Workspace, clip_id: str) -> PreLabels | None:
+    """What machines alone made of a clip; None where they made nothing. Raises DataError if the file is damaged."""
+    path = machine_path(workspace, clip_id)
+    return record_from_json(path, PreLabels, hint=_MACHINE_HINT) if path.is_file() else None
 
 
 def _pushed_path(workspace: Workspace, name: str, clip_id: str, annotator: str | None) -> Path:

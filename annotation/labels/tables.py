@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from avis_data.annotation.labels.records import LabelledClip, LabelledMask, LabelledTrack, Verdict
+from avis_data.annotation.labels.records import LabelledClip, LabelledMask, LabelledTrack, MaskOrigin, Verdict
 from avis_data.annotation.labels.rounds import ClipState
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.errors import DataError
@@ -212,12 +212,18 @@ def _records(labels: LabelledClip, round_name: str) -> tuple[list[Track], list[M
             clip_id=labels.clip_id,
             category=labelled.category,
             num_sounding=labelled.states.count(State.SOUNDING),
-            origin=f"labelled:{labels.round}",
+            origin=_track_origin(labelled, labels.round),
             round=round_name,
         )
         tracks.append(track)
         rows += _rows(labels, labelled, track)
     return tracks, rows
+
+
+def _track_origin(labelled: LabelledTrack, round_name: str) -> str:
+    """Whose its masks are: `prelabelled:draft` where machines alone made all of them and nobody changed one."""
+    by_machines = labelled.masks and all(mask.origin is MaskOrigin.PRELABELLED for mask in labelled.masks)
+    return f"{'prelabelled' if by_machines else 'labelled'}:{round_name}"
 
 
 def _rows(labels: LabelledClip, labelled: LabelledTrack, track: Track) -> list[MaskRow]:

@@ -26,6 +26,7 @@ from avis_data.annotation.labels.store import (
     read_answer,
     read_assignments,
     read_labels,
+    read_machine_labels,
     read_prelabels,
     read_pushed,
     read_repairs,
@@ -227,6 +228,10 @@ class WorkspaceLabels:
     def prelabels(self, clip_id: str) -> PreLabels | None:
         """What is known of a clip before anyone looks; None where there is nothing."""
         return read_prelabels(self.workspace, clip_id)
+
+    def machine_labels(self, clip_id: str) -> PreLabels | None:
+        """What machines alone made of a clip; None where they made nothing."""
+        return read_machine_labels(self.workspace, clip_id)
 
     def in_tables(self) -> Mapping[str, LabelledTruth]:
         """Whose labels each clip has in the tables, as `annotations/current.json` says. Raises DataError if damaged."""

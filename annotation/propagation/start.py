@@ -1,4 +1,4 @@
-"""The masks that propagation starts from: what somebody drew, or a file holds. Carried masks never carry on."""
+"""The masks that propagation starts from: what somebody drew, or a file holds. What machines made never carries on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from avis_data.masks.rle import Rle
 from avis_data.records import Clip
 
 __all__ = ["Start", "start_of"]
+
+
+_OF_MACHINES = (MaskOrigin.PROPAGATED, MaskOrigin.PRELABELLED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +90,6 @@ def _known(labels: WorkspaceLabels, clip: Clip) -> Start | None:
 
 def _without_carried(tracks: Iterable[LabelledTrack]) -> tuple[LabelledTrack, ...]:
     return tuple(
-        track.model_copy(
-            update={"masks": tuple(mask for mask in track.masks if mask.origin is not MaskOrigin.PROPAGATED)}
-        )
+        track.model_copy(update={"masks": tuple(mask for mask in track.masks if mask.origin not in _OF_MACHINES)})
         for track in tracks
     )

@@ -28,16 +28,17 @@ from avis_data.annotation.labels.records import (
 from avis_data.annotation.labels.store import (
     drawn_sha256,
     labelled_files,
+    machine_path,
     prelabels_path,
     read_assignments,
     read_labels,
+    read_machine_labels,
     read_prelabels,
     read_round,
     round_dir,
     round_names,
     write_assignments,
     write_labelled,
-    write_prelabels,
     write_round,
 )
 from avis_data.annotation.labels.tables import update_tables
@@ -157,11 +158,13 @@ class _From:
     def of_clips(self) -> None:
         """First labels, and masks that machines made."""
         for old, new in self._clips.items():
-            source, target = prelabels_path(self.workspace, old), prelabels_path(self.target, new)
-            found = read_prelabels(self.workspace, old) if source.is_file() else None
-            if found is not None:
-                changed = self._tracks(found, old).model_copy(update={"clip_id": new})
-                _copy(source, target) if changed == found else write_prelabels(self.target, changed)
+            for place, read in ((prelabels_path, read_prelabels), (machine_path, read_machine_labels)):
+                found = read(self.workspace, old)
+                if found is not None:
+                    source, target = place(self.workspace, old), place(self.target, new)
+                    changed = self._tracks(found, old).model_copy(update={"clip_id": new})
+                    same = changed == found
+                    _copy(source, target) if same else write_text(target, changed.model_dump_json() + "\n")
             made = made_path(self.workspace, old)
             if made.is_file() and not self._names(old):
                 _copy(made, made_path(self.target, new))
@@ -274,8 +277,8 @@ class _From:
         return self._identities[clip_id]
 
     def _all_tracks(self, clip_id: str) -> Iterator[LabelledTrack]:
-        found = read_prelabels(self.workspace, clip_id)
-        yield from found.tracks if found is not None else ()
+        for found in (read_prelabels(self.workspace, clip_id), read_machine_labels(self.workspace, clip_id)):
+            yield from found.tracks if found is not None else ()
         for name in round_names(self.workspace):
             for path in labelled_files(self.workspace, name, clip_id):
                 yield from read_labels(path).tracks

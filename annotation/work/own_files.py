@@ -107,6 +107,12 @@ FILES = OwnFiles(
             advice="move it away, then: avis-data propagate makes it again",
         ),
         FileKind(
+            name="machine labels",
+            places=("annotations/machine/*.json",),
+            read=_record(PreLabels),
+            advice="move it away, then: avis-data prelabel makes it again",
+        ),
+        FileKind(
             name="masks that machines made",
             places=("annotations/made/*.jsonl",),
             read=lambda _, path: list(read_manifest(path, MadeMask)),

@@ -29,6 +29,7 @@ GROUPS = {
     },
     "Label it, and measure the labels": {
         "annotate": "Label clips in Label Studio: install, serve, push, pull, backup.",
+        "prelabel": "Let machines label clips: who is seen, and who sounds when.",
         "propagate": "Carry masks drawn on some stills to all others of a clip.",
         "review": "Lead the rounds of review, from draft to accepted.",
         "labels": "Put labels right: swap, merge, split, delete, copy, undo.",

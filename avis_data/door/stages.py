@@ -21,7 +21,7 @@ def stages() -> list[str]:
 
     Example:
         >>> avis.stages()
-        ['fetch', 'extract', 'preview', 'embed', 'fingerprint', 'propagate']
+        ['fetch', 'extract', 'preview', 'embed', 'fingerprint', 'prelabel', 'propagate']
     """
     from avis_data.pipelines.stages import STAGES
 

@@ -257,7 +257,7 @@ KNOWN: tuple[KnownWeights, ...] = (
     KnownWeights(
         name="ssd-mobilenet",
         kind="detector",
-        use="boxes of people, animals and things, 23 classes of Open Images",
+        use="prelabel: boxes of people, animals and things, 23 classes of Open Images",
         files=(
             WeightFile(
                 name="object_detection_ssd_mobilenetv2_oidv4_fp16.tflite",

@@ -128,9 +128,13 @@ def _tracks_of_masks(workspace: Workspace) -> list[Track]:
     found, labelled = [], labelled_truth(workspace)
     for clip_id, rows in read_masks(workspace.masks):
         for _, group in itertools.groupby(rows, key=lambda row: (row.track_id, row.round)):
-            track = _track(list(group))
+            of_track = list(group)
+            track = _track(of_track)
             if track.round != IMPORTED and clip_id in labelled:
-                track = track.model_copy(update={"origin": f"labelled:{labelled[clip_id].round}"})
+                drawn = [row.origin for row in of_track if row.counts is not None]
+                by_machines = drawn and all(origin.startswith("prelabelled") for origin in drawn)
+                kind = "prelabelled" if by_machines else "labelled"
+                track = track.model_copy(update={"origin": f"{kind}:{labelled[clip_id].round}"})
             found.append(track)
     counts = Counter((track.clip_id, track.round == IMPORTED) for track in found)
     said = {(clip_id, True): record.num_tracks for clip_id, record in imported_clips(workspace).items()}

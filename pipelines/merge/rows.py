@@ -21,7 +21,9 @@ from avis_data.video_list import DownloadRequest
 
 __all__ = ["ledger_lines", "new_path", "rekey"]
 
-_FETCH, _EMBED, _PROPAGATE, _IMPORT = "fetch", "embed", "propagate", "import"
+_FETCH, _EMBED, _IMPORT = "fetch", "embed", "import"
+_OF_MASKS = ("prelabel", "propagate")
+"""Their files hold the id of their clip: under another id they are made again."""
 _KEYED = ("extract", "preview", "embed", "fingerprint")
 """Stages whose items name their clip or the facts of its video, and are made from the ledger alone."""
 
@@ -71,7 +73,7 @@ def _items(plan: MergePlan, name: Preferred, workspace: Workspace) -> Iterator[K
             yield item
             continue
         new = (videos if item.stage == _FETCH else clips).get(item.item_id)
-        if item.stage not in known or new is None or (item.stage == _PROPAGATE and new != item.item_id):
+        if item.stage not in known or new is None or (item.stage in _OF_MASKS and new != item.item_id):
             continue
         if item.stage == _EMBED and side.weights_of.get(item.item_id, plan.weights) != plan.weights:
             continue

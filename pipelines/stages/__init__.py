@@ -25,6 +25,7 @@ STAGES: Registry[StageSpec] = Registry(
         "adopt": "avis_data.pipelines.stages.adopt:SPEC",
         "embed": "avis_data.pipelines.stages.embed:SPEC",
         "fingerprint": "avis_data.pipelines.stages.fingerprint:SPEC",
+        "prelabel": "avis_data.annotation.prelabel.prelabel:SPEC",
         "propagate": "avis_data.annotation.propagation.propagate:SPEC",
     },
     group="avis_data.stages",

@@ -115,6 +115,7 @@ PLACES: tuple[Place, ...] = (
     Place("records of imports", "annotations/import-*/import.json", Holds.ENTRIES, "annotations"),
     Place("imported files as received", "annotations/import-*/**", Holds.RECEIVED, "annotations"),
     Place("pre-labels", "annotations/prelabels/{id}.json", Holds.ONE, "annotations"),
+    Place("machine labels", "annotations/machine/{id}.json", Holds.ONE, "annotations"),
     Place("masks that engines made", "annotations/made/{id}.jsonl", Holds.ONE, "annotations"),
     Place("boxes that are being filled", "annotations/filling/{id}.*.json", Holds.ONE, "annotations"),
     Place("rounds", "annotations/*/round.json", Holds.NOTHING, "annotations"),

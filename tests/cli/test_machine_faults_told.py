@@ -64,6 +64,7 @@ OTHERS = {
     "problems": "its page is written as that of `report`",
     "labels": "needs labels that were pulled from a server; its files are written by `avis_data.io`",
     "convert": "its folder is written and published as that of `export`",
+    "prelabel": "a stage as `propagate` is, whose weights are no part of a test; tests/pipelines/stages tries it",
     "agreement": "reads rounds, which need a server; its page is written as that of `report`",
     "datasheet": "its pages are written as that of `report`",
     "diff": "its files are written as the page of `report`",

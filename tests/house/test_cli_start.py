@@ -75,7 +75,7 @@ def test_help_lists_every_command_under_what_it_is_for() -> None:
             found[list(found)[-1]].append(line.split()[0])
     assert found == {title: list(commands) for title, commands in GROUPS.items()}
     assert found["Label it, and measure the labels"] == [
-        *("annotate", "propagate", "review", "labels", "problems", "agreement")
+        *("annotate", "prelabel", "propagate", "review", "labels", "problems", "agreement")
     ]
 
 

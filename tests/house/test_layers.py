@@ -33,6 +33,7 @@ MUST_NOT_IMPORT = [
     ("annotation/agreement", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/problems", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/segmenters", ["annotation.labels", "annotation.labelstudio", "annotation.work", "annotation.serve"]),
+    ("annotation/prelabel", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/propagation", ["annotation.labelstudio", "annotation.work", "annotation.serve"]),
     ("annotation/work", ["annotation.serve", "annotation.segmenters", "annotation.propagation"]),
     ("annotation/serve", ["annotation.work", "annotation.agreement"]),

@@ -19,6 +19,7 @@ WRITE_IN_A_WORKSPACE: dict[str, list[str]] = {
     "annotate restore": ["../backup"],
     "annotate serve": [],
     "annotate status": [],
+    "prelabel": [],
     "propagate": [],
     "review start": ["--reviewers", "a@example.com"],
     "review close": ["draft"],

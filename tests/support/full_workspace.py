@@ -10,7 +10,7 @@ import numpy as np
 from avis_data.annotation.labels.kept_repairs import repair_labels
 from avis_data.annotation.labels.made_masks import Filling, MadeMask, filling_path, record_made
 from avis_data.annotation.labels.records import ClipTask, MaskOrigin, PreLabels, Repair, RepairKind
-from avis_data.annotation.labels.store import keep_received, write_prelabels, write_pushed
+from avis_data.annotation.labels.store import keep_received, machine_path, write_prelabels, write_pushed
 from avis_data.annotation.labels.tables import bring_up_to_date
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.annotation.labelstudio.projects import project_key
@@ -27,7 +27,7 @@ from avis_data.annotation.work.pulled_tasks import PulledTask, PulledTasks
 from avis_data.features.store import bucket, part_name
 from avis_data.fingerprints.making import clip_fingerprint
 from avis_data.fingerprints.store import Fingerprint, write_fingerprints
-from avis_data.io import append_lines, canonical_json, sha256_file, write_json
+from avis_data.io import append_lines, canonical_json, sha256_file, write_json, write_text
 from avis_data.ledger import Ledger
 from avis_data.manifest import write_manifest
 from avis_data.masks.rle import encode
@@ -157,7 +157,9 @@ def _rounds(workspace: Workspace) -> None:
             keep_received(workspace, "draft", clip_id, number, canonical_json({"id": number, "clip": clip_id}))
             pulled.note(number, PulledTask(1, clip_id, "2026-01-01T00:00:00Z"))
             size = {"fps": 1.0, "num_frames": _SECONDS, "height": 32, "width": 48}
-            write_prelabels(workspace, PreLabels(clip_id=clip_id, tracks=(mask,), source="propagate", **size))
+            first = PreLabels(clip_id=clip_id, tracks=(mask,), source="propagate", **size)
+            write_prelabels(workspace, first)
+            write_text(machine_path(workspace, clip_id), first.model_dump_json() + "\n")
             drawn = encode(np.ones((32, 48), dtype=bool))
             made = MadeMask.of(drawn, identity="dog_1", frame=0, origin=MaskOrigin.CLICKED, engine="x", at="2026-01-01")
             record_made(workspace, clip_id, [made])

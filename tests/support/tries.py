@@ -72,6 +72,7 @@ TRIES = (
     Try("-C ws annotate restore world", works=False),
     Try("-C ws annotate pull", needs="annotate", works=False),
     Try("-C ws annotate status", needs="annotate", works=False),
+    Try("-C ws prelabel --workers 1", needs="annotate", works=False),
     Try("-C ws propagate --workers 1", needs="annotate"),
     Try("-C ws review start", needs="annotate", works=False),
     Try("-C ws review status"),

@@ -63,6 +63,7 @@ READ_BY: dict[str, tuple[list[str], ...]] = {
     "repairs of labels": (["labels", "list", "zebra-clip-59"],),
     "which tasks were pulled": (),
     "first labels": (),
+    "machine labels": (),
     "masks that machines made": (),
     "boxes that are being filled": (),
     "address of the server": (ANNOTATE,),

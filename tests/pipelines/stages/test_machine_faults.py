@@ -15,6 +15,7 @@ import pytest
 from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin, PreLabels
 from avis_data.annotation.labels.states import states
 from avis_data.annotation.labels.store import write_prelabels
+from avis_data.annotation.prelabel.prelabel import PrelabelChoices
 from avis_data.cli.main import main
 from avis_data.errors import Reason
 from avis_data.features import vggish
@@ -34,6 +35,7 @@ from avis_data.recipe import load_recipe
 from avis_data.synth.labels import SceneLabels, read_scenes
 from support.adopting import InlineExecutors
 from support.machine_faults import CODES, SIGNALS, FakeFfmpeg, full_disk, no_more_files, quota, read_only, small_disk
+from support.toy_engines import Hears, Sees, toy_engines
 from support.ytvis_world import write_split
 
 SECONDS = 3
@@ -79,9 +81,17 @@ class Sample:
             steps=[name],
             executors=lambda _: executors,
             selection=selection,
-            choices=Choices(EmbedChoices(untrained=True), FetchChoices(list=self.wanted)),
+            choices=Choices(EmbedChoices(untrained=True), FetchChoices(list=self.wanted), self.engines),
         )
         return list(do_steps(self.workspace, recipe, request, command="a test"))
+
+    @property
+    def engines(self) -> PrelabelChoices:
+        """Toys that hear and see a dog, with any file as their weights."""
+        here = self.root / "world" / "scenes.json"
+        return PrelabelChoices(
+            tagger="hears", tagger_weights=here, detector="sees", detector_weights=here, engine="grabcut"
+        )
 
     def undo(self, name: str) -> None:
         """Take away what the stage left, so that it is to do again."""
@@ -94,6 +104,13 @@ def _one_network() -> Iterator[None]:
     """The random network is drawn once: it is no file that a fault could meet."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(vggish, "untrained_vggish", cache(vggish.untrained_vggish))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toys() -> Iterator[None]:
+    """What `prelabel` asks."""
+    with toy_engines(Hears(["dog"]), Sees({}, ("dog", (20.0, 10.0, 70.0, 50.0)))):
         yield
 
 
@@ -232,7 +249,11 @@ def test_a_killed_child(sample: Sample, name: str, tmp_path: Path, monkeypatch: 
     told = [f'echo "[out#0 @ 0x1] [error] x: {os.strerror(code)}" >&2; exit 1' for code in CODES]
     for end in (*silent, *told):
         check_passes(
-            sample, name, lambda _, end=end: fake(end), PASSING, always=name in ("extract", "preview", "propagate")
+            sample,
+            name,
+            lambda _, end=end: fake(end),
+            PASSING,
+            always=name in ("extract", "preview", "prelabel", "propagate"),
         )
         if not fake.was_run:
             break  # whatever its end is, nobody sees it
