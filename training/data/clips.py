@@ -13,7 +13,20 @@ from torch import Tensor
 
 from avis_data.masks.rle import Rle
 
-__all__ = ["AvsTrainingClip", "ClipSource", "PredictedTrack", "Sample", "TensorClip", "TrainingBatch", "TrainingClip"]
+__all__ = [
+    "NO_IDENTITY",
+    "AvsTrainingClip",
+    "ClipSource",
+    "PredictedTrack",
+    "Sample",
+    "TensorClip",
+    "TrainingBatch",
+    "TrainingClip",
+]
+
+
+NO_IDENTITY = -1
+"""In `track_ids_N`: an object of a still, which is no track of the training set, so nothing learns to know it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +44,7 @@ class TrainingClip:
     masks_NTHW: Tensor
     """bool; empty where a track is not sounding."""
     track_ids_N: Tensor
-    """int64, which track of the whole training set each one is, counted from 0."""
+    """int64, which track of the whole training set each one is, counted from 0; `NO_IDENTITY`: none of them."""
     seed: int
     """From which this clip's points for matching and mask losses are drawn: the losses then depend neither on the other
     clips of the batch nor on the process that computes them."""

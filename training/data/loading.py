@@ -22,6 +22,7 @@ from avis_data.training.data.clips import Sample, TrainingBatch, TrainingClip
 from avis_data.training.data.negatives import Negatives, OtherSound
 from avis_data.training.data.sampling import ClipOrder, SampleNumbers, Sampling
 from avis_data.training.data.split import DatasetClip, DatasetTrack, SplitData
+from avis_data.training.data.stills.coco import StillsConfig
 from avis_data.training.ranges import Count, CountOrZero, Share
 
 __all__ = ["DataConfig", "DataOptions", "Samples", "TrainingSamples", "batches"]
@@ -50,6 +51,8 @@ class DataConfig:
     """Processes that decode frames, for each training process; 0: none, the training waits."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Changes of training frames."""
+    stills: StillsConfig | None = None
+    """COCO pictures that are trained on too, or alone; null: none."""
     test_short: Count = 360
     """Short side of frames at validation and prediction."""
     test_long: Count = 1333

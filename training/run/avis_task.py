@@ -6,7 +6,7 @@ Shapes: T frames of a clip.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -19,9 +19,12 @@ from avis_data.training.config import RunConfig
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.augment import resized
 from avis_data.training.data.clips import PredictedTrack
-from avis_data.training.data.loading import DataConfig, TrainingSamples
+from avis_data.training.data.loading import DataConfig, Samples, TrainingSamples
 from avis_data.training.data.source import SplitClipSource
 from avis_data.training.data.split import DatasetClip, SplitData, open_split
+from avis_data.training.data.stills.coco import CocoStills, StillsConfig
+from avis_data.training.data.stills.measured import still_split
+from avis_data.training.data.stills.pseudo_clips import MixedSamples, StillSamples
 from avis_data.training.data.video_dataset import make_video_dataset
 from avis_data.training.models.spec import ModelConfig, audio_width
 from avis_data.training.predict.results import write_results
@@ -57,6 +60,9 @@ class AvisSplit:
     """A split in the AVISeg layout."""
 
     data: SplitData
+    _read: dict[str, CocoStills] = field(default_factory=dict, repr=False, compare=False)
+    """Stills that were opened: a large file is gone through once."""
+    _measured: list[SplitData] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def truth(self) -> Path:
@@ -81,11 +87,26 @@ class AvisSplit:
         fitted = MODELS[config.model_name].fitted
         return config.model if fitted is None else fitted(config.model, self.data)
 
-    def samples(self, config: RunConfig) -> TrainingSamples:
-        """A few frames of a clip each, as the model draws them."""
-        options = _options(config)
-        sampling = MODELS[config.model_name].sampling(options, config.model)
-        return TrainingSamples(self.data, options, config.loop.seed, sampling)
+    def samples(self, config: RunConfig) -> Samples:
+        """A few frames of a clip each, as the model draws them; or of a still, where the config has stills."""
+        options, spec, seed = _options(config), MODELS[config.model_name], config.loop.seed
+        if options.stills is None:
+            return TrainingSamples(self.data, options, seed, spec.sampling(options, config.model))
+        frames = options.frames if spec.frames is None else spec.frames(config.model)
+        assert frames is not None  # a config without it is refused
+        pictures = self._stills_of(options.stills)
+        stills = StillSamples(pictures, options.stills, options.augment, frames=frames, seed=seed)
+        if options.stills.share == 1:
+            return stills
+        clips = TrainingSamples(self.data, options, seed, spec.sampling(options, config.model))
+        return MixedSamples(clips, stills, options.stills.share)
+
+    def _stills_of(self, stills: StillsConfig) -> CocoStills:
+        """The pictures of a COCO set that share classes with this one; a large file is gone through once."""
+        key = repr(stills)
+        if key not in self._read:
+            self._read[key] = CocoStills(stills, self.categories)
+        return self._read[key]
 
     @property
     def clip_ids(self) -> list[str]:
@@ -100,8 +121,13 @@ class AvisSplit:
                 yield SplitClipSource(self.data, clip, short=options.test_short, long=options.test_long)
 
     def validate(self, model: nn.Module, config: RunConfig, sharing: Sharing, device: torch.device) -> Figures:
-        """Metrics of tracks."""
-        return validate_model(model, self.data, config, sharing, device)
+        """Metrics of tracks; of masks in stills, where the config says which are measured."""
+        stills, data = _options(config).stills, self.data
+        if stills is not None and stills.measured is not None:
+            if not self._measured:
+                self._measured.append(still_split(stills, self.categories))
+            data = self._measured[0]
+        return validate_model(model, data, config, sharing, device)
 
     def draw(
         self, model: nn.Module, config: RunConfig, device: torch.device, folder: Path, iteration: int
@@ -144,6 +170,7 @@ class AvisTask:
         """Raises ConfigError if the model asks for other clips than the data give."""
         _check_sound(config, where)
         _check_frames(config, where)
+        _check_stills(config, where)
         low, high = _options(config).augment.crop_size
         if low > high:
             raise ConfigError(f"{where}: data.augment.crop_size must be [least, largest], is [{low}, {high}]")
@@ -248,6 +275,20 @@ def _check_sound(config: RunConfig, where: str) -> None:
             f"{where}: model.audio_channels is {width}, audio of the kind {data.audio} has {heard[0]} values",
             hint=f"--set model.audio_channels={heard[0]}",
         )
+
+
+def _check_stills(config: RunConfig, where: str) -> None:
+    able = MODELS[config.model_name].does_without_audio or not config.model.needs_audio
+    stills = _options(config).stills
+    if stills is None:
+        return
+    if not able:
+        raise ConfigError(
+            f"{where}: data.stills have no sound, and {config.model_name} needs that of every clip",
+            hint="--set data.stills=null, or a model without sound",
+        )
+    if not stills.share:
+        raise ConfigError(f"{where}: data.stills.share is 0: no sample would be a still", hint="--set data.stills=null")
 
 
 def _check_frames(config: RunConfig, where: str) -> None:

@@ -23,7 +23,7 @@ from avis_data.formats.sets.layout import (
 from avis_data.formats.ytvis_entries import kind, shown
 from avis_data.records import SplitName
 
-__all__ = ["CocoClip", "CocoTable", "Entry", "Id", "annotation_files", "id_of"]
+__all__ = ["CocoClip", "CocoTable", "Entry", "Id", "annotation_files", "id_of", "picture_folders"]
 
 Entry = Mapping[str, object]
 Id = int | str
@@ -110,7 +110,7 @@ class CocoTable:
             found = kind(raw.get("images")) if isinstance(raw, dict) else kind(raw)
             raise DataError(f"{file}: is no COCO file: images must be a list, is {found}", hint=hint)
         word = file.stem.removeprefix("instances_")
-        folders = _folders(file, word)
+        folders = picture_folders(file)
         table = cls(file=file, split=split_of(word) or split_of(file.parent.name), folders=folders, tables=tables)
         table._read_lists(raw)
         clip_of = table._group_images(
@@ -323,8 +323,9 @@ def id_of(entry: Entry, key: str) -> Id | None:
     return None
 
 
-def _folders(file: Path, word: str) -> list[Path]:
+def picture_folders(file: Path) -> list[Path]:
     """Where the pictures of a file may be, by the habits of many tools."""
+    word = file.stem.removeprefix("instances_")
     base = file.parent.parent if file.parent.name == "annotations" else file.parent
     names = (f"images/{word}", "images", word, "data", STILLS, "")
     return [folder for folder in (*(base / name for name in names), file.parent) if folder.is_dir()]

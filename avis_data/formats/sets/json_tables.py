@@ -100,6 +100,10 @@ class JsonTables:
         """Whether there is a list of that name, which was gone through."""
         return table in self._places
 
+    def places(self, table: str) -> tuple[array[int], array[int]]:
+        """First byte and length of each entry of a list that was gone through, in the unpacked text."""
+        return self._places[table]
+
     def entry(self, table: str, place: int) -> object:
         """One entry, read again."""
         starts, lengths = self._places[table]

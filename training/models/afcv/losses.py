@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from avis_data.training.data.clips import NO_IDENTITY
 from avis_data.training.models.afcv.fcos_head import FcosOutput
 from avis_data.training.models.afcv.mask_head import dynamic_masks
 from avis_data.training.models.afcv.targets import PairTargets
@@ -169,13 +170,20 @@ class _Masks:
 
 
 def _embedding_loss(outputs: AfcvOutputs, targets: PairTargets, on_host_R: NDArray[np.int64]) -> Ratio:
-    """Every track of the training set is a class of its own. Source: CrossVIS (2021), global balanced embedding."""
-    embeddings_RC = outputs.heads.embed_NLC[targets.frame_R, targets.cell_R]
-    logits_RI = outputs.identify(at_least_float32(embeddings_RC))
+    """Every track of the training set is a class of its own; objects of stills (-1) are no tracks, and are left out.
+
+    Source: CrossVIS (2021), global balanced embedding.
+    """
+    frame_R, cell_R, identity_R = targets.frame_R, targets.cell_R, targets.identity_R
+    if (on_host_R == NO_IDENTITY).any():
+        tracked_R = sent_together([np.flatnonzero(on_host_R != NO_IDENTITY)], frame_R.device)[0]
+        frame_R, cell_R, identity_R = frame_R[tracked_R], cell_R[tracked_R], identity_R[tracked_R]
+        on_host_R = on_host_R[on_host_R != NO_IDENTITY]
+    logits_RI = outputs.identify(at_least_float32(outputs.heads.embed_NLC[frame_R, cell_R]))
     identities = logits_RI.shape[1]
     if len(on_host_R) and not 0 <= on_host_R.min() <= on_host_R.max() < identities:
         found = f"{on_host_R.min()} to {on_host_R.max()}"
         raise ValueError(f"identities {found}, the classifier has 0 to {identities - 1}")
-    truth_RI = (targets.identity_R[:, None] == torch.arange(identities, device=logits_RI.device)).to(logits_RI.dtype)
+    truth_RI = (identity_R[:, None] == torch.arange(identities, device=logits_RI.device)).to(logits_RI.dtype)
     count = torch.full((), float(len(truth_RI)), device=logits_RI.device)
     return Ratio(numerator=focal_loss(logits_RI, truth_RI), denominator=count)
