@@ -115,8 +115,9 @@ def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
     return found
 
 
-def failed_items(ledger: Ledger) -> list[FailedItem]:
-    """All failures of items that are still wanted, by stage and id."""
+def failed_items(ledger: Ledger, stages: Iterable[StageStatus]) -> list[FailedItem]:
+    """All failures of items that are still wanted, by stage and id; only stages that count some are looked through."""
+    failing = {status.stage for status in stages if status.failed}
     return [
         FailedItem(
             stage=spec.name,
@@ -126,6 +127,7 @@ def failed_items(ledger: Ledger) -> list[FailedItem]:
             attempts=entry.attempts,
         )
         for spec in STAGES
+        if spec.name in failing
         for entry in ledger.tallies.failed(spec.name, spec.covers)
     ]
 

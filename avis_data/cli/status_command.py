@@ -33,7 +33,8 @@ def command(list_failed: bool, as_json: bool) -> None:
     workspace = current_workspace()
     recipe = load_recipe(workspace)
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        stages, failures, gone = workspace_status(ledger, recipe), failed_items(ledger), unlisted(ledger)
+        stages, gone = workspace_status(ledger, recipe), unlisted(ledger)
+        failures = failed_items(ledger, stages)
     if as_json:
         found: dict[str, object] = {"recipe": recipe.name, "stages": [stage.as_dict() for stage in stages]}
         found["unlisted"] = {"videos": gone.videos, "clips": gone.clips}

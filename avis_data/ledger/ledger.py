@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from avis_data import __version__
 from avis_data.io import write_lines
 from avis_data.ledger.database import Database, damaged, forget
+from avis_data.ledger.key_texts import KeyTexts
 from avis_data.ledger.rows import (
     Done,
     Entry,
@@ -65,6 +66,8 @@ class Ledger:
         self._db = Database(path, read_only=read_only)
         self.tallies = Tallies(self._db)
         """How much of what there is."""
+        self.key_texts = KeyTexts(self._db)
+        """What finished items would be made from now."""
         self._has_text: bool | None = None
         """None: not asked yet."""
 
@@ -214,19 +217,6 @@ class Ledger:
     def key_lookup(self, stage: str) -> Lookup[str]:
         """The key with which a finished item of a stage was made; while it is used nothing is written."""
         return Lookup(lambda item_id: self._done(stage, "key", item_id))
-
-    def key_and_fact_lookup(self, stage: str, name: str) -> Lookup[tuple[str, str]]:
-        """The same with one of the facts of the item, which is text."""
-        sql = (
-            f"SELECT item_id, key, json_extract(facts, '$.{name}') FROM items"
-            " WHERE stage = ? AND item_id >= ? AND state = 'done' ORDER BY item_id"
-        )
-        return Lookup(
-            lambda first: (
-                (checked_item(item_id, self._path), (key, fact))
-                for item_id, key, fact in self._db.rows(sql, (stage, first), kinds="ttt")
-            )
-        )
 
     def _entries_from(self, stage: str, first: str) -> Iterator[tuple[str, Entry]]:
         sql = (

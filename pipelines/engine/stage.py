@@ -21,6 +21,7 @@ __all__ = [
     "Stage",
     "Workbench",
     "has_key",
+    "has_key_text",
     "item_key",
     "params_key",
     "stage_key",
@@ -164,6 +165,11 @@ def has_key(stage_hash: str, item: Item, key: str) -> bool:
     if isinstance(item.record, RecordText) and _key(stage_hash, item.record.text, item) == key:
         return True
     return item_key(stage_hash, item) == key
+
+
+def has_key_text(stage_hash: str, text: str, key: str) -> bool:
+    """The same of an item whose record and inputs are one text, as the ledger puts them together (`KeyText`)."""
+    return hashlib.sha256(f"{stage_hash}{text}".encode()).hexdigest() == key
 
 
 def _key(stage_hash: str, record: str, item: Item) -> str:

@@ -23,10 +23,10 @@ from pydantic import Field
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.features.arrays import load_npy
-from avis_data.ledger import Ledger
+from avis_data.ledger import KeyText, Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
-from avis_data.pipelines.engine.stage import Input, Item, Workbench, has_key, params_key
+from avis_data.pipelines.engine.stage import Input, Item, Workbench, params_key
 from avis_data.pipelines.stages.made_clips import ClipItems
 from avis_data.recipe import FrontEnd, Recipe, front_end_of
 from avis_data.records import Fps, FrameAt, Record, SafeId
@@ -345,14 +345,14 @@ def _pack_items(setting: Setting) -> Candidates:
 def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Wanted clips whose embeddings were made from the sound that they have now, whatever the weights."""
     hashes: dict[str, str] = {}
-    made = ledger.key_and_fact_lookup("embed", "weights_sha256")
-    for item in embed_items(ledger).items:
-        if (found := made.get(item.item_id)) is not None:
-            key, weights = found
-            if weights not in hashes:
-                hashes[weights] = _stage_key(recipe, weights)
-            if has_key(hashes[weights], item, key):
-                yield item.item_id
+
+    def stage_hash(found: KeyText) -> str:
+        weights = found.fact or ""
+        if weights not in hashes:
+            hashes[weights] = _stage_key(recipe, weights)
+        return hashes[weights]
+
+    return _CLIPS.current(ledger, EmbedStage.name, stage_hash, fact="weights_sha256")
 
 
 def _stage_key(recipe: Recipe, weights_sha256: str) -> str:

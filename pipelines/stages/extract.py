@@ -14,8 +14,8 @@ from avis_data.io import write_json
 from avis_data.ledger import Ledger
 from avis_data.media.claims import check_claim
 from avis_data.media.clock import num_frames, seconds_of_sound
-from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
-from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench
+from avis_data.pipelines.engine.spec import Candidates, StageSpec, current
+from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench, stage_key
 from avis_data.recipe import ExtractOptions, Recipe
 from avis_data.records import Fps, FrameAt, Record, SoundState, Span, VideoStream
 
@@ -223,7 +223,9 @@ def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
 
 def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
     """Wanted clips whose stills and sound are those that the recipe takes from their source."""
-    return made_as_now(ledger, ExtractStage(recipe.extract), extract_items(ledger).items)
+    stage_hash = stage_key(ExtractStage(recipe.extract))
+    texts = ledger.key_texts.of_sources(ExtractStage.name, "fetch")
+    return current(texts, lambda: extract_items(ledger).items, lambda _: stage_hash)
 
 
 SPEC = StageSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from pydantic import Field
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.ledger import Ledger
-from avis_data.pipelines.engine.spec import Candidates, StageSpec, made_as_now
-from avis_data.pipelines.engine.stage import Input, Item, Workbench
+from avis_data.pipelines.engine.spec import Candidates, StageSpec
+from avis_data.pipelines.engine.stage import Input, Item, Workbench, stage_key
 from avis_data.pipelines.stages.made_clips import ClipItems
+from avis_data.recipe import Recipe
 from avis_data.records import Fps, Record, SafeId
 
 if TYPE_CHECKING:
@@ -169,6 +171,12 @@ def pack_fingerprint_items(ledger: Ledger) -> Candidates:
     )
 
 
+def _up_to_date(ledger: Ledger, _: Recipe) -> Iterator[str]:
+    """Clips whose fingerprints were made from the stills and the sound that they have now."""
+    stage_hash = stage_key(FingerprintStage())
+    return _CLIPS.current(ledger, FingerprintStage.name, lambda _: stage_hash)
+
+
 SPEC = StageSpec(
     name=FingerprintStage.name,
     summary="Make fingerprints of the clips, by which near-duplicates are found.",
@@ -184,5 +192,5 @@ SPEC = StageSpec(
             items=lambda setting: pack_fingerprint_items(setting.ledger),
         ),
     ),
-    up_to_date=lambda ledger, recipe: made_as_now(ledger, FingerprintStage(), fingerprint_items(ledger).items),
+    up_to_date=_up_to_date,
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from avis_data.ledger import Ledger
-from avis_data.pipelines.engine.spec import Candidates
+from avis_data.ledger import KeyText, Ledger, Made
+from avis_data.pipelines.engine.spec import Candidates, current
 from avis_data.pipelines.engine.stage import Input, Item, RecordText
 from avis_data.records import Record
 
@@ -33,18 +34,35 @@ class ClipItems:
         return found
 
     def _items(self, ledger: Ledger, found: Candidates) -> Iterator[Item]:
-        sources = (
-            ("extract", ledger.wanted_made("extract", *self.facts)),
-            ("adopt", ledger.adopted_made("adopt", *self.facts)),
-        )
-        for stage, rows in sources:
-            for clip_id, made in rows:
-                if made is None:
-                    found.num_waiting += 1
-                    continue
-                yield Item(
-                    item_id=clip_id,
-                    record=RecordText.of_clip(self.request, clip_id, self.facts, made.facts),
-                    inputs={name: Input.of(made.output(stage, output)) for name, output in self.inputs.items()},
-                    home=self.home,
-                )
+        yield from self._made_by("extract", ledger.wanted_made("extract", *self.facts), found)
+        yield from self._made_by("adopt", ledger.adopted_made("adopt", *self.facts), found)
+
+    def _made_by(self, stage: str, rows: Iterable[tuple[str, Made | None]], found: Candidates) -> Iterator[Item]:
+        for clip_id, made in rows:
+            if made is None:
+                found.num_waiting += 1
+                continue
+            yield Item(
+                item_id=clip_id,
+                record=RecordText.of_clip(self.request, clip_id, self.facts, made.facts),
+                inputs={name: Input.of(made.output(stage, output)) for name, output in self.inputs.items()},
+                home=self.home,
+            )
+
+    def current(
+        self, ledger: Ledger, stage: str, stage_hash: Callable[[KeyText], str], *, fact: str | None = None
+    ) -> Iterator[str]:
+        """The clips of which a stage made what it would make now; arguments as those of `engine.spec.current`.
+
+        With `fact`, the texts that `stage_hash` is given have that fact of the finished item.
+        """
+        texts = partial(ledger.key_texts.of_clips, stage, facts=self.facts, inputs=self.inputs, fact=fact)
+
+        def wanted() -> Iterator[Item]:
+            return self._made_by("extract", ledger.wanted_made("extract", *self.facts), Candidates())
+
+        def adopted() -> Iterator[Item]:
+            return self._made_by("adopt", ledger.adopted_made("adopt", *self.facts), Candidates())
+
+        yield from current(texts("wanted", "extract"), wanted, stage_hash)
+        yield from current(texts("adopted", "adopt"), adopted, stage_hash)

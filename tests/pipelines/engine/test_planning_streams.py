@@ -17,11 +17,12 @@ from avis_data.ledger import Ledger, Lookup
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.spec import Choices, Setting
+from avis_data.pipelines.engine.stage import item_key, stage_key
 from avis_data.pipelines.stages import STAGES
-from avis_data.pipelines.stages.embed import EmbedChoices
+from avis_data.pipelines.stages.embed import EmbedChoices, EmbedParams, EmbedStage
 from avis_data.pipelines.status import failed_items, unlisted, workspace_status
 from avis_data.recipe import load_recipe
-from benchmarks.scale import build
+from benchmarks.scale import WEIGHTS, build
 
 FEW, MANY = 150, 1500
 OF_CLIPS = [spec.name for spec in STAGES if spec.items is not None and spec.after and spec.every_row]
@@ -72,9 +73,10 @@ def test_planning_takes_no_more_memory_for_more_clips(workspaces: dict[int, Work
 def test_status_takes_no_more_memory_for_more_clips(workspaces: dict[int, Workspace]) -> None:
     def asked(workspace: Workspace) -> None:
         with Ledger(workspace.ledger, read_only=True) as ledger:
-            stages = {found.stage: found for found in workspace_status(ledger, load_recipe(workspace))}
+            found = workspace_status(ledger, load_recipe(workspace))
+            stages = {status.stage: status for status in found}
             assert stages["extract"].done == stages["embed"].done == stages["extract"].wanted
-            assert not failed_items(ledger) and not unlisted(ledger)
+            assert not failed_items(ledger, found) and not unlisted(ledger)
 
     peaks = {n: peak_bytes(partial(asked, workspaces[n])) for n in workspaces}
     assert peaks[MANY] < 1.3 * peaks[FEW] + 40_000
@@ -113,6 +115,51 @@ def test_numbers_that_another_program_spelled_otherwise_are_the_same(tmp_path: P
     with Ledger(workspace.ledger, read_only=True) as ledger:
         (extract,) = (row for row in workspace_status(ledger, load_recipe(workspace)) if row.stage == "extract")
     assert (extract.done, extract.stale) == (20, 0)
+
+
+@pytest.mark.parametrize("stage", ["extract", "embed"])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_current_is_that_whose_item_has_its_key(tmp_path: Path, stage: str, seed: int) -> None:
+    """The ledger compares texts; the oracle makes every item as a worker would get it, and hashes that."""
+    workspace, rng = Workspace(tmp_path / "ws"), random.Random(seed)
+    build(workspace.root, 40)
+    with sqlite3.connect(workspace.ledger) as db:
+        rows = db.execute("SELECT rowid, stage, facts, outputs FROM items WHERE stage IN ('fetch', 'extract', 'embed')")
+        for rowid, of_stage, facts, left in rows.fetchall():
+            change = rng.randrange(12)
+            if change == 0:
+                db.execute("UPDATE items SET key = ? WHERE rowid = ?", ("0" * 64, rowid))
+            elif change == 1:  # the same, spelled by another program
+                db.execute(
+                    "UPDATE items SET facts = ? WHERE rowid = ?", (json.dumps(json.loads(facts), indent=2), rowid)
+                )
+            elif change == 2:  # the same, in another order
+                db.execute("UPDATE items SET outputs = ? WHERE rowid = ?", (json.dumps(json.loads(left)[::-1]), rowid))
+            elif change == 3:
+                db.execute("UPDATE items SET outputs = replace(outputs, ', 100,', ', 101,') WHERE rowid = ?", (rowid,))
+            elif change == 4:
+                other = json.dumps([[path, "f" * 64, size, at] for path, _, size, at in json.loads(left)])
+                db.execute("UPDATE items SET outputs = ? WHERE rowid = ?", (other, rowid))
+            elif change == 5:
+                db.execute("UPDATE items SET state = 'failed', reason = 'bug' WHERE rowid = ?", (rowid,))
+            elif change == 6 and of_stage == "fetch":
+                db.execute("UPDATE items SET facts = json_set(facts, '$.media', NULL) WHERE rowid = ?", (rowid,))
+            elif change == 6:
+                db.execute("UPDATE items SET facts = json_set(facts, '$.num_frames', 7) WHERE rowid = ?", (rowid,))
+    db.close()
+    spec, recipe = STAGES[stage], load_recipe(workspace)
+    choices = Choices(EmbedChoices(untrained=True))
+    assert spec.items is not None and spec.up_to_date is not None
+    made = spec.make(recipe, choices)
+    if stage == "embed":
+        made = EmbedStage(EmbedParams(weights_sha256=WEIGHTS), None)
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        setting = Setting(workspace=workspace, ledger=ledger, recipe=recipe, choices=choices, dry_run=True)
+        keys, of_stage = ledger.done_keys(stage), stage_key(made)
+        items = spec.items(setting).items
+        wanted = [item.item_id for item in items if keys.get(item.item_id) == item_key(of_stage, item)]
+        assert list(spec.up_to_date(ledger, recipe)) == wanted
+    assert 0 < len(wanted) < 40
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -111,7 +111,8 @@ def test_one_bad_video_costs_itself_and_the_truth_waits_for_it(workspace: Worksp
     assert "'beta' could not be adopted: no WAVAudios/beta.wav" in str(caught.value) and "no_audio" in str(caught.value)
     assert sorted(clips_of(workspace)) == ["alpha", "gamma"] and not list(read_masks(workspace.masks))
     with Ledger(workspace.ledger) as ledger:
-        assert [(item.stage, item.reason) for item in failed_items(ledger)] == [("adopt", Reason.NO_AUDIO)]
+        failed = failed_items(ledger, workspace_status(ledger, load_recipe(workspace)))
+        assert [(item.stage, item.reason) for item in failed] == [("adopt", Reason.NO_AUDIO)]
     adopted, report = enter_set(workspace, tmp_path, "train", skip_bad=True)
     assert report.skipped_clips == ["beta"] and report.num_clips == 2 and adopted.exit_code == 4
     wav.with_suffix(".away").rename(wav)
