@@ -28,6 +28,7 @@ __all__ = [
     "imported_clips",
     "labelled_truth",
     "read_import",
+    "truth_that_counts",
     "write_imported",
     "write_labelled_truth",
 ]
@@ -96,6 +97,20 @@ def imported_clips(workspace: Workspace) -> dict[str, ImportedClip]:
     for path in sorted(workspace.annotations.glob(f"import-*/{_RECORD}")):
         found |= read_import(path).clips
     return found
+
+
+def truth_that_counts(
+    workspace: Workspace, labels: Mapping[str, LabelledTruth], *, include_draft: bool
+) -> dict[str, ImportedClip | LabelledTruth]:
+    """What each clip's truth is from: what a reviewer accepted, else a file, else (if asked for) a draft.
+
+    Raises:
+        DataError: as `imported_clips`.
+    """
+    found: dict[str, ImportedClip | LabelledTruth] = {}
+    found |= {clip_id: entry for clip_id, entry in labels.items() if include_draft and entry.state == "draft"}
+    found |= imported_clips(workspace)
+    return found | {clip_id: entry for clip_id, entry in labels.items() if entry.state == "accepted"}
 
 
 def write_imported(

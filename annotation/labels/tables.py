@@ -121,7 +121,10 @@ def confirm_media(labels: WorkspaceLabels, clip_ids: Iterable[str]) -> list[str]
 
 def _wanted(labels: WorkspaceLabels) -> dict[str, LabelledTruth]:
     """The entry of every clip with labels; the number of its tracks is known only when they are read."""
-    before, wanted = labels.in_tables(), {}
+    before: Mapping[str, LabelledTruth] = labels.in_tables()
+    wanted: dict[str, LabelledTruth] = {}
+    if not labels.round_names():  # nobody said anything: the clips need not be read
+        return wanted
     for place in labels.places():
         answer = place.labels
         if answer is None or (answer.verdict is Verdict.DROP and place.state is not ClipState.DROPPED):

@@ -26,18 +26,21 @@ class MaskSpool:
         self._file = tempfile.TemporaryFile()  # closed with the last mask of it
         self._lock = threading.Lock()
         self._size = 0
+        self._drawn: dict[tuple[bool, ...], tuple[bool, ...]] = {}
+        """One object for all that are equal: most tracks of short clips are drawn in every still."""
 
     def keep(self, masks: Sequence[Rle | None]) -> SpooledMasks:
         """Write masks of one size, one a still. Raises OSError where there is no room."""
         text = "\n".join("" if mask is None else mask.counts for mask in masks).encode()
         first = next((mask for mask in masks if mask is not None), None)
         height, width = (first.height, first.width) if first is not None else (0, 0)
+        drawn = tuple(mask is not None for mask in masks)
         with self._lock:
             self._file.seek(self._size)
             self._file.write(text)
             place = self._size
             self._size += len(text)
-        return SpooledMasks(self, place, len(text), height, width, tuple(mask is not None for mask in masks))
+        return SpooledMasks(self, place, len(text), height, width, self._drawn.setdefault(drawn, drawn))
 
     def read(self, place: int, size: int) -> str:
         """What was written there; any thread may ask."""

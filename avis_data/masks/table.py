@@ -9,20 +9,20 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from contextlib import contextmanager
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from avis_data.errors import DataError
 from avis_data.features.store import BUCKETS, bucket, part_name
 from avis_data.io import atomic_path
-from avis_data.records import MaskRow
+from avis_data.records import MaskRow, State
 
-__all__ = ["MASK_SCHEMA", "read_masks", "replace_clips", "write_masks"]
+__all__ = ["MASK_SCHEMA", "DrawnRow", "read_drawn", "read_masks", "replace_clips", "write_masks"]
 
 MASK_SCHEMA = pa.schema(
     [
@@ -45,6 +45,20 @@ MASK_SCHEMA = pa.schema(
 
 _GROUP_ROWS = 1024
 """Rows after which a row group is closed, at the end of a clip: about 1 MB, so one clip is read without its part."""
+
+
+class DrawnRow(NamedTuple):
+    """What is drawn in a row; fields as in `records.MaskRow`."""
+
+    track_id: str
+    round: str
+    frame: int
+    state: State
+    height: int
+    width: int
+    counts: str | None
+    area_px: int
+
 
 _Clip = tuple[str, list[MaskRow]]
 
@@ -120,6 +134,41 @@ def read_masks(folder: Path, clip_ids: Collection[str] | None = None) -> Iterato
             yield from read_masks_part(path, wanted)
 
 
+def read_drawn(folder: Path, clip_ids: Collection[str]) -> Iterator[tuple[str, list[DrawnRow]]]:
+    """The same clips in the same order as `read_masks` gives them, of each row only what is drawn.
+
+    No record is made of a row, which takes a fifth of the time.
+
+    Raises:
+        DataError: if a part is damaged or holds other columns.
+
+    Example:
+        >>> clip_id, rows = next(read_drawn(Path("example/masks"), ["synth1-0006"]))
+        >>> clip_id, len(rows), rows[0].frame, rows[0].state.value
+        ('synth1-0006', 2, 0, 'sounding')
+    """
+    wanted = set(clip_ids)
+    for digit in sorted({bucket(clip_id) for clip_id in wanted}):
+        path = folder / part_name(digit)
+        if path.exists():
+            with _damage_told(path):
+                for group in _row_groups(path, wanted, ["clip_id", *DrawnRow._fields]):
+                    yield from _drawn(group, wanted)
+
+
+def _drawn(group: pa.Table, wanted: set[str]) -> Iterator[tuple[str, list[DrawnRow]]]:
+    columns: dict[str, list[Any]] = {name: group[name].to_pylist() for name in group.column_names}
+    for name in ("frame", "area_px"):
+        if (least := min(columns[name], default=0)) < 0:
+            raise ValueError(f"{name}: {least}")
+    states: dict[str, State] = {name: State(name) for name in set(columns["state"])}
+    columns["state"] = [states[name] for name in columns["state"]]
+    rows = map(DrawnRow._make, zip(*(columns[name] for name in DrawnRow._fields), strict=True))
+    for clip_id, of_clip in itertools.groupby(zip(columns["clip_id"], rows, strict=True), key=itemgetter(0)):
+        if clip_id in wanted:
+            yield clip_id, [row for _, row in of_clip]
+
+
 def _merged(old: Iterator[_Clip], new: Mapping[str, Sequence[MaskRow]]) -> Iterator[tuple[str, Sequence[MaskRow]]]:
     waiting = sorted(new, reverse=True)
     for clip_id, rows in old:
@@ -141,19 +190,30 @@ def read_masks_part(path: Path, wanted: set[str] | None) -> Iterator[_Clip]:
         >>> all(rows[0].clip_id == clip_id for clip_id, rows in read_masks_part(path, None))
         True
     """
+    with _damage_told(path):
+        for group in _row_groups(path, wanted, None):
+            rows = (_row(values) for values in group.to_pylist())
+            for clip_id, clip_rows in itertools.groupby(rows, key=attrgetter("clip_id")):
+                if wanted is None or clip_id in wanted:
+                    yield clip_id, list(clip_rows)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(MASK_SCHEMA):
-                raise DataError(f"{path}: not a table of masks (other columns)", hint="import or annotate again")
-            for group in range(file.num_row_groups):
-                if wanted is not None and not _may_hold(file.metadata.row_group(group), wanted):
-                    continue
-                rows = (_row(values) for values in file.read_row_group(group).to_pylist())
-                for clip_id, clip_rows in itertools.groupby(rows, key=attrgetter("clip_id")):
-                    if wanted is None or clip_id in wanted:
-                        yield clip_id, list(clip_rows)
-    except (pa.ArrowException, OSError, ValidationError) as error:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:  # a row that is no record is a ValueError too
         raise DataError(f"{path}: damaged table of masks ({error!s:.200})", hint="import or annotate again") from None
+
+
+def _row_groups(path: Path, wanted: set[str] | None, columns: list[str] | None) -> Iterator[pa.Table]:
+    """The groups that may hold these clips, with all columns or with some."""
+    with pq.ParquetFile(path) as file:
+        if not file.schema_arrow.equals(MASK_SCHEMA):
+            raise DataError(f"{path}: not a table of masks (other columns)", hint="import or annotate again")
+        for group in range(file.num_row_groups):
+            if wanted is None or _may_hold(file.metadata.row_group(group), wanted):
+                yield file.read_row_group(group, columns=columns)
 
 
 def _may_hold(group: Any, wanted: set[str]) -> bool:

@@ -14,7 +14,7 @@ from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.masks.rle import Rle
 from avis_data.masks.spool import MaskSpool, SpooledMasks
-from avis_data.masks.table import read_masks
+from avis_data.masks.table import DrawnRow, read_drawn
 from avis_data.paths import Workspace
 from avis_data.pipelines.exports.division import Together, kept_together
 from avis_data.pipelines.exports.input_checks import (
@@ -31,12 +31,12 @@ from avis_data.pipelines.truth_records import (
     IMPORTED,
     ImportedClip,
     LabelledTruth,
-    imported_clips,
     labelled_truth,
+    truth_that_counts,
 )
 from avis_data.pipelines.upkeep.licenses import without_held
 from avis_data.recipe import Recipe, Truth, load_recipe
-from avis_data.records import CategorySet, Clip, MaskRow, State, Track, Video
+from avis_data.records import CategorySet, Clip, State, Track, Video
 from avis_data.splits import SplitClip
 
 __all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Piece", "Selection", "gather"]
@@ -44,7 +44,7 @@ __all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Piece", "Selection", "g
 Selection = Literal["accepted", "all"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExportTrack:
     """One track with at least one mask."""
 
@@ -56,7 +56,7 @@ class ExportTrack:
     """One per still: whether it sounds; None where it has no mask, or nobody said so."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExportClip:
     """One clip with all that is written of it."""
 
@@ -211,7 +211,7 @@ def gather(
     truth = truth or recipe.truth
     categories = category_set(recipe.categories)
     people = labelled_truth(workspace)
-    made_for = _truth_of(workspace, people, include_draft=include_draft)
+    made_for = truth_that_counts(workspace, people, include_draft=include_draft)
     tracks = _tracks_of(workspace, made_for)
     labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
     dropped = {clip_id for clip_id, entry in people.items() if entry.state == "dropped"}
@@ -220,8 +220,10 @@ def gather(
     chosen, held = without_held(fit, videos, recipe)
     problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
     problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
+    labels = {clip_id: of for clip_id, of in made_for.items() if isinstance(of, LabelledTruth)}
+    made_for.clear()  # of files it is many, and not needed any more
     embedded = embedded_clips(workspace, ledger, chosen, features)
-    problems += check_features(ledger, recipe, embedded)
+    problems += check_features(ledger, recipe, embedded) if embedded else ()
     found_tracks = _read_tracks(workspace, chosen, tracks, categories, truth, problems)
     hashes = hash_features(workspace, embedded, problems) if embedded else {}
     if problems:
@@ -234,7 +236,7 @@ def gather(
             group=together.side_of[clip.clip_id],
             tracks=found_tracks[clip.clip_id],
             has_truth=clip.clip_id in labelled,
-            labels=_labels_of(made_for.get(clip.clip_id)),
+            labels=labels.get(clip.clip_id),
             features_sha256=hashes.get(clip.clip_id),
         )
         for clip in chosen
@@ -253,17 +255,6 @@ def gather(
     )
 
 
-def _truth_of(
-    workspace: Workspace, labels: Mapping[str, LabelledTruth], *, include_draft: bool
-) -> dict[str, ImportedClip | LabelledTruth]:
-    """What each clip's truth is from: what a reviewer accepted, else a file, else (if asked for) a draft."""
-    found: dict[str, ImportedClip | LabelledTruth] = {}
-    if include_draft:
-        found |= {clip_id: entry for clip_id, entry in labels.items() if entry.state == "draft"}
-    found |= imported_clips(workspace)
-    return found | {clip_id: entry for clip_id, entry in labels.items() if entry.state == "accepted"}
-
-
 def _labels_of(truth: ImportedClip | LabelledTruth | None) -> LabelledTruth | None:
     return truth if isinstance(truth, LabelledTruth) else None
 
@@ -272,15 +263,19 @@ def _choose_clips(
     workspace: Workspace, selection: Selection, labelled: Set[str], people: Mapping[str, LabelledTruth]
 ) -> tuple[list[Clip], tuple[str, ...]]:
     """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
-    clips = sorted(read_manifest(workspace.manifest / "clips.jsonl", Clip), key=lambda clip: clip.clip_id)
-    if not clips:
+    chosen: list[Clip] = []
+    without_truth: list[str] = []
+    clip = None
+    for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip):
+        if clip.clip_id not in people or people[clip.clip_id].state != "dropped":
+            without_truth += [] if clip.clip_id in labelled else [clip.clip_id]
+            chosen += [clip] if selection == "all" or clip.clip_id in labelled else []
+    if clip is None:
         raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
-    clips = [clip for clip in clips if clip.clip_id not in people or people[clip.clip_id].state != "dropped"]
-    chosen = [clip for clip in clips if selection == "all" or clip.clip_id in labelled]
     if not chosen:
-        message = f"{workspace.root}: none of {len(clips)} clips has accepted truth"
+        message = f"{workspace.root}: none of {len(without_truth)} clips has accepted truth"
         raise DataError(message, hint=_without_truth_hint(people))
-    return chosen, tuple(clip.clip_id for clip in clips if clip.clip_id not in labelled)
+    return sorted(chosen, key=lambda clip: clip.clip_id), tuple(sorted(without_truth))
 
 
 def _without_truth_hint(people: Mapping[str, LabelledTruth]) -> str:
@@ -332,12 +327,12 @@ def _read_tracks(
 ) -> dict[str, tuple[ExportTrack, ...]]:
     """The tracks that have masks, with these; what does not fit is added to `problems`."""
     ids = {category.name: category.id for category in categories.categories}
-    found: dict[str, tuple[ExportTrack, ...]] = {clip.clip_id: () for clip in clips}
+    found: dict[str, tuple[ExportTrack, ...]] = dict.fromkeys((clip.clip_id for clip in clips), ())
     spool = MaskSpool()
     wanted = {clip.clip_id: clip for clip in clips if clip.clip_id in tracks}
     for clip_id, rows in _mask_rows(workspace, wanted):
         clip = wanted[clip_id]
-        of_track: dict[tuple[str, str], list[MaskRow]] = defaultdict(list)
+        of_track: dict[tuple[str, str], list[DrawnRow]] = defaultdict(list)
         for row in rows:
             of_track[row.track_id, row.round].append(row)
         kept = []
@@ -349,19 +344,18 @@ def _read_tracks(
     return found
 
 
-def _mask_rows(workspace: Workspace, wanted: dict[str, Clip]) -> Iterator[tuple[str, list[MaskRow]]]:
+def _mask_rows(workspace: Workspace, wanted: dict[str, Clip]) -> Iterator[tuple[str, list[DrawnRow]]]:
     """Every wanted clip once; a clip of which the table holds nothing with an empty list."""
     missing = set(wanted)
-    for clip_id, rows in read_masks(workspace.masks, sorted(wanted)):
+    for clip_id, rows in read_drawn(workspace.masks, wanted):
         missing.discard(clip_id)
         yield clip_id, rows
-    for clip_id in sorted(missing):
-        yield clip_id, []
+    yield from ((clip_id, []) for clip_id in sorted(missing))
 
 
 def _fitting_rows(
-    clip: Clip, track: Track, rows: Sequence[MaskRow], truth: Truth, problems: list[Problem]
-) -> list[MaskRow]:
+    clip: Clip, track: Track, rows: Sequence[DrawnRow], truth: Truth, problems: list[Problem]
+) -> list[DrawnRow]:
     """The rows of which the export has masks: those that have pixels, and that sound unless all are asked for."""
     where = f"clip {clip.clip_id}"
     states = Counter(row.state for row in rows)
@@ -389,11 +383,15 @@ def _fitting_rows(
 _SOUNDS: dict[State, bool | None] = {State.SOUNDING: True, State.SILENT: False}
 
 
-def _export_track(clip: Clip, track: Track, category_id: int, rows: Iterable[MaskRow], spool: MaskSpool) -> ExportTrack:
+def _export_track(
+    clip: Clip, track: Track, category_id: int, rows: Iterable[DrawnRow], spool: MaskSpool
+) -> ExportTrack:
     masks: list[Rle | None] = [None] * clip.num_frames
     sounding: list[bool | None] = [None] * clip.num_frames
     for row in rows:
         if row.counts is not None:
             masks[row.frame] = Rle(row.height, row.width, row.counts)
             sounding[row.frame] = _SOUNDS.get(row.state)
-    return ExportTrack(track=track, category_id=category_id, masks=spool.keep(masks), sounding=tuple(sounding))
+    kept, sounds = spool.keep(masks), tuple(sounding)
+    sounds = kept.drawn if kept.drawn == sounds else sounds  # one object: there are many
+    return ExportTrack(track=track, category_id=category_id, masks=kept, sounding=sounds)

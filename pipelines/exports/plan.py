@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -108,8 +109,12 @@ class ExportPlan:
             return ()
         return tuple(item.clip.clip_id for item in self.inputs.clips if item.features_sha256 is None)
 
-    def counts(self) -> dict[str, dict[str, float]]:
+    def counts(self) -> Mapping[str, Mapping[str, float]]:
         """Per split and in total: what the format counts."""
+        return self._counts
+
+    @cached_property
+    def _counts(self) -> dict[str, dict[str, float]]:
         every = [piece for pieces in self.splits.values() for piece in pieces]
         return {
             name: count_pieces(pieces, self.spec.columns) for name, pieces in [*self.splits.items(), ("total", every)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from avis_data.errors import DataError
 from avis_data.features.store import bucket
-from avis_data.masks.table import read_masks, replace_clips, write_masks
+from avis_data.masks.table import MASK_SCHEMA, read_drawn, read_masks, replace_clips, write_masks
 from avis_data.records import MaskRow, State
 
 
@@ -80,6 +82,31 @@ def test_one_clip_is_read_alone_and_absent_ones_are_not_given(tmp_path: Path) ->
     write_masks(tmp_path, many_rows())
     assert [name for name, _ in read_masks(tmp_path, {"clip8", "nobody"})] == ["clip8"]
     assert list(read_masks(tmp_path / "none")) == []
+
+
+def test_what_is_drawn_is_that_of_the_rows(tmp_path: Path) -> None:
+    write_masks(tmp_path, many_rows())
+    asked = ["clip31", "clip3", "clip8", "no_such"]
+    rows = dict(read_masks(tmp_path, asked))
+    drawn = list(read_drawn(tmp_path, asked))
+    assert [clip_id for clip_id, _ in drawn] == list(rows) and len(drawn) == 3
+    for clip_id, found in drawn:
+        assert [row._asdict() for row in found] == [
+            {name: getattr(row, name) for name in found[0]._fields} for row in rows[clip_id]
+        ]
+
+
+@pytest.mark.parametrize(("column", "value"), [("frame", -1), ("area_px", -1), ("state", "loud")])
+def test_a_row_that_cannot_be_is_an_error_in_words(tmp_path: Path, column: str, value: object) -> None:
+    """A still before the first one would be taken for the last one."""
+    write_masks(tmp_path, [row("clip3", "000001", second) for second in range(3)])
+    (path,) = tmp_path.iterdir()
+    rows = pq.read_table(path).to_pylist()
+    rows[1][column] = value
+    pq.write_table(pa.Table.from_pylist(rows, schema=MASK_SCHEMA), path)
+    for read in (read_masks, read_drawn):
+        with pytest.raises(DataError, match="damaged table of masks"):
+            list(read(tmp_path, ["clip3"]))
 
 
 def test_no_rows_remove_the_part(tmp_path: Path) -> None:
