@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from label_studio_sdk.converter.brush import decode_rle, encode_rle
 
 from avis_data.errors import DataError
 from avis_data.masks.brush_rle import decode_brush, encode_brush
 
 
 def theirs(mask_HW: np.ndarray) -> list[int]:
+    from label_studio_sdk.converter.brush import encode_rle  # imports nltk, scikit-learn and pandas
+
     return list(encode_rle(np.repeat((mask_HW * 255).astype(np.uint8).ravel(), 4)))
 
 
@@ -26,6 +27,8 @@ def random_mask(seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_both_write_and_read_the_same(seed: int) -> None:
+    from label_studio_sdk.converter.brush import decode_rle
+
     mask = random_mask(seed)
     ours, sdk = encode_brush(mask), theirs(mask)
     assert ours == sdk[: len(ours)] and sdk[len(ours) :] in ([], [0]), "the SDK adds a byte where none is needed"
@@ -43,6 +46,8 @@ def test_runs_of_more_than_65536_values_are_divided(mask: np.ndarray) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_soft_edges_count_from_128(seed: int) -> None:
     """Edited masks come back with soft alpha, and other channels that mean nothing; the SDK writes literal blocks."""
+    from label_studio_sdk.converter.brush import encode_rle
+
     rng = np.random.default_rng(seed)
     rgba = rng.integers(0, 256, (17, 23, 4)).astype(np.uint8)
     rgba[0, 0, 3], rgba[0, 1, 3] = 127, 128

@@ -11,7 +11,6 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from avis_data.errors import ConfigError, DataError
-from avis_data.training.checkpoints.hugging_face import from_hugging_face
 from avis_data.training.checkpoints.load_report import LoadReport, listed
 from avis_data.training.checkpoints.trained import weights_file
 from avis_data.training.config import RunConfig
@@ -52,6 +51,8 @@ def read_start_weights(path: Path) -> Renamed:
         DataError: if it is none of these, missing or torn, holds code, or may not be used by everybody.
     """
     if path.is_dir():
+        from avis_data.training.checkpoints.hugging_face import from_hugging_face  # imports all kinds of models
+
         return from_hugging_face(path)
     tensors = read_tensors(path)
     check_licence(path, tensors)

@@ -1,5 +1,7 @@
 """Image backbones from transformers, with one interface: a batch of frames in, four maps out.
 
+Each kind is imported where it is made: that takes seconds, which reading a config has no need of.
+
 Shapes: N frames, H, W pixels (multiples of 32), h, w cells of a map.
 """
 
@@ -13,7 +15,6 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PvtV2Backbone, PvtV2Config, ResNetBackbone, ResNetConfig, SwinBackbone, SwinConfig
 
 from avis_data.training.models.shared import DropPath, SharedBatchNorm
 from avis_data.training.ranges import Count
@@ -143,6 +144,8 @@ def build_backbone(spec: BackboneSpec) -> Backbone:
 
 
 def _resnet(spec: ResNetSpec) -> Backbone:
+    from transformers import ResNetBackbone, ResNetConfig
+
     config = _with_four_maps(
         ResNetConfig,
         embedding_size=spec.stem_channels,
@@ -159,6 +162,8 @@ def _resnet(spec: ResNetSpec) -> Backbone:
 
 
 def _swin(spec: SwinSpec) -> Backbone:
+    from transformers import SwinBackbone, SwinConfig
+
     config = _with_four_maps(
         SwinConfig,
         embed_dim=spec.embed_channels,
@@ -176,6 +181,8 @@ def _swin(spec: SwinSpec) -> Backbone:
 
 
 def _pvt(spec: PvtSpec) -> Backbone:
+    from transformers import PvtV2Backbone, PvtV2Config
+
     config = _with_four_maps(
         PvtV2Config,
         hidden_sizes=list(spec.channels),

@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mlcroissant
 import numpy as np
 import pytest
 from PIL import Image
@@ -32,6 +31,9 @@ from support.labelled_sets import (
 )
 from support.places import NEEDS_SHARED, SHARED
 
+if TYPE_CHECKING:
+    import mlcroissant
+
 RAI = "http://mlcommons.org/croissant/RAI/"
 
 
@@ -46,6 +48,8 @@ def loaded(folder: Path) -> mlcroissant.Dataset:
     """What mlcroissant makes of it; its complaints are errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the packages that it imports
+        import mlcroissant
+
         return mlcroissant.Dataset(jsonld=str(folder / "croissant.json"))
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from label_studio_sdk.converter.brush import decode_rle, encode_rle, mask2rle
 from PIL import Image
 
 from avis_data.annotation.labels.records import Interval, LabelledMask, LabelledTrack, MaskOrigin
@@ -43,6 +42,8 @@ def result(kind: str, value: Raw, region: str = "r1", *, name: str = "mask", **m
 
 
 def brush(mask_HW: np.ndarray, label: str = "dog", region: str = "r1", **more: Any) -> Raw:
+    from label_studio_sdk.converter.brush import mask2rle  # imports nltk, scikit-learn and pandas
+
     value = {"format": "rle", "rle": list(mask2rle(mask_HW.astype(np.uint8) * 255)), "brushlabels": [label]}
     return result("brushlabels", value, region, **more)
 
@@ -111,6 +112,8 @@ def test_the_fixture_is_read_to_the_pixel(tmp_path: Path) -> None:
 def test_masks_are_those_of_the_sdk_whatever_their_alpha(inside: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(inside)
     mask_HW = rng.random((H, W)) < 0.4
+    from label_studio_sdk.converter.brush import decode_rle, encode_rle
+
     coded = list(encode_rle(np.repeat(mask_HW.astype(np.uint8).ravel() * inside, 4)))
     theirs = np.reshape(decode_rle(coded), (H, W, 4))[..., 3] > 0
     clip = only(

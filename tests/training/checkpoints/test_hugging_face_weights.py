@@ -6,19 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch import nn
-from transformers import (
-    Mask2FormerConfig,
-    Mask2FormerForUniversalSegmentation,
-    ResNetBackbone,
-    ResNetConfig,
-    ResNetForImageClassification,
-    SwinBackbone,
-    SwinConfig,
-    SwinForImageClassification,
-    ViTConfig,
-    ViTModel,
-)
 
 from avis_data.errors import DataError
 from avis_data.training.checkpoints.hugging_face import from_hugging_face
@@ -31,8 +20,8 @@ STAGES = ["stage1", "stage2", "stage3", "stage4"]
 SWIN = SwinSpec(embed_channels=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=4, drop_path=0.0)
 
 
-def swin_config(**changes: object) -> SwinConfig:
-    return SwinConfig(
+def swin_config(**changes: object) -> transformers.SwinConfig:
+    return transformers.SwinConfig(
         embed_dim=8, depths=[1, 1, 2, 1], num_heads=[1, 2, 2, 4], window_size=4, drop_path_rate=0.0, **changes
     )
 
@@ -54,19 +43,19 @@ def image() -> torch.Tensor:
 
 
 def test_a_resnet_classifier_starts_the_backbone(tmp_path: Path) -> None:
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
-    scrambled(ResNetForImageClassification(config)).save_pretrained(tmp_path)
+    config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
+    scrambled(transformers.ResNetForImageClassification(config)).save_pretrained(tmp_path)
     model = Avism(tiny_config())
     report = load_into(model, read_start_weights(tmp_path).tensors)
     assert report.unexpected == report.misshapen == ()
     assert report.loaded == len(model.backbone.state_dict())
-    theirs = ResNetBackbone.from_pretrained(tmp_path, out_features=STAGES).eval()(image()).feature_maps
+    theirs = transformers.ResNetBackbone.from_pretrained(tmp_path, out_features=STAGES).eval()(image()).feature_maps
     for ours, map_ in zip(model.backbone(image()), theirs, strict=True):
         torch.testing.assert_close(ours, map_, atol=1e-4, rtol=1e-4)
 
 
 def test_a_swin_classifier_starts_the_backbone_but_not_its_output_norms(tmp_path: Path) -> None:
-    scrambled(SwinForImageClassification(swin_config())).save_pretrained(tmp_path)
+    scrambled(transformers.SwinForImageClassification(swin_config())).save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN))
     report = load_into(model, read_start_weights(tmp_path).tensors)
     assert report.unexpected == report.misshapen == ()
@@ -77,7 +66,7 @@ def test_a_swin_classifier_starts_the_backbone_but_not_its_output_norms(tmp_path
 
 
 def test_a_swin_backbone_gives_its_maps(tmp_path: Path) -> None:
-    theirs = scrambled(SwinBackbone(swin_config(out_features=STAGES)))
+    theirs = scrambled(transformers.SwinBackbone(swin_config(out_features=STAGES)))
     theirs.save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN)).eval()
     load_into(model, read_start_weights(tmp_path).tensors)
@@ -87,12 +76,12 @@ def test_a_swin_backbone_gives_its_maps(tmp_path: Path) -> None:
 
 def test_mask2former_of_transformers_and_ours_give_the_same(tmp_path: Path) -> None:
     """An oracle that shares no code with our pixel decoder and masked decoder."""
-    config = Mask2FormerConfig(
+    config = transformers.Mask2FormerConfig(
         backbone_config=swin_config(out_features=STAGES), feature_size=32, mask_feature_size=32, hidden_dim=32,
         encoder_layers=1, encoder_feedforward_dim=32, decoder_layers=4, dim_feedforward=32, num_attention_heads=4,
         num_queries=5, dropout=0.0, num_labels=4,
     )  # fmt: skip
-    theirs = scrambled(Mask2FormerForUniversalSegmentation(config))
+    theirs = scrambled(transformers.Mask2FormerForUniversalSegmentation(config))
     theirs.save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN, frame_fusion=False, video_fusion=False)).eval()
     report = load_into(model, read_start_weights(tmp_path).tensors)
@@ -112,12 +101,12 @@ def test_mask2former_of_transformers_and_ours_give_the_same(tmp_path: Path) -> N
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no model folder"):
         from_hugging_face(tmp_path)
-    ViTModel(ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)).save_pretrained(
-        tmp_path / "vit"
-    )
+    transformers.ViTModel(
+        transformers.ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    ).save_pretrained(tmp_path / "vit")
     with pytest.raises(DataError, match="holds a vit model"):
         from_hugging_face(tmp_path / "vit")
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
+    config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
     config.save_pretrained(tmp_path / "empty")
     with pytest.raises(DataError, match="cannot be read"):
         from_hugging_face(tmp_path / "empty")

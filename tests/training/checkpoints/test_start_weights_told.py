@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import ResNetConfig, ResNetForImageClassification
 
 from avis_data.errors import ConfigError, DataError
 from avis_data.training.checkpoints.load_report import listed
@@ -76,6 +75,8 @@ def test_names_that_no_rule_knows_are_told(tmp_path: Path, caplog: pytest.LogCap
     assert report.unknown == tuple(body)[1:]
     assert r"2 in the file, under names that are not known: mystery.weight, 'odd\x1b[2J\ud800'" in caplog.text
     json.dumps(report.values("r\udc80.pth"), ensure_ascii=False).encode()
+    from transformers import ResNetConfig, ResNetForImageClassification
+
     config = ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
     ResNetForImageClassification(config).save_pretrained(tmp_path / "folder")
     unknown = [name for name in load_initial(model(), tmp_path / "folder").unknown if "batches_tracked" not in name]
