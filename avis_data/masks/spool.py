@@ -1,15 +1,20 @@
-"""Masks on disk while a dataset is planned and written: of a large one they do not fit into memory."""
+"""Masks on disk: those of a dataset while it is planned and written, those of a long video while it is predicted."""
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import IO, overload
 
 from avis_data.masks.rle import Rle
 
-__all__ = ["MaskSpool", "SpooledMasks"]
+__all__ = ["GrowingMasks", "MaskSpool", "SpooledMasks"]
+
+_LETTERS_IN_MEMORY = 2**16
+"""Of the counts of a row of masks that grows; empty ones of any size take a few letters."""
 
 
 class MaskSpool:
@@ -23,7 +28,7 @@ class MaskSpool:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # closed with the last mask of it
+        self._file: IO[bytes] | None = None  # made for the first masks, closed with the last one of them
         self._lock = threading.Lock()
         self._size = 0
         self._drawn: dict[tuple[bool, ...], tuple[bool, ...]] = {}
@@ -36,6 +41,7 @@ class MaskSpool:
         height, width = (first.height, first.width) if first is not None else (0, 0)
         drawn = tuple(mask is not None for mask in masks)
         with self._lock:
+            self._file = self._file or tempfile.TemporaryFile()
             self._file.seek(self._size)
             self._file.write(text)
             place = self._size
@@ -44,6 +50,7 @@ class MaskSpool:
 
     def read(self, place: int, size: int) -> str:
         """What was written there; any thread may ask."""
+        assert self._file is not None  # something was written
         with self._lock:
             self._file.seek(place)
             return self._file.read(size).decode()
@@ -76,3 +83,79 @@ class SpooledMasks(Sequence["Rle | None"]):
 
     def __getitem__(self, index: int | slice) -> Rle | tuple[Rle | None, ...] | None:
         return tuple(self)[index]
+
+
+class GrowingMasks(Sequence[Rle]):
+    """Masks that come one after the other, of a video of any length: the last ones are in memory, those before on disk.
+
+    Where the disk has no room all further ones stay in memory. They are read in order; another process gets a tuple.
+
+    Example:
+        >>> masks = GrowingMasks(MaskSpool())
+        >>> for counts in ("04", "13"):
+        ...     masks.append(Rle(height=2, width=2, counts=counts))
+        >>> len(masks), masks[1]
+        (2, Rle(height=2, width=2, counts='13'))
+    """
+
+    def __init__(self, spool: MaskSpool) -> None:
+        self._spool = spool
+        self._pieces: list[SpooledMasks] = []
+        self._starts: list[int] = []
+        self._last: list[Rle] = []
+        self._last_start = 0
+        self._letters, self._most_letters = 0, float(_LETTERS_IN_MEMORY)
+        self._read: tuple[int, Sequence[Rle]] = (-1, ())
+
+    def append(self, mask: Rle) -> None:
+        """The next mask, of the size of those before."""
+        self._last.append(mask)
+        self._letters += len(mask.counts)
+        if self._letters < self._most_letters:
+            return
+        try:
+            piece = self._spool.keep(self._last)
+        except OSError:
+            self._most_letters = math.inf
+            return
+        self._pieces.append(piece)
+        self._starts.append(self._last_start)
+        self._last_start += len(self._last)
+        self._last, self._letters = [], 0
+
+    def __len__(self) -> int:
+        return self._last_start + len(self._last)
+
+    def __iter__(self) -> Iterator[Rle]:
+        for piece in self._pieces:
+            yield from _all_drawn(piece)
+        yield from self._last
+
+    @overload
+    def __getitem__(self, index: int) -> Rle: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Rle, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Rle | tuple[Rle, ...]:
+        if isinstance(index, slice):
+            return tuple(self[place] for place in range(*index.indices(len(self))))
+        place = range(len(self))[index]  # from the end too; raises
+        if place >= self._last_start:
+            return self._last[place - self._last_start]
+        piece = bisect_right(self._starts, place) - 1
+        if self._read[0] != piece:
+            self._read = (piece, tuple(_all_drawn(self._pieces[piece])))
+        return self._read[1][place - self._starts[piece]]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    def __reduce__(self) -> tuple[type[tuple[Rle, ...]], tuple[tuple[Rle, ...]]]:
+        return tuple, (tuple(self),)
+
+
+def _all_drawn(masks: SpooledMasks) -> Iterator[Rle]:
+    return (mask for mask in masks if mask is not None)

@@ -5,6 +5,7 @@ Shapes: T frames, N tracks as labelled, H, W pixels of a frame at network size, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -145,7 +146,7 @@ class PredictedTrack:
     """Class probability times mask score, in [0, 1]."""
     query: int
     """The video query it comes from; a query may give several tracks of different classes."""
-    masks: tuple[Rle, ...]
+    masks: Sequence[Rle]
     """One per frame, at the original size; empty where the object does not sound."""
 
 

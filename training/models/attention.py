@@ -6,6 +6,7 @@ Shapes: N batch, Q queries, S keys, C channels, H heads, D channels of a head.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -46,27 +47,48 @@ class Attention(nn.Module):
             visible_NQS: bool, True where a query may look; broadcast over N; None: everywhere. A row without any True
                 gives NaN: the caller opens it.
         """
-        query, key, value = self._by_heads(query_NQC, key_NSC, value_NSC)
+        query, key, value = (self._projected(x, part) for part, x in enumerate((query_NQC, key_NSC, value_NSC)))
         visible = None if visible_NQS is None else visible_NQS[:, None]
         if self.training and self.dropout.share:
             attended = self.dropout(_weights(query, key, visible)) @ value
         else:
             attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
+        return self._joined(attended)
+
+    def over_pieces(self, query_NQC: Tensor, pieces: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """The attended values of all keys, of which one piece is there at a time; without gradients and dropout.
+
+        Args:
+            pieces: keys and values (N, S, C); at least one.
+
+        Source: Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018).
+        """
+        query = self._projected(query_NQC, 0)
+        query = query / math.sqrt(query.shape[-1])
+        dtype = torch.promote_types(query.dtype, torch.float32)
+        largest = query.new_full((*query.shape[:3], 1), -torch.inf, dtype=dtype)
+        total, summed = torch.zeros_like(largest), torch.zeros_like(query, dtype=dtype)
+        for key_NSC, value_NSC in pieces:
+            logits = (query @ self._projected(key_NSC, 1).transpose(2, 3)).to(dtype)
+            before, largest = largest, torch.maximum(largest, logits.amax(-1, keepdim=True))
+            powers, shrunk = (logits - largest).exp_(), (before - largest).exp_()
+            total = total * shrunk + powers.sum(-1, keepdim=True)
+            summed = summed * shrunk + powers @ self._projected(value_NSC, 2)
+        return self._joined(summed / total)
+
+    def _projected(self, x_NSC: Tensor, part: int) -> Tensor:
+        """Queries (part 0), keys (1) or values (2) of the heads, (N, H, S, D)."""
+        weight, bias = self.in_proj_weight.chunk(3)[part], self.in_proj_bias.chunk(3)[part]
+        return torch.unflatten(functional.linear(x_NSC, weight, bias), -1, (self.heads, -1)).transpose(1, 2)
+
+    def _joined(self, attended_NHQD: Tensor) -> Tensor:
+        out: Tensor = self.out_proj(attended_NHQD.transpose(1, 2).flatten(2))
         return out
 
     def weights(self, query_NQC: Tensor, key_NSC: Tensor, visible_NQS: Tensor | None = None) -> Tensor:
         """How much each query looks at each key, for every head, (N, H, Q, S): for those who want to see it."""
-        query, key = self._by_heads(query_NQC, key_NSC)
+        query, key = self._projected(query_NQC, 0), self._projected(key_NSC, 1)
         return _weights(query, key, None if visible_NQS is None else visible_NQS[:, None])
-
-    def _by_heads(self, *inputs_NSC: Tensor) -> list[Tensor]:
-        """Queries, keys and values, as far as they are given, each (N, H, S, D)."""
-        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        return [
-            torch.unflatten(functional.linear(x, weight, bias), -1, (self.heads, -1)).transpose(1, 2)
-            for x, weight, bias in zip(inputs_NSC, weights, biases, strict=False)
-        ]
 
 
 def _weights(query_NHQD: Tensor, key_NHSD: Tensor, visible_N1QS: Tensor | None) -> Tensor:
@@ -99,6 +121,13 @@ class AttentionBlock(nn.Module):
         """LayerNorm(residual + attention(query, key, value)), shape (N, Q, C); the residual is broadcast."""
         attended = self.attention(query_NQC, key_NSC, value_NSC, visible_NQS)
         out: Tensor = self.norm(residual_NQC + self.dropout(attended))
+        return out
+
+    def over_pieces(
+        self, residual_NQC: Tensor, *, query_NQC: Tensor, pieces: Iterable[tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """The same over keys and values of which one piece is there at a time; without gradients and dropout."""
+        out: Tensor = self.norm(residual_NQC + self.attention.over_pieces(query_NQC, pieces))
         return out
 
 

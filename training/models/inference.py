@@ -1,4 +1,4 @@
-"""From the heads of a video model to scored tracks, frame by frame: nothing that grows with the clip but run lengths.
+"""From the heads of a video model to scored tracks, frame by frame; of a long clip the run lengths lie on the disk.
 
 Shapes: P video queries, K classes, C channels, T frames, n frames of a piece, S queries that can give a track, h, w
     cells at stride 4.
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avis_data.masks.rle import Rle, area, encode
+from avis_data.masks.spool import GrowingMasks, MaskSpool
 from avis_data.training.data.clips import PredictedTrack
 from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.spec import PredictOptions
@@ -85,7 +86,8 @@ class MaskCollector:
     def __init__(self, embed_SC: Tensor, sizes: MaskSizes) -> None:
         self._embed_SC = embed_SC
         self._sizes = sizes
-        self._masks: list[list[Rle]] = [[] for _ in embed_SC]
+        spool = MaskSpool()
+        self._masks = [GrowingMasks(spool) for _ in embed_SC]
         self._sums_S2 = torch.zeros(len(embed_SC), 2, dtype=torch.float64)
 
     def add(self, pixels_nChw: Tensor) -> None:
@@ -94,9 +96,9 @@ class MaskCollector:
             for start in range(0, len(self._embed_SC), _QUERIES_AT_ONCE):
                 self._add(slice(start, start + _QUERIES_AT_ONCE), frame_Chw)
 
-    def masks(self, place: int) -> tuple[Rle, ...]:
+    def masks(self, place: int) -> Sequence[Rle]:
         """The masks of the query at that place of `embed_SC`, one per frame so far, at the original size."""
-        return tuple(self._masks[place])
+        return self._masks[place]
 
     def score(self, place: int) -> float:
         """Mean probability of all pixels above one half, over all frames so far; 0 without any."""
@@ -157,13 +159,12 @@ def gated_tracks(tracks: Sequence[PredictedTrack], heard_TK: Tensor, threshold: 
         heard_TK: probability of each class in each frame by the frame-level queries, the highest of them.
         threshold: a class is heard where its probability is higher.
     """
-    kept = []
+    kept, spool = [], MaskSpool()
     for track in tracks:
         heard_T = (heard_TK[:, track.label] > threshold).tolist()
-        masks = tuple(
-            mask if heard else encode(np.zeros((mask.height, mask.width), dtype=bool))
-            for mask, heard in zip(track.masks, heard_T, strict=True)
-        )
+        masks = GrowingMasks(spool)
+        for mask, heard in zip(track.masks, heard_T, strict=True):
+            masks.append(mask if heard else encode(np.zeros((mask.height, mask.width), dtype=bool)))
         if any(area(mask) for mask in masks):
             kept.append(replace(track, masks=masks))
     return kept

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from avis_data.masks.rle import Rle, encode
+from avis_data.masks.spool import GrowingMasks, MaskSpool
 from avis_data.training.data.clips import ClipSource, PredictedTrack
 
 __all__ = ["ClipStream", "OnlineModel", "SeenObject", "tracks_of_stream", "watch"]
@@ -63,19 +64,23 @@ def watch(model: OnlineModel, clip: ClipSource) -> Iterator[list[SeenObject]]:
 def tracks_of_stream(model: OnlineModel, clip: ClipSource) -> list[PredictedTrack]:
     """The tracks of a whole clip, highest score first: class and score are those known at their last appearance."""
     last: dict[int, SeenObject] = {}
-    masks: dict[int, dict[int, Rle]] = {}
+    masks: dict[int, GrowingMasks] = {}
+    spool, hidden = MaskSpool(), encode(np.zeros(clip.size_hw, dtype=bool))
     for frame, seen in enumerate(watch(model, clip)):
         for thing in seen:
             last[thing.identity] = thing
-            masks.setdefault(thing.identity, {})[frame] = thing.mask
-    hidden = encode(np.zeros(clip.size_hw, dtype=bool))
+            row = masks.setdefault(thing.identity, GrowingMasks(spool))
+            _fill(row, frame, hidden)
+            row.append(thing.mask)
+    for row in masks.values():
+        _fill(row, clip.num_frames, hidden)
     tracks = [
-        PredictedTrack(
-            label=thing.label,
-            score=thing.score,
-            query=identity,
-            masks=tuple(masks[identity].get(frame, hidden) for frame in range(clip.num_frames)),
-        )
+        PredictedTrack(label=thing.label, score=thing.score, query=identity, masks=masks[identity])
         for identity, thing in last.items()
     ]
     return sorted(tracks, key=lambda track: (-track.score, track.query))
+
+
+def _fill(masks: GrowingMasks, frames: int, hidden: Rle) -> None:
+    while len(masks) < frames:
+        masks.append(hidden)

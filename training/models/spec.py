@@ -27,7 +27,7 @@ __all__ = ["MaskModel", "ModelConfig", "ModelSpec", "OfficialFiles", "PredictOpt
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """How tracks are made. `frames_per_pass` changes no result, and `kept_frames` only the rounding of masks."""
+    """How tracks are made. `frames_per_pass` changes no result, and `kept_frames` only rounding."""
 
     top_k: Count = 100
     """(query, class) pairs that are looked at, those of the highest class probability."""
@@ -37,10 +37,11 @@ class PredictOptions:
     """Ours, for AVISM: a track is silent in frames whose own queries give its class no higher probability. null: as
     published, where a track sounds in every frame in which its object is seen."""
     frames_per_pass: Count = 18
-    """Frames that go through the network together."""
+    """Frames that go through the network together, on a CPU fewer of large ones in AVISM."""
     kept_frames: CountOrZero = 36
     """Clips of up to that many frames keep their per-pixel embeddings as they are. Of longer ones they are kept in half
-    precision: twice as many frames in memory, the others on the disk of temporary files (8 MB a frame of 360 x 640)."""
+    precision: twice as many frames in memory, the others on the disk of temporary files (8 MB a frame of 360 x 640);
+    AVISM keeps their frame queries there too."""
 
 
 class ModelConfig(Protocol):

@@ -39,9 +39,11 @@ def write_results(path: Path, predictions: Iterable[tuple[DatasetClip, list[Pred
     number = 0
     with atomic_path(path) as part, part.open("w", encoding="utf-8") as out:
         out.write("[")
-        for entry in _entries(predictions):
-            out.write(("," if number else "") + "\n" + json.dumps(entry, allow_nan=False))
-            number += 1
+        for clip, tracks in predictions:
+            for track in tracks:
+                out.write("," if number else "")
+                out.writelines(_entry(clip, track))
+                number += 1
         out.write("\n]\n")
     return number
 
@@ -89,15 +91,13 @@ def mask_picture(values_hw: NDArray[np.generic], num_classes: int) -> Image.Imag
     return Image.fromarray(np.ceil(probability * 255 - 0.5).astype(np.uint8))
 
 
-def _entries(predictions: Iterable[tuple[DatasetClip, list[PredictedTrack]]]) -> Iterator[dict[str, object]]:
-    for clip, tracks in predictions:
-        for track in tracks:
-            yield {
-                "video_id": clip.video_id,
-                "score": track.score,
-                "category_id": track.label + 1,
-                "segmentations": [{"size": [mask.height, mask.width], "counts": mask.counts} for mask in track.masks],
-            }
+def _entry(clip: DatasetClip, track: PredictedTrack) -> Iterator[str]:
+    """The line of a track, in pieces: of a long clip its masks are not in memory at once."""
+    known = {"video_id": clip.video_id, "score": track.score, "category_id": track.label + 1}
+    yield "\n" + json.dumps(known, allow_nan=False)[:-1] + ', "segmentations": ['
+    for frame, mask in enumerate(track.masks):
+        yield (", " if frame else "") + json.dumps({"size": [mask.height, mask.width], "counts": mask.counts})
+    yield "]}"
 
 
 def _masks(entry: TrackInput, size_hw: tuple[int, int]) -> tuple[tuple[Rle, ...], Problem | None]:

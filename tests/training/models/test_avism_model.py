@@ -11,6 +11,7 @@ from torch import Tensor
 from avis_data.errors import DataError
 from avis_data.masks.rle import decode
 from avis_data.training.data.clips import PredictedTrack, TensorClip, TrainingBatch
+from avis_data.training.models.avism import model as model_module
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.losses import joined, means
@@ -137,13 +138,15 @@ def same(ours: list[PredictedTrack], others: list[PredictedTrack]) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7])
-def test_prediction_does_not_depend_on_how_it_is_cut(frames: int) -> None:
+def test_prediction_does_not_depend_on_how_it_is_cut(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, clip = tiny_model().eval(), whole_clip(1, frames)
     at_once = model.predict(clip, ALL)
     assert at_once and all(len(track.masks) == frames for track in at_once)
     assert [track.score for track in at_once] == sorted((track.score for track in at_once), reverse=True)
     assert all((rle.height, rle.width) == clip.size_hw for track in at_once for rle in track.masks)
     same(model.predict(clip, replace(ALL, frames_per_pass=2, kept_frames=0)), at_once)
+    monkeypatch.setattr(model_module, "_PIXELS_AT_ONCE", 1)  # each frame by itself
+    same(model.predict(clip, ALL), at_once)
 
 
 class CountedClip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from avis_data.errors import AvisError, ProblemsError
 from avis_data.masks.rle import Rle, encode
+from avis_data.masks.spool import GrowingMasks, MaskSpool
 from avis_data.report.clips import ClipView
 from avis_data.training.checkpoints.trained import config_of_weights, weights_metadata
 from avis_data.training.data.clips import PredictedTrack
@@ -76,6 +78,32 @@ def test_a_perfect_model_is_written_as_perfect(
     )
     assert [ran.json["strict"][name] for name in ("AP_all", "HOTA", "FSLA")] == [1.0, 1.0, 1.0]
     assert read_results(tmp_path / "results.json", split)[split.clips[0].clip_id] == perfect[0][1]
+
+
+def test_tracks_are_written_mask_by_mask(world_export: Path, tmp_path: Path) -> None:
+    """As one JSON text of all of them, in memory that does not hold the masks of one track."""
+    clip = open_split(world_export, "test", num_classes=26, audio=None).clips[0]
+    long, spool = GrowingMasks(MaskSpool()), MaskSpool()
+    for number in range(2000):
+        long.append(Rle(64, 96, "\\0" * 2000 + str(number)))
+    few = GrowingMasks(spool)
+    few.append(Rle(64, 96, "0"))
+    tracks = [PredictedTrack(label=k, score=0.25, query=k, masks=masks) for k, masks in enumerate((long, few, ()))]
+    tracemalloc.start()
+    try:
+        assert write_results(tmp_path / "results.json", [(clip, tracks)]) == 3
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000, "the masks of the first track are 8 MB"
+    rows = [
+        json.dumps({
+            "video_id": clip.video_id, "score": 0.25, "category_id": track.label + 1,
+            "segmentations": [{"size": [64, 96], "counts": mask.counts} for mask in track.masks],
+        })
+        for track in tracks
+    ]  # fmt: skip
+    assert (tmp_path / "results.json").read_text() == "[\n" + ",\n".join(rows) + "\n]\n"
 
 
 def test_bad_entries_of_results_are_all_told(world_export: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avis_data.training.models.avism.row_sums import read_by_rows
+from avis_data.training.models.avism.row_sums import read_by_rows, short_softmax
 from avis_data.training.models.points import at_least_float32
 
 __all__ = ["DeformableAttention", "DeformableEncoderLayer", "reference_points"]
@@ -70,10 +70,11 @@ class DeformableAttention(nn.Module):
 
     def _read(self, query_NSC: Tensor, value: Tensor, reference_S2: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
         """Where to look needs more bits than bf16 has: of 80 cells it tells no halves apart."""
-        weights = self.attention_weights(query_NSC).unflatten(-1, (self.heads, -1)).softmax(-1)
+        logits = self.attention_weights(query_NSC).unflatten(-1, (self.heads, -1))
         if query_NSC.device.type == "cpu" and not torch.compiler.is_compiling():
-            offsets = self._offsets_by_axis(query_NSC)
+            offsets, weights = self._offsets_by_axis(query_NSC), short_softmax(logits)
             return read_by_rows(value, offsets, weights.flatten(2), reference_S2, sizes)
+        weights = logits.softmax(-1)
         places = (*weights.shape[:3], self.levels, self.points)
         offsets = self.sampling_offsets(query_NSC).view(*places, 2)
         compiled = torch.compiler.is_compiling()  # then it is a constant, and no table can be kept

@@ -14,10 +14,10 @@ from typing import IO, Self
 import torch
 from torch import Tensor
 
-__all__ = ["KeptPixels"]
+__all__ = ["DISK_RESERVE", "KeptPixels"]
 
 _LARGEST = torch.finfo(torch.float16).max
-_RESERVE = 2**30
+DISK_RESERVE = 2**30
 """Bytes of the disk of temporary files that are left to others."""
 
 
@@ -71,7 +71,7 @@ class KeptPixels:
 
     def _written(self, half_nChw: Tensor) -> bool:
         try:
-            if shutil.disk_usage(tempfile.gettempdir()).free < half_nChw.nbytes + _RESERVE:
+            if shutil.disk_usage(tempfile.gettempdir()).free < half_nChw.nbytes + DISK_RESERVE:
                 return False
             if self._file is None:
                 self._file = self._stack.enter_context(tempfile.TemporaryFile())

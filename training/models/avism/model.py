@@ -3,6 +3,7 @@
     pixel_decoder.py          maps of a frame, by attention to a few places (deformable.py, row_sums.py): Mask2Former's
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
+    long_clips.py             a clip for the tracker, of any length
     kept_pixels.py            maps of a long clip, until its tracks are known
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
@@ -27,6 +28,7 @@ from avis_data.training.data.clips import ClipSource, PredictedTrack, TrainingBa
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameDecoder
 from avis_data.training.models.avism.kept_pixels import KeptPixels
+from avis_data.training.models.avism.long_clips import LongClip, ShortClip
 from avis_data.training.models.avism.losses import AvismPredictions, avism_losses, weighted
 from avis_data.training.models.avism.pixel_decoder import PixelDecoder, PixelMaps
 from avis_data.training.models.avism.tracker import Tracker
@@ -41,15 +43,16 @@ from avis_data.training.models.targets import ClipTarget, clip_target
 
 __all__ = ["Avism", "build_frame_decoder", "build_pixel_decoder", "build_tracker"]
 
+_PIXELS_AT_ONCE = 2**18
+"""A CPU gains nothing by more, and its memory is handed out anew for each map of more than 32 MB."""
 _DEFAULT_LOSS = AvismLossConfig()
 _DEFAULT_OPTIONS = PredictOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _WatchedClip:
-    """What the tracker gets of a whole clip, and what a gate asks."""
+    """What masks and a gate ask of a whole clip."""
 
-    queries_LBTQC: Tensor
     heard_TK: Tensor
     """How probable each class is in each frame."""
     size_hw: tuple[int, int]
@@ -116,8 +119,8 @@ class Avism(nn.Module):
     def predict(self, clip: ClipSource, options: PredictOptions = _DEFAULT_OPTIONS) -> list[PredictedTrack]:
         """The tracks of a whole clip of any length, highest score first.
 
-        Of all frames their queries are kept, and the maps that masks are made of (kept_pixels.py) until the tracker has
-        said which queries need them. Maps that found no room are computed a second time.
+        Of all frames their queries are kept (long_clips.py), and the maps that masks are made of (kept_pixels.py) until
+        the tracker has said which queries need them. Maps that found no room are computed a second time.
 
         Raises:
             ValueError: if the model is in training mode.
@@ -126,10 +129,11 @@ class Avism(nn.Module):
         if self.training:
             raise ValueError("predict needs the model in evaluation mode: call .eval() first")
         audio_TA = self._checked_audio(clip.clip_id, clip.audio_TA, clip.num_frames)
-        with KeptPixels(clip.num_frames, options.kept_frames) as kept:
-            watched = self._watched(clip, audio_TA, kept, options)
-            audio_BTA = None if audio_TA is None else audio_TA[None].to(watched.queries_LBTQC.device)
-            head = self.tracker(watched.queries_LBTQC, audio_BTA).heads[-1]
+        short = clip.num_frames <= options.kept_frames
+        tokens = ShortClip(self.tracker) if short else LongClip(self.tracker, clip.num_frames)
+        with KeptPixels(clip.num_frames, options.kept_frames) as kept, tokens:
+            watched = self._watched(clip, audio_TA, tokens, kept, options)
+            head = tokens.head(audio_TA)
             tracks = tracks_of(
                 head.logits_LBPK[0, 0],
                 head.mask_embed_LBPC[0, 0],
@@ -140,9 +144,13 @@ class Avism(nn.Module):
         return tracks if options.frame_gate is None else gated_tracks(tracks, watched.heard_TK, options.frame_gate)
 
     def _watched(
-        self, clip: ClipSource, audio_TA: Tensor | None, kept: KeptPixels, options: PredictOptions
+        self,
+        clip: ClipSource,
+        audio_TA: Tensor | None,
+        tokens: ShortClip | LongClip,
+        kept: KeptPixels,
+        options: PredictOptions,
     ) -> _WatchedClip:
-        queries: list[Tensor] = []
         heard: list[Tensor] = []
         size = (0, 0)
         for span, frames in self._pieces(clip, options):
@@ -150,10 +158,10 @@ class Avism(nn.Module):
             maps = self.maps(frames)
             audio = None if audio_TA is None else audio_TA[span].to(frames.device)
             output = self.frame_decoder(maps.scales, maps.mask_NChw, audio, keep_layers=1, keep_heads=False)
-            queries.append(output.queries_LNQC)
+            tokens.add(output.queries_LNQC[-1])
             heard.append(self._heard(output.queries_LNQC[-1]))
             kept.add(self.tracker.pixel_embedding(maps.fpn_NChw))
-        return _WatchedClip(queries_LBTQC=torch.cat(queries, dim=1)[:, None], heard_TK=torch.cat(heard), size_hw=size)
+        return _WatchedClip(heard_TK=torch.cat(heard), size_hw=size)
 
     def _heard(self, queries_NQC: Tensor) -> Tensor:
         """How probable each class is in each frame, (N, K): that of the frame query most sure of it."""
@@ -167,8 +175,10 @@ class Avism(nn.Module):
     def _pieces(self, clip: ClipSource, options: PredictOptions, first: int = 0) -> Iterator[tuple[slice, Tensor]]:
         device = self.tracker.input_proj.weight.device
         for start in range(first, clip.num_frames, options.frames_per_pass):
-            span = slice(start, min(start + options.frames_per_pass, clip.num_frames))
-            yield span, clip.frames(span.start, span.stop).to(device)
+            frames = clip.frames(start, min(start + options.frames_per_pass, clip.num_frames))
+            for part in torch.split(frames, _at_once(frames, device)):
+                yield slice(start, start + len(part)), part.to(device)
+                start += len(part)
 
     def _pixels(self, clip: ClipSource, kept: KeptPixels, options: PredictOptions) -> Iterator[Tensor]:
         yield from kept.pieces(self.tracker.input_proj.weight.device)
@@ -244,6 +254,12 @@ def build_tracker(config: AvismConfig) -> Tracker:
         window=config.window,
         audio_channels=config.audio_channels if config.video_fusion else None,
     )
+
+
+def _at_once(frames_N3HW: Tensor, device: torch.device) -> int:
+    """How many of the frames go through the network together."""
+    height, width = padded_size((frames_N3HW.shape[2], frames_N3HW.shape[3]))
+    return max(1, _PIXELS_AT_ONCE // (height * width)) if device.type == "cpu" else len(frames_N3HW)
 
 
 def _groups(clips: Sequence[TrainingClip]) -> list[list[int]]:

@@ -83,7 +83,9 @@ class PixelDecoder(nn.Module):
         """
         finest, *others = maps
         scales = self._encoded([project(x) for project, x in zip(self.input_proj, reversed(others), strict=True)])
-        up = functional.interpolate(scales[-1], size=finest.shape[-2:], mode="bilinear", align_corners=False)
+        # The encoder's channels lie last. So would those of the larger maps, which the convolution then copies.
+        fine_NChw = scales[-1].contiguous()
+        up = functional.interpolate(fine_NChw, size=finest.shape[-2:], mode="bilinear", align_corners=False)
         fpn = functional.relu(self.output(self.lateral(finest) + up))
         coarse, middle, fine = scales
         return PixelMaps(scales=(coarse, middle, fine), fpn_NChw=fpn, mask_NChw=self.mask_projection(fpn))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["read_by_rows"]
+__all__ = ["read_by_rows", "short_softmax"]
 
 _SUMS_AT_ONCE = 2048
 """Their rows are copied side by side for the gradients of the weights: 3 MB for 12 rows of 32 values."""
@@ -57,6 +57,12 @@ def read_by_rows(
     rows_BK, shares_4BK = row_NSJ.view(-1, reads), shares.view(4, -1, reads)
     later = (0, heads, table.width * heads, (table.width + 1) * heads)
     return _row_sums(table.rows_RD, rows_BK, shares_4BK, later).view(frames, tokens, -1)
+
+
+def short_softmax(logits: Tensor) -> Tensor:
+    """The softmax over a last axis of a dozen values, for which PyTorch's own takes five times as long on a CPU."""
+    powers = (logits - logits.detach().amax(-1, keepdim=True)).exp()
+    return powers / powers.sum(-1, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Shapes: L layers of frame queries, B clips, N = L * B entries (layer-major), T f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,16 @@ from torch.nn import functional
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
 from avis_data.training.models.avism.windows import WindowLayout, padded_frames, window_layout
 
-__all__ = ["ObjectDecoder", "ObjectEncoder", "Tracker", "TrackerOutput", "VideoFusion", "VideoHead", "video_masks"]
+__all__ = [
+    "ObjectDecoder",
+    "ObjectEncoder",
+    "Tracker",
+    "TrackerOutput",
+    "VideoFusion",
+    "VideoHead",
+    "token_mask",
+    "video_masks",
+]
 
 _WINDOWS_AT_ONCE = 16
 """Windows that run together without gradients: their feed-forward states are the peak of a long clip's memory."""
@@ -65,19 +75,25 @@ class ObjectEncoder(nn.Module):
 
     def layer(self, index: int, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
         """The tokens after one layer."""
-        shifted = index % 2 == 1 and not self.training
-        layout = _layout(tokens_NTQC, num_frames, self.window, shifted=shifted)
+        layout = _layout(tokens_NTQC, num_frames, self.window, shifted=self.shifted(index))
         out: Tensor | None = None
         for frames_VW, visible_VWW in layout.runs(_at_once(layout)):
             tokens = _windows(tokens_NTQC, frames_VW)
-            visible = _token_mask(
-                visible_VWW, len(tokens_NTQC), rows=tokens_NTQC.shape[2], columns=tokens_NTQC.shape[2]
-            )
-            tokens = self.attention[index](
-                tokens, query_NQC=tokens, key_NSC=tokens, value_NSC=tokens, visible_NQS=visible
-            )
-            out = _put(out, self.feedforward[index](tokens), frames_VW, tokens_NTQC)
+            visible = token_mask(visible_VWW, len(tokens_NTQC), rows=tokens_NTQC.shape[2], columns=tokens_NTQC.shape[2])
+            out = _put(out, self.window_layer(index, tokens, visible), frames_VW, tokens_NTQC)
         return tokens_NTQC if out is None else out
+
+    def shifted(self, index: int) -> bool:
+        """Whether the windows of a layer lie half a window further."""
+        return index % 2 == 1 and not self.training
+
+    def window_layer(self, index: int, tokens_VXC: Tensor, visible_VXX: Tensor | None) -> Tensor:
+        """The tokens of some windows after one layer, same shape; X tokens of a window."""
+        tokens: Tensor = self.attention[index](
+            tokens_VXC, query_NQC=tokens_VXC, key_NSC=tokens_VXC, value_NSC=tokens_VXC, visible_NQS=visible_VXX
+        )
+        out: Tensor = self.feedforward[index](tokens)
+        return out
 
 
 class VideoFusion(nn.Module):
@@ -122,10 +138,17 @@ class VideoFusion(nn.Module):
         out: Tensor | None = None
         for frames_VW, visible_VWW in layout.runs(_at_once(layout)):
             audio, tokens = _windows(stream_NT1C, frames_VW), _windows(tokens_NTQC, frames_VW)
-            visible = _token_mask(visible_VWW, len(tokens_NTQC), rows=1, columns=tokens_NTQC.shape[2])
-            audio = self.attention[index](audio, query_NQC=audio, key_NSC=tokens, value_NSC=tokens, visible_NQS=visible)
-            out = _put(out, self.feedforward[index](audio), frames_VW, stream_NT1C)
+            visible = token_mask(visible_VWW, len(tokens_NTQC), rows=1, columns=tokens_NTQC.shape[2])
+            out = _put(out, self.window_layer(index, audio, tokens, visible), frames_VW, stream_NT1C)
         return stream_NTC if out is None else out[:, :, 0]
+
+    def window_layer(self, index: int, audio_VWC: Tensor, tokens_VXC: Tensor, visible_VWX: Tensor | None) -> Tensor:
+        """The audio stream of some windows after one layer, same shape; X tokens of a window."""
+        audio: Tensor = self.attention[index](
+            audio_VWC, query_NQC=audio_VWC, key_NSC=tokens_VXC, value_NSC=tokens_VXC, visible_NQS=visible_VWX
+        )
+        out: Tensor = self.feedforward[index](audio)
+        return out
 
 
 class ObjectDecoder(nn.Module):
@@ -147,11 +170,26 @@ class ObjectDecoder(nn.Module):
         """The layer-normed state after every layer, each (N, P, C)."""
         key = (tokens_NTQC + self.key_position.weight).flatten(1, 2)
         value = tokens_NTQC.flatten(1, 2)
+
+        def read_all(block: AttentionBlock, state_NPC: Tensor, query_NPC: Tensor) -> Tensor:
+            state: Tensor = block(state_NPC, query_NQC=query_NPC, key_NSC=key, value_NSC=value)
+            return state
+
+        return self.states(read_all, entries=len(tokens_NTQC))
+
+    def states(self, read_all: Callable[[AttentionBlock, Tensor, Tensor], Tensor], *, entries: int) -> list[Tensor]:
+        """The layer-normed state after every layer, each (N, P, C).
+
+        Args:
+            read_all: from a layer's cross-attention, the state and the queries: the state after it has read all tokens.
+            entries: N.
+        """
         position = self.query_position.weight
-        state = self.query_features.weight.expand(len(tokens_NTQC), -1, -1)
+        state = self.query_features.weight.expand(entries, -1, -1)
         states = []
         for cross, self_attention, feedforward in zip(self.cross, self.self_attention, self.feedforward, strict=True):
-            state = cross(state, query_NQC=state + position, key_NSC=key, value_NSC=value)
+            assert isinstance(cross, AttentionBlock)
+            state = read_all(cross, state, state + position)
             placed = state + position
             state = self_attention(state, query_NQC=placed, key_NSC=placed, value_NSC=state)
             state = feedforward(state)
@@ -217,7 +255,7 @@ class Tracker(nn.Module):
             tokens = tokens + self.fusion(audio, tokens, num_frames)[:, :, None]
         tokens = tokens[:, :num_frames]
         states = self.decoder(tokens)
-        heads = [self._head(state, layers, clips) for state in (states if self.training else states[-1:])]
+        heads = [self.video_head(state, layers, clips) for state in (states if self.training else states[-1:])]
         similarity = self.token_similarity(tokens).unflatten(0, (layers, clips))
         return TrackerOutput(heads=tuple(heads), similarity_LBTQC=similarity)
 
@@ -232,7 +270,8 @@ class Tracker(nn.Module):
         out: Tensor = self.mask_projection(fpn_NChw)
         return out
 
-    def _head(self, normed_NPC: Tensor, layers: int, clips: int) -> VideoHead:
+    def video_head(self, normed_NPC: Tensor, layers: int, clips: int) -> VideoHead:
+        """The heads of a layer-normed state of N = L * B entries."""
         logits, embed, similarity = (
             head(normed_NPC).unflatten(0, (layers, clips))
             for head in (self.class_head, self.mask_head, self.query_similarity)
@@ -267,7 +306,7 @@ def _put(out: Tensor | None, windows: Tensor, frames_VW: Tensor, like_NTQC: Tens
     return out
 
 
-def _token_mask(visible_VWW: Tensor | None, entries: int, *, rows: int, columns: int) -> Tensor | None:
+def token_mask(visible_VWW: Tensor | None, entries: int, *, rows: int, columns: int) -> Tensor | None:
     """A mask between frames as one between their tokens, (N * V, W * rows, W * columns)."""
     if visible_VWW is None:
         return None
