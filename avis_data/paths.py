@@ -9,7 +9,10 @@ from pathlib import Path
 from avis_data.errors import DataError
 from avis_data.records import ID_PATTERN, is_safe_id
 
-__all__ = ["Workspace", "checked_id", "data_home"]
+__all__ = ["STEREO_WAV", "Workspace", "checked_id", "data_home"]
+
+STEREO_WAV = "audio_stereo.wav"
+"""Beside `audio.wav` of a clip whose sound has two channels that differ."""
 
 
 def checked_id(text: str) -> str:
@@ -118,7 +121,7 @@ class Workspace:
         return self.root / "sources"
 
     def clip_dir(self, clip_id: str) -> Path:
-        """Folder of one clip: `frames/`, `audio.wav`, `times.json`, `preview.mp4`."""
+        """Folder of one clip: `frames/`, `audio.wav`, perhaps `audio_stereo.wav`, `times.json`, `preview.mp4`."""
         return self.root / "clips" / checked_id(clip_id)
 
     def frame(self, clip_id: str, frame: int) -> Path:

@@ -80,6 +80,11 @@ class ExtractOptions(Record):
         description="Of several sounds: `default` (the one that the file marks), a language as the file writes it "
         "(`eng`; where it is not there, the default one), or a number, 0 for the first of the file.",
     )
+    stereo: bool = Field(
+        default=True,
+        description="Where the sound has two channels that differ, keep them beside the mono sound, as "
+        "`audio_stereo.wav`; of more than two channels, the mix of them for two.",
+    )
     missing_sound: Literal["fail", "pad"] = Field(
         default="fail",
         description="A clip with no sound stream, or whose sound ends a second or more before its picture: "

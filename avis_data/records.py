@@ -228,6 +228,12 @@ class Clip(Record):
     sound: SoundState
     frames_sha256: Sha256
     audio_sha256: Sha256
+    stereo_sha256: Sha256 | None = Field(
+        default=None, description="Of `audio_stereo.wav`; null where the sound has no two channels that differ."
+    )
+    stereo_db: float | None = Field(
+        default=None, description="How loud the difference of its channels is beside their sum."
+    )
     categories: list[str] = Field(default_factory=list, description="What the list says is in it.")
     license: str | None = None
     split: SplitName | None = Field(

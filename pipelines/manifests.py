@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 
 from avis_data.ledger import Ledger, Output
 from avis_data.manifest import write_manifest
-from avis_data.paths import Workspace
+from avis_data.paths import STEREO_WAV, Workspace
 from avis_data.pipelines.kept_video_list import wanted_clips
 from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.stages.adopt import AdoptedVideo, AdoptFacts
@@ -94,6 +94,7 @@ def _clip(
     license: str | None,
     split: SplitName | None,
 ) -> Clip:
+    stereo = outputs.get(STEREO_WAV)
     return Clip(
         clip_id=clip_id,
         video_id=video_id,
@@ -107,6 +108,8 @@ def _clip(
         sound=facts.sound,
         frames_sha256=outputs["frames"].sha256,
         audio_sha256=outputs["audio.wav"].sha256,
+        stereo_sha256=stereo.sha256 if stereo else None,
+        stereo_db=facts.stereo_db if stereo else None,
         categories=categories or [],
         license=license,
         split=split,

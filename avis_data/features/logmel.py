@@ -24,6 +24,7 @@ __all__ = [
     "num_columns",
     "samples_of_columns",
     "second_examples",
+    "spectra",
 ]
 
 NUM_BANDS = 64
@@ -140,6 +141,16 @@ def causal_examples(samples_N: NDArray[np.float32], ends: Sequence[int]) -> NDAr
             begin = first - (end - EXAMPLE_SAMPLES)
             piece_N[begin : begin + last - first] = samples_N[first:last]
     return _log_mel_rows(pieces_TN) if len(ends) else np.zeros((0, EXAMPLE_FRAMES, NUM_BANDS), dtype=np.float32)
+
+
+def spectra(samples_N: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """The spectrum of every column that `log_mel` makes of a signal, complex64 (F, 257); F is 0 where N < 400."""
+    padded_1N = torch.from_numpy(np.pad(samples_N, (0, _FFT - _WINDOW))[None])
+    if num_columns(len(samples_N)) == 0:
+        return np.zeros((0, _FFT // 2 + 1), dtype=np.complex64)
+    spectrum_1KF = torch.stft(padded_1N, _FFT, _HOP, _FFT, _tables()[0], center=False, return_complex=True)
+    result: NDArray[np.complex64] = spectrum_1KF[0].T.numpy()
+    return result
 
 
 def _log_mel_rows(rows_BN: NDArray[np.float32], offset: float = _LOG_OFFSET) -> NDArray[np.float32]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import ffmpeg
+import numpy as np
 
 from avis_data.media.clock import rate
 from avis_data.media.ffmpeg import Ffmpeg, FfmpegLog, run_ffmpeg
-from avis_data.media.filters import picture_filters, sound_on_clip_clock, source_input, still_size
+from avis_data.media.filters import cut_sound, on_clip_clock, picture_filters, source_input, still_size
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.media.span import SpanPackets
 from avis_data.records import FrameAt, SoundTrack, VideoStream
@@ -20,6 +21,7 @@ from avis_data.records import FrameAt, SoundTrack, VideoStream
 __all__ = [
     "FRAMES",
     "SOUND",
+    "STEREO",
     "Decoded",
     "RunLimits",
     "StillOptions",
@@ -28,6 +30,9 @@ __all__ = [
 
 FRAMES = "frames"
 SOUND = "sound.raw"
+STEREO = "stereo.raw"
+_THREE = "left_right_mono.raw"
+_BLOCK_S = 60
 _PICTURES_MET = "pictures.txt"
 _SOUND_MET = "sounds.txt"
 _ROUND: dict[FrameAt, str] = {"start": "up", "mid": "near", "end": "down"}
@@ -46,6 +51,8 @@ class StillOptions:
     """ffmpeg's -q:v."""
     square: bool = True
     """Whether pixels that are not square are made so."""
+    stereo: bool = False
+    """Whether two channels of the sound are written too, where it has more than one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +87,8 @@ def decode_span(
 ) -> Decoded:
     """Write `frames/%05d.jpg` and, where the span has sound, `sound.raw` (16 kHz mono, 16 bit) into `folder`.
 
+    Where two channels are wanted, and there are as many or more, `stereo.raw` has them, on the same clock.
+
     Picture and sound are read through two inputs of the same file, as each needs another run-up, and `-copyts` keeps
     both on the file's own clock. Every picture is noted before any filter can drop it.
 
@@ -107,9 +116,11 @@ def _decode(
     (folder / FRAMES).mkdir(exist_ok=True)
     outputs = [_stills(path, media, span, options, limits.threads)]
     if span.num_sound and media.sound is not None:
-        outputs.append(_sound(path, media, media.sound, span))
+        outputs.append(_sound(path, media, media.sound, span, stereo=options.stereo and media.sound.channels > 1))
     command = ffmpeg.merge_outputs(*outputs).compile(cmd=program.program)
     log = run_ffmpeg(command, cwd=folder, timeout_s=limits.timeout_s, source=path.name)
+    if (folder / _THREE).exists():
+        _divide_sound(folder)
     pictures = _noted(folder / _PICTURES_MET, _PTS)
     sounds = _noted(folder / _SOUND_MET, _PTS_TIME)
     first_s, last_s = span.start * span.time_base, span.end * span.time_base
@@ -147,17 +158,31 @@ def _stills(path: Path, media: VideoStream, span: SpanPackets, options: StillOpt
     )
 
 
-def _sound(path: Path, media: VideoStream, sound: SoundTrack, span: SpanPackets) -> Any:
-    filters = ",".join(
-        [
-            f"ametadata=mode=add:key=met:value=1,ametadata=mode=print:file={_SOUND_MET}",
-            sound_on_clip_clock(media, span, rate_hz=SAMPLE_RATE_HZ),
-        ]
-    )
-    source = source_input(path, span.sound_seek_s, threads=1)
-    return ffmpeg.output(
-        source[str(sound.index)], SOUND, f="s16le", af=filters, ac=1, ar=SAMPLE_RATE_HZ, **{"c:a": "pcm_s16le"}
-    )
+def _sound(path: Path, media: VideoStream, sound: SoundTrack, span: SpanPackets, *, stereo: bool) -> Any:
+    """The mono sound, or, in one file, left, right and mono: a second file made some ffmpeg wait for ever."""
+    heard = source_input(path, span.sound_seek_s, threads=1)[str(sound.index)]
+    noted = heard.filter("ametadata", mode="add", key="met", value=1)
+    cut = cut_sound(noted.filter("ametadata", mode="print", file=_SOUND_MET), media, span)
+    if not stereo:
+        form = {"ac": 1, "ar": SAMPLE_RATE_HZ, "c:a": "pcm_s16le"}
+        return ffmpeg.output(on_clip_clock(cut, rate_hz=SAMPLE_RATE_HZ), SOUND, f="s16le", **form)
+    twice = cut.filter_multi_output("asplit")
+    layouts = [
+        on_clip_clock(twice[place], rate_hz=SAMPLE_RATE_HZ).filter("aformat", sample_fmts="s16", channel_layouts=layout)
+        for place, layout in enumerate(("stereo", "mono"))
+    ]
+    return ffmpeg.output(ffmpeg.filter(layouts, "amerge", inputs=2), _THREE, f="s16le", **{"c:a": "pcm_s16le"})
+
+
+def _divide_sound(folder: Path) -> None:
+    """Of left, right and mono, in turn, make the file of both channels and that of the mono sound."""
+    three, mono, both = (folder / name for name in (_THREE, SOUND, STEREO))
+    with three.open("rb") as file, mono.open("wb") as mono_file, both.open("wb") as both_file:
+        while block := file.read(_BLOCK_S * SAMPLE_RATE_HZ * 6):
+            samples_N3 = np.frombuffer(block[: len(block) // 6 * 6], dtype="<i2").reshape(-1, 3)
+            both_file.write(samples_N3[:, :2].tobytes())
+            mono_file.write(samples_N3[:, 2].tobytes())
+    three.unlink()
 
 
 def _noted(path: Path, pattern: re.Pattern[str]) -> list[str]:

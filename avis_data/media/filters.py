@@ -18,7 +18,7 @@ from avis_data.media.ffmpeg import local_file
 from avis_data.media.span import SpanPackets
 from avis_data.records import VideoStream
 
-__all__ = ["picture_filters", "sound_on_clip_clock", "source_input", "still_size"]
+__all__ = ["cut_sound", "on_clip_clock", "picture_filters", "sound_on_clip_clock", "source_input", "still_size"]
 
 _FINER = 1000
 _INT32_MAX = 2**31 - 1
@@ -67,19 +67,29 @@ def source_input(path: Path, seek_s: float | None, *, threads: int) -> Any:
     return ffmpeg.input(local_file(path), **options)
 
 
-def sound_on_clip_clock(media: VideoStream, span: SpanPackets, *, rate_hz: int) -> str:
-    """Filters that cut the span out of the sound, sample by sample, put its start at time 0, and resample it.
+def sound_on_clip_clock(heard: Any, media: VideoStream, span: SpanPackets, *, rate_hz: int) -> Any:
+    """The sound of a span, cut out sample by sample, with its start at time 0, and resampled.
 
     Sound that starts late, and gaps of 10 ms and more, become silence, so that all the rest stays in its place.
+    """
+    return on_clip_clock(cut_sound(heard, media, span), rate_hz=rate_hz)
+
+
+def cut_sound(heard: Any, media: VideoStream, span: SpanPackets) -> Any:
+    """The sound of a span, with its start at time 0.
+
     The end of the last packet is the end of the sound: some decoders go on to the end of the last block.
     """
     start_s, end_s = span.start * span.time_base, span.end * span.time_base
     if media.sound is not None:
         end_s = min(end_s, seconds(media.start_s) + seconds(media.sound.end_s))
-    return (
-        f"atrim=start={float(start_s):.6f}:end={float(end_s):.6f},asetpts=PTS-round({float(start_s):.6f}/TB),"
-        f"aresample={rate_hz}:async=1:min_hard_comp=0.01:first_pts=0"
-    )
+    cut = heard.filter("atrim", start=f"{float(start_s):.6f}", end=f"{float(end_s):.6f}")
+    return cut.filter("asetpts", f"PTS-round({float(start_s):.6f}/TB)")
+
+
+def on_clip_clock(cut: Any, *, rate_hz: int) -> Any:
+    """Cut sound at another rate; what is missing of it is silence."""
+    return cut.filter("aresample", rate_hz, min_hard_comp=0.01, first_pts=0, **{"async": 1})
 
 
 def _on_clip_clock(span: SpanPackets) -> str:

@@ -19,7 +19,7 @@ from avis_data.io import sha256_file
 from avis_data.ledger.text import read_text
 from avis_data.manifest import read_manifest
 from avis_data.masks.table import read_masks_part
-from avis_data.paths import Workspace
+from avis_data.paths import STEREO_WAV, Workspace
 from avis_data.pipelines.doctor.files import FileKind, OwnFiles, not_read
 from avis_data.pipelines.doctor.rebuilt_ledger import ledger_problem
 from avis_data.pipelines.merge.origins import Origin
@@ -190,6 +190,7 @@ FILES = OwnFiles(
         FileKind(name="source video", places=("sources/*",), read=not_read, advice="avis-data fetch brings it again"),
         FileKind(name="stills", places=("clips/*/frames",), read=not_read, advice=_FRAMES, is_folder=True),
         FileKind(name="sound", places=("clips/*/audio.wav",), read=_sound, advice=_FRAMES),
+        FileKind(name="two channels", places=(f"clips/*/{STEREO_WAV}",), read=_sound, advice=_FRAMES),
         FileKind(name="times", places=("clips/*/times.json",), read=_times, advice=_FRAMES),
         FileKind(
             name="preview", places=("clips/*/preview.mp4",), read=not_read, advice="avis-data preview makes it again"

@@ -117,12 +117,12 @@ def _write_sound(path: Path, samples_N: NDArray[np.int16], sound: AvsbenchSound)
     if sound == "logmel":
         np.save(path, _examples(samples_N), allow_pickle=False)
         return
-    write_wav(path, samples_N, channels=1)
+    write_wav(path, samples_N)
 
 
 def _same_sound(path: Path, samples_N: NDArray[np.int16], sound: AvsbenchSound) -> bool:
     if sound == "wav":
-        return same_wav(path, samples_N, channels=1)
+        return same_wav(path, samples_N)
     try:
         return np.array_equal(load_npy(path), _examples(samples_N))
     except DataError:

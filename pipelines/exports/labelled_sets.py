@@ -234,7 +234,7 @@ def _sound(workspace: Workspace, piece: Piece) -> bytes:
     start, stop = (round(number / fps * SAMPLE_RATE_HZ) for number in (piece.start, piece.stop))
     whole = len(piece.frames) == piece.item.clip.num_frames
     samples_N = mono_samples(workspace, piece.item)
-    return wav_bytes(samples_N if whole else samples_N[start:stop], channels=1)
+    return wav_bytes(samples_N if whole else samples_N[start:stop])
 
 
 def _embeddings(workspace: Workspace, piece: Piece) -> NDArray[np.float32]:

@@ -13,15 +13,25 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from avis_data.errors import ItemError, Reason
+from avis_data.errors import DataError, ItemError, Reason
 from avis_data.io import link_or_copy, sha256_file, sha256_tree
 from avis_data.media.sound import SAMPLE_RATE_HZ
+from avis_data.media.stereo import read_stereo
 from avis_data.media.stills import UNREADABLE_PICTURE
-from avis_data.paths import Workspace
+from avis_data.paths import STEREO_WAV, Workspace
 from avis_data.pipelines.exports.inputs import ExportClip
 from avis_data.pipelines.exports.spec import Hashes
 
-__all__ = ["check_stills", "link_stills", "mono_samples", "same_wav", "size_of_stills", "wav_bytes", "write_wav"]
+__all__ = [
+    "check_stills",
+    "link_stills",
+    "mono_samples",
+    "same_wav",
+    "size_of_stills",
+    "two_channels",
+    "wav_bytes",
+    "write_wav",
+]
 
 
 def check_stills(workspace: Workspace, item: ExportClip) -> None:
@@ -43,12 +53,7 @@ def mono_samples(workspace: Workspace, item: ExportClip) -> NDArray[np.int16]:
         ItemError: if `audio.wav` is missing, is not what was extracted, or has another length or form.
     """
     clip = item.clip
-    path = workspace.clip_dir(clip.clip_id) / "audio.wav"
-    if not path.is_file():
-        raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
-    if sha256_file(path) != clip.audio_sha256:
-        message = f"{workspace.relative(path)} is not what was extracted"
-        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
+    path = _sound(workspace, item, "audio.wav", clip.audio_sha256)
     try:
         with wave.open(str(path), "rb") as file:
             form = (file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes())
@@ -60,6 +65,23 @@ def mono_samples(workspace: Workspace, item: ExportClip) -> NDArray[np.int16]:
         message = f"{workspace.relative(path)}: channels, bytes, Hz, samples are {form}, must be {wanted}"
         raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
     return samples
+
+
+def two_channels(workspace: Workspace, item: ExportClip) -> NDArray[np.int16]:
+    """int16 (T * 16000, 2): what is heard on the left and on the right; the mono sound twice where they are one.
+
+    Raises:
+        ItemError: as `mono_samples`.
+    """
+    clip = item.clip
+    if clip.stereo_sha256 is None:
+        return np.repeat(mono_samples(workspace, item)[:, None], 2, axis=1)
+    path = _sound(workspace, item, STEREO_WAV, clip.stereo_sha256)
+    try:
+        return read_stereo(path, num_seconds=clip.num_seconds)
+    except DataError as error:
+        message = str(error).replace(str(path), workspace.relative(path))
+        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT) from None
 
 
 def link_stills(workspace: Workspace, item: ExportClip, folder: Path, names: Mapping[int, str]) -> Hashes:
@@ -92,32 +114,43 @@ def size_of_stills(workspace: Workspace, item: ExportClip) -> int:
     return sum(still.stat().st_size for still in stills if still.is_file())
 
 
-def write_wav(path: Path, samples_N: NDArray[np.int16], *, channels: int) -> None:
-    """Write 16 kHz, 16-bit PCM, all channels the same."""
-    path.write_bytes(wav_bytes(samples_N, channels=channels))
+def write_wav(path: Path, samples: NDArray[np.int16]) -> None:
+    """Write 16 kHz, 16-bit PCM: samples (N,) of one channel, or (N, C) of several."""
+    path.write_bytes(wav_bytes(samples))
 
 
-def wav_bytes(samples_N: NDArray[np.int16], *, channels: int) -> bytes:
-    """A WAV file of 16 kHz, 16-bit PCM, all channels the same."""
+def wav_bytes(samples: NDArray[np.int16]) -> bytes:
+    """A WAV file of 16 kHz, 16-bit PCM: samples (N,) of one channel, or (N, C) of several."""
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
-        file.setnchannels(channels)
+        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(np.repeat(samples_N, channels).astype("<i2", copy=False).tobytes())
+        file.writeframes(samples.astype("<i2", copy=False).tobytes())
     return out.getvalue()
 
 
-def same_wav(path: Path, samples_N: NDArray[np.int16], *, channels: int) -> bool:
+def same_wav(path: Path, samples: NDArray[np.int16]) -> bool:
     """Whether a file is what `write_wav` writes of these samples."""
+    samples_NC = samples[:, None] if samples.ndim == 1 else samples
     try:
         with soundfile.SoundFile(path) as file:
             form = (file.channels, file.subtype, file.samplerate)
             found_NC = file.read(dtype="int16", always_2d=True)
     except (OSError, soundfile.SoundFileError):
         return False
-    as_meant = form == (channels, "PCM_16", SAMPLE_RATE_HZ) and found_NC.shape == (len(samples_N), channels)
-    return as_meant and bool((found_NC == samples_N[:, None]).all())
+    as_meant = form == (samples_NC.shape[1], "PCM_16", SAMPLE_RATE_HZ) and found_NC.shape == samples_NC.shape
+    return as_meant and bool((found_NC == samples_NC).all())
+
+
+def _sound(workspace: Workspace, item: ExportClip, name: str, sha256: str) -> Path:
+    path = workspace.clip_dir(item.clip.clip_id) / name
+    if not path.is_file():
+        raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
+    if sha256_file(path) != sha256:
+        message = f"{workspace.relative(path)} is not what was extracted"
+        raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT)
+    return path
 
 
 def _still(workspace: Workspace, item: ExportClip, number: int) -> Path:

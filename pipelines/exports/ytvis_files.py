@@ -14,7 +14,7 @@ from avis_data.features.store import read_embeddings
 from avis_data.formats.aviseg_folders import FEATURES, features_path, frame_name, frames_dir, sound_path
 from avis_data.io import csv_text, read_json, write_json, write_text
 from avis_data.pipelines.exports.inputs import Piece
-from avis_data.pipelines.exports.media import check_stills, link_stills, mono_samples, same_wav, write_wav
+from avis_data.pipelines.exports.media import check_stills, link_stills, mono_samples, same_wav, two_channels, write_wav
 from avis_data.pipelines.exports.spec import Hashes
 from avis_data.pipelines.exports.writing import ExportJob, torn
 from avis_data.versions.media_prints import VIDEO_LIST, ClipPrint, print_of, print_path
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def write_clip(job: ExportJob, clip: Piece) -> Hashes:
-    """Write stills and sound of one clip; the sound twice, as the official code reads `[:, channel]`.
+    """Write stills and sound of one clip; the sound in two channels, as the official code reads `[:, channel]`.
 
     Raises:
         ItemError: source_missing or torn_input, where the workspace does not hold what its manifest says.
@@ -44,7 +44,7 @@ def write_clip(job: ExportJob, clip: Piece) -> Hashes:
     names = {number: _below(job, stills / frame_name(number)) for number in clip.frames}
     hashes = link_stills(job.workspace, clip.item, job.folder, names)
     sound = _below(job, sound_path(job.folder, split, clip.name))
-    write_wav(job.made(sound), mono_samples(job.workspace, clip.item), channels=2)
+    write_wav(job.made(sound), two_channels(job.workspace, clip.item))
     return hashes | job.hashes(sound)
 
 
@@ -77,7 +77,7 @@ def check_clip(job: ExportJob, clip: Piece) -> None:
     names = sorted(path.name for path in frames_dir(job.folder, split, clip.name).iterdir())
     if names != sorted(frame_name(number) for number in clip.frames):
         raise torn(f"{len(names)} files for {len(clip.frames)} stills")
-    if not same_wav(sound_path(job.folder, split, clip.name), mono_samples(job.workspace, clip.item), channels=2):
+    if not same_wav(sound_path(job.folder, split, clip.name), two_channels(job.workspace, clip.item)):
         raise torn("the sound differs from the clip's")
     if clip.item.features_sha256 is not None:
         embeddings_TD = np.load(features_path(job.folder, split, clip.name), allow_pickle=False)

@@ -24,9 +24,9 @@ from avis_data.pipelines.imports.truth import ImportReport, Prepared, check_anno
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import (
     AdoptedVideo,
-    AdoptOptions,
     AdoptRequest,
     AdoptStage,
+    adopt_options,
     clip_id_of,
 )
 from avis_data.pipelines.upkeep.redaction import Redaction
@@ -163,9 +163,7 @@ def _check_rates(recipe: Recipe, files: SetFiles) -> None:
 
 def _adoption(recipe: Recipe, files: SetFiles) -> _Adoption:
     _check_rates(recipe, files)
-    found = _Adoption(
-        stage=AdoptStage(AdoptOptions(missing_sound=recipe.extract.missing_sound)), items={}, videos={}, sizes={}
-    )
+    found = _Adoption(stage=AdoptStage(adopt_options(recipe)), items={}, videos={}, sizes={})
     license_of = _licenses(files.parsed.dataset)
     media = files.media.resolve()
     for video in files.parsed.dataset.videos:

@@ -17,7 +17,8 @@ from avis_data.io import link_or_copy, read_json, write_json
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.media.sound import SAMPLE_RATE_HZ
-from avis_data.paths import Workspace
+from avis_data.media.stereo import read_stereo
+from avis_data.paths import STEREO_WAV, Workspace
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.media import write_wav
 from avis_data.pipelines.exports.publish import publishing
@@ -165,6 +166,13 @@ def _samples(workspace: Workspace, clip: Clip) -> NDArray[np.int16]:
     return mono_N
 
 
+def _two_channels(workspace: Workspace, clip: Clip) -> NDArray[np.int16]:
+    """The sound as sets have it: its two channels, or the mono sound twice; int16 (N, 2)."""
+    if clip.stereo_sha256 is None:
+        return np.repeat(_samples(workspace, clip)[:, None], 2, axis=1)
+    return read_stereo(workspace.clip_dir(clip.clip_id) / STEREO_WAV, num_seconds=clip.num_seconds)
+
+
 def _subset(bundle: Bundle, found: Mapping[str, _Found], missing: list[Missing]) -> Subset:
     names = {split: [video.name for video in dataset.videos] for split, dataset in bundle.splits.items()}
     return Subset(
@@ -205,4 +213,4 @@ def _write_clip(workspace: Workspace, clip: Clip, folder: Path, split: str) -> N
     stills.mkdir()
     for number in range(clip.num_frames):
         link_or_copy(workspace.frame(clip.clip_id, number), stills / frame_name(number))
-    write_wav(sound_path(folder, split, clip.clip_id), _samples(workspace, clip), channels=2)
+    write_wav(sound_path(folder, split, clip.clip_id), _two_channels(workspace, clip))

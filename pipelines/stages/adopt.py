@@ -19,6 +19,7 @@ from avis_data.formats.aviseg_folders import SOUNDS, STILLS
 from avis_data.io import sha256_file, sha256_text, write_json
 from avis_data.ledger import Ledger
 from avis_data.media.clock import seconds_of_sound
+from avis_data.paths import STEREO_WAV
 from avis_data.pipelines.engine.spec import StageSpec
 from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.extract import ClipFacts
@@ -36,6 +37,7 @@ __all__ = [
     "AdoptRequest",
     "AdoptStage",
     "AdoptedVideo",
+    "adopt_options",
     "clip_id_of",
 ]
 
@@ -97,6 +99,7 @@ class AdoptOptions(Record):
     """What of the recipe a clip from an existing set depends on."""
 
     missing_sound: Literal["fail", "pad"]
+    stereo: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +134,8 @@ class AdoptStage:
     def run(self, bench: Workbench) -> AdoptFacts:
         """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json` from the folder that is input `media`.
 
+        Beside them `audio_stereo.wav`, where the set's sound has two channels that differ.
+
         Raises:
             ItemError: `source_missing` for a still that is not there, `not_media` or `corrupt_media` for one that is no
                 JPEG or does not decode, `bad_media` for another size or names that are no ascending numbers,
@@ -148,6 +153,7 @@ class AdoptStage:
         _check_names(request, stills)
         copied = _copy_stills(request, stills, bench.out / FRAMES)
         sound, given = self._sound(wav, bench.out / "audio.wav", request)
+        stereo_db = self._stereo(wav, given, bench.out / STEREO_WAV, request)
         write_json(bench.out / "times.json", _times(request, sound).model_dump(mode="json"))
         sources = [*copied.sha256, sha256_file(wav) if given else ""]
         return AdoptFacts(
@@ -160,6 +166,7 @@ class AdoptStage:
             frame_at=None,
             sound=sound.state,
             padded_samples=sound.padded_samples,
+            stereo_db=stereo_db,
             sound_rate_hz=given.rate_hz if given else None,
             sound_channels=given.channels if given else None,
             source_sha256=sha256_text("".join(f"{digest}\n" for digest in sources)),
@@ -169,14 +176,14 @@ class AdoptStage:
 
     def _sound(self, source: Path, wav: Path, request: AdoptRequest) -> tuple[Sound, GivenSound | None]:
         from avis_data.media.decode import SOUND
-        from avis_data.media.given_sound import write_mono_16k
+        from avis_data.media.given_sound import write_16k
         from avis_data.media.sound import check_sound, write_wav
 
         given, num_seconds = None, request.num_seconds
         with tempfile.TemporaryDirectory(dir=wav.parent) as scratch:
             raw = Path(scratch) / SOUND
             if source.is_file():
-                given = write_mono_16k(source, raw, num_seconds=num_seconds)
+                given = write_16k(source, raw, num_seconds=num_seconds)
             elif self.params.missing_sound == "fail":
                 advice = "set extract.missing_sound: pad in recipe.yaml to take silence instead"
                 raise ItemError(f"no {SOUNDS}/{source.name}; {advice}", reason=Reason.NO_AUDIO)
@@ -184,6 +191,19 @@ class AdoptStage:
         if self.params.missing_sound == "fail":
             check_sound(sound, name=f"{SOUNDS}/{source.name}", num_seconds=num_seconds)
         return sound, given
+
+    def _stereo(self, source: Path, given: GivenSound | None, wav: Path, request: AdoptRequest) -> float | None:
+        """Two channels, where they are wanted and differ; of more nobody knows which is where."""
+        from avis_data.media.decode import STEREO
+        from avis_data.media.given_sound import write_16k
+        from avis_data.media.stereo import write_stereo
+
+        if not self.params.stereo or given is None or given.channels != 2:
+            return None
+        with tempfile.TemporaryDirectory(dir=wav.parent) as scratch:
+            raw = Path(scratch) / STEREO
+            write_16k(source, raw, num_seconds=request.num_seconds, mono=False)
+            return write_stereo(raw, wav, num_seconds=request.num_seconds)
 
 
 def _check_names(request: AdoptRequest, folder: Path) -> None:
@@ -293,10 +313,15 @@ def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
                 yield clip_id
 
 
+def adopt_options(recipe: Recipe) -> AdoptOptions:
+    """What of a recipe concerns clips from existing sets."""
+    return AdoptOptions(missing_sound=recipe.extract.missing_sound, stereo=recipe.extract.stereo)
+
+
 SPEC = StageSpec(
     name=AdoptStage.name,
     summary="Copy stills and sound of an existing set.",
-    make=lambda recipe, _: AdoptStage(AdoptOptions(missing_sound=recipe.extract.missing_sound)),
+    make=lambda recipe, _: AdoptStage(adopt_options(recipe)),
     facts=AdoptFacts,
     covers=("adopted",),
     up_to_date=_up_to_date,

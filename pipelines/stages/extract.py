@@ -14,6 +14,7 @@ from avis_data.io import write_json
 from avis_data.ledger import Ledger
 from avis_data.media.claims import check_claim
 from avis_data.media.clock import num_frames, seconds_of_sound
+from avis_data.paths import STEREO_WAV
 from avis_data.pipelines.engine.spec import Candidates, StageSpec, current
 from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench, stage_key
 from avis_data.recipe import ExtractOptions, Recipe
@@ -49,6 +50,10 @@ class ClipFacts(Record):
     frame_at: FrameAt | None = Field(description="Which instant of its period a still shows; null: not known.")
     sound: SoundState
     padded_samples: int = 0
+    stereo_db: float | None = Field(
+        default=None,
+        description="How loud the difference of the two channels that are kept is beside their sum; null: none are.",
+    )
 
 
 class ExtractFacts(ClipFacts):
@@ -72,7 +77,7 @@ class ExtractStage:
         self._threads = threads
 
     def run(self, bench: Workbench) -> ExtractFacts:
-        """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`) and `times.json`.
+        """Write `frames/%05d.jpg`, `audio.wav` (`num_seconds`), `times.json`, and `audio_stereo.wav` where it is kept.
 
         Raises:
             ItemError: `span_outside_video`, `duration_mismatch`, `corrupt_media`, `no_audio`, `audio_short`,
@@ -96,10 +101,11 @@ class ExtractStage:
 
     def _extract(self, request: ExtractRequest, source: Path, out: Path) -> ExtractFacts:
         from avis_data.media.damage import check_damage, measure_damage
-        from avis_data.media.decode import FRAMES, SOUND, RunLimits, StillOptions, decode_span
+        from avis_data.media.decode import FRAMES, SOUND, STEREO, RunLimits, StillOptions, decode_span
         from avis_data.media.ffmpeg import find_ffmpeg
         from avis_data.media.sound import with_chosen_sound
         from avis_data.media.span import read_span
+        from avis_data.media.stereo import write_stereo
         from avis_data.media.times import clip_times
 
         found = found_span(request.span, request.media)
@@ -109,6 +115,7 @@ class ExtractStage:
             frame_at=self.params.frame_at,
             jpeg_quality=self.params.jpeg_quality,
             square=self.params.pixels == "square",
+            stereo=self.params.stereo,
         )
         media = with_chosen_sound(request.media, self.params.sound_track, name=source.name)
         span = read_span(source, media, start_s=found.start_s, end_s=found.start_s + found.duration_s)
@@ -124,6 +131,8 @@ class ExtractStage:
             if self.params.corrupt_media == "fail":
                 check_damage(damage, span, name=source.name)
             sound = self._sound(folder / SOUND, out / "audio.wav", options, found, source.name)
+            num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
+            stereo_db = write_stereo(folder / STEREO, out / STEREO_WAV, num_seconds=num_seconds)
             _keep_stills(folder / FRAMES, out / FRAMES, options, source.name)
         times = clip_times(
             request.span,
@@ -147,6 +156,7 @@ class ExtractStage:
             frame_at=options.frame_at,
             sound=sound.state,
             padded_samples=sound.padded_samples,
+            stereo_db=stereo_db,
             missing_pictures=damage.missing_pictures,
             concealed_pictures=damage.concealed_pictures,
             sound_index=media.sound.index if media.sound else None,

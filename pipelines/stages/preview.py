@@ -96,8 +96,9 @@ class PreviewStage:
         options: dict[str, Any] = {"vf": self._picture_filters(request, span), "fps_mode": "passthrough"}
         sound = request.media.sound
         if span.num_sound and sound is not None:
-            streams.append(source_input(source, span.sound_seek_s, threads=1)[str(sound.index)])
-            options |= {"af": _sound_filters(request, span), "ac": min(sound.channels or 2, 2)}
+            heard = source_input(source, span.sound_seek_s, threads=1)[str(sound.index)]
+            streams.append(_heard(heard, request, span))
+            options |= {"ac": min(sound.channels or 2, 2)}
             options |= {"c:a": "aac", "b:a": "96k"}
         return ffmpeg.output(
             *streams,
@@ -131,12 +132,12 @@ class PreviewStage:
         )
 
 
-def _sound_filters(request: PreviewRequest, span: SpanPackets) -> str:
+def _heard(heard: Any, request: PreviewRequest, span: SpanPackets) -> Any:
     from avis_data.media.filters import sound_on_clip_clock
 
     length = request.num_seconds * _SOUND_RATE_HZ
-    clock = sound_on_clip_clock(request.media, span, rate_hz=_SOUND_RATE_HZ)
-    return f"{clock},apad=whole_len={length},atrim=end_sample={length}"
+    clock = sound_on_clip_clock(heard, request.media, span, rate_hz=_SOUND_RATE_HZ)
+    return clock.filter("apad", whole_len=length).filter("atrim", end_sample=length)
 
 
 def _request(record: Record) -> PreviewRequest:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from avis_data.io import TEMPORARY_PREFIX
 from avis_data.links.put_folders import put_folders
-from avis_data.paths import Workspace
+from avis_data.paths import STEREO_WAV, Workspace
 
 __all__ = ["PLACES", "Found", "Holds", "Place", "files_of", "place_of"]
 
@@ -104,6 +104,7 @@ PLACES: tuple[Place, ...] = (
     Place("stills", "clips/{id}/frames/**", Holds.ONE, "stills"),
     Place("previews", "clips/{id}/preview.mp4", Holds.ONE, "previews", remade=True),
     Place("sound", "clips/{id}/audio.wav", Holds.ONE, "sound"),
+    Place("two channels of sound", f"clips/{{id}}/{STEREO_WAV}", Holds.ONE, "sound"),
     Place("times and other files of clips", "clips/{id}/**", Holds.ONE, "stills"),
     Place("embeddings of clips", "features/vggish/clips/{id}.npy", Holds.ONE, "embeddings"),
     Place("table of embeddings", "features/vggish/part-*.parquet", Holds.EMBEDDINGS, "embeddings"),

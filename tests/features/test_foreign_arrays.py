@@ -38,7 +38,7 @@ from avis_data.formats.sets.files import picture_pixels, picture_size
 from avis_data.formats.tools.json_shapes import picture_of_base64
 from avis_data.formats.ytvis_set_files import _Embeddings
 from avis_data.masks.table import read_masks
-from avis_data.media.given_sound import write_mono_16k
+from avis_data.media.given_sound import write_16k
 from avis_data.media.stills import open_still
 from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.workspace_files import _array, _sound
@@ -193,16 +193,14 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
         "avis_data/features/activity.py": [clip_activity],
         "avis_data/stress/waves.py": [read_wave],
         "avis_data/media/given_sound.py": [
-            lambda path: write_mono_16k(path, path.with_suffix(".raw"), num_seconds=2),
+            lambda path: write_16k(path, path.with_suffix(".raw"), num_seconds=2),
         ],
         "avis_data/quality/media.py": [in_an_export("WAVAudios", "alpha.wav")],
         "avis_data/fingerprints/making.py": [fingerprinted],
         "pipelines/doctor/workspace_files.py": [lambda path: _sound(Workspace(path.parent), path)],
         "pipelines/rebuild/assemble.py": [samples_of_clip],
         "avis_data/report/sheet.py": [lambda path: loudness(path, num_seconds=2, bars_per_second=10)],
-        "pipelines/exports/media.py": [
-            lambda path: unless_false(same_wav(path, np.zeros(16000, np.int16), channels=1))
-        ],
+        "pipelines/exports/media.py": [lambda path: unless_false(same_wav(path, np.zeros(16000, np.int16)))],
         "pipelines/stages/embed.py": [lambda path: list(_blocks(path, 2))],
         "training/data/audio_sound.py": [
             sound_of,

@@ -64,7 +64,8 @@ def adopt_one(media: Path, name: str, *, missing_sound: str = "fail", **changes:
     out = Path(tempfile.mkdtemp(dir=media.parent))
     bench = Workbench(item_id=name, record=request, inputs={"media": media}, out=out, scratch=media.parent)
     facts = AdoptStage(AdoptOptions(missing_sound=missing_sound)).run(bench).model_dump(mode="json")
-    assert sorted(path.name for path in out.iterdir()) == ["audio.wav", "frames", "times.json"]
+    left = ["audio.wav", *(["audio_stereo.wav"] if facts["stereo_db"] is not None else []), "frames", "times.json"]
+    assert sorted(path.name for path in out.iterdir()) == left
     return Adopted(out, facts, json.loads((out / "times.json").read_text()))
 
 

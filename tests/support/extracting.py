@@ -55,5 +55,6 @@ def run_extract(
     request = ExtractRequest(span=span, media=media)
     bench = Workbench(item_id="clip", record=request, inputs={"source": source}, out=out, scratch=folder)
     facts = ExtractStage(ExtractOptions(**options)).run(bench).model_dump(mode="json")
-    assert sorted(path.name for path in out.iterdir()) == ["audio.wav", "frames", "times.json"]
+    left = ["audio.wav", *(["audio_stereo.wav"] if facts["stereo_db"] is not None else []), "frames", "times.json"]
+    assert sorted(path.name for path in out.iterdir()) == left
     return Extracted(out, facts, json.loads((out / "times.json").read_text()), media)

@@ -5,7 +5,8 @@ Shapes: N samples, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from avis_data.formats.aviseg_folders import sound_path
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.frame_times import FrameTimes
 
-__all__ = ["SoundFile", "mono_16k", "read_sound", "read_spans"]
+__all__ = ["SoundFile", "mono_16k", "read_sound", "read_spans", "seconds_of_frames"]
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,40 @@ def read_spans(path: Path, spans: Callable[[int], Sequence[tuple[int, int]]]) ->
         return None
 
 
+def seconds_of_frames(
+    path: Path, frames: Sequence[int], times: FrameTimes
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """The second of sound that begins with the period of each of some frames, with its place in `frames`.
+
+    Frames after the end of the sound are left out.
+
+    Yields:
+        The place, and float32 (16000, C), less at the end of the sound.
+
+    Raises:
+        DataError: for a bad file.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate_hz = file.samplerate
+            for place, frame in enumerate(frames):
+                begin = math.floor(frame / times.fps * rate_hz + 0.5)
+                if begin < file.frames:
+                    file.seek(begin)
+                    samples_NC = file.read(rate_hz, dtype="float32", always_2d=True)
+                    check_finite(samples_NC, path, what=f"samples of frame {frame}")
+                    yield place, _at_16k(samples_NC, rate_hz)
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{path}: cannot be read as sound ({error})") from None
+
+
 def mono_16k(samples_NC: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     """The mean of the channels at 16 kHz, float32."""
-    samples_N: NDArray[np.float32] = samples_NC.mean(axis=1)
+    return _at_16k(samples_NC.mean(axis=1), rate_hz)
+
+
+def _at_16k(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     if rate_hz == SAMPLE_RATE_HZ:
-        return samples_N
-    resampled: NDArray[np.float32] = soxr.resample(samples_N, rate_hz, SAMPLE_RATE_HZ)
+        return samples
+    resampled: NDArray[np.float32] = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
     return resampled

@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from avis_data.errors import DataError
-from avis_data.features.arrays import check_finite
 from avis_data.features.logmel import EXAMPLE_SAMPLES, NUM_BANDS, causal_examples, second_examples
 from avis_data.media.sound import SAMPLE_RATE_HZ
-from avis_data.training.data.audio_sound import SoundFile, mono_16k, read_sound, read_spans
+from avis_data.training.data.audio_sound import SoundFile, read_sound, read_spans, seconds_of_frames
 from avis_data.training.data.frame_times import FrameTimes
 
 __all__ = ["SecondSummaries", "WindowSummaries", "example_summary", "log_mel_summary", "window_ends"]
@@ -44,18 +41,8 @@ class SecondSummaries(SoundFile):
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """Summaries of some frames, (n, 128); zeros where the sound ends before. Raises DataError for a bad file."""
         rows = np.zeros((len(frames), 2 * NUM_BANDS), dtype=np.float32)
-        try:
-            with soundfile.SoundFile(path) as file:
-                rate = file.samplerate
-                for place, frame in enumerate(frames):
-                    begin = math.floor(frame / times.fps * rate + 0.5)
-                    if begin < file.frames:
-                        file.seek(begin)
-                        samples_NC = file.read(rate, dtype="float32", always_2d=True)
-                        check_finite(samples_NC, path, what=f"samples of frame {frame}")
-                        rows[place] = log_mel_summary(mono_16k(samples_NC, rate))
-        except soundfile.LibsndfileError as error:
-            raise DataError(f"{path}: cannot be read as sound ({error})") from None
+        for place, samples_NC in seconds_of_frames(path, frames, times):
+            rows[place] = log_mel_summary(samples_NC.mean(axis=1))
         return rows
 
 

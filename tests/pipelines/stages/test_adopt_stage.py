@@ -11,6 +11,7 @@ import soundfile
 from PIL import Image
 
 from avis_data.errors import ItemError, Reason
+from avis_data.media.stereo import read_stereo
 from avis_data.records import Times
 from support.adopting import adopt_one, samples_of
 from support.ytvis_world import HEIGHT, SECONDS, WIDTH, write_split
@@ -81,6 +82,9 @@ def test_stereo_of_another_rate_is_resampled_in_place(rate_hz: int, media: Path)
     assert len(found) == SECONDS * RATE and adopted.facts["padded_samples"] == 0
     expected = 32768 * tone(440, RATE, SECONDS, loud=0.125)
     assert np.abs(found - expected)[400:-400].max() < 2
+    both_N2 = read_stereo(adopted.folder / "audio_stereo.wav", num_seconds=SECONDS)
+    assert np.abs(both_N2[:, 0] - 2 * expected)[400:-400].max() < 2 and not both_N2[:, 1].any()
+    assert adopted.facts["stereo_db"] == 0.0
 
 
 def test_what_16_khz_cannot_hold_is_taken_out(media: Path) -> None:
