@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,26 @@ def test_the_clips_can_be_exported_without_truth(real: Path) -> None:
     assert ran.code == 0, ran.err
     assert [ran.json["counts"][split]["clips"] for split in ("train", "val", "test")] == [8, 3, 3]
     assert avis_data("validate", real / "exports" / "ytvis").code == 0
+
+
+def test_channels_that_differ_are_kept_and_exported(real: Path) -> None:
+    """A set has the two channels of a clip where there are two, and the mono sound twice where there is one."""
+    lines = (real / "manifest" / "clips.jsonl").read_text().splitlines()
+    clips = {clip["clip_id"]: clip for clip in map(json.loads, lines)}
+    apart = {"animation_surround51", "bee_on_thistle", "modular_synth"}
+    kept = {name for name, clip in clips.items() if clip["stereo_sha256"] is not None}
+    assert apart <= kept and "statement_two_men" not in kept  # that one is mono
+    assert all(clips[name]["stereo_db"] > -20 for name in apart)
+    for split in ("train", "val", "test"):
+        for path in sorted((real / "exports" / "ytvis" / split / "WAVAudios").iterdir()):
+            exported, _ = soundfile.read(path, dtype="int16")
+            folder = real / "clips" / path.stem
+            if path.stem in kept:
+                np.testing.assert_array_equal(exported, soundfile.read(folder / "audio_stereo.wav", dtype="int16")[0])
+                assert (exported[:, 0] != exported[:, 1]).any()
+            else:
+                mono = soundfile.read(folder / "audio.wav", dtype="int16")[0]
+                np.testing.assert_array_equal(exported, np.stack((mono, mono), axis=1))
 
 
 def test_broken_files_end_in_their_own_reason_and_the_good_ones_are_done(tmp_path: Path, media_dir: Path) -> None:

@@ -39,6 +39,7 @@ from avis_data.formats.tools.json_shapes import picture_of_base64
 from avis_data.formats.ytvis_set_files import _Embeddings
 from avis_data.masks.table import read_masks
 from avis_data.media.given_sound import write_16k
+from avis_data.media.stereo import read_stereo
 from avis_data.media.stills import open_still
 from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.workspace_files import _array, _sound
@@ -55,6 +56,7 @@ from avis_data.stress.waves import read_wave
 from avis_data.training.data.audio_features import NpyRows
 from avis_data.training.data.audio_slices import read_slices
 from avis_data.training.data.audio_sound import SoundFile, read_sound
+from avis_data.training.data.audio_stereo import StereoSummaries
 from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
 from avis_data.training.data.avsbench_sound import _examples_of
 from avis_data.training.data.frame_times import FrameTimes
@@ -195,6 +197,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
         "avis_data/media/given_sound.py": [
             lambda path: write_16k(path, path.with_suffix(".raw"), num_seconds=2),
         ],
+        "avis_data/media/stereo.py": [lambda path: read_stereo(path, num_seconds=2)],
         "avis_data/quality/media.py": [in_an_export("WAVAudios", "alpha.wav")],
         "avis_data/fingerprints/making.py": [fingerprinted],
         "pipelines/doctor/workspace_files.py": [lambda path: _sound(Workspace(path.parent), path)],
@@ -206,8 +209,9 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             sound_of,
             lambda path: read_slices(path, [0, 1, 2], len(TIMES)),
             lambda path: WindowSummaries().read(path, [0, 1], TIMES),
+            lambda path: SecondSummaries().read(path, [0, 1], TIMES),
+            lambda path: StereoSummaries().read(path, [0, 1], TIMES),
         ],
-        "training/data/audio_summary.py": [lambda path: SecondSummaries().read(path, [0, 1], TIMES)],
     },
     "picture": {
         "avis_data/media/stills.py": [open_still],

@@ -2,8 +2,8 @@
 
 Kinds: VGGish embeddings of an export (`vggish`), or VGGish's last hidden layer for the sound before each frame
 (`vggish-window`); a plain summary of log-mel values, which needs no weights, of each second (`logmel`) or of the sound
-before each frame (`logmel-window`); the same of quarters of the second (`logmel-quarters`), with the differences of
-two channels (`stereo-quarters`, and of the whole second `stereo`); even parts of the spectrogram (`slices`).
+before each frame (`logmel-window`), or of each second with the differences between its channels (`stereo`); even parts
+of the spectrogram (`slices`).
 
 Shapes: T frames of a clip, n of them asked for.
 """
@@ -22,7 +22,7 @@ from avis_data.errors import DataError
 from avis_data.features.arrays import check_finite, load_npy
 from avis_data.formats.aviseg_folders import FEATURES, WINDOWS
 from avis_data.training.data.audio_slices import SpectrogramSlices
-from avis_data.training.data.audio_stereo import MomentSummaries
+from avis_data.training.data.audio_stereo import StereoSummaries
 from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
 from avis_data.training.data.frame_times import FrameTimes
 
@@ -74,9 +74,7 @@ class NpyRows:
         return np.array(rows, dtype=np.float32)
 
 
-AudioKind = Literal[
-    "vggish", "logmel", "slices", "vggish-window", "logmel-window", "logmel-quarters", "stereo", "stereo-quarters"
-]
+AudioKind = Literal["vggish", "logmel", "slices", "vggish-window", "logmel-window", "stereo"]
 
 
 class AudioReader(Protocol):
@@ -119,9 +117,7 @@ _READERS: dict[AudioKind, AudioReader] = {
     "logmel": SecondSummaries(),
     "logmel-window": WindowSummaries(),
     "slices": SpectrogramSlices(),
-    "logmel-quarters": MomentSummaries(moments=4, stereo=False),
-    "stereo": MomentSummaries(moments=1, stereo=True),
-    "stereo-quarters": MomentSummaries(moments=4, stereo=True),
+    "stereo": StereoSummaries(),
 }
 
 

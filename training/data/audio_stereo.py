@@ -1,24 +1,22 @@
-"""What a moment of sound is like, and from where it is heard: bands of both channels, several moments a second.
+"""What a second of sound is like, and from where each of its bands is heard.
 
-Shapes: N samples at 16 kHz, C channels, n frames, K moments of a second, F columns of a moment, M = 64 mel bands,
-    B = 257 bins.
+Shapes: N samples at 16 kHz, C channels, n frames, F columns of 25 ms, M = 64 mel bands, B = 257 bins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avis_data.features.logmel import EXAMPLE_FRAMES, EXAMPLE_SAMPLES, NUM_BANDS, mel_weights, second_examples, spectra
+from avis_data.features.logmel import EXAMPLE_FRAMES, EXAMPLE_SAMPLES, NUM_BANDS, mel_weights, spectra
 from avis_data.training.data.audio_sound import SoundFile, seconds_of_frames
-from avis_data.training.data.audio_summary import example_summary
+from avis_data.training.data.audio_summary import log_mel_summary
 from avis_data.training.data.frame_times import FrameTimes
 
-__all__ = ["MomentSummaries", "direction_cues"]
+__all__ = ["StereoSummaries", "direction_cues"]
 
 _QUIET = 1e-4
 """Power of a band that is as good as silent: what the front end adds to a magnitude before its logarithm, squared."""
@@ -26,20 +24,13 @@ _LEVEL_SCALE = 0.25
 _MOST_LEVEL = 8.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class MomentSummaries(SoundFile):
-    """The second that begins with each frame's period, in one or several even moments."""
-
-    moments: int
-    """K; a divisor of 96."""
-    stereo: bool
-    """Whether the differences between the channels are said too."""
+class StereoSummaries(SoundFile):
+    """The second that begins with each frame's period: its summary, and from where its bands are heard."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what is heard in a frame: (K, 128), or (K, 320) with directions; without K where that is 1."""
-        width = (5 if self.stereo else 2) * NUM_BANDS
-        return (width,) if self.moments == 1 else (self.moments, width)
+        """128 values of the summary, 192 of the directions."""
+        return (5 * NUM_BANDS,)
 
     @property
     def silence(self) -> NDArray[np.float32]:
@@ -47,24 +38,14 @@ class MomentSummaries(SoundFile):
         return np.zeros(self.shape, dtype=np.float32)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
-        """What is heard in some frames; zeros where the sound ends before. Raises DataError for a bad file."""
+        """What is heard in some frames, (n, 320), zeros after the end. Raises DataError for a bad file."""
         rows = np.zeros((len(frames), *self.shape), dtype=np.float32)
         for place, samples_NC in seconds_of_frames(path, frames, times):
-            rows[place] = self._second(samples_NC).reshape(self.shape)
+            rows[place, : 2 * NUM_BANDS] = log_mel_summary(samples_NC.mean(axis=1))
+            if samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES:
+                left_FB, right_FB = (spectra(samples_NC[:, channel])[:EXAMPLE_FRAMES] for channel in (0, 1))
+                rows[place, 2 * NUM_BANDS :] = direction_cues(left_FB, right_FB)
         return rows
-
-    def _second(self, samples_NC: NDArray[np.float32]) -> NDArray[np.float32]:
-        example_FM = second_examples(samples_NC.mean(axis=1), 1)[0]
-        columns = EXAMPLE_FRAMES // self.moments
-        parts = [slice(first, first + columns) for first in range(0, EXAMPLE_FRAMES, columns)]
-        said = np.stack([example_summary(example_FM[part]) for part in parts])
-        if not self.stereo:
-            return said
-        cues: NDArray[np.float32] = np.zeros((self.moments, 3 * NUM_BANDS), dtype=np.float32)
-        if samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES:
-            left_FB, right_FB = (spectra(samples_NC[:, channel])[:EXAMPLE_FRAMES] for channel in (0, 1))
-            cues = np.stack([direction_cues(left_FB[part], right_FB[part]) for part in parts])
-        return np.concatenate((said, cues), axis=1)
 
 
 def direction_cues(left_FB: NDArray[np.complex64], right_FB: NDArray[np.complex64]) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ SPEC = ModelSpec(
     build=Avism,
     default_config="avism_r50",
     runs_together=False,
+    audio_kinds=("vggish", "logmel", "stereo"),
     official=OfficialFiles(
         titles=("AVISM", "VITA"),
         is_one=is_official_avism,

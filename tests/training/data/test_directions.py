@@ -1,0 +1,84 @@
+"""What is said of the direction of a sound: louder on one side, earlier on one side, and nothing of a mono one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from avis_data.features.logmel import mel_weights, spectra
+from avis_data.training.data.audio_stereo import StereoSummaries, direction_cues
+from avis_data.training.data.audio_summary import SecondSummaries
+from avis_data.training.data.frame_times import FrameTimes
+
+RATE = 16_000
+TIMES = FrameTimes(fps=1.0, instants_s=(0.5, 1.5))
+
+
+def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+def cues(left: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    found = direction_cues(spectra(left), spectra(right))
+    return found[:64], found[64:128], found[128:]
+
+
+def read(path: Path, sound_NC: NDArray[np.float32], reader: StereoSummaries) -> NDArray[np.float32]:
+    soundfile.write(path, sound_NC, RATE, subtype="FLOAT")
+    return reader.read(path, [0, 1], TIMES)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.0, 4.0])
+def test_a_difference_of_level_is_the_logarithm_of_the_gain(gain: float) -> None:
+    sound = noise(1)
+    level, real, imag = cues(np.float32(gain) * sound, sound)
+    np.testing.assert_allclose(level, 0.25 * 2 * np.log(gain), atol=2e-3)
+    assert np.abs(real).max() < 2e-3 and np.abs(imag).max() < 1e-4
+
+
+def test_one_silent_side_is_the_largest_difference() -> None:
+    level, _, _ = cues(noise(1), np.zeros(RATE, dtype=np.float32))
+    assert (level[8:] == 2.0).all()  # the lowest bands hold less than a bin
+
+
+@pytest.mark.parametrize("later", [1, 3])
+def test_what_comes_later_on_the_right_turns_the_cross_spectrum(later: int) -> None:
+    """A tone that is d samples later has a phase that is 2 pi f d / 16000 behind."""
+    frequency_hz = 1000.0
+    clock = np.arange(RATE + 8) / RATE
+    tone = (0.3 * np.sin(2 * np.pi * frequency_hz * clock)).astype(np.float32)
+    _, real, imag = cues(tone[8 : RATE + 8], tone[8 - later : RATE + 8 - later])
+    band = int(mel_weights()[round(frequency_hz / RATE * 512)].argmax())
+    phase = 2 * np.pi * frequency_hz * later / RATE
+    assert imag[band] == pytest.approx(np.sin(phase), abs=0.01)
+    assert real[band] == pytest.approx(np.cos(phase) - 1, abs=0.01)
+
+
+def test_a_mono_sound_has_no_direction_and_the_summary_that_it_had(tmp_path: Path) -> None:
+    reader, sound = StereoSummaries(), noise(2)
+    for channels in (1, 2):
+        found = read(tmp_path / f"{channels}.wav", np.repeat(sound[:, None], channels, axis=1), reader)
+        assert found.shape == (2, 320)
+        assert not found[:, 128:192].any() and np.abs(found[:, 192:]).max() < 1e-3
+        expected = SecondSummaries().read(tmp_path / f"{channels}.wav", [0, 1], TIMES)
+        np.testing.assert_array_equal(found[:, :128], expected)
+
+
+def test_changed_channels_change_the_signs(tmp_path: Path) -> None:
+    reader = StereoSummaries()
+    sound_N2 = np.stack((noise(2), 0.3 * noise(2, seed=1)), axis=1).astype(np.float32)
+    found = read(tmp_path / "a.wav", sound_N2, reader)
+    swapped = read(tmp_path / "b.wav", sound_N2[:, ::-1], reader)
+    np.testing.assert_allclose(swapped[..., 128:192], -found[..., 128:192], atol=1e-5)
+    np.testing.assert_allclose(swapped[..., 256:], -found[..., 256:], atol=1e-5)
+    np.testing.assert_allclose(swapped[..., :128], found[..., :128], atol=1e-5)
+    assert found[..., 128:192].mean() > 0.4
+
+
+def test_silence_is_what_a_silent_file_gives(tmp_path: Path) -> None:
+    reader, silent = StereoSummaries(), np.zeros((2 * RATE, 2), dtype=np.float32)
+    np.testing.assert_allclose(read(tmp_path / "a.wav", silent, reader)[0], reader.silence, atol=1e-5)
