@@ -22,7 +22,7 @@ from avis_data.ledger import Done, Ledger, Output
 from avis_data.manifest import read_manifest, write_manifest
 from avis_data.masks.rle import area, box, encode
 from avis_data.masks.table import write_masks
-from avis_data.paths import Workspace
+from avis_data.paths import STEREO_WAV, Workspace
 from avis_data.pipelines.engine.stage import Item, item_key, params_key
 from avis_data.pipelines.kept_video_list import CLIP_ROW
 from avis_data.pipelines.manifests import write_manifests
@@ -65,6 +65,8 @@ class FakeClip:
     """Another source with the very same file."""
     copy_of: str | None = None
     """Another clip, of another source, with the very same stills and sound."""
+    stereo: bool = False
+    """Its sound has two channels that differ."""
     imported_silent: bool = False
     """A truth file says that nothing sounds in it."""
 
@@ -118,6 +120,9 @@ def _write_media(workspace: Workspace, clip: FakeClip) -> None:
         Image.fromarray(pixels).save(workspace.frame(clip.clip_id, second), quality=90)
     samples = rng.integers(-20000, 20000, clip.num_seconds * 16000, dtype=np.int16)
     soundfile.write(folder / "audio.wav", samples, 16000, subtype="PCM_16")
+    if clip.stereo:
+        both_N2 = np.stack((samples, samples // 2), axis=1)
+        soundfile.write(folder / STEREO_WAV, both_N2, 16000, subtype="PCM_16")
 
 
 def _record_clips(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip]) -> None:
@@ -150,7 +155,11 @@ def _record_clips(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip
             "sound": SoundState.COMPLETE.value,
         }
         folder = workspace.clip_dir(item.item_id)
-        _commit(workspace, ledger, ExtractStage, params, item, facts, [folder / "frames", folder / "audio.wav"])
+        made = [folder / "frames", folder / "audio.wav"]
+        if (folder / STEREO_WAV).exists():
+            made.append(folder / STEREO_WAV)
+            facts["stereo_db"] = -9.5  # 20 log10((1 - 1/2) / (1 + 1/2))
+        _commit(workspace, ledger, ExtractStage, params, item, facts, made)
 
 
 def _embed(workspace: Workspace, ledger: Ledger, clips: Sequence[FakeClip], weights: str) -> None:

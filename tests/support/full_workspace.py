@@ -57,7 +57,9 @@ _SECONDS = 6
 def full_workspace(root: Path) -> Workspace:
     """Three videos with one clip each, of which all that there can be is there."""
     clips = [
-        FakeClip(clip_id=clip_id, video_id=video_id, num_seconds=_SECONDS, tracks=(FakeTrack(track_id="t1"),))
+        FakeClip(
+            clip_id=clip_id, video_id=video_id, num_seconds=_SECONDS, tracks=(FakeTrack(track_id="t1"),), stereo=True
+        )
         for video_id, clip_id in CLIPS.items()
     ]
     workspace = make_workspace(root, clips)

@@ -42,6 +42,7 @@ READ_BY: dict[str, tuple[list[str], ...]] = {
     "manifest of clips": (EXPORT, REVIEW),
     "manifest of tracks": (EXPORT,),
     "sound": (),
+    "two channels": (),
     "times": (),
     "embeddings": (),
     "embeddings of a clip": (),
