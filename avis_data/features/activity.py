@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, raise_fault
 from avis_data.features.arrays import check_finite
 from avis_data.media.sound import SAMPLE_RATE_HZ
 
@@ -56,8 +56,11 @@ def clip_sound(path: Path) -> NDArray[np.float32]:
 
     hint = "avis-data extract --verify"
     try:
-        samples_N, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        with path.open("rb") as file:  # opened here: the library does not say why it could not open one
+            samples_N, rate_hz = soundfile.read(file, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, MemoryError) as error:  # a damaged header says any length
+        if isinstance(error, OSError):
+            raise_fault(error)
         raise DataError(f"{path}: cannot be read as sound ({error})", hint=hint) from None
     if rate_hz != SAMPLE_RATE_HZ:
         raise DataError(f"{path}: {rate_hz} Hz, must be {SAMPLE_RATE_HZ}", hint=hint)
