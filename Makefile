@@ -45,7 +45,7 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avis-data needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[annotate,dev,scale,train]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[annotate,buckets,dev,scale,train]'
 	touch $@
 
 # Label Studio, in an environment of its own (tests of annotation need it; nothing else does).

@@ -9,7 +9,7 @@ from avis_data.errors import ToolError
 
 __all__ = ["MODULES", "Extra", "missing_modules", "need_extra"]
 
-Extra = Literal["annotate", "scale", "train", "youtube"]
+Extra = Literal["annotate", "buckets", "scale", "train", "youtube"]
 """The name of an extra, as in `pip install 'avis-data[train]'`."""
 MODULES: dict[Extra, tuple[str, ...]] = {
     "annotate": (
@@ -22,6 +22,7 @@ MODULES: dict[Extra, tuple[str, ...]] = {
         "transformers",
         "uvicorn",
     ),
+    "buckets": ("s3fs",),
     "scale": ("ray",),
     "train": ("transformers",),
     "youtube": ("yt_dlp_ejs",),

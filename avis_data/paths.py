@@ -47,6 +47,11 @@ class Workspace:
         return self.root / "recipe.yaml"
 
     @property
+    def storage(self) -> Path:
+        """`storage.yaml`: which bucket is the home of the large files; most workspaces have none."""
+        return self.root / "storage.yaml"
+
+    @property
     def video_list(self) -> Path:
         """`videos.csv`: the list that was asked for, as given."""
         return self.root / "videos.csv"

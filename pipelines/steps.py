@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from avis_data.errors import AvisError, ConfigError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bucket_of
 from avis_data.pipelines.engine.executors import ExecutorFactory
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.engine.planner import Plan, Selection, plan_stage
@@ -80,6 +81,8 @@ def do_steps(workspace: Workspace, recipe: Recipe, request: StepRequest, *, comm
         if all(STAGES[name].after for name in request.steps):
             _check_there_are_clips(workspace, ledger)
         setting = Setting(workspace=workspace, ledger=ledger, recipe=recipe, choices=request.choices)
+        if (bucket := bucket_of(workspace)) is not None:
+            bucket.begin(ledger)
         for part in parts:
             report = _done(setting, part, request)
             yield report

@@ -23,6 +23,7 @@ from avis_data.features.sound_classes import is_voice
 from avis_data.features.sound_tags import SoundTagger, heard_categories, load_sound_tagger
 from avis_data.features.speech import SpeechDetector, load_speech_detector, speech_spans
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bring_clip
 from avis_data.weights import problem_with, registered
 from avis_data.weights.source import WeightKind
 
@@ -126,6 +127,7 @@ def clip_heard(
     Raises:
         DataError: if its sound cannot be read.
     """
+    bring_clip(workspace, clip_id)
     samples_N = clip_sound(workspace.clip_dir(clip_id) / "audio.wav")
     loud = _intervals(active_spans(samples_N))
     return Heard(

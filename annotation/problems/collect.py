@@ -22,6 +22,7 @@ from avis_data.masks.rle import Rle, area, rle_from_segmentation
 from avis_data.media.stills import open_still
 from avis_data.metrics.inputs import TrackInput, VideoInput
 from avis_data.metrics.reading import read_evaluation
+from avis_data.pipelines.engine.bucket import bring_clip
 from avis_data.report.problems import ProblemItem
 
 __all__ = ["collect_problems", "read_predicted"]
@@ -157,6 +158,8 @@ def _item(
 ) -> ProblemItem:
     clip_id = answer.clip_id if answer is not None else clip_id or ""
     still = problem.frame or 0
+    if clip_id:
+        bring_clip(labels.workspace, clip_id)
     picture = labels.workspace.frame(clip_id, still)
     return ProblemItem(
         source=source,
@@ -193,6 +196,7 @@ def _evidence(
 ) -> Iterable[Evidence]:
     clip_id = said.clip_id
     pictures: dict[int, NDArray[np.uint8]] = {}
+    bring_clip(labels.workspace, clip_id)
     for still in sorted({mask.frame for track in said.tracks for mask in track.masks}):
         with suppress(DataError):  # a still that is gone is told by `status`
             pictures[still] = np.asarray(open_still(labels.workspace.frame(clip_id, still)))

@@ -15,6 +15,7 @@ from avis_data.errors import ItemError, Reason
 from avis_data.media.pictures import stream_pictures
 from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bring_clip
 from avis_data.records import Clip, FrameAt, Video, VideoStream
 
 __all__ = ["Footage", "OnClock", "Shot", "pictures_per_second"]
@@ -73,6 +74,9 @@ class Footage:
     @classmethod
     def of_clip(cls, workspace: Workspace, clip: Clip, video: Video | None, *, fps: int) -> Footage:
         """The footage of a clip of the manifest; without its source, or if the file has gone, only the stills."""
+        bring_clip(workspace, clip.clip_id)
+        if video is not None:
+            bring_clip(workspace, video.video_id, "fetch")
         there = video is not None and video.media is not None and (workspace.root / video.path).is_file()
         source, media = (workspace.root / video.path, video.media) if video is not None and there else (None, None)
         return cls(workspace.clip_dir(clip.clip_id) / "frames", clip, source, media, fps=fps)

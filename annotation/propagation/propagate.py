@@ -262,8 +262,9 @@ def _items(setting: Setting) -> Candidates:
         else:
             inputs = {"frames": Input.of(stills[clip_id])}
             video = videos.get(clip.video_id)
-            if video is not None and (workspace.root / video.path).is_file():
-                inputs["source"] = Input.of(files[clip.video_id])
+            source = None if video is None else files.get(clip.video_id)
+            if source is not None and (source.key or (workspace.root / source.path).is_file()):
+                inputs["source"] = Input.of(source)
             items.append(_item(workspace, clip, start, video, inputs, chosen))
     found.items = items
     return found

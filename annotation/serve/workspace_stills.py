@@ -15,6 +15,7 @@ from avis_data.errors import DataError
 from avis_data.links.check import is_inside
 from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bring_clip
 
 __all__ = ["Still", "Stills"]
 
@@ -46,6 +47,8 @@ class Stills:
             DataError: if there is none, it leads out of the workspace, or is no picture.
         """
         path = self._workspace.frame(clip_id, frame)
+        if not path.exists():
+            bring_clip(self._workspace, clip_id)
         try:
             if not is_inside(self._workspace.root, path.resolve(strict=True)):
                 raise DataError(f"{self._workspace.relative(path)}: leads out of the workspace")

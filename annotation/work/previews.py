@@ -12,6 +12,7 @@ from avis_data.io import atomic_path
 from avis_data.manifest import read_manifest
 from avis_data.media.ffmpeg import find_ffmpeg, run_ffmpeg
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bring_clip
 from avis_data.pipelines.engine.executors.local import LocalExecutors
 from avis_data.pipelines.steps import StepRequest, do_steps
 from avis_data.recipe import PreviewOptions, load_recipe
@@ -40,6 +41,7 @@ def make_previews(workspace: Workspace, clips: Mapping[str, Clip], workers: int)
 
 def has_preview(workspace: Workspace, clip_id: str) -> bool:
     """Whether there is something to play for a clip."""
+    bring_clip(workspace, clip_id, "preview")
     return (workspace.clip_dir(clip_id) / _FILE).is_file()
 
 
@@ -59,6 +61,7 @@ def preview_from_stills(workspace: Workspace, clip: Clip, options: PreviewOption
     Raises:
         ItemError: if ffmpeg cannot read them, or the disk is full.
     """
+    bring_clip(workspace, clip.clip_id)
     folder = workspace.clip_dir(clip.clip_id).resolve()
     height = min(options.max_height_px, clip.height) // 2 * 2
     with atomic_path(folder / _FILE) as part:

@@ -24,18 +24,21 @@ def command(as_json: bool) -> None:
     Example:
       avis-data -C my-dataset du
     """
-    from avis_data.pipelines.upkeep.sizes import sizes_of
+    from avis_data.pipelines.upkeep.sizes import sizes_in_bucket, sizes_of
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     load_recipe(workspace)
     sizes = sizes_of(workspace)
-    total = sum(size.size_bytes for size in sizes)
+    total, stored = sum(size.size_bytes for size in sizes), sizes_in_bucket(workspace)
     if as_json:
-        click.echo(json.dumps({"bytes": total, "groups": [size.as_dict() for size in sizes]}))
+        said = {"bytes": total, "groups": [size.as_dict() for size in sizes]}
+        click.echo(json.dumps({**said, **({"bucket": [size.as_dict() for size in stored]} if stored else {})}))
         return
     click.echo(f"{'':18} {'files':>8} {'size':>10} {'linked':>10} {'made again':>11}")
     for size in sizes:
         others = f"{human_bytes(size.linked_bytes):>10} {human_bytes(size.remade_bytes):>11}"
         click.echo(f"{size.group:18} {size.files:8} {human_bytes(size.size_bytes):>10} {others}")
     click.echo(f"{'total':18} {sum(size.files for size in sizes):8} {human_bytes(total):>10}")
+    for size in stored:
+        click.echo(f"bucket: {size.group:10} {size.files:8} {human_bytes(size.size_bytes):>10}")

@@ -60,6 +60,7 @@ def command(table: Path | None, page: Path | None, as_json: bool) -> None:
 
 def _write_page(workspace: Workspace, found: Duplicates, page: Path) -> None:
     from avis_data.manifest import read_manifest
+    from avis_data.pipelines.engine.bucket import bring_clip
     from avis_data.records import Clip
     from avis_data.report.duplicates import write_duplicates_page
 
@@ -67,6 +68,7 @@ def _write_page(workspace: Workspace, found: Duplicates, page: Path) -> None:
 
     def still(clip_id: str, moment_s: float) -> Path | None:
         number = round(moment_s * clips[clip_id].fps)
+        bring_clip(workspace, clip_id)
         return workspace.frame(clip_id, number) if 0 <= number < clips[clip_id].num_frames else None
 
     write_duplicates_page(found.links, found.groups, page, still=still)

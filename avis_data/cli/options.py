@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from avis_data.cli.written_path import WrittenPath
+from avis_data.cli.written_path import ReadPath, WrittenPath
 from avis_data.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ checkpoint_option = partial(
 data_option = partial(
     click.option,
     "--data",
-    type=_PATH,
+    type=ReadPath(),
     metavar="DIR",
-    help="A dataset (an export), in the layout of AVISeg or of AVSBench.",
+    help="A dataset (an export), in the layout of AVISeg or of AVSBench; s3://bucket/… is fetched first.",
 )
 engine_option = partial(
     click.option,

@@ -67,5 +67,9 @@ def _say(found: Leftovers, *, yes: bool) -> None:
     if found.labelled:
         click.echo(f"{len(found.labelled)} of them have labels of people, which stay (--labels removes them)")
     verb = "removed" if yes else "would remove"
-    hint = "" if yes or not (found.files or found.rows or found.unlisted) else "; avis-data prune --yes does it"
-    click.echo(f"{verb} {len(found.files)} files, {human_bytes(found.size_bytes)}{hint}")
+    hint = (
+        ""
+        if yes or not (found.files or found.objects or found.rows or found.unlisted)
+        else "; avis-data prune --yes does it"
+    )
+    click.echo(f"{verb} {len(found.files) + len(found.objects)} files, {human_bytes(found.size_bytes)}{hint}")

@@ -1,4 +1,4 @@
-"""The type of every option that names what is written: `--out`, `--html`, `--keep`."""
+"""The type of every option that names what is written (`--out`, `--html`, `--keep`), and that of `--data`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["WrittenPath"]
+__all__ = ["ReadPath", "WrittenPath"]
 
 
 class WrittenPath(click.Path):
@@ -27,3 +27,19 @@ class WrittenPath(click.Path):
         path = super().convert(value, param, ctx)
         check_place(Path(str(path)))
         return path
+
+
+class ReadPath(click.Path):
+    """A path that is read; `s3://…` stands for the local copy of that export."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | PathLike[str]:
+        if isinstance(value, str) and value.startswith("s3://"):
+            from avis_data.storage.exports import fetched_export
+
+            return fetched_export(value)
+        return super().convert(value, param, ctx)

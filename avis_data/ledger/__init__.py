@@ -1,8 +1,8 @@
 """The ledger: what was done to which item, with which result. One SQLite file per workspace.
 
 `database` opens the file and turns what SQLite says of it into our errors, `rows` checks what the rows hold, `ledger`
-has a method for each question, `tallies` counts, `key_texts` says what items would be made from now, and `text` writes
-it as text and makes it anew from that. Nothing else opens the file.
+has a method for each question, `tallies` looks over all stages, `key_texts` says what items would be made from now, and
+`text` writes it as text and makes it anew from that. Nothing else opens the file.
 """
 
 from avis_data.ledger.database import REPAIR, DamagedLedger, damaged

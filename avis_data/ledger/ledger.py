@@ -28,7 +28,7 @@ from avis_data.ledger.rows import (
     reason_of,
     state_of,
 )
-from avis_data.ledger.tallies import Tallies
+from avis_data.ledger.tallies import Left, Tallies
 from avis_data.ledger.text import KeptItem, KeptRecord, KeptSetting, all_rows, text_lines
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Ledger:
         """How much of what there is."""
         self.key_texts = KeyTexts(self._db)
         """What finished items would be made from now."""
+        self.left = Left(self._db)
+        """What is on disk, over all stages."""
         self._has_text: bool | None = None
         """None: not asked yet."""
 
@@ -84,7 +86,7 @@ class Ledger:
     def commit_done(self, stage: str, done: Done) -> None:
         """Record one finished item and its outputs in one transaction."""
         size_bytes = sum(output.size_bytes for output in done.outputs)
-        outputs = json.dumps([list(output) for output in done.outputs])
+        outputs = json.dumps([output.values() for output in done.outputs])
         with self._changing():
             self._write_item(stage, done, ("done", None, None, json.dumps(done.facts), outputs, size_bytes))
 
@@ -255,6 +257,12 @@ class Ledger:
     def outputs(self, stage: str) -> dict[str, list[Output]]:
         """What every finished item of a stage left on disk, by item id."""
         return {item_id: outputs_of(text, item_id, self._path) for item_id, text in self._done(stage, "outputs")}
+
+    def set_outputs(self, stage: str, item_id: str, outputs: Iterable[Output]) -> None:
+        """Say where what a finished item left is now; its bytes are the same."""
+        text = json.dumps([output.values() for output in outputs])
+        with self._changing():
+            self._db.write("UPDATE items SET outputs = ? WHERE stage = ? AND item_id = ?", (text, stage, item_id))
 
     def only_output(self, stage: str) -> dict[str, Output]:
         """The one file that every finished item of a stage left, by item id; for stages that leave one."""

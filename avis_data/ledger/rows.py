@@ -42,7 +42,7 @@ _READ_ON = 16
 _SAFE_ID = re.compile(ID_PATTERN)
 _REASONS = {reason.value: reason for reason in Reason}
 State = Literal["done", "failed", "replacing"]
-_OUTPUT = (str, str, int, int)
+_OUTPUT = (str, str, int, int, str, str)
 _STATES: tuple[State, ...] = ("done", "failed", "replacing")
 
 
@@ -57,11 +57,19 @@ class Output(NamedTuple):
     """Size of the file, or of all files in the folder together."""
     mtime_ns: int = 0
     """When the file, or the folder's list of names, was last changed; a cheap sign of tampering."""
+    key: str = ""
+    """Of its object in the workspace's bucket, below the prefix; empty: it lies in the workspace alone."""
+    etag: str = ""
+    """Of that object, when it was stored."""
 
     @property
     def name(self) -> str:
         """The name of the file or folder, without where it lies."""
         return self.path.rpartition("/")[2]
+
+    def values(self) -> list[str | int]:
+        """What the ledger keeps: key and ETag only where there is an object."""
+        return list(self) if self.key else list(self[:4])
 
     @staticmethod
     def of_file(path: Path, *, root: Path) -> Output:
@@ -223,7 +231,11 @@ def outputs_of(text: str, item_id: str, ledger: Path) -> list[Output]:
         found = [Output(*values) for values in json.loads(text)]
         good = True
         for output in found:
-            if tuple(map(type, output)) != _OUTPUT or not is_inside(output[0]):
+            if (
+                tuple(map(type, output)) != _OUTPUT
+                or not is_inside(output[0])
+                or (output[4] and not is_inside(output[4]))
+            ):
                 good = False
     except (ValueError, TypeError, RecursionError):
         good = False

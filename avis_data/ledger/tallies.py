@@ -1,14 +1,14 @@
-"""How much there is of what in the ledger: counted by SQLite, so that it takes no memory and little time."""
+"""What is asked over all stages: how much there is of what, counted by SQLite, and what lies on the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 from avis_data.ledger.database import Database
-from avis_data.ledger.rows import Entry, MeanCost, StateCount, checked_item, reason_of, state_of
+from avis_data.ledger.rows import Entry, MeanCost, Output, StateCount, checked_item, outputs_of, reason_of, state_of
 
-__all__ = ["RowKind", "Tallies"]
+__all__ = ["Left", "RowKind", "Tallies"]
 
 RowKind = Literal["video", "clip", "adopted"]
 """Rows of the ledger: videos and clips of the list, clips of existing sets."""
@@ -76,3 +76,27 @@ class Tallies:
         sql = f"SELECT item_id, stage FROM items WHERE item_id NOT IN ({_LISTED})"
         for item_id, stage in self._db.rows(sql, kinds="tt"):
             yield stage, checked_item(item_id, self._db.path)
+
+
+class Left:
+    """Of an open ledger; its methods raise DataError for a damaged row."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def rows(self) -> Iterator[tuple[str, str, list[Output]]]:
+        """Stage, item id and what it left on disk, of every finished item of every stage."""
+        sql = "SELECT stage, item_id, outputs FROM items WHERE state = 'done' ORDER BY stage, item_id"
+        for stage, item_id, text in self._db.rows(sql, kinds="ttt"):
+            yield stage, checked_item(item_id, self._db.path), outputs_of(text, item_id, self._db.path)
+
+    def all(self) -> Iterator[Output]:
+        """What every finished item of every stage left."""
+        for _, _, outputs in self.rows():
+            yield from outputs
+
+    def by(self, stages: Iterable[str], item_id: str) -> list[Output]:
+        """What the finished items of that id of some stages left."""
+        sql = "SELECT stage, outputs FROM items WHERE stage = ? AND item_id = ? AND state = 'done'"
+        rows = (row for stage in stages for row in self._db.rows(sql, (stage, item_id), kinds="tt"))
+        return [output for _, text in rows for output in outputs_of(text, item_id, self._db.path)]

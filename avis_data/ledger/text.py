@@ -38,6 +38,9 @@ DOWNLOADS = "fetch"
 _LOST = "the message was lost with the ledger; --retry-failed tries it again"
 
 
+KeptOutput = tuple[str, str, int, int] | tuple[str, str, int, int, str, str]
+
+
 class KeptItem(Record):
     """What became of an item of a stage."""
 
@@ -49,7 +52,9 @@ class KeptItem(Record):
     key: str | None = None
     facts: dict[str, JsonValue] | None = None
     inputs: dict[str, str] | None = None
-    outputs: tuple[tuple[str, str, int, int], ...] = Field(description="Path, hash, size, time of change (0: unknown).")
+    outputs: tuple[KeptOutput, ...] = Field(
+        description="Path, hash, size, time of change (0: unknown); of what is in a bucket also key and ETag."
+    )
     message: str | None = None
     attempts: int = 1
     wall_s: float = 0.0
@@ -80,8 +85,7 @@ _LINE: TypeAdapter[KeptItem | KeptRecord | KeptSetting] = TypeAdapter(KeptLine)
 
 _ITEMS = (
     "SELECT json_object('table', 'items', 'stage', stage, 'item_id', item_id, 'state', state, 'reason', reason,"
-    " {of_it} 'outputs', (SELECT json_group_array(json_array(json_extract(value, '$[0]'),"
-    " json_extract(value, '$[1]'), json_extract(value, '$[2]'), 0)) FROM json_each(outputs)))"
+    " {of_it} 'outputs', (SELECT json_group_array(json_set(value, '$[3]', 0)) FROM json_each(outputs)))"
     " FROM items WHERE stage {which} ORDER BY stage, item_id"
 )
 _OF_IT = "'key', key, 'inputs', json(inputs), 'facts', json(facts),"
@@ -174,7 +178,12 @@ def _parsed(line: bytes) -> KeptItem | KeptRecord | KeptSetting | None:
         found = _LINE.validate_json(line)
     except (ValidationError, ValueError):
         return None
-    return None if isinstance(found, KeptItem) and not all(is_inside(output[0]) for output in found.outputs) else found
+    return None if isinstance(found, KeptItem) and not all(is_inside(path) for path in _paths(found)) else found
+
+
+def _paths(item: KeptItem) -> list[str]:
+    """All that are paths in what it left, keys of objects included."""
+    return [path for output in item.outputs for path in (output[0], *output[4:5])]
 
 
 def _readable(db: sqlite3.Connection, table: str, names: list[str], key: int) -> Iterator[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from avis_data.ledger import DamagedLedger, Ledger, Output
 from avis_data.ledger.text import KeptItem, read_text
 from avis_data.paths import Workspace
 from avis_data.pipelines.doctor.files import FileKind, kind_of
+from avis_data.pipelines.engine.bucket import bucket_of
 from avis_data.pipelines.manifests import existing_clips, existing_videos, stages_in_text
 from avis_data.pipelines.stages import STAGES
 from avis_data.recipe import Recipe
@@ -100,7 +101,7 @@ def examine_workspace(workspace: Workspace, *, verify: bool = False) -> list[Fou
     if "ledger.sqlite" in found and found["ledger.sqlite"].health is Health.FINE:
         _compare_with_ledger(workspace, found)
     for name in [*_expected(workspace), *outputs]:
-        if name not in found:
+        if name not in found and not (name in outputs and _is_in_bucket(workspace, outputs[name])):
             found[name] = _missing(workspace, name)
     return [found[name] for name in sorted(found)]
 
@@ -125,6 +126,12 @@ def _outputs(workspace: Workspace) -> dict[str, Output]:
         lines = [line for _, line in read_text(workspace.ledger_text) if isinstance(line, KeptItem)]
         kept = [Output(*output) for line in lines if line.state == "done" for output in line.outputs]
     return {output.path: output for output in kept}
+
+
+def _is_in_bucket(workspace: Workspace, output: Output) -> bool:
+    """Whether it needs no local copy. Raises StorageError where the bucket cannot be asked: that is no damage."""
+    bucket = bucket_of(workspace) if output.key else None
+    return bucket is not None and bucket.has(output)
 
 
 def _expected(workspace: Workspace) -> list[str]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from avis_data.errors import AvisError, DataError
 from avis_data.io import flush, remove, sha256_tree
-from avis_data.ledger import DamagedLedger, Ledger
+from avis_data.ledger import DamagedLedger, Ledger, Output
 from avis_data.ledger.text import KeptItem, KeptLine, KeptRecord, KeptSetting, read_text, rows_left, write_ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.spec import Setting
@@ -179,16 +179,17 @@ def _chosen(
 
 def _seen(workspace: Workspace, item: KeptItem) -> tuple[KeptItem, bool]:
     """The item with the times of change of its outputs as they are, and whether all of them are what they were."""
-    outputs, is_whole = [], True
-    for path, sha256, size_bytes, mtime_ns in item.outputs:
+    outputs: list[Output] = []
+    is_whole = True
+    for path, sha256, size_bytes, mtime_ns, *stored in item.outputs:
         try:
             found = (workspace.root / path).stat().st_mtime_ns
             same = (mtime_ns and mtime_ns == found) or sha256_tree(workspace.root / path) == sha256
         except OSError:
-            found, same = 0, False
-        outputs.append((path, sha256, size_bytes, found if same else mtime_ns))
+            found, same = 0, bool(stored)  # whether the bucket has it is seen by the next run, without downloading
+        outputs.append(Output(path, sha256, size_bytes, found if same else mtime_ns, *stored))
         is_whole = is_whole and bool(same)
-    return item.model_copy(update={"outputs": tuple(outputs)}), is_whole
+    return item.model_copy(update={"outputs": tuple(tuple(output.values()) for output in outputs)}), is_whole
 
 
 def _videos(workspace: Workspace) -> dict[str, Video]:

@@ -29,6 +29,7 @@ from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.published import check_published
 from avis_data.recipe import Recipe
 from avis_data.records import Clip, Record, Times, Track, Video
+from avis_data.storage.settings import storage_of
 from avis_data.video_list import read_video_list
 
 __all__ = ["FILES"]
@@ -130,6 +131,12 @@ FILES = OwnFiles(
             places=("recipe.yaml",),
             read=lambda _, path: config_from_yaml(path, Recipe),
             advice="mend the key that is named; avis-data init --recipe NAME in an empty folder shows one that ships",
+        ),
+        FileKind(
+            name="storage",
+            places=("storage.yaml",),
+            read=lambda workspace, _: storage_of(workspace),
+            advice="mend the key that is named (docs/buckets.md)",
         ),
         FileKind(name="list", places=("videos.csv",), read=_list, advice=_LIST),
         FileKind(

@@ -6,12 +6,14 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import ConfigError, ItemError, Reason
 from avis_data.io import sha256_tree
 from avis_data.ledger import Entry, Ledger
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import Bucket, bucket_of
 from avis_data.pipelines.engine.spec import Candidates
 from avis_data.pipelines.engine.stage import Item, Stage, has_key, item_key, stage_key
 
@@ -30,6 +32,8 @@ class PlannedItem:
     key: str
     replaces: tuple[str, ...] = ()
     """Outputs of an earlier success, relative to the workspace; removed when the new ones are there."""
+    replaced_keys: tuple[str, ...] = ()
+    """Their objects, in the workspace's bucket."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +132,10 @@ def plan_stage(
     """
     plan = Plan(stage=stage.name, nothing_to_do=candidates.nothing_to_do, unreadable=candidates.unreadable)
     entries, stage_hash = ledger.entry_lookup(stage.name), stage_key(stage)
-    root = str(workspace.root)
+    places = _Places(str(workspace.root), bucket_of(workspace))
     for item in candidates.items:
         entry = entries.get(item.item_id)
-        if not _needs_work(plan, root, item, stage_hash, entry, selection):
+        if not _needs_work(plan, places, item, stage_hash, entry, selection):
             plan.num_done += entry is not None and entry.state == "done"
             if entry is not None and entry.state == "done" and not only_count:
                 plan.done.append(item.item_id)
@@ -141,8 +145,14 @@ def plan_stage(
             continue
         plan.num_to_do += 1
         if not only_count:
-            left = tuple(output.path for output in entry.outputs()) if entry else ()
-            plan.todo.append(PlannedItem(item=item, key=item_key(stage_hash, item), replaces=left))
+            left = entry.outputs() if entry else []
+            planned = PlannedItem(
+                item=item,
+                key=item_key(stage_hash, item),
+                replaces=tuple(output.path for output in left),
+                replaced_keys=tuple(output.key for output in left if output.key),
+            )
+            plan.todo.append(planned)
     plan.num_waiting = candidates.num_waiting
     cost = ledger.tallies.mean_cost(stage.name) if plan.num_to_do else None
     if cost is not None:
@@ -151,7 +161,16 @@ def plan_stage(
     return plan
 
 
-def _needs_work(plan: Plan, root: str, item: Item, stage_hash: str, entry: Entry | None, selection: Selection) -> bool:
+class _Places(NamedTuple):
+    """Where outputs can be."""
+
+    root: str
+    bucket: Bucket | None
+
+
+def _needs_work(
+    plan: Plan, places: _Places, item: Item, stage_hash: str, entry: Entry | None, selection: Selection
+) -> bool:
     if entry is None or entry.state == "replacing" or not has_key(stage_hash, item, entry.key):
         return True
     if entry.state == "failed":
@@ -162,19 +181,25 @@ def _needs_work(plan: Plan, root: str, item: Item, stage_hash: str, entry: Entry
         return False
     if selection.force:
         return True
-    if not _intact(root, entry, verify=selection.verify):
+    if not _intact(places, entry, verify=selection.verify):
         plan.torn.append(item.item_id)
         return True
     return False
 
 
-def _intact(root: str, entry: Entry, *, verify: bool) -> bool:
-    """True if all that the item left is as it was left: by time of change, else (or with `verify`) by hash."""
-    for path, sha256, _, mtime_ns in entry.outputs():
+def _intact(places: _Places, entry: Entry, *, verify: bool) -> bool:
+    """True if all that the item left is as it was left: by time of change, else (or with `verify`) by hash.
+
+    What is in the bucket is known by its ETag, which says as much as a hash; nothing is downloaded.
+    """
+    for output in entry.outputs():
+        if places.bucket is not None and places.bucket.has(output):
+            continue
         try:
-            found = os.stat(f"{root}/{path}")
+            found = os.stat(f"{places.root}/{output.path}")
         except OSError:
             return False
-        if (verify or found.st_mtime_ns != mtime_ns) and sha256_tree(Path(root, path)) != sha256:
+        is_in_doubt = verify or found.st_mtime_ns != output.mtime_ns
+        if is_in_doubt and sha256_tree(Path(places.root, output.path)) != output.sha256:
             return False
     return True

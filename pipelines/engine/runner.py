@@ -15,6 +15,7 @@ from avis_data.errors import ExitCode, Reason, fault_of, raise_interruption
 from avis_data.io import append_lines, flush, move, remove
 from avis_data.ledger import Done, Failed, Ledger, Output
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import Bucket, bucket_of
 from avis_data.pipelines.engine.executors import Executor, ExecutorFactory
 from avis_data.pipelines.engine.planner import Plan, PlannedItem
 from avis_data.pipelines.engine.progress import Progress, say
@@ -122,7 +123,8 @@ def run_stage(
 
     Raises:
         KeyboardInterrupt: after the workers were ended; everything committed stays.
-        ToolError: if the workers cannot be started at all.
+        ToolError: if the workers cannot be started at all, or the bucket cannot be used any more; what was committed
+            stays, and no item is held to be failed for it.
     """
     report = StageReport(plan=plan)
     _remove_leftovers(workspace, stage)
@@ -163,6 +165,11 @@ class _Run:
         self._tries: Counter[str] = Counter()
         self._throttles = 0
         self._paused_until = 0.0
+        self._bucket = bucket_of(workspace)
+        self._seen = workspace.tmp / stage.name / ".here" / f"out-seen-{os.getpid()}"  # as leftovers are named
+        if self._bucket is not None:
+            self._seen.parent.mkdir(parents=True, exist_ok=True)
+            self._seen.touch()
 
     def all(self, items: Iterable[PlannedItem]) -> None:
         self._pending.extend(items)
@@ -170,6 +177,7 @@ class _Run:
             self._submit()
             for result in self._executor.wait(0.2) if self._in_hand else _nap(0.05):
                 self._take(result)
+        remove(self._seen.parent)
 
     def _submit(self) -> None:
         now = time.monotonic()
@@ -196,11 +204,16 @@ class _Run:
             # A name per try: a worker that outlived its killed runner must not write into this one's files.
             out=folder / f"out-{os.getpid()}-{self._tries[item.item_id]}",
             scratch=folder / "scratch",
+            home=item.home,
+            storage=None if self._bucket is None else self._bucket.settings,
+            seen=self._seen,
         )
 
     def _take(self, result: Success | Failure) -> None:
         planned = self._in_hand.pop(result.item_id)
         self._report.cpu_s += result.cpu_s
+        if isinstance(result, Failure) and result.ends_run is not None:
+            raise result.ends_run
         if isinstance(result, Success):
             self._succeed(planned, result)
         elif result.reason in RETRIED_IN_RUN and self._tries[result.item_id] <= self._policy.retries:
@@ -210,7 +223,8 @@ class _Run:
 
     def _succeed(self, planned: PlannedItem, result: Success) -> None:
         try:
-            _commit_success(self._workspace, self._ledger, self._stage.name, planned, result)
+            _commit_success(self._workspace, self._ledger, self._stage.name, planned, result, self._bucket)
+            self._trim(planned, result)
         except OSError as error:
             raise_interruption(error)
             fault = fault_of(error)
@@ -223,6 +237,21 @@ class _Run:
         self._report.done_ids.append(result.item_id)
         self._progress.step()
         logger.debug("%s done item=%s wall_s=%.2f", self._stage.name, result.item_id, result.wall_s)
+
+    def _trim(self, planned: PlannedItem, success: Success) -> None:
+        """Keep local copies within their bounds; what other workers have at hand stays."""
+        if self._bucket is None:
+            return
+        keep = {found.path for other in self._in_hand.values() for found in other.item.inputs.values()}
+        fetched = sum(self._size_of(found.path) for found in planned.item.inputs.values() if found.key)
+        made = 0 if success.is_elsewhere else sum(output.size_bytes for output in success.outputs)
+        self._bucket.trim(self._ledger, added_bytes=made + fetched, keep=keep)
+
+    def _size_of(self, path: str) -> int:
+        try:
+            return os.stat(self._workspace.root / path).st_size
+        except OSError:
+            return 0  # it was fetched elsewhere
 
     def _fail(self, planned: PlannedItem, failure: Failure) -> None:
         self._ledger.commit_failed(
@@ -284,20 +313,29 @@ class _Run:
             )
 
 
-def _commit_success(workspace: Workspace, ledger: Ledger, stage: str, planned: PlannedItem, success: Success) -> None:
+def _commit_success(
+    workspace: Workspace, ledger: Ledger, stage: str, planned: PlannedItem, success: Success, bucket: Bucket | None
+) -> None:
     """Move the outputs of one item into its home and record them; a kill in between leaves an item to do again.
 
     Raises:
         OSError: if that fails (no permission, disk full).
+        StorageError: if the bucket, where there is one, cannot be used.
     """
     item, out = planned.item, success.out
     if planned.replaces:
         ledger.begin_replacing(stage, item.item_id)
     home = workspace.root / item.home
     home.mkdir(parents=True, exist_ok=True)
+    made, temporary = list(success.outputs), [output.key for output in success.outputs if output.key]
+    if bucket is not None:
+        if success.is_elsewhere:
+            bucket.fetch_to(out, item.home, made)
+        bucket.forget(planned.replaced_keys)
+        made = bucket.finish(item.home, made)
     for name, log in item.logs.items():
         append_lines(workspace.root / log, (out / name).read_text(encoding="utf-8"))
-    made = [output for output in success.outputs if output.path not in item.logs]
+    made = [output for output in made if output.path not in item.logs]
     targets = {output.path: home / output.path for output in made}
     for path in {workspace.root / path for path in planned.replaces} - set(targets.values()):
         remove(path)
@@ -306,10 +344,16 @@ def _commit_success(workspace: Workspace, ledger: Ledger, stage: str, planned: P
         target = targets[output.path]
         if target.is_dir():
             remove(target)  # a file is replaced at once: what it held may be what the new one was made from
-        move(out / output.path, target)
-        outputs.append(output._replace(path=workspace.relative(target), mtime_ns=target.stat().st_mtime_ns))
+        if success.is_elsewhere and output.key:
+            remove(target)  # a copy of what was there before
+        else:
+            move(out / output.path, target)
+            output = output._replace(mtime_ns=target.stat().st_mtime_ns)
+        outputs.append(output._replace(path=workspace.relative(target)))
     flush(home)
     ledger.commit_done(stage, _done(planned, success, outputs))
+    if bucket is not None:
+        bucket.store.delete(temporary)
     remove(workspace.tmp / stage / item.item_id)
 
 

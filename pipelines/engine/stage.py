@@ -38,11 +38,13 @@ class Input(NamedTuple):
     change."""
     mtime_ns: int | None = None
     """When it was last changed, as the ledger knows it: where the disk says otherwise, it is hashed before use."""
+    key: str = ""
+    """Of its object in the workspace's bucket; empty: it lies on the disk alone."""
 
     @staticmethod
     def of(output: Output) -> Input:
         """What an earlier stage left."""
-        return Input(output.path, output.sha256, output.mtime_ns)
+        return Input(output.path, output.sha256, output.mtime_ns, output.key)
 
 
 class RecordText(NamedTuple):

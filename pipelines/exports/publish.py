@@ -14,6 +14,7 @@ from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import TEMPORARY_PREFIX, atomic_dir, read_json, remove, sha256_text
 from avis_data.ledger import Done, Ledger, Output
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import MEDIA_STAGES, bringing, bucket_of
 from avis_data.pipelines.engine.lock import open_for_work
 from avis_data.pipelines.exports.certificate import file_list
 from avis_data.pipelines.exports.plan import ExportOptions, ExportPlan, planned
@@ -21,6 +22,7 @@ from avis_data.pipelines.exports.spec import ExportSpec
 from avis_data.pipelines.exports.writing import write_export
 from avis_data.quality.published import FILE_LIST
 from avis_data.recipe import load_recipe
+from avis_data.storage.exports import publish_export
 
 __all__ = ["ExportReport", "export", "publish", "publishing"]
 
@@ -58,7 +60,7 @@ def export(workspace: Workspace, spec: ExportSpec, options: ExportOptions) -> Ex
     """Write `exports/<name>/`: the files of the format, the list of files and the certificate.
 
     The same workspace, options and seed give the same bytes. A kill at any moment leaves nothing under the final
-    name that is not complete.
+    name that is not complete. Where the workspace has a bucket the export is brought there too.
 
     Raises:
         ConfigError: if the folder is no workspace, the format cannot hold what is asked for, the split cannot be, or
@@ -77,12 +79,22 @@ def publish(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
     plan = planned(workspace, ledger, spec, options)
     target = workspace.exports / plan.name
     if target.exists() and not options.force:
-        return _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
+        report = _report(workspace, target, plan, _published_files(workspace, target, plan.key), already_done=True)
+        _upload(workspace, target)
+        return report
+    bring = bringing(workspace, ledger, MEDIA_STAGES, plan.pieces_of)
     with publishing(workspace, target, needed_bytes=plan.size.written) as part:
-        files = write_export(workspace, plan, part)
+        files = write_export(workspace, plan, part, bring=bring)
     report = _report(workspace, target, plan, files, already_done=False)
     ledger.commit_done("export", _entry(workspace, target, report))
+    _upload(workspace, target)
     return report
+
+
+def _upload(workspace: Workspace, target: Path) -> None:
+    """Bring a finished export into the workspace's bucket, if it has one. Raises StorageError."""
+    if (bucket := bucket_of(workspace)) is not None:
+        publish_export(bucket.store, target, f"{workspace.relative(target)}/")
 
 
 @contextmanager

@@ -54,8 +54,16 @@ def torn(message: str) -> ItemError:
     return ItemError(message, reason=Reason.TORN_INPUT)
 
 
-def write_export(workspace: Workspace, plan: ExportPlan, folder: Path) -> Hashes:
+def write_export(
+    workspace: Workspace, plan: ExportPlan, folder: Path, *, bring: Callable[[str], object] = lambda _: None
+) -> Hashes:
     """Write everything into `folder`, read it back, and write list and certificate.
+
+    Args:
+        workspace: where the clips are.
+        plan: which of them, and how.
+        folder: that is empty.
+        bring: called in threads with the id of each clip, before it is read.
 
     Returns:
         Relative path -> sha256 of every file but these two.
@@ -66,7 +74,12 @@ def write_export(workspace: Workspace, plan: ExportPlan, folder: Path) -> Hashes
     """
     job = ExportJob(workspace=workspace, folder=folder, plan=plan)
     made, num_clips = plan.spec.format, len(plan.pieces_of)
-    of_clips, problems = _map_clips(plan, "export: write", lambda pieces: made.write_clip(job, pieces))
+
+    def write(pieces: Sequence[Piece]) -> Hashes:
+        bring(pieces[0].item.clip.clip_id)
+        return made.write_clip(job, pieces)
+
+    of_clips, problems = _map_clips(plan, "export: write", write)
     if problems:
         raise ProblemsError(
             f"{len(problems)} of {num_clips} clips are damaged or missing, so nothing was exported",

@@ -24,6 +24,7 @@ from avis_data.formats.sets.clips import LabelledClip, Media, Still
 from avis_data.media.clock import INSTANT, frame_instants, rate, seconds
 from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bring_clip
 from avis_data.records import Clip
 
 __all__ = ["MatchBy", "Matching", "match_stills", "shown_otherwise"]
@@ -236,6 +237,7 @@ def shown_otherwise(found: LabelledClip, clip: Clip, matched: Sequence[int | Non
     with_pictures = [(number, picture) for number, picture in pairs if picture is not None]
     if not with_pictures:
         return None
+    bring_clip(workspace, clip.clip_id)
     theirs = np.stack([_dots(picture) for _, picture in with_pictures])
     here = {
         number: _dots(Media(name="", path=workspace.frame(clip.clip_id, number)))

@@ -17,6 +17,7 @@ from avis_data.io import TEMPORARY_PREFIX, flush, fsync_tree, remove, write_byte
 from avis_data.ledger import Ledger
 from avis_data.ledger.text import write_ledger
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bring_all
 from avis_data.pipelines.engine.lock import locked
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.merge.files import bring_imports, bring_media, write_list
@@ -116,6 +117,8 @@ def build(plan: MergePlan, out: Path, people: People, *, today: str, by: str) ->
 def _fill(plan: MergePlan, workspace: Workspace, people: People, *, today: str, by: str) -> None:
     first = plan.sides["A"]
     write_bytes(workspace.recipe, first.workspace.recipe.read_bytes())
+    for side in plan.sides.values():
+        bring_all(side.workspace)
     bring_media(plan, workspace)
     write_list(plan, workspace)
     bring_imports(plan, workspace)

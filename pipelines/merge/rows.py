@@ -78,7 +78,8 @@ def _items(plan: MergePlan, name: Preferred, workspace: Workspace) -> Iterator[K
         if item.stage == _EMBED and side.weights_of.get(item.item_id, plan.weights) != plan.weights:
             continue
         outputs = tuple(
-            _moved(output, new_path(output[0], item.item_id, new), side.workspace, workspace) for output in item.outputs
+            _moved(output[:4], new_path(output[0], item.item_id, new), side.workspace, workspace)
+            for output in item.outputs
         )
         facts = item.facts
         if facts is not None and item.stage == _FETCH:

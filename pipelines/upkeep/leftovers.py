@@ -17,6 +17,7 @@ from avis_data.io import remove, sha256_file
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bucket_of
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.stages.tables import finish_tables
@@ -24,6 +25,7 @@ from avis_data.pipelines.status import unlisted
 from avis_data.pipelines.upkeep.clean import Cleaner, remove_empty_folders
 from avis_data.pipelines.upkeep.places import Found, Holds, Place, files_of
 from avis_data.pipelines.upkeep.redaction import Redaction
+from avis_data.pipelines.upkeep.stored import NOT_WANTED, InBucket, left_in_bucket
 from avis_data.pipelines.upkeep.tombstones import Tombstones
 from avis_data.recipe import load_recipe
 from avis_data.records import Track
@@ -52,6 +54,8 @@ class Leftovers:
     unlisted: set[str] = field(default_factory=set)
     """Ids of videos and clips that no list wants."""
     files: list[Left] = field(default_factory=list)
+    objects: list[tuple[str, InBucket]] = field(default_factory=list)
+    """In the bucket, each with why."""
     rows: Counter[str] = field(default_factory=Counter)
     """Unlisted clips of which a table has rows, by kind of table."""
     labelled: set[str] = field(default_factory=set)
@@ -59,16 +63,18 @@ class Leftovers:
 
     def by_reason(self) -> dict[str, tuple[int, int]]:
         """Why, to the number of files and their bytes."""
-        number = Counter(left.why for left in self.files)
+        number: Counter[str] = Counter()
         size_bytes: Counter[str] = Counter()
-        for left in self.files:
-            size_bytes[left.why] += left.size_bytes
+        files = [(left.why, left.size_bytes) for left in self.files]
+        for why, size in [*files, *((f"in the bucket: {why}", one.size_bytes) for why, one in self.objects)]:
+            number[why] += 1
+            size_bytes[why] += size
         return {why: (number[why], size_bytes[why]) for why in sorted(number)}
 
     @property
     def size_bytes(self) -> int:
-        """Of all files."""
-        return sum(left.size_bytes for left in self.files)
+        """Of all files and objects."""
+        return sum(left.size_bytes for left in self.files) + sum(one.size_bytes for _, one in self.objects)
 
     def as_dict(self) -> dict[str, object]:
         """What `--json` prints."""
@@ -103,6 +109,8 @@ def find_leftovers(workspace: Workspace, ledger: Ledger, *, labels: bool = False
         if file.place is not None:
             search.look(file, file.place)
     search.look_at_cache()
+    search.found.objects = list(left_in_bucket(workspace, ledger, wanted))
+    search.found.unlisted |= {one.item_id for why, one in search.found.objects if why == NOT_WANTED and one.item_id}
     return search.found
 
 
@@ -120,6 +128,8 @@ def prune(workspace: Workspace, ledger: Ledger, found: Leftovers, *, labels: boo
         finish_tables(workspace, recipe, ledger)
     for left in found.files:
         remove(left.file.path)
+    if (bucket := bucket_of(workspace)) is not None:
+        bucket.forget([one.key for _, one in found.objects])
     for folder in _FOLDERS:
         remove_empty_folders(workspace.root / folder)
     if stones:
@@ -173,7 +183,7 @@ class _Search:
             self.found.labelled.add(item_id)
             return
         self.found.unlisted.add(item_id)
-        self._add("no list wants it", file)
+        self._add(NOT_WANTED, file)
 
     def _rows(self, name: str, clip_ids: set[str]) -> None:
         gone = clip_ids - self._wanted

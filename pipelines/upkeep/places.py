@@ -91,6 +91,7 @@ PLACES: tuple[Place, ...] = (
     Place("unfinished items", ".tmp/*/{id}/**", Holds.ONE, "unfinished", remade=True),
     Place("unfinished items", ".tmp/**", Holds.NOTHING, "unfinished", remade=True),
     Place("recipe", "recipe.yaml", Holds.NOTHING, "records"),
+    Place("storage", "storage.yaml", Holds.NOTHING, "records"),
     Place("list of videos", "videos.csv", Holds.LIST, "records"),
     Place("lists and splits beside it", "*.csv", Holds.LIST, "records"),
     Place("addresses with secrets", "signed_urls.json", Holds.ADDRESSES, "records"),

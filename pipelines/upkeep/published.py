@@ -11,6 +11,7 @@ from avis_data.format_numbers import CERTIFICATE
 from avis_data.io import flush, read_json, remove
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
+from avis_data.pipelines.engine.bucket import bucket_of
 from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.division import KeptDivision
 from avis_data.pipelines.exports.plan import AskedExport, ExportOptions
@@ -18,6 +19,7 @@ from avis_data.pipelines.exports.publish import publish
 from avis_data.pipelines.upkeep.tombstones import Tombstones
 from avis_data.quality.published import FILE_LIST
 from avis_data.records import Record
+from avis_data.storage.exports import delete_export
 from avis_data.versions.exported import CHANGES_PAGE, folder_of, next_number
 
 __all__ = ["Rewritten", "exports_that_hold", "rewrite_exports"]
@@ -142,4 +144,6 @@ def _successor(workspace: Workspace, facts: _Facts, holding: Collection[str]) ->
 def _drop(workspace: Workspace, ledger: Ledger, name: str) -> None:
     remove(workspace.exports / name)
     flush(workspace.exports)
+    if (bucket := bucket_of(workspace)) is not None:
+        delete_export(bucket.store, f"exports/{name}/")
     ledger.drop("export", name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,14 @@ from avis_data.paths import Workspace
 from avis_data.pipelines.kept_video_list import list_folder, wanted_clips
 from avis_data.pipelines.manifests import write_manifests
 from avis_data.pipelines.stages.adopt import AdoptedVideo
+from avis_data.pipelines.stages.fetch import SPEC as FETCH
 from avis_data.pipelines.stages.fetch import fetched_videos
 from avis_data.pipelines.stages.tables import finish_tables
 from avis_data.pipelines.upkeep.clean import Cleaner
 from avis_data.pipelines.upkeep.places import Found, Holds, files_of
 from avis_data.pipelines.upkeep.published import Rewritten, exports_that_hold, rewrite_exports
 from avis_data.pipelines.upkeep.redaction import Redaction
+from avis_data.pipelines.upkeep.stored import remove_from_bucket
 from avis_data.pipelines.upkeep.tombstones import (
     Removal,
     RemovalReason,
@@ -103,6 +105,8 @@ class _Target:
     clip_ids: set[str]
     urls: set[str] = field(default_factory=set)
     files: list[Found] = field(default_factory=list)
+    stored: set[str] = field(default_factory=set)
+    """The hash of its source, which may be in the bucket alone."""
 
 
 def plan_removal(workspace: Workspace, ledger: Ledger, request: RemovalRequest) -> RemovalReport:
@@ -176,6 +180,9 @@ def _clean(workspace: Workspace, ledger: Ledger, recipe: Recipe, stones: Tombsto
         report.bytes_freed += size_bytes
 
     cleaner.all(tell)
+    for one in remove_from_bucket(workspace, stones.is_gone):
+        report.files["objects in the bucket"] += 1
+        report.bytes_freed += one.size_bytes
     finish_tables(workspace, recipe, ledger)
     write_manifests(workspace, ledger)
 
@@ -214,8 +221,18 @@ def _targets(workspace: Workspace, ledger: Ledger, request: RemovalRequest) -> t
     for found in files_of(workspace) if owner else ():
         if found.place is not None and found.place.holds is Holds.ONE and found.item_id in owner:
             owner[found.item_id].files.append(found)
+    if owner:
+        _add_stored(ledger, owner)
     report.videos, report.clips = len(wanted), sum(len(target.clip_ids) for target in wanted)
     return report, wanted
+
+
+def _add_stored(ledger: Ledger, owner: Mapping[str, _Target]) -> None:
+    """The hashes of sources that the bucket has, and maybe not the folder; not of those that other videos have too."""
+    sources = {video_id: {output.sha256 for output in left} for video_id, left in ledger.outputs(FETCH.name).items()}
+    others = {digest for video_id, found in sources.items() if video_id not in owner for digest in found}
+    for video_id in sources.keys() & owner.keys():
+        owner[video_id].stored |= sources[video_id] - others
 
 
 def _clips_of_videos(workspace: Workspace, ledger: Ledger) -> dict[str, set[str]]:
@@ -285,7 +302,9 @@ def _stones(targets: Sequence[_Target], request: RemovalRequest, *, shared: set[
             video_sha256=sha256_text(target.video_id),
             clips_sha256=tuple(sorted(map(sha256_text, target.clip_ids))),
             urls_sha256=tuple(sorted(map(sha256_text, target.urls))),
-            files_sha256=tuple(sorted({sha256_file(found.path) for found in _media(target)} - shared)),
+            files_sha256=tuple(
+                sorted(({sha256_file(found.path) for found in _media(target)} | target.stored) - shared)
+            ),
             reason=request.reason or "takedown",
             removed_on=request.today,
             removed_by=request.by,

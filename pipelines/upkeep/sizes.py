@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from avis_data.paths import Workspace
 from avis_data.pipelines.upkeep.places import files_of
+from avis_data.pipelines.upkeep.stored import objects_of
 
-__all__ = ["Size", "sizes_of"]
+__all__ = ["Size", "sizes_in_bucket", "sizes_of"]
 
 _NOT_OURS = "not avis-data's"
 
@@ -55,3 +56,14 @@ def sizes_of(workspace: Workspace) -> list[Size]:
         size.size_bytes += status.st_size
         size.remade_bytes += status.st_size if file.place is not None and file.place.remade else 0
     return sorted(found.values(), key=lambda size: (size.group == _NOT_OURS, -size.size_bytes, size.group))
+
+
+def sizes_in_bucket(workspace: Workspace) -> list[Size]:
+    """What every group takes in the workspace's bucket, the largest first; nothing is downloaded."""
+    found: dict[str, Size] = {}
+    for one in objects_of(workspace):
+        group = _NOT_OURS if one.place is None else one.place.group
+        size = found.setdefault(group, Size(group=group))
+        size.files += 1
+        size.size_bytes += one.size_bytes
+    return sorted(found.values(), key=lambda size: (-size.size_bytes, size.group))

@@ -16,7 +16,6 @@ from support.forked import forked
 
 __all__ = ["Ran", "avis_data", "start", "tree_hashes"]
 
-_ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 _NOT_COMPARED = ("ledger.sqlite", ".lock", ".tmp")
 """What holds times of day, or is nobody's result."""
 
@@ -35,9 +34,14 @@ class Ran:
         return json.loads(self.out)
 
 
+def _environment() -> dict[str, str]:
+    """As it is now: a test may have set something in it."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 def avis_data(*arguments: object, cwd: Path | None = None) -> Ran:
     """Run `avis-data` to its end; a traceback is never right."""
-    ran = forked("from avis_data.cli.main import entry; entry()", arguments, cwd=cwd, environment=_ENVIRONMENT)
+    ran = forked("from avis_data.cli.main import entry; entry()", arguments, cwd=cwd, environment=_environment())
     assert "Traceback" not in ran.stderr, ran.stderr
     return Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
@@ -45,7 +49,7 @@ def avis_data(*arguments: object, cwd: Path | None = None) -> Ran:
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[bytes]:
     """Start `avis-data` as a person does and go on; nothing that it prints is kept."""
     command = [sys.executable, "-m", "avis_data", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=cwd, env=_ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=cwd, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def tree_hashes(workspace: Path) -> dict[str, str]:

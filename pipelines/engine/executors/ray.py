@@ -123,7 +123,10 @@ class RayExecutor:
         """
         if self._nodes is None:
             self._nodes = Nodes(
-                cluster=self._cluster, stage=self._stage.name, folder=job.out.parent.with_name(".nodes")
+                cluster=self._cluster,
+                stage=self._stage.name,
+                folder=job.out.parent.with_name(".nodes"),
+                share_workspace=job.storage is None,
             )
             self._nodes.await_first()
             self._had_place = time.monotonic()

@@ -150,7 +150,9 @@ class Nodes:
     cluster: RayCluster
     stage: str
     folder: Path
-    """In the workspace, of no item, as that is removed with its item; every node must see it."""
+    """In the workspace, of no item, as that is removed with its item; every node that shares it must see it."""
+    share_workspace: bool = True
+    """False: what a node needs it fetches from the workspace's bucket."""
     up: dict[str, _Node] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Node id to why it may not work."""
@@ -246,8 +248,9 @@ class Nodes:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        token = str(self._token) if self.share_workspace else None
         task = self.cluster.ray.remote(num_cpus=0, max_retries=0)(_facts)
-        self._asked[task.options(scheduling_strategy=there).remote(str(self._token))] = node_id
+        self._asked[task.options(scheduling_strategy=there).remote(token)] = node_id
 
     def _take(self, reference: Any, node_id: str) -> None:
         ready, _ = self.cluster.ray.wait([reference], timeout=0)

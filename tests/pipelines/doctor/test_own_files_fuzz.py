@@ -35,6 +35,7 @@ STAGES = ["embed", "--untrained", "--dry-run"]
 
 READ_BY: dict[str, tuple[list[str], ...]] = {
     "recipe": (STATUS, EXPORT),
+    "storage": (["run", "--dry-run", "--untrained"],),
     "list": (["run", "--dry-run", "--untrained"],),
     "ledger": (STATUS, EXPORT, STAGES),
     "ledger as text": (),
@@ -93,6 +94,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(run.checkpoint(1) / "state.json", state.model_dump())
     for name in ("best", "checkpoints/0000001/model"):
         (run.root / f"{name}.safetensors").write_bytes(EMPTY_SAFETENSORS)
+    workspace.storage.write_text("storage: s3://our-data/ds\ncache_gb: 100\n")
     write_removal(workspace, Removal(new=(), exports=None))
     workspace.removal.rename(workspace.root.parent / "unfinished.json")  # put back for its own cases
     (workspace.removed / "tombstones.jsonl").write_text(TOMBSTONE)

@@ -16,6 +16,7 @@ LEFT = {
     "unfinished files": "what a kill left half written",
     "unfinished items": "likewise",
     "damaged files that a repair kept": "nobody reads them",
+    "storage": "the new workspace has its files itself",
     "locks": "of commands at work",
     "name of the workspace": "by it a server finds the projects of A, and C has none there",
     "tasks that were pulled": "of the server of A",
