@@ -56,8 +56,7 @@ from avis_data.stress.waves import read_wave
 from avis_data.training.data.audio_features import NpyRows
 from avis_data.training.data.audio_slices import read_slices
 from avis_data.training.data.audio_sound import SoundFile, read_sound
-from avis_data.training.data.audio_stereo import StereoSummaries
-from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
+from avis_data.training.data.audio_summary import SecondSummaries, StereoSummaries, WindowSummaries
 from avis_data.training.data.avsbench_sound import _examples_of
 from avis_data.training.data.frame_times import FrameTimes
 from avis_data.training.predict.visualize_avs import _values

@@ -22,8 +22,7 @@ from avis_data.errors import DataError
 from avis_data.features.arrays import check_finite, load_npy
 from avis_data.formats.aviseg_folders import FEATURES, WINDOWS
 from avis_data.training.data.audio_slices import SpectrogramSlices
-from avis_data.training.data.audio_stereo import StereoSummaries
-from avis_data.training.data.audio_summary import SecondSummaries, WindowSummaries
+from avis_data.training.data.audio_summary import SecondSummaries, StereoSummaries, WindowSummaries
 from avis_data.training.data.frame_times import FrameTimes
 
 __all__ = ["AudioFeatures", "AudioKind", "AudioReader", "NpyRows"]

@@ -1,6 +1,6 @@
-"""What some sound is like without any trained network: mean and spread of its mel bands.
+"""What some sound is like without any trained network: mean and spread of its mel bands, and from where they are heard.
 
-Shapes: N samples at 16 kHz, n frames, F = 96 frames of 25 ms, M = 64 bands; a summary has 2 M = 128 values.
+Shapes: N samples at 16 kHz, n frames, F = 96 columns of 25 ms, M = 64 bands, B = 257 bins; a summary has 128 values.
 """
 
 from __future__ import annotations
@@ -12,17 +12,37 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avis_data.features.logmel import EXAMPLE_SAMPLES, NUM_BANDS, causal_examples, second_examples
+from avis_data.features.logmel import (
+    EXAMPLE_FRAMES,
+    EXAMPLE_SAMPLES,
+    NUM_BANDS,
+    causal_examples,
+    mel_weights,
+    second_examples,
+    spectra,
+)
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.training.data.audio_sound import SoundFile, read_sound, read_spans, seconds_of_frames
 from avis_data.training.data.frame_times import FrameTimes
 
-__all__ = ["SecondSummaries", "WindowSummaries", "example_summary", "log_mel_summary", "window_ends"]
+__all__ = [
+    "SecondSummaries",
+    "StereoSummaries",
+    "WindowSummaries",
+    "direction_cues",
+    "example_summary",
+    "log_mel_summary",
+    "window_ends",
+]
 
 _SILENCE = float(np.log(0.01))
 """What the front end gives for no sound: its log never goes lower."""
 _SCALE = 0.5
 """Brings the summary to about [0, 2.5], the range of VGGish embeddings."""
+_QUIET = 1e-4
+"""Power of a band that is as good as silent: what the front end adds to a magnitude before its logarithm, squared."""
+_LEVEL_SCALE = 0.25
+_MOST_LEVEL = 8.0
 
 
 class SecondSummaries(SoundFile):
@@ -43,6 +63,30 @@ class SecondSummaries(SoundFile):
         rows = np.zeros((len(frames), 2 * NUM_BANDS), dtype=np.float32)
         for place, samples_NC in seconds_of_frames(path, frames, times):
             rows[place] = log_mel_summary(samples_NC.mean(axis=1))
+        return rows
+
+
+class StereoSummaries(SoundFile):
+    """The second that begins with each frame's period: its summary, and from where its bands are heard."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """128 values of the summary, 192 of the directions."""
+        return (5 * NUM_BANDS,)
+
+    @property
+    def silence(self) -> NDArray[np.float32]:
+        """What silence gives: zeros."""
+        return np.zeros(self.shape, dtype=np.float32)
+
+    def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
+        """What is heard in some frames, (n, 320), zeros after the end. Raises DataError for a bad file."""
+        rows = np.zeros((len(frames), *self.shape), dtype=np.float32)
+        for place, samples_NC in seconds_of_frames(path, frames, times):
+            rows[place, : 2 * NUM_BANDS] = log_mel_summary(samples_NC.mean(axis=1))
+            if samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES:
+                left_FB, right_FB = (spectra(samples_NC[:, channel])[:EXAMPLE_FRAMES] for channel in (0, 1))
+                rows[place, 2 * NUM_BANDS :] = direction_cues(left_FB, right_FB)
         return rows
 
 
@@ -102,3 +146,24 @@ def example_summary(example_FM: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.zeros(2 * NUM_BANDS, dtype=np.float32)
     mean_M, spread_M = example_FM.mean(axis=0) - _SILENCE, example_FM.std(axis=0)
     return np.asarray(_SCALE * np.concatenate((mean_M, spread_M)), dtype=np.float32)
+
+
+def direction_cues(left_FB: NDArray[np.complex64], right_FB: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """From where each band is heard, float32 (192,): zeros for two channels that are the same.
+
+    64 differences of level (positive: louder on the left), in logarithms of power, at most 8, scaled to at most 2. Then
+    the cross spectrum of each band over the root of both powers, its real part less than what equal phases would give,
+    and its imaginary part: a difference in time turns it, a little more from band to band.
+
+    Args:
+        left_FB: spectra of the left channel, as `features.logmel.spectra`.
+        right_FB: of the right one.
+    """
+    weights_BM = mel_weights()
+    left_M, right_M = (np.square(np.abs(part_FB)).mean(axis=0) @ weights_BM for part_FB in (left_FB, right_FB))
+    cross_M = (left_FB * right_FB.conj()).mean(axis=0) @ weights_BM
+    level_M = np.log((left_M + _QUIET) / (right_M + _QUIET)).clip(-_MOST_LEVEL, _MOST_LEVEL) * _LEVEL_SCALE
+    both_M = np.sqrt(left_M * right_M)
+    turned_M = (cross_M.real - both_M) / (both_M + _QUIET), cross_M.imag / (both_M + _QUIET)
+    cues: NDArray[np.float32] = np.concatenate((level_M, *turned_M)).astype(np.float32)
+    return cues

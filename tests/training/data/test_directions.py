@@ -10,8 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from avis_data.features.logmel import mel_weights, spectra
-from avis_data.training.data.audio_stereo import StereoSummaries, direction_cues
-from avis_data.training.data.audio_summary import SecondSummaries
+from avis_data.training.data.audio_summary import SecondSummaries, StereoSummaries, direction_cues
 from avis_data.training.data.frame_times import FrameTimes
 
 RATE = 16_000
