@@ -89,11 +89,13 @@ def command(
     from avis_data.annotation.prelabel.prelabel import PrelabelChoices
     from avis_data.annotation.prelabel.who_sounds import Choice
     from avis_data.cli.run_steps import command_name, step_request
+    from avis_data.links.check import check_links
     from avis_data.pipelines.steps import do_steps, plan_steps
     from avis_data.recipe import load_recipe
 
     truth = _truth(data, split, out)
     workspace = current_workspace()
+    check_links(workspace.root)  # said before weights are looked for
     recipe = load_recipe(workspace)
     choices = PrelabelChoices(
         clip_ids=listed_clips(clips),

@@ -67,7 +67,7 @@ def clip_fingerprint(clip_id: str, stills: Sequence[Path], wav: Path | None, *, 
     Args:
         clip_id: its name.
         stills: all of them, in order; about one a second is looked at.
-        wav: 16 kHz, mono or equal channels; None where there is no sound.
+        wav: 16 kHz, one channel or the mean of two; None where there is no sound.
         fps: stills per second.
 
     Raises:
@@ -94,10 +94,10 @@ def _samples(wav: Path) -> NDArray[np.float32]:
         raise OSError(str(error)) from None
     if not np.isfinite(samples_N).all():
         raise ValueError(f"{wav.name} holds samples that are NaN or infinite")
-    if samples_N.ndim == 2 and (samples_N == samples_N[:, :1]).all():  # as exports have it
-        samples_N = samples_N[:, 0]
+    if samples_N.ndim == 2 and samples_N.shape[1] == 2:  # as exports have it
+        samples_N = samples_N.mean(axis=1)
     if rate_hz != SAMPLE_RATE_HZ or samples_N.ndim != 1:
-        raise ValueError(f"{wav.name} is not 16 kHz mono")
+        raise ValueError(f"{wav.name} is not 16 kHz of one or two channels")
     found_N: NDArray[np.float32] = samples_N
     return found_N
 

@@ -111,7 +111,7 @@ def test_every_command_has_its_row() -> None:
 FILES_THAT_ARE_READ = {
     *("--checkpoint", "--config", "--cookies", "--data", "--engine-weights", "--init", "--list", "--media", "--pred"),
     *("--score", "--shown", "--split-file", "--truth", "--video", "--weights", "--backend-token-file", "--token-file"),
-    *("--map-file", "--run", "--env", "--subset", "--scenes"),
+    *("--map-file", "--run", "--env", "--subset", "--scenes", "--detector-weights", "--tagger-weights"),
 }
 """An environment holds links by its nature; only `annotate install` changes one, which is no part of a workspace."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from avis_data.errors import DataError
 from avis_data.ledger import Ledger
@@ -72,6 +74,27 @@ def test_an_export_in_a_bucket_is_fetched_once(
     assert server.counts()["object GET"] == 2, "the certificate and the list say that nothing changed"
     wanted = tree(local / "exports" / "ytvis")
     assert {name: data for name, data in tree(copy).items() if name in wanted} == wanted
+
+
+def test_a_model_is_trained_from_a_bucket(
+    exported: tuple[Path, Path, BucketServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns to the bit what it learns from the export in the folder."""
+    local, _, server = exported
+    monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    short = ["loop.iterations=2", "data.batch=1", "data.workers=0", "validation.every=2", "validation.clips=1"]
+    learnt = []
+    for name, data in (("bucket", f"s3://{BUCKET}/stored/exports/ytvis"), ("folder", local / "exports" / "ytvis")):
+        settings = [word for setting in short for word in ("--set", setting)]
+        out = tmp_path / name
+        ran = avis_data(
+            "train-baseline", "--data", data, "--config", "avism_tiny", "--out", out, "--device", "cpu", *settings
+        )
+        assert ran.code == 0, ran.err
+        learnt.append(load_file(out / "checkpoints" / "0000002" / "model.safetensors"))
+    bucket, folder = learnt
+    assert bucket.keys() == folder.keys() and all(torch.equal(bucket[name], folder[name]) for name in folder)
 
 
 def test_an_export_is_there_whole_or_not_at_all(bucket_server: BucketServer, tmp_path: Path) -> None:

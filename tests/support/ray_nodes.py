@@ -45,10 +45,13 @@ class RayNodes:
         before = dict(os.environ)
         os.environ |= environment or {}
         try:
-            for _ in range(_TRIES - 1):
-                with suppress(Exception):  # Ray raises no other kind: "The current node timed out during startup"
+            for left in reversed(range(_TRIES)):
+                try:
                     return self._cluster.add_node(num_cpus=cpus, num_gpus=gpus, object_store_memory=_STORE_BYTES)
-            return self._cluster.add_node(num_cpus=cpus, num_gpus=gpus, object_store_memory=_STORE_BYTES)
+                except Exception as error:  # Ray raises no other kind: "The current node timed out during startup"
+                    if not left or "timed out" not in str(error):
+                        raise
+            raise AssertionError("no try was made")
         finally:
             _restore(before)
 

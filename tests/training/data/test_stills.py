@@ -306,7 +306,7 @@ def test_validation_measures_stills_as_cocos_own_program(tmp_path: Path) -> None
     assert figures["mAP"] == pytest.approx(float(official.stats[0]), abs=1e-9)
 
 
-def test_a_run_measures_its_stills(small: tuple[Path, str], world_export: Path, tmp_path: Path) -> None:
+def test_a_run_measures_its_stills(small: tuple[Path, str], world_export: Path) -> None:
     file, names = small
     (file.parent.parent / "train2017" / "000000000002.jpg").write_bytes(b"no picture")
     settings = [f"data.stills.file={file}", f"data.stills.measured={file}", f"data.stills.names={names}"]
