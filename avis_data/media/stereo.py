@@ -19,6 +19,8 @@ __all__ = ["LEAST_DIFFERENCE_DB", "channel_difference_db", "read_stereo", "write
 
 LEAST_DIFFERENCE_DB = -60.0
 """Channels whose difference is quieter than that beside their sum are one: rounding and coding leave as much."""
+_ROUNDING = 2
+"""Left, right and mono are rounded each; twice the mono sound is that much off at most."""
 
 
 def channel_difference_db(samples_N2: NDArray[np.int16]) -> float | None:
@@ -42,13 +44,15 @@ def channel_difference_db(samples_N2: NDArray[np.int16]) -> float | None:
     return round(min(10 * math.log10(between / together), 120.0), 1) if together else 120.0
 
 
-def write_stereo(raw: Path, wav: Path, *, num_seconds: int) -> float | None:
+def write_stereo(raw: Path, wav: Path, *, num_seconds: int, mono: Path | None = None) -> float | None:
     """Write exactly T seconds of 16 kHz, 16 bit sound in two channels, where these differ.
 
     Args:
         raw: little-endian 16 bit samples of both channels in turn; may be missing, which is a clip without them.
         wav: the file to write.
         num_seconds: T.
+        mono: samples of the mono sound that was mixed of them. Where it is their mean but for rounding, the right
+            channel takes that up: who reads the mean of a set's two channels then hears what VGGish heard, to the bit.
 
     Returns:
         Their difference in dB, as `channel_difference_db`; None where nothing was written.
@@ -58,6 +62,8 @@ def write_stereo(raw: Path, wav: Path, *, num_seconds: int) -> float | None:
     wanted = num_seconds * SAMPLE_RATE_HZ
     samples = np.fromfile(raw, dtype="<i2")[: 2 * wanted]
     samples_N2 = samples[: len(samples) // 2 * 2].reshape(-1, 2)
+    if mono is not None:
+        samples_N2 = _around(np.fromfile(mono, dtype="<i2")[: len(samples_N2)], samples_N2)
     difference_db = channel_difference_db(samples_N2)
     if difference_db is None or difference_db < LEAST_DIFFERENCE_DB:
         return None
@@ -66,6 +72,17 @@ def write_stereo(raw: Path, wav: Path, *, num_seconds: int) -> float | None:
         out.writeframesraw(samples_N2.tobytes())
         out.writeframesraw(bytes((wanted - len(samples_N2)) * 4))
     return difference_db
+
+
+def _around(mono_N: NDArray[np.int16], samples_N2: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The two channels with the mono sound as their exact mean, where they are within rounding of that."""
+    left_N = samples_N2[:, 0].astype(np.int32)
+    right_N = 2 * mono_N.astype(np.int32) - left_N
+    limits = np.iinfo(np.int16)
+    is_rounding = np.abs(right_N - samples_N2[:, 1]) <= _ROUNDING
+    if not (is_rounding & (right_N >= limits.min) & (right_N <= limits.max)).all():
+        return samples_N2
+    return np.stack((left_N, right_N), axis=1).astype("<i2")
 
 
 def read_stereo(wav: Path, *, num_seconds: int) -> NDArray[np.int16]:

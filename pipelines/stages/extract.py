@@ -132,7 +132,7 @@ class ExtractStage:
                 check_damage(damage, span, name=source.name)
             sound = self._sound(folder / SOUND, out / "audio.wav", options, found, source.name)
             num_seconds = seconds_of_sound(options.num_frames, fps=options.fps)
-            stereo_db = write_stereo(folder / STEREO, out / STEREO_WAV, num_seconds=num_seconds)
+            stereo_db = write_stereo(folder / STEREO, out / STEREO_WAV, num_seconds=num_seconds, mono=folder / SOUND)
             _keep_stills(folder / FRAMES, out / FRAMES, options, source.name)
         times = clip_times(
             request.span,

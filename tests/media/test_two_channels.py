@@ -63,6 +63,17 @@ def test_the_mono_sound_and_the_stills_are_the_same_with_and_without(tmp_path: P
     assert kept.times == not_kept.times
 
 
+@pytest.mark.usefixtures("ffmpeg_program")
+def test_the_mean_of_the_channels_is_the_mono_sound_to_the_bit(tmp_path: Path) -> None:
+    """Who takes the mean of the two channels that a set has hears what VGGish heard."""
+    rng = np.random.default_rng(0)
+    found = run_extract(tmp_path, film(tmp_path, rng.uniform(-0.3, 0.3, (2 * 48_000, 2))))
+    samples_N2 = read_stereo(found.folder / "audio_stereo.wav", num_seconds=2).astype(int)
+    mono_N, _ = soundfile.read(found.folder / "audio.wav", dtype="int16")
+    np.testing.assert_array_equal(samples_N2.sum(axis=1), 2 * mono_N.astype(int))
+    assert -1 < found.facts["stereo_db"] < 1  # two noises that have nothing in common
+
+
 def test_channels_that_say_the_same_are_not_kept(tmp_path: Path) -> None:
     same = np.repeat(tone(440, 2)[:, None], 2, axis=1)
     assert run_extract(tmp_path, film(tmp_path, same)).facts["stereo_db"] is None

@@ -145,11 +145,11 @@ def test_prune_du_and_remove_know_the_bucket(exported: tuple[Path, Path, BucketS
     assert said["in the bucket: left half done"] == {"files": 1, "bytes": 9}
     groups = {group["group"]: group["files"] for group in avis_data("-C", other, "du", "--json").json["bucket"]}
     assert server.counts()["object GET"] == 0
-    assert groups["sources"] == 4 and groups["stills"] == 6 and groups["sound"] == 3
+    assert groups["sources"] == 4 and groups["stills"] == 6 and groups["sound"] == 6
     assert avis_data("-C", other, "prune", "--yes").code == 0
     assert avis_data("-C", other, "remove", "synth3-0001", "--reason", "takedown").code == 0
     keys = [key for key in server.objects("stored/") if not key.startswith("stored/exports/")]
-    assert len(keys) == 10 and not any("synth3-0001" in key or ".tmp" in key or ".mkv" in key for key in keys)
+    assert len(keys) == 12 and not any("synth3-0001" in key or ".tmp" in key or ".mkv" in key for key in keys)
     with Ledger(other / "ledger.sqlite", read_only=True) as ledger:
         bucket = bucket_of(Workspace(other))
         assert bucket is not None

@@ -52,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def test_the_bytes_are_those_of_the_run_in_a_folder(world: World) -> None:
     expected = media_bytes(world.local)
-    assert len(expected) == 21 and world.num_failed > 5
+    assert len(expected) == 24 and world.num_failed > 5
     assert bytes_in_bucket(world.server, world.stored) == expected
     assert media_bytes(world.stored) == expected, "the local copies"
     assert other_bytes(world.stored) == other_bytes(world.local)
