@@ -61,7 +61,7 @@ def write_stereo(raw: Path, wav: Path, *, num_seconds: int, mono: Path | None = 
         return None
     wanted = num_seconds * SAMPLE_RATE_HZ
     samples = np.fromfile(raw, dtype="<i2")[: 2 * wanted]
-    samples_N2 = samples[: len(samples) // 2 * 2].reshape(-1, 2)
+    samples_N2: NDArray[np.int16] = samples[: len(samples) // 2 * 2].reshape(-1, 2)
     if mono is not None:
         samples_N2 = _around(np.fromfile(mono, dtype="<i2")[: len(samples_N2)], samples_N2)
     difference_db = channel_difference_db(samples_N2)
@@ -82,7 +82,7 @@ def _around(mono_N: NDArray[np.int16], samples_N2: NDArray[np.int16]) -> NDArray
     is_rounding = np.abs(right_N - samples_N2[:, 1]) <= _ROUNDING
     if not (is_rounding & (right_N >= limits.min) & (right_N <= limits.max)).all():
         return samples_N2
-    return np.stack((left_N, right_N), axis=1).astype("<i2")
+    return np.asarray(np.stack((left_N, right_N), axis=1), dtype="<i2")
 
 
 def read_stereo(wav: Path, *, num_seconds: int) -> NDArray[np.int16]:

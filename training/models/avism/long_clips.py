@@ -13,8 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from io import BufferedRandom
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 import torch
@@ -163,7 +162,7 @@ class KeptTokens:
         self.queries = shape[0]
         self._shape = shape
         self._in_memory: NDArray[np.float32] | None = None
-        self._file: BufferedRandom | None = None
+        self._file: IO[bytes] | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -201,14 +200,14 @@ class KeptTokens:
             if self._in_memory is not None:
                 part[:] = self._in_memory[start : start + count]
             else:
-                self._at(start).readinto(part.data.cast("B"))
+                part[:] = np.frombuffer(self._at(start).read(part.nbytes), dtype=np.float32).reshape(part.shape)
         return torch.from_numpy(values)
 
     @property
     def _frame_bytes(self) -> int:
         return 4 * self._shape[0] * self._shape[1]
 
-    def _at(self, frame: int) -> BufferedRandom:
+    def _at(self, frame: int) -> IO[bytes]:
         assert self._file is not None  # where it is in memory nobody asks
         self._file.seek(frame * self._frame_bytes)
         return self._file
