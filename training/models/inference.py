@@ -152,19 +152,18 @@ def tracks_of(
     ]
 
 
-def gated_tracks(tracks: Sequence[PredictedTrack], heard_TK: Tensor, threshold: float) -> list[PredictedTrack]:
-    """The tracks without their masks in frames in which their class is not heard; those that lose all are left out.
+def gated_tracks(tracks: Sequence[PredictedTrack], sounds: Sequence[Tensor], threshold: float) -> list[PredictedTrack]:
+    """The tracks without their masks in frames in which they do not sound; those that lose all are left out.
 
     Args:
-        heard_TK: probability of each class in each frame by the frame-level queries, the highest of them.
-        threshold: a class is heard where its probability is higher.
+        sounds: for each track how probable it is that it sounds in each frame, (T,).
+        threshold: it does where that is higher.
     """
     kept, spool = [], MaskSpool()
-    for track in tracks:
-        heard_T = (heard_TK[:, track.label] > threshold).tolist()
+    for track, sounds_T in zip(tracks, sounds, strict=True):
         masks = GrowingMasks(spool)
-        for mask, heard in zip(track.masks, heard_T, strict=True):
-            masks.append(mask if heard else encode(np.zeros((mask.height, mask.width), dtype=bool)))
+        for mask, is_heard in zip(track.masks, (sounds_T > threshold).tolist(), strict=True):
+            masks.append(mask if is_heard else encode(np.zeros((mask.height, mask.width), dtype=bool)))
         if any(area(mask) for mask in masks):
             kept.append(replace(track, masks=masks))
     return kept

@@ -34,8 +34,9 @@ class PredictOptions:
     score_threshold: Share = 0.3
     """A track needs a higher score, class probability times mask score."""
     frame_gate: Share | None = None
-    """Ours, for AVISM: a track is silent in frames whose own queries give its class no higher probability. null: as
-    published, where a track sounds in every frame in which its object is seen."""
+    """Ours, for AVISM: a track is silent in frames in which it is not more probable that it sounds, by its sounding
+    head, and without one by the class probabilities of the frame's own queries. null: as published, where a track
+    sounds in every frame in which its object is seen."""
     frames_per_pass: Count = 18
     """Frames that go through the network together, on a CPU fewer of large ones in AVISM."""
     kept_frames: CountOrZero = 36

@@ -23,7 +23,7 @@ def track(label: int, frames: int = 3) -> PredictedTrack:
 
 def test_masks_go_where_the_class_is_not_heard() -> None:
     heard_TK = torch.tensor([[0.9, 0.1], [0.3, 0.1], [0.31, 0.1]])
-    (kept,) = gated_tracks([track(0), track(1)], heard_TK, 0.3)
+    (kept,) = gated_tracks([track(0), track(1)], [heard_TK[:, 0], heard_TK[:, 1]], 0.3)
     assert kept.label == 0, "a track that is never heard is left out"
     assert [area(mask) for mask in kept.masks] == [4, 0, 4], "exactly the threshold is not heard"
     assert {(mask.height, mask.width) for mask in kept.masks} == {(4, 6)}

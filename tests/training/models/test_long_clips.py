@@ -22,7 +22,9 @@ ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
 
 def tracker_of(window: int, *, hears: bool) -> Tracker:
     torch.manual_seed(window)
-    tracker = build_tracker(replace(tiny_config(window=window, encoder_layers=4), video_fusion=hears))
+    tracker = build_tracker(
+        replace(tiny_config(window=window, encoder_layers=4, sounding_head=True), video_fusion=hears)
+    )
     for parameter in tracker.parameters():
         if parameter.dim() == 1:
             nn.init.normal_(parameter, mean=0.5, std=0.5)
@@ -53,6 +55,8 @@ def test_a_long_clip_gives_what_it_gives_at_once(
     torch.testing.assert_close(in_pieces.logits_LBPK, at_once.logits_LBPK, **ROUNDING)
     torch.testing.assert_close(in_pieces.mask_embed_LBPC, at_once.mask_embed_LBPC, **ROUNDING)
     torch.testing.assert_close(in_pieces.similarity_LBPC, at_once.similarity_LBPC, **ROUNDING)
+    assert at_once.sounding_LBPT is not None and at_once.sounding_LBPT.shape == (1, 1, 6, frames)
+    torch.testing.assert_close(in_pieces.sounding_LBPT, at_once.sounding_LBPT, **ROUNDING)
 
 
 def test_audio_is_asked_for() -> None:

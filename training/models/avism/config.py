@@ -35,6 +35,10 @@ class AvismConfig:
     """Audio in the frame decoder (FL-AVFM)."""
     video_fusion: bool = True
     """Audio in the tracker (VL-AVFM). Both off: VITA."""
+    placed_fusion: bool = False
+    """Ours: FL-AVFM knows where its keys lie, so that what is heard from the left can look to the left."""
+    sounding_head: bool = False
+    """Ours: every track is asked in every frame whether it sounds, and masks are learnt where it does."""
     pixel_layers: Count = 6
     """Deformable encoder layers of the pixel decoder."""
     pixel_feedforward: Count = 1024
@@ -82,6 +86,8 @@ class AvismLossConfig:
     """Weight of the mask losses (binary cross-entropy)."""
     dice_weight: NotNegative = 5.0
     """Weight of the dice losses."""
+    sounding_weight: NotNegative = 2.0
+    """Ours: weight of the losses of the sounding head."""
     sim_weight: NotNegative = 0.5
     """Weight of the similarity loss, the paper's λ_sim: 0.5 as in the paper; 1.0 is what the published training did."""
     no_object_weight: NotNegative = 0.1

@@ -53,20 +53,25 @@ class FrameFusion(nn.Module):
         self.scales = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(_SCALES))
         self.out_proj = nn.Linear(_SCALES * channels, channels)
 
-    def forward(self, audio_NA: Tensor, position_QC: Tensor, scales: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self, audio_NA: Tensor, position_QC: Tensor, scales: Sequence[Tensor], keys: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """A, what is added to the learned query features, shape (N, Q, C)."""
-        return self.joined(self.per_scale(audio_NA, position_QC, scales))
+        return self.joined(self.per_scale(audio_NA, position_QC, scales, keys))
 
-    def per_scale(self, audio_NA: Tensor, position_QC: Tensor, scales: Sequence[Tensor]) -> list[Tensor]:
+    def per_scale(
+        self, audio_NA: Tensor, position_QC: Tensor, scales: Sequence[Tensor], keys: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
         """x_l = LayerNorm(a + attention(a + E, S_l, S_l)) for each scale l, each (N, Q, C).
 
         Args:
             scales: S_l, flattened maps with their level embedding and without position, each (N, S, C).
+            keys: ours: the same with positions, so that what is heard from one side can look there; None: S_l.
         """
         audio_N1C = self.audio_proj(audio_NA)[:, None]
         return [
-            block(audio_N1C, query_NQC=audio_N1C + position_QC, key_NSC=scale, value_NSC=scale)
-            for block, scale in zip(self.scales, scales, strict=True)
+            block(audio_N1C, query_NQC=audio_N1C + position_QC, key_NSC=key, value_NSC=scale)
+            for block, scale, key in zip(self.scales, scales, keys or scales, strict=True)
         ]
 
     def joined(self, per_scale: Sequence[Tensor]) -> Tensor:
@@ -113,13 +118,19 @@ class FrameDecoder(nn.Module):
         feedforward: int,
         layers: int,
         audio_channels: int | None,
+        placed_fusion: bool = False,
     ) -> None:
-        """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder."""
+        """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder.
+
+        Args:
+            placed_fusion: whether the fusion knows where its keys lie.
+        """
         super().__init__()
         self.query_features = nn.Embedding(queries, channels)
         self.query_position = nn.Embedding(queries, channels)
         self.level_embed = nn.Embedding(_SCALES, channels)
         self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels)
+        self.placed_fusion = placed_fusion
         self.layers = nn.ModuleList(MaskedDecoderLayer(channels, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(channels)
         self.class_head = nn.Linear(channels, num_classes + 1)
@@ -144,12 +155,12 @@ class FrameDecoder(nn.Module):
             keep_heads: whether the predictions are given; they are large, and only training needs them.
         """
         sources = self.sources(scales)
-        state = self.initial_query(sources, audio_NA)
         sizes = [(scale.shape[2], scale.shape[3]) for scale in scales]
         keys = [
             source + sine_position(*size, source.shape[2], device=source.device)
             for source, size in zip(sources, sizes, strict=True)
         ]
+        state = self.initial_query(sources, audio_NA, keys if self.placed_fusion else None)
         states, heads = [self.norm(state)], []
         # A mask made smaller is the mask of a smaller embedding. Where all masks are given, they are there anyway.
         smaller = [] if keep_heads else [_resized(mask_NChw, size) for size in sizes]
@@ -174,14 +185,16 @@ class FrameDecoder(nn.Module):
             for scale, embed in zip(scales, self.level_embed.weight, strict=True)
         ]
 
-    def initial_query(self, sources: Sequence[Tensor], audio_NA: Tensor | None) -> Tensor:
+    def initial_query(
+        self, sources: Sequence[Tensor], audio_NA: Tensor | None, keys: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Q0 + A, or Q0 alone without the fusion, shape (N, Q, C)."""
         start = self.query_features.weight.expand(len(sources[0]), -1, -1)
         if self.fusion is None:
             return start
         if audio_NA is None:
             raise ValueError("this frame decoder has the audio-visual fusion and needs audio")
-        out: Tensor = start + self.fusion(audio_NA, self.query_position.weight, sources)
+        out: Tensor = start + self.fusion(audio_NA, self.query_position.weight, sources, keys)
         return out
 
     def _head(self, normed_NQC: Tensor, mask_NChw: Tensor) -> FrameHead:

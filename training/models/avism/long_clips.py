@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import IO, Self
 
 import numpy as np
@@ -94,7 +95,18 @@ class LongClip:
                 raise ValueError("this tracker has the audio-visual fusion and needs audio")
             self._fuse(audio_TA.to(self._device))
         states = self._tracker.decoder.states(self._read_all, entries=1)
-        return self._tracker.video_head(states[-1], layers=1, clips=1)
+        head = self._tracker.video_head(states[-1], layers=1, clips=1)
+        return replace(head, sounding_LBPT=self._sounding(states[-1], audio_TA))
+
+    def _sounding(self, state_1PC: Tensor, audio_TA: Tensor | None) -> Tensor | None:
+        if self._tracker.sounding is None:
+            return None
+        audio_TA = None if audio_TA is None or self._tracker.fusion is None else audio_TA.to(self._device)
+        said = [
+            self._tracker.sounding(state_1PC, tokens_nQC[None], None if audio_TA is None else audio_TA[frames][None])
+            for frames, tokens_nQC in self._pieces()
+        ]
+        return torch.cat(said, dim=2)[None]
 
     def _encode(self) -> None:
         """The object encoder, in place: a window reads and writes its own frames."""

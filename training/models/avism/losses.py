@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameHead
+from avis_data.training.models.avism.sounding import masks_while_sounding, sounding_loss
 from avis_data.training.models.avism.tracker import TrackerOutput, video_masks
 from avis_data.training.models.host import fetched, sent_together
 from avis_data.training.models.losses import Ratio, class_loss, mask_losses, similarity_loss
@@ -66,6 +67,8 @@ class SetHead:
     """What the masks are made of, with the pixels, where few of them are made with gradients."""
     pixels_N: Sequence[Tensor] = ()
     """Of every entry (T, C, h, w)."""
+    sounding_NQT: Tensor | None = None
+    """Logits of the sounding head, where the model has one."""
 
     def matched_masks(self, matches: Matches) -> Tensor:
         """The masks of matched queries, with gradients, (R, T, h, w)."""
@@ -137,6 +140,7 @@ def weighted(losses: dict[str, Tensor], config: AvismLossConfig) -> dict[str, Te
         "class": config.class_weight,
         "mask": config.mask_weight,
         "dice": config.dice_weight,
+        "sounding": config.sounding_weight,
         "similarity": config.sim_weight,
     }
     return {
@@ -167,6 +171,8 @@ def set_heads(predictions: AvismPredictions, targets: Sequence[ClipTarget], clip
     for index, head in enumerate(predictions.tracker.heads):
         with torch.no_grad():
             masks = video_masks(head.mask_embed_LBPC, predictions.pixels_BTChw).flatten(0, 1)
+            if head.sounding_LBPT is not None:  # a mask counts where its track is said to sound
+                masks = torch.minimum(masks, head.sounding_LBPT.flatten(0, 1)[..., None, None])
         heads.append(
             SetHead(
                 name=f"video.{index}",
@@ -177,6 +183,7 @@ def set_heads(predictions: AvismPredictions, targets: Sequence[ClipTarget], clip
                 clips_N=[*clips] * layers,
                 embed_NQC=head.mask_embed_LBPC.flatten(0, 1),
                 pixels_N=[*predictions.pixels_BTChw] * layers,
+                sounding_NQT=None if head.sounding_LBPT is None else head.sounding_LBPT.flatten(0, 1),
             )
         )
     return heads
@@ -186,6 +193,12 @@ def _set_losses(head: SetHead, matches: Matches, points: PointSource, config: Av
     logits_RThw = head.matched_masks(matches)
     first = np.array(head.rows.first_N, dtype=np.int64)
     (row_R,) = sent_together([first[matches.pairs_R3[:, 0]] + matches.pairs_R3[:, 2]], logits_RThw.device)
+    sounding: dict[str, Ratio] = {}
+    if head.sounding_NQT is not None:
+        sounds_RT = head.rows.masks_RTHW.flatten(2).any(2)[row_R]
+        said_RT = head.sounding_NQT[matches.entry_R, matches.query_R]
+        sounding[f"{head.name}.sounding"] = sounding_loss(said_RT, sounds_RT)
+        logits_RThw = masks_while_sounding(logits_RThw, sounds_RT)
     chosen = loss_points(head, matches, logits_RThw.detach(), points, config)
     mask, dice = mask_losses(logits_RThw, head.rows.masks_RTHW[row_R], chosen, pairs=sum(head.rows.count_N))
     return {
@@ -194,6 +207,7 @@ def _set_losses(head: SetHead, matches: Matches, points: PointSource, config: Av
         ),
         f"{head.name}.mask": mask,
         f"{head.name}.dice": dice,
+        **sounding,
     }
 
 

@@ -5,6 +5,7 @@
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
     long_clips.py             a clip for the tracker, of any length
     kept_pixels.py            maps of a long clip, until its tracks are known
+    sounding.py               ours: when each track sounds
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
     mask2former_names.py      names of the parts that begin as Mask2Former's
@@ -141,7 +142,14 @@ class Avism(nn.Module):
                 MaskSizes(padded=padded_size(watched.size_hw), network=watched.size_hw, original=clip.size_hw),
                 options,
             )
-        return tracks if options.frame_gate is None else gated_tracks(tracks, watched.heard_TK, options.frame_gate)
+        if options.frame_gate is None:
+            return tracks
+        sounding_LBPT = head.sounding_LBPT
+        if sounding_LBPT is None:
+            sounds = [watched.heard_TK[:, track.label] for track in tracks]
+        else:
+            sounds = [at_least_float32(sounding_LBPT[0, 0, track.query]).sigmoid().cpu() for track in tracks]
+        return gated_tracks(tracks, sounds, options.frame_gate)
 
     def _watched(
         self,
@@ -237,6 +245,7 @@ def build_frame_decoder(config: AvismConfig) -> FrameDecoder:
         feedforward=config.feedforward,
         layers=config.frame_layers,
         audio_channels=config.audio_channels if config.frame_fusion else None,
+        placed_fusion=config.placed_fusion,
     )
 
 
@@ -253,6 +262,7 @@ def build_tracker(config: AvismConfig) -> Tracker:
         decoder_layers=config.decoder_layers,
         window=config.window,
         audio_channels=config.audio_channels if config.video_fusion else None,
+        sounding_head=config.sounding_head,
     )
 
 

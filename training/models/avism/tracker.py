@@ -7,13 +7,14 @@ Shapes: L layers of frame queries, B clips, N = L * B entries (layer-major), T f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
+from avis_data.training.models.avism.sounding import SoundingHead
 from avis_data.training.models.avism.windows import WindowLayout, padded_frames, window_layout
 
 __all__ = [
@@ -41,6 +42,8 @@ class VideoHead:
     """What the per-pixel embedding M' is multiplied with."""
     similarity_LBPC: Tensor
     """Similarity embedding of the video queries."""
+    sounding_LBPT: Tensor | None = None
+    """Logits of the sounding head, above 0 where a track sounds; None where the tracker has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,10 +216,12 @@ class Tracker(nn.Module):
         decoder_layers: int,
         window: int,
         audio_channels: int | None,
+        sounding_head: bool = False,
     ) -> None:
         """`audio_channels` None leaves out the audio-visual fusion: then this is VITA's tracker."""
         super().__init__()
         self.window = window
+        self.sounding = SoundingHead(channels, heads, audio_channels) if sounding_head else None
         self.input_proj = nn.Linear(channels, channels)
         self.encoder = ObjectEncoder(channels, heads, feedforward, encoder_layers, window)
         self.fusion = (
@@ -255,7 +260,16 @@ class Tracker(nn.Module):
             tokens = tokens + self.fusion(audio, tokens, num_frames)[:, :, None]
         tokens = tokens[:, :num_frames]
         states = self.decoder(tokens)
-        heads = [self.video_head(state, layers, clips) for state in (states if self.training else states[-1:])]
+        heard = None if audio_BTA is None or self.fusion is None else audio_BTA.repeat(layers, 1, 1)
+        heads = [
+            replace(
+                self.video_head(state, layers, clips),
+                sounding_LBPT=None
+                if self.sounding is None
+                else torch.unflatten(self.sounding(state, tokens, heard), 0, (layers, clips)),
+            )
+            for state in (states if self.training else states[-1:])
+        ]
         similarity = self.token_similarity(tokens).unflatten(0, (layers, clips))
         return TrackerOutput(heads=tuple(heads), similarity_LBTQC=similarity)
 

@@ -1,0 +1,134 @@
+"""The sounding head: each track is asked in each frame, learns where its truth has a mask, and gates its masks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from avis_data.masks.rle import area, decode
+from avis_data.training.data.clips import TrainingBatch
+from avis_data.training.models.avism.config import AvismLossConfig
+from avis_data.training.models.avism.sounding import SoundingHead, masks_while_sounding, sounding_loss
+from avis_data.training.models.spec import PredictOptions
+from support.tiny_avism import AUDIO, tiny_model, training_clip, whole_clip
+
+ALL = PredictOptions(top_k=12, score_threshold=0.05)
+
+
+def head(audio_channels: int | None = AUDIO) -> SoundingHead:
+    torch.manual_seed(0)
+    return SoundingHead(32, 4, audio_channels).eval()
+
+
+def inputs(frames: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    states = torch.randn(2, 6, 32, generator=generator)
+    return (
+        states,
+        torch.randn(2, frames, 4, 32, generator=generator),
+        torch.rand(2, frames, AUDIO, generator=generator),
+    )
+
+
+@torch.no_grad()
+def test_a_frame_is_asked_by_itself() -> None:
+    states, tokens, audio = inputs()
+    said = head()(states, tokens, audio)
+    assert said.shape == (2, 6, 5)
+    for frame in range(5):
+        alone = head()(states, tokens[:, frame : frame + 1], audio[:, frame : frame + 1])
+        torch.testing.assert_close(said[..., frame : frame + 1], alone)
+
+
+@torch.no_grad()
+def test_another_sound_in_one_frame_changes_what_is_said_of_that_frame_only() -> None:
+    states, tokens, audio = inputs()
+    other = audio.clone()
+    other[:, 2] = 0
+    difference = (head()(states, tokens, other) - head()(states, tokens, audio)).abs().amax((0, 1))
+    assert difference[2] > 1e-3 and not difference[[0, 1, 3, 4]].any()
+
+
+def test_without_sound_it_has_what_the_queries_heard() -> None:
+    states, tokens, _ = inputs()
+    assert head(None)(states, tokens, None).shape == (2, 6, 5)
+    with pytest.raises(ValueError, match="needs audio"):
+        head()(states, tokens, None)
+
+
+def test_the_loss_is_cross_entropy_over_the_frames_of_matched_tracks() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.0], [-3.0, 4.0, 1.0]])
+    sounds = torch.tensor([[True, False, True], [False, True, True]])
+    loss = sounding_loss(logits, sounds)
+    wanted = functional.binary_cross_entropy(logits.sigmoid(), sounds.float())
+    assert float(loss.numerator / loss.denominator) == pytest.approx(float(wanted), rel=1e-6)
+
+
+def test_masks_of_silent_frames_teach_nothing() -> None:
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    sounds = torch.tensor([[True, False, True], [False, False, True]])
+    masks_while_sounding(logits, sounds).sigmoid().sum().backward()
+    assert logits.grad is not None
+    taught = logits.grad.flatten(2).abs().sum(2) > 0
+    assert torch.equal(taught, sounds)
+
+
+def test_a_model_learns_when_its_tracks_sound() -> None:
+    """Each track of the clip is silent in one frame; after some steps the head says in which."""
+    clip = training_clip(3, frames=4)
+    model = tiny_model(sounding_head=True, loss=AvismLossConfig(points=256)).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    batch = TrainingBatch(clips=(clip,))
+    losses = []
+    for _ in range(90):
+        parts = model(batch)
+        optimiser.zero_grad()
+        sum(parts.values()).backward()  # type: ignore[union-attr]  # there are losses
+        optimiser.step()
+        losses.append(sum(float(value.detach()) for name, value in parts.items() if name.endswith(".sounding")))
+    assert {name for name in parts if name.endswith(".sounding")} == {"video.0.sounding", "video.1.sounding"}
+    assert losses[-1] < 0.25 * losses[0]
+
+
+def test_the_gate_of_a_model_follows_the_head() -> None:
+    """Oracle: what the tracker's head says, asked by itself."""
+    model, clip = tiny_model(sounding_head=True).eval(), whole_clip(1, 7)
+    said: list[torch.Tensor] = []
+    model.tracker.sounding.register_forward_hook(lambda _, __, out: said.append(out))
+    without = model.predict(clip, ALL)
+    chance_PT = said[0][0].sigmoid()
+    threshold = float(chance_PT.median())
+    gated = {(track.query, track.label): track for track in model.predict(clip, replace(ALL, frame_gate=threshold))}
+    silent = 0
+    for before in without:
+        sounds_T = (chance_PT[before.query] > threshold).tolist()
+        expected = [decode(mask) & sounds for mask, sounds in zip(before.masks, sounds_T, strict=True)]
+        silent += sum(bool(area(mask)) and not sounds for mask, sounds in zip(before.masks, sounds_T, strict=True))
+        after = gated.get((before.query, before.label))
+        assert (after is not None) == any(mask.any() for mask in expected)
+        for mask, wanted in zip(() if after is None else after.masks, expected, strict=after is not None):
+            np.testing.assert_array_equal(decode(mask), wanted)
+    assert silent, "the threshold lies among the chances, so some frames must have gone silent"
+
+
+@torch.no_grad()
+def test_a_placed_fusion_tells_left_from_right() -> None:
+    """What is seen at one place moves to another: without positions the fusion cannot tell, with them it can."""
+    answers = {}
+    for placed in (False, True):
+        fusion = tiny_model(placed_fusion=placed).eval().frame_decoder
+        scales = [torch.zeros(1, 32, side, side) for side in (2, 4, 8)]
+        found = []
+        for column in (0, 7):
+            scales[2][:] = 0
+            scales[2][..., column] = 1
+            decoded = fusion(
+                scales, torch.zeros(1, 32, 16, 16), torch.full((1, AUDIO), 0.5), keep_layers=4, keep_heads=False
+            )
+            found.append(decoded.queries_LNQC[0])
+        answers[placed] = float((found[0] - found[1]).abs().max())
+    assert answers[False] < 1e-5 < 1e-3 < answers[True]
