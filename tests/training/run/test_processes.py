@@ -53,9 +53,12 @@ def test_several_processes_are_equal_to_one(computed: Path, name: str, count: in
     # Sums of float32 in another order: what is left is measured against each gradient's own size; some are nearly 0.
     size = {key: float(value.abs().max()) for key, value in one.items() if key.startswith("gradient/")}
     usual = statistics.median(size.values())
-    off = {key: float((several[key] - one[key]).abs().max()) / (size[key] + 0.1 * usual) for key in size}
+    # Less than a hundredth of the usual size is what is left of sums that cancel: a bias before the norm of its own
+    # channel has no gradient at all but rounding, which is another one on another processor.
+    floor = {key: usual if size[key] < 0.01 * usual else 0.1 * usual for key in size}
+    off = {key: float((several[key] - one[key]).abs().max()) / (size[key] + floor[key]) for key in size}
     worst = max(off, key=lambda key: off[key])
-    print(name, count, worst, off[worst])
+    print(name, count, worst, off[worst], size[worst] / usual)
     assert off[worst] < 1e-3, worst
     rest = [key for key in one if key not in size]
     assert any(key.startswith("loss/1") for key in rest)
