@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -68,6 +69,15 @@ def _leaves_the_process_where_it_was(pytestconfig: pytest.Config) -> Iterator[No
         left_in = Path.cwd()
         os.chdir(pytestconfig.rootpath)
         pytest.fail(f"left the process in {left_in}")
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_log_as_it_was() -> Iterator[None]:
+    """A command that ran in this process has the log for itself: the next test would hear nothing of it."""
+    yield
+    logger = logging.getLogger("avis_data")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -254,7 +254,7 @@ def test_a_proxy_of_the_user_may_stand_in_a_private_network(
 def test_the_command_refuses_by_default_and_goes_where_it_is_told(
     tmp_path: Path, web: MediaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(shell._ENVIRONMENT, "AVIS_DATA_ALLOW_PRIVATE_HOSTS", "0")
+    monkeypatch.setenv("AVIS_DATA_ALLOW_PRIVATE_HOSTS", "0")
     (tmp_path / "videos.csv").write_text(f"url,video_id\n{web.url('a.mp4')},v\n")
     fetch_it = ("-C", tmp_path / "ds", "fetch", "--sleep", 0, "--workers", 1, "--retry-failed=private_host")
     assert shell.avis_data(*fetch_it, "--list", tmp_path / "videos.csv").code == 4

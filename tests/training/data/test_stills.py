@@ -87,7 +87,7 @@ def test_objects_are_those_of_shared_classes_in_every_form_of_mask(
     first = [(18, polygon(2, 3), 0), (1, rle(box(30, 10)), 0), (1, runs(box(0, 0, 60, 40)), 1), (90, polygon(1, 1), 0)]
     only_crowd, only_unknown = [(18, runs(box(0, 0)), 1)], [(90, polygon(1, 1), 0)]
     file = write_coco(tmp_path, [first, only_crowd, only_unknown, [(3, [], 0), (18, polygon(5, 5), 0)]])
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="avis_data"):
         stills = opened(file)
     assert "pictures=2 classes=2 of 5: dog, person" in caplog.text
     assert [stills.name(place) for place in range(len(stills))] == ["000000000001.jpg", "000000000004.jpg"]

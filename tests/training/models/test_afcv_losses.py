@@ -262,7 +262,7 @@ def test_the_scale_of_youtube_vis() -> None:
         assert IdentityClassifier(256, 1).scale > 0.9  # one track: no loss of meaning, but no division by nothing
 
 
-@pytest.mark.parametrize("identity", [-1, IDENTITIES])
+@pytest.mark.parametrize("identity", [-2, IDENTITIES])
 def test_an_identity_that_the_classifier_does_not_have_is_an_error(identity: int) -> None:
     pair = pair_of((LEFT, MOVED), track_ids_N=torch.tensor([identity]))
     with pytest.raises(ValueError, match=f"the classifier has 0 to {IDENTITIES - 1}"):
