@@ -23,6 +23,7 @@ The rooms, each of which knows only those above it:
   Their sound: `audio_features.py` lists the kinds and reads those that were computed before; `audio_windows.py`
   computes VGGish before each frame; `audio_summary.py` needs no weights; `audio_slices.py` makes pictures of the
   sound. `audio_sound.py` reads WAV files, `frame_times.py` says when a frame is.
+  COCO pictures as clips, in `stills/`: `coco.py` reads them, `pseudo_clips.py` makes samples, `measured.py` measures.
   AVSBench datasets: `avsbench.py` opens a split of S4, MS3 or AVSS, `avsbench_sound.py` reads the sound.
 
 **models/** holds the networks. `spec.py` says what a model must offer. Each model has a folder: `model.py` with the
@@ -34,7 +35,8 @@ The rooms, each of which knows only those above it:
 
   They share `backbones.py` (ResNet, Swin, PVT v2) and `backbone_weights.py` (their published names), `frames.py`
   (normalising, padding), `positions.py` (sine codes), `attention.py`, `matcher.py` (sets), `losses.py` (dice, classes,
-  masks), `targets.py`, `points.py` (masks at points), `inference.py` (from heads to tracks), `online.py` (frame by
+  masks), `attention_maps.py` (where a model looks), `targets.py`,
+  `points.py` (masks at points), `inference.py` (from heads to tracks), `online.py` (frame by
   frame), `renaming.py` (names of tensors by rules), `shared.py` (one batch in several processes),
   `host.py` (what need not wait for a GPU).
 
@@ -43,7 +45,8 @@ The rooms, each of which knows only those above it:
   what of it fitted. `conversion.py` makes a published checkpoint one of ours.
 
 **predict/** uses a trained model: `predict.py`, `benchmark.py`, `max_frames.py` (the longest clip), `visualize.py` and
-  `visualize_avs.py`; `stress.py` does it with other sounds. `results.py` writes and reads what is predicted: result
+  `visualize_avs.py`; `attention.py` draws where a model looks, `stress.py` does it with other
+  sounds. `results.py` writes and reads what is predicted: result
   files, pictures of masks.
 
 **run/** trains. `train.py` begins a run and `loop.py` is the loop; `optimiser.py` changes the weights,

@@ -29,8 +29,8 @@ SETTINGS = (
     [
         ("avism_tiny", 96, 1, 120, None),  # its mask losses are of a few points
         ("rcf_tiny", 96, 2, 120, "2.dice"),
-        ("afcv_tiny", 128, 2, 150, "mask"),
-        ("crossvis_tiny", 128, 2, 150, "mask"),
+        ("afcv_tiny", 128, 2, 240, "mask"),
+        ("crossvis_tiny", 128, 2, 240, "mask"),
     ],
 )
 def test_one_clip_is_learnt_by_heart(

@@ -2,7 +2,7 @@
 
     head.py                 everything after the encoder: neck.py, fusion.py (sound), motion gate, decoder.py; and, in
                             training, the sound made again from the masked picture
-    frames.py               which frames of a batch are one clip's
+    frames.py               which frames of a batch are one clip's;  looking.py  where it looks
     losses.py               the losses;  config.py, spec.py  what all of it is made of
     official_names.py       names in published checkpoints; official_shapes.py  their architecture
 

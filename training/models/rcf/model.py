@@ -8,6 +8,7 @@ token more.
     context.py              tokens of the target, of its references, of the sound
     network.py              encoder and decoder (transformer.py), pyramid, dynamic filters
     stream.py               what is remembered of a clip;  identities.py  the rule
+    looking.py              where it looks, for those who want to see it
     losses.py               matching and losses;  config.py, spec.py  what all of it is made of
 
 Source: Li et al., "Online Video Instance Segmentation via Robust Context Fusion" (arXiv 2207.05580); written from the
