@@ -145,7 +145,7 @@ def read_drawn(folder: Path, clip_ids: Collection[str]) -> Iterator[tuple[str, l
     Example:
         >>> clip_id, rows = next(read_drawn(Path("example/masks"), ["synth1-0006"]))
         >>> clip_id, len(rows), rows[0].frame, rows[0].state.value
-        ('synth1-0006', 2, 0, 'sounding')
+        ('synth1-0006', 2, 2, 'sounding')
     """
     wanted = set(clip_ids)
     for digit in sorted({bucket(clip_id) for clip_id in wanted}):
