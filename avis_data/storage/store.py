@@ -162,7 +162,7 @@ class Store:
         """Whatever the packages say of the bucket, in our words; a missing object and the machine's faults pass on."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # of many kinds: of the connection, of S3, of the system
             raise_interruption(error)
             code = _code(error)
             if isinstance(error, FileNotFoundError) and code != "NoSuchBucket":
