@@ -47,6 +47,8 @@ class Prediction:
     result: list[Region]
     filling: dict[str, object] | None = None
     """How far the other stills of a box are, for a page that asks again."""
+    told: str | None = None
+    """Why there is no mask, for the person at the page."""
 
     def as_dict(self) -> dict[str, object]:
         """One entry of `results`, as Label Studio wants it."""

@@ -59,7 +59,9 @@ _PAGE = {
 """What the page is at first, in its own words and in ours: no setting of the server says it. Auto-annotation and the
 taking of its answers are on, a label stays chosen after a click, and a smart tool is chosen when a task opens. Who
 changes one of them in the page finds it so again. A mask that comes with its label keeps it, whatever label is chosen,
-and the page asks for the other stills of a box (`page_fill.js`, which stands at the script's end)."""
+and the page asks for the other stills of a box (`page_fill.js`) and says what cannot be saved or answered
+(`page_tell.js`); both stand at the script's end."""
+_SCRIPTS = ("page_fill.js", "page_tell.js")
 _ADDED = "\n/* added by avis-data */\n"
 
 
@@ -166,7 +168,7 @@ def set_up_page(folder: Path) -> None:
     Raises:
         ToolError: if its words are not found, or it cannot be written.
     """
-    fill = (files("avis_data.annotation.serve") / "page_fill.js").read_text(encoding="utf-8")
+    added = "".join((files("avis_data.annotation.serve") / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     missing = set(_PAGE)
     try:
         for script in sorted(folder.glob("lib/python*/site-packages/web/dist/apps/labelstudio/*.js")):
@@ -177,7 +179,7 @@ def set_up_page(folder: Path) -> None:
                     text = text if _PAGE[theirs] in text else text.replace(theirs, _PAGE[theirs])
                     missing.remove(theirs)
             if _PAGE[_SUGGESTED] in text:
-                text += _ADDED + fill
+                text += _ADDED + added
             if text != before:
                 write_bytes(script, text.encode())
     except OSError as error:

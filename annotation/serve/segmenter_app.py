@@ -162,7 +162,12 @@ def create_app(
             return _refused(f"a request of more than {_MOST_BYTES} bytes", 413)
         except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and halves of characters
             return _refused(f"not a request of Label Studio: {error}", 400)
-        return await run_in_threadpool(_predicted, body, parts)
+        try:
+            return await run_in_threadpool(_predicted, body, parts)
+        except AvisError as error:
+            logger.warning("clip=%s: %s", body.tasks[0].data.clip_id, error)
+            request.state.counts_as = 422
+            return _told(answerer, str(error))
 
     return app
 
@@ -182,7 +187,7 @@ def _guarded(
                 answer: Response = JSONResponse({"error": "a token is needed"}, status_code=401, headers=headers)
             else:
                 answer = await call_next(request)
-            status = answer.status_code
+            status = getattr(request.state, "counts_as", answer.status_code)
         finally:
             figures.request(request.url.path, status)
         return answer
@@ -202,15 +207,11 @@ def _predicted(body: PredictBody, parts: _Parts) -> JSONResponse:
     if body.filling is not None:
         return _answered(answerer, [], fills.of_box(task, body.filling))
     parts.ahead.open(task.data.clip_id, task.data.num_seconds)
-    try:
-        click = click_of(body, parts.drafts)
-        if click is None:
-            return JSONResponse({"results": []})
-        with fills.people_first():
-            answer = answerer.answer(click)
-    except AvisError as error:  # the page shows nothing of it, `annotate status` does
-        logger.warning("clip=%s: %s", task.data.clip_id, error)
-        return _refused(str(error), 422)
+    click = click_of(body, parts.drafts)
+    if click is None:
+        return JSONResponse({"results": []})
+    with fills.people_first():
+        answer = answerer.answer(click)
     took_s = time.perf_counter() - began
     others = 0 if answer is None else len(answer.others)
     logger.info("clip=%s identity=%s later=%d ms=%.0f", click.clip_id, click.identity, others, 1000 * took_s)
@@ -219,7 +220,7 @@ def _predicted(body: PredictBody, parts: _Parts) -> JSONResponse:
         fills.begin(click, answer)
     taken = fills.of_click(click)
     if answer is None and not taken.regions:
-        return JSONResponse({"results": []})
+        return _told(answerer, f"no {click.identity} found there: draw a box around it")
     first = [] if answer is None else answer.prediction.result
     here = {region["id"] for region in first}  # what was clicked is newer than what a box finds there
     return _answered(answerer, first, replace(taken, regions=[new for new in taken.regions if new["id"] not in here]))
@@ -229,6 +230,13 @@ def _answered(answerer: Answerer, first: list[Region], taken: Taken) -> JSONResp
     regions = [*first, *taken.regions]
     score = min((region["score"] for region in regions if "score" in region), default=0.0)
     answer = Prediction(score=score, model_version=answerer.version, result=regions, filling=taken.progress)
+    return JSONResponse({"results": [answer.as_dict()]})
+
+
+def _told(answerer: Answerer, why: str) -> JSONResponse:
+    """No mask, and why. A success all the same: of another answer Label Studio passes no word on to the page."""
+    readable = why.encode("utf-8", "backslashreplace").decode()
+    answer = Prediction(score=0.0, model_version=answerer.version, result=[], told=readable)
     return JSONResponse({"results": [answer.as_dict()]})
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from avis_data.annotation.labelstudio.client import LabelStudio
 from support.label_studio import free_port
-from support.labelling_page import LabellingPage, signed_in
+from support.labelling_page import LabellingPage, sign_in, signed_in
 from support.sam_service import segmenter
 from support.studio import ANN, PASSWORD, Studio, drawn_masks
 
@@ -125,6 +125,61 @@ def test_the_other_stills_of_a_box_come_by_themselves_and_spare_what_a_hand_does
         page.shot(studio.pictures / "filled.png")
 
 
+@pytest.mark.parametrize("why", ["the session ended", "a proxy asks to sign in", "the server is gone"])
+def test_what_cannot_be_saved_is_said_and_saved_later(browser: Browser, studio: Studio, why: str) -> None:
+    """As with a tab that was open over night. A smart click does not lead away from the page meanwhile."""
+    project, task = studio.own_page(why, [studio.identity, OTHER])
+    client = LabelStudio(studio.server.url, studio.server.token)
+    with signed_in(browser, studio.server.url, email=ANN, password=PASSWORD) as page:
+        page.open(project, task)
+        page.let_the_machine_help()
+        told = page.page.locator("#avis-not-saved")
+        assert told.count() == 0
+        if why == "the session ended":
+            page.page.context.clear_cookies(name="sessionid")
+        elif why == "a proxy asks to sign in":
+            page.page.route("**/api/**", lambda route: route.fulfill(content_type="text/html", body="<form>"))
+        else:
+            page.page.route("**/api/**", lambda route: route.abort())
+        page.choose_label(studio.identity)
+        page.choose_tool("brush-tool")
+        page.stroke((300, 100), (340, 100))
+        told.wait_for()
+        assert "Nothing is saved: you are signed out, or the server is not reached." in told.inner_text()
+        page.shot(studio.pictures / "not-saved.png")
+        page.page.keyboard.press("u")
+        page.choose_label(OTHER)
+        page.choose_smart_tool("rectangle-tool")
+        with page.page.expect_request(lambda request: "interactive-annotating" in request.url):
+            page.stroke((400, 40), (520, 160))
+        drawn = drawn_masks(page)[studio.identity, 0]
+        assert drawn[100, 320] and told.is_visible()
+        assert not client.drafts(task)
+        with page.page.expect_response(lambda answer: "/drafts" in answer.url and answer.status in (200, 201)) as saved:
+            if why == "the session ended":
+                sign_in(page.page.context.new_page(), studio.server.url, email=ANN, password=PASSWORD)
+            else:
+                page.page.unroute("**/api/**")
+        assert saved.value.request.post_data and "brush" in saved.value.request.post_data
+        told.wait_for(state="detached")
+        page.open(project, task)
+        np.testing.assert_array_equal(drawn_masks(page)[studio.identity, 0], drawn)
+
+
+def test_why_there_is_no_mask_is_said_until_there_is_one(browser: Browser, studio: Studio) -> None:
+    with opened(browser, studio, "told") as page:
+        page.choose_label(OTHER)
+        page.choose_smart_tool("key-point-tool")
+        with page.refused(f"only points beside {OTHER}, and there is no mask of it yet: click on it first"):
+            page.page.keyboard.down("Alt")
+            page.click_on_still(400, 60)
+            page.page.keyboard.up("Alt")
+        page.shot(studio.pictures / "told.png")
+        page.smart_box(studio.identity, studio.box_xywh)
+        assert page.page.locator("#avis-no-mask").count() == 0
+        assert (studio.identity, 0) in drawn_masks(page)
+
+
 def test_the_segmenter_is_killed_while_somebody_draws(browser: Browser, studio: Studio, tmp_path: Path) -> None:
     """What is on the page stays, what is drawn meanwhile is saved, and clicks are answered again after its restart."""
     project, task = studio.own_page("killed", [studio.identity, OTHER])
@@ -138,7 +193,7 @@ def test_the_segmenter_is_killed_while_somebody_draws(browser: Browser, studio: 
         made = drawn_masks(page)[studio.identity, 0]
         page.choose_label(OTHER)
         page.choose_smart_tool("rectangle-tool")
-        with page.page.expect_response(lambda answer: "interactive-annotating" in answer.url):
+        with page.refused("The segmenter does not answer. Draw by hand, or click again in a minute."):
             page.stroke((400, 40), (520, 160))
         page.page.keyboard.press("u")
         page.select_region(studio.identity)

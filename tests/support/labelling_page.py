@@ -339,11 +339,13 @@ class LabellingPage:
         return data
 
     @contextmanager
-    def refused(self) -> Iterator[None]:
-        """Until the segmenter has refused what is done within."""
-        with self.page.expect_response(_is_answer) as answered:
+    def refused(self, why: str) -> Iterator[None]:
+        """Until the page has said why there is no mask for what is done within."""
+        with self.page.expect_response(_is_answer):
             yield
-        assert answered.value.json().get("errors")
+        told = self.page.locator("#avis-no-mask")
+        told.wait_for()
+        assert why in told.inner_text()
         self.page.wait_for_timeout(500)
 
     @contextmanager

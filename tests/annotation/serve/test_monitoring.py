@@ -186,7 +186,7 @@ def test_clicks_are_counted_by_how_they_end(service: Service) -> None:
     service.until(lambda: service.figures()["embeddings_total", "made"] == SECONDS)
     assert service.figures()["embeddings_total", "in_cache"] == 0
     assert [service.ask(point(x, 30)) for x in (40, 50, NOTHING_AT_X - 5, BREAKS_AT_X + 5)] == [200, 200, 200, 500]
-    assert service.ask(point(40, 30), clip_id="gone") == 422
+    assert service.ask(point(40, 30), clip_id="gone") == 200, "Label Studio passes no word of another answer on"
     assert service.client.post("/predict", content=b"no json").status_code == 400
     figures = service.figures()
     assert {

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -151,6 +152,13 @@ def masks(answer: dict[str, Any]) -> dict[str, np.ndarray]:
     }
 
 
+def told(answer: httpx.Response) -> str:
+    """Why there is no mask. A success, since Label Studio passes no word of another answer on to the page."""
+    (result,) = answer.json()["results"]
+    assert answer.status_code == 200 and result["result"] == []
+    return str(result["told"])
+
+
 def filled(client: TestClient, *prompts: dict[str, Any], draft: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """The masks of a box, those of its other stills too."""
     request = body(*prompts, draft=draft)
@@ -274,7 +282,7 @@ def test_a_link_out_of_the_workspace_is_not_followed(client: TestClient, bare: W
     bare.frame("clip-a", 1).unlink()
     os.symlink(outside, bare.frame("clip-a", 1))
     answer = client.post("/predict", json=body(*point("dog_1", 1, 5, 5)))
-    assert answer.status_code == 422 and "leads out of the workspace" in answer.json()["error"]
+    assert "leads out of the workspace" in told(answer)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +297,7 @@ def test_a_link_out_of_the_workspace_is_not_followed(client: TestClient, bare: W
 )
 def test_prompts_that_make_no_sense_are_told(client: TestClient, prompts: list[Any], message: str) -> None:
     answer = client.post("/predict", json=body(*prompts))
-    assert answer.status_code == 422 and message in answer.json()["error"]
+    assert message in told(answer)
 
 
 @pytest.mark.parametrize(
@@ -302,12 +310,12 @@ def test_what_is_no_request_is_refused(client: TestClient, content: bytes) -> No
 
 def test_missing_stills_and_other_sizes_are_told(client: TestClient, bare: Workspace) -> None:
     bare.frame("clip-a", 2).unlink()
-    assert "no such still" in client.post("/predict", json=body(*point("dog_1", 2, 5, 5))).json()["error"]
+    assert "no such still" in told(client.post("/predict", json=body(*point("dog_1", 2, 5, 5))))
     request = body(*point("dog_1", 1, 5, 5))
     request["tasks"][0]["data"]["width"] = 50
-    assert "100 x 60" in client.post("/predict", json=request).json()["error"]
+    assert "100 x 60" in told(client.post("/predict", json=request))
     bare.frame("clip-a", 3).write_bytes(b"no picture")
-    assert "no picture" in client.post("/predict", json=body(*point("dog_1", 3, 5, 5))).json()["error"]
+    assert "no picture" in told(client.post("/predict", json=body(*point("dog_1", 3, 5, 5))))
 
 
 def test_a_disk_that_takes_no_embedding_costs_no_click(tmp_path: Path) -> None:
@@ -369,8 +377,7 @@ ODD_BODIES = {
 def test_odd_numbers_and_characters_are_refused_in_words(client: TestClient, what: str) -> None:
     text = ODD_BODIES[what] or json.dumps(body(*point("dog_1", 2, 30, 20))).replace('"x": ', f'"x": {DIGITS}', 1)
     answer = client.post("/predict", content=text.encode())
-    assert 400 <= answer.status_code < 500, answer.text
-    assert answer.json()["error"]
+    assert told(answer) if ODD_BODIES[what] is None else answer.status_code == 400 and answer.json()["error"]
 
 
 def test_halves_of_characters_in_a_prompt_are_refused_in_words(client: TestClient) -> None:

@@ -21,7 +21,7 @@ from avis_data.paths import Workspace
 
 
 def test_a_click_that_came_to_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The page shows no error of the segmenter."""
+    """On the page, and to the lead by `annotate status`."""
     workspace = Workspace(tmp_path)
     log = server_dir(workspace) / "backend.log"
     log.parent.mkdir()
@@ -33,7 +33,8 @@ def test_a_click_that_came_to_nothing_is_told(tmp_path: Path, caplog: pytest.Log
     prompts = [{**place, "type": kind, "value": value} for kind in ("keypoint", "labels")]
     data = {"clip_id": "clip-a", "num_seconds": 1, "width": 10, "height": 10}
     asked = {"tasks": [{"id": 1, "data": data}], "params": {"context": {"result": prompts}}}
-    assert client.post("/predict", json=asked).status_code == 422
+    (answer,) = client.post("/predict", json=asked).json()["results"]
+    assert answer["result"] == [] and "no such still" in answer["told"]
     formatter = logging.Formatter(LOG_FORMAT)
     lines = [formatter.format(record) for record in caplog.records if record.levelno == logging.WARNING]
     log.write_text("\n".join(["INFO something", *lines, "Traceback (most recent call last):"]) + "\n")
