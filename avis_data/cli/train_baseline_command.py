@@ -64,7 +64,7 @@ def command(
 
     The configs are avism_r50 (default), avism_r101, avism_swinl, rcf_r101, rcf_r50_audio, rcf_swinb, rcf_swinl,
     afcv_r50, crossvis_r50, crossvis_r101, avs_bg_pvt_s4, avsbench_pvt_s4 (and r50, ms3, avss), and for a CPU, in
-    minutes: avism_tiny, rcf_tiny, afcv_tiny, crossvis_tiny, avs_bg_tiny, tpavi_tiny.
+    minutes: avism_tiny, heed_tiny, rcf_tiny, afcv_tiny, crossvis_tiny, avs_bg_tiny, tpavi_tiny.
 
     The run folder gets checkpoints, best.safetensors (by the validation metric), log.jsonl, TensorBoard logs and drawn
     samples. Ctrl-C saves; --resume goes on to the same losses. Several GPUs: torchrun --nproc-per-node N -m avis_data

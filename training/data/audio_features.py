@@ -2,8 +2,8 @@
 
 Kinds: VGGish embeddings of an export (`vggish`), or VGGish's last hidden layer for the sound before each frame
 (`vggish-window`); a plain summary of log-mel values, which needs no weights, of each second (`logmel`) or of the sound
-before each frame (`logmel-window`), or of each second with the differences between its channels (`stereo`); even parts
-of the spectrogram (`slices`).
+before each frame (`logmel-window`), or of each second with the differences between its channels (`stereo`), also of its
+quarters (`stereo-parts`); even parts of the spectrogram (`slices`).
 
 Shapes: T frames of a clip, n of them asked for.
 """
@@ -73,7 +73,7 @@ class NpyRows:
         return np.array(rows, dtype=np.float32)
 
 
-AudioKind = Literal["vggish", "logmel", "slices", "vggish-window", "logmel-window", "stereo"]
+AudioKind = Literal["vggish", "logmel", "slices", "vggish-window", "logmel-window", "stereo", "stereo-parts"]
 
 
 class AudioReader(Protocol):
@@ -117,6 +117,7 @@ _READERS: dict[AudioKind, AudioReader] = {
     "logmel-window": WindowSummaries(),
     "slices": SpectrogramSlices(),
     "stereo": StereoSummaries(),
+    "stereo-parts": StereoSummaries(parts=4),
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,17 @@ class SecondSummaries(SoundFile):
         return rows
 
 
+@dataclass(frozen=True)
 class StereoSummaries(SoundFile):
-    """The second that begins with each frame's period: its summary, and from where its bands are heard."""
+    """The second that begins with each frame's period, or its parts: what they are like, and where they are heard."""
+
+    parts: int = 1
+    """Of a second, equal in length: of its 96 columns."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """128 values of the summary, 192 of the directions."""
-        return (5 * NUM_BANDS,)
+        """Of each part, one after the other: 128 values of the summary, 192 of the directions."""
+        return (self.parts * 5 * NUM_BANDS,)
 
     @property
     def silence(self) -> NDArray[np.float32]:
@@ -80,13 +85,18 @@ class StereoSummaries(SoundFile):
         return np.zeros(self.shape, dtype=np.float32)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
-        """What is heard in some frames, (n, 320), zeros after the end. Raises DataError for a bad file."""
+        """What is heard in some frames, (n, parts * 320), zeros after the end. Raises DataError for a bad file."""
         rows = np.zeros((len(frames), *self.shape), dtype=np.float32)
         for place, samples_NC in seconds_of_frames(path, frames, times):
-            rows[place, : 2 * NUM_BANDS] = log_mel_summary(samples_NC.mean(axis=1))
+            rows_P5 = rows[place].reshape(self.parts, -1)
+            example_FM = second_examples(samples_NC.mean(axis=1), 1)[0]
+            for row, part_FM in zip(rows_P5, np.split(example_FM, self.parts), strict=True):
+                row[: 2 * NUM_BANDS] = example_summary(part_FM)
             if samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES:
                 left_FB, right_FB = (spectra(samples_NC[:, channel])[:EXAMPLE_FRAMES] for channel in (0, 1))
-                rows[place, 2 * NUM_BANDS :] = direction_cues(left_FB, right_FB)
+                both = zip(np.split(left_FB, self.parts), np.split(right_FB, self.parts), strict=True)
+                for row, (left, right) in zip(rows_P5, both, strict=True):
+                    row[2 * NUM_BANDS :] = direction_cues(left, right)
         return rows
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,11 @@ class PredictOptions:
     """A track needs a higher score, class probability times mask score."""
     frame_gate: Share | None = None
     """Ours, for AVISM: a track is silent in frames in which it is not more probable that it sounds, by its sounding
-    head, and without one by the class probabilities of the frame's own queries. null: as published, where a track
-    sounds in every frame in which its object is seen."""
+    head, and without one by what `gate_by` says. null: as published, where a track sounds in every frame in which its
+    object is seen."""
+    gate_by: Literal["class", "similarity"] = "class"
+    """The probability of the gate without a sounding head: the highest one of the track's class among the frame's own
+    queries, or that one of them is the track, by the similarity heads of both."""
     frames_per_pass: Count = 18
     """Frames that go through the network together, on a CPU fewer of large ones in AVISM."""
     kept_frames: CountOrZero = 36

@@ -81,3 +81,16 @@ def test_changed_channels_change_the_signs(tmp_path: Path) -> None:
 def test_silence_is_what_a_silent_file_gives(tmp_path: Path) -> None:
     reader, silent = StereoSummaries(), np.zeros((2 * RATE, 2), dtype=np.float32)
     np.testing.assert_allclose(read(tmp_path / "a.wav", silent, reader)[0], reader.silence, atol=1e-5)
+
+
+def test_a_second_in_parts_says_where_each_is_heard(tmp_path: Path) -> None:
+    """The first half of the second comes from the left, the other from the right; as a whole it comes from nowhere."""
+    whole, parts = StereoSummaries(), StereoSummaries(parts=4)
+    sound_N2 = np.zeros((2 * RATE, 2), dtype=np.float32)
+    sound_N2[: RATE // 2, 0], sound_N2[RATE // 2 : RATE, 1] = noise(0.5), noise(0.5, seed=1)
+    found = read(tmp_path / "a.wav", sound_N2, parts)[0].reshape(4, 320)
+    level_P = found[:, 128:192].mean(axis=1)
+    assert level_P[0] > 1.5 and level_P[1] > 1.0 and level_P[3] < -1.5
+    assert abs(read(tmp_path / "b.wav", sound_N2, whole)[0][128:192].mean()) < 0.1
+    np.testing.assert_allclose(found[:, :64].mean(axis=0), read(tmp_path / "c.wav", sound_N2, whole)[0][:64], atol=1e-5)
+    np.testing.assert_allclose(read(tmp_path / "d.wav", 0 * sound_N2, parts)[0], parts.silence, atol=1e-5)

@@ -12,7 +12,13 @@ from torch.nn import functional
 from avis_data.masks.rle import area, decode
 from avis_data.training.data.clips import TrainingBatch
 from avis_data.training.models.avism.config import AvismLossConfig
-from avis_data.training.models.avism.sounding import SoundingHead, masks_while_sounding, sounding_loss
+from avis_data.training.models.avism.sounding import (
+    Listening,
+    SoundingHead,
+    counting_loss,
+    masks_while_sounding,
+    sounding_loss,
+)
 from avis_data.training.models.spec import PredictOptions
 from support.tiny_avism import AUDIO, tiny_model, training_clip, whole_clip
 
@@ -115,6 +121,32 @@ def test_the_gate_of_a_model_follows_the_head() -> None:
     assert silent, "the threshold lies among the chances, so some frames must have gone silent"
 
 
+@pytest.mark.parametrize("kept_frames", [36, 2])
+def test_without_a_sounding_head_the_gate_may_ask_the_similarity_heads(kept_frames: int) -> None:
+    """Oracle: the products of what both heads gave, the clip kept in memory or on the disk."""
+    model, clip = tiny_model().eval(), whole_clip(1, 7)
+    said: dict[str, list[torch.Tensor]] = {"query_similarity": [], "token_similarity": []}
+    for name, found in said.items():
+        head_ = getattr(model.tracker, name)
+        head_.register_forward_hook(lambda _, __, out, found=found: found.append(out))
+    options = replace(ALL, kept_frames=kept_frames)
+    without = model.predict(clip, options)
+    tokens_TQC = torch.cat([out.flatten(0, -3) for out in said["token_similarity"]])
+    chance_PT = torch.einsum("pc,tqc->ptq", said["query_similarity"][-1][0], tokens_TQC[:7]).amax(-1).sigmoid()
+    gated = model.predict(clip, replace(options, frame_gate=float(chance_PT.median()), gate_by="similarity"))
+    kept = {(track.query, track.label): track for track in gated}
+    silent = 0
+    for before in without:
+        sounds_T = (chance_PT[before.query] > chance_PT.median()).tolist()
+        expected = [decode(mask) & sounds for mask, sounds in zip(before.masks, sounds_T, strict=True)]
+        silent += sum(bool(area(mask)) and not sounds for mask, sounds in zip(before.masks, sounds_T, strict=True))
+        after = kept.get((before.query, before.label))
+        assert (after is not None) == any(mask.any() for mask in expected)
+        for mask, wanted in zip(() if after is None else after.masks, expected, strict=after is not None):
+            np.testing.assert_array_equal(decode(mask), wanted)
+    assert silent
+
+
 @torch.no_grad()
 def test_a_placed_fusion_tells_left_from_right() -> None:
     """What is seen at one place moves to another: without positions the fusion cannot tell, with them it can."""
@@ -132,3 +164,57 @@ def test_a_placed_fusion_tells_left_from_right() -> None:
             found.append(decoded.queries_LNQC[0])
         answers[placed] = float((found[0] - found[1]).abs().max())
     assert answers[False] < 1e-5 < 1e-3 < answers[True]
+
+
+@torch.no_grad()
+def test_what_is_heard_within_a_second_has_an_order() -> None:
+    torch.manual_seed(0)
+    listening = Listening(32, 4, 12, 4).eval()
+    audio, asking = torch.randn(2, 12), torch.randn(5, 32)
+    heard = listening(audio, asking)
+    assert heard.shape == (2, 5, 32)
+    turned = listening(audio.unflatten(1, (4, 3)).flip(1).flatten(1), asking)
+    assert float((turned - heard).abs().max()) > 1e-3
+    assert float((heard[:, 0] - heard[:, 1]).abs().max()) > 1e-3, "each query hears by itself"
+
+
+def test_a_sound_that_has_not_so_many_tokens_is_told() -> None:
+    with pytest.raises(ValueError, match="10 audio channels cannot be split into 4 tokens"):
+        Listening(32, 4, 10, 4)
+
+
+def test_several_tokens_go_through_both_fusions_and_a_long_clip() -> None:
+    """The clip is longer than what is kept, so the tracker works from the disk; both ways say the same."""
+    model, clip = tiny_model(audio_tokens=4).eval(), whole_clip(1, 7)
+    short = model.predict(clip, ALL)
+    long = model.predict(clip, replace(ALL, kept_frames=2))
+    assert short and [(track.query, track.label) for track in short] == [(track.query, track.label) for track in long]
+    for one, other in zip(short, long, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+        for mask, same in zip(one.masks, other.masks, strict=True):
+            assert (decode(mask) != decode(same)).mean() < 1e-3
+    other = replace(clip, audio_TA=clip.audio_TA.flip(1))
+    changed = {(track.query, track.label): track.score for track in model.predict(other, ALL)}
+    assert any(abs(changed.get((track.query, track.label), 0.0) - track.score) > 1e-4 for track in short)
+
+
+def test_the_counting_loss_is_cross_entropy_over_none_one_and_several() -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    loss = counting_loss(logits, torch.tensor([0, 1, 2, 5]))
+    wanted = functional.cross_entropy(logits, torch.tensor([0, 1, 2, 2]))
+    assert float(loss.numerator / loss.denominator) == pytest.approx(float(wanted), rel=1e-6)
+
+
+def test_a_model_learns_how_many_things_sound() -> None:
+    """Two tracks, each silent in one of four frames; a clip without tracks counts as well."""
+    model = tiny_model(counting_head=True, loss=AvismLossConfig(points=256)).train()
+    batch = TrainingBatch(clips=(training_clip(3, frames=4), training_clip(4, frames=4, tracks=0)))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(60):
+        parts = model(batch)
+        optimiser.zero_grad()
+        sum(parts.values()).backward()  # type: ignore[union-attr]  # there are losses
+        optimiser.step()
+        losses.append(float(parts["counting"].detach()))
+    assert losses[-1] < 0.3 * losses[0]

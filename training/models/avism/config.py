@@ -31,6 +31,8 @@ class AvismConfig:
     """Attention heads, everywhere."""
     audio_channels: Count = 128
     """Width of the audio vector of a frame; 128 for VGGish."""
+    audio_tokens: Count = 1
+    """Ours: so many parts of that vector, in order of time, to each of which both fusions attend by themselves."""
     frame_fusion: bool = True
     """Audio in the frame decoder (FL-AVFM)."""
     video_fusion: bool = True
@@ -39,6 +41,8 @@ class AvismConfig:
     """Ours: FL-AVFM knows where its keys lie, so that what is heard from the left can look to the left."""
     sounding_head: bool = False
     """Ours: every track is asked in every frame whether it sounds, and masks are learnt where it does."""
+    counting_head: bool = False
+    """Ours: in training, the tokens of every frame have to say whether nothing, one thing or several things sound."""
     pixel_layers: Count = 6
     """Deformable encoder layers of the pixel decoder."""
     pixel_feedforward: Count = 1024
@@ -88,6 +92,8 @@ class AvismLossConfig:
     """Weight of the dice losses."""
     sounding_weight: NotNegative = 2.0
     """Ours: weight of the losses of the sounding head."""
+    counting_weight: NotNegative = 0.5
+    """Ours: weight of the loss of the counting head."""
     sim_weight: NotNegative = 0.5
     """Weight of the similarity loss, the paper's λ_sim: 0.5 as in the paper; 1.0 is what the published training did."""
     no_object_weight: NotNegative = 0.1

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
+from avis_data.training.models.avism.sounding import Listening
 from avis_data.training.models.positions import sine_position
 
 __all__ = ["FrameDecoder", "FrameFusion", "FrameHead", "FrameOutput"]
@@ -47,9 +48,13 @@ class FrameFusion(nn.Module):
     Source: AVISM (CVPR 2025), "frame-level audio-visual fusion"; as in its code, one vector per query and frame.
     """
 
-    def __init__(self, channels: int, heads: int, audio_channels: int) -> None:
+    def __init__(self, channels: int, heads: int, audio_channels: int, audio_tokens: int = 1) -> None:
         super().__init__()
-        self.audio_proj = nn.Linear(audio_channels, channels)
+        self.listening = None
+        if audio_tokens == 1:
+            self.audio_proj = nn.Linear(audio_channels, channels)
+        else:
+            self.listening = Listening(channels, heads, audio_channels, audio_tokens)
         self.scales = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(_SCALES))
         self.out_proj = nn.Linear(_SCALES * channels, channels)
 
@@ -68,9 +73,12 @@ class FrameFusion(nn.Module):
             scales: S_l, flattened maps with their level embedding and without position, each (N, S, C).
             keys: ours: the same with positions, so that what is heard from one side can look there; None: S_l.
         """
-        audio_N1C = self.audio_proj(audio_NA)[:, None]
+        if self.listening is None:
+            heard = self.audio_proj(audio_NA)[:, None]
+        else:
+            heard = self.listening(audio_NA, position_QC)
         return [
-            block(audio_N1C, query_NQC=audio_N1C + position_QC, key_NSC=key, value_NSC=scale)
+            block(heard, query_NQC=heard + position_QC, key_NSC=key, value_NSC=scale)
             for block, scale, key in zip(self.scales, scales, keys or scales, strict=True)
         ]
 
@@ -118,18 +126,20 @@ class FrameDecoder(nn.Module):
         feedforward: int,
         layers: int,
         audio_channels: int | None,
+        audio_tokens: int = 1,
         placed_fusion: bool = False,
     ) -> None:
         """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder.
 
         Args:
+            audio_tokens: of which the audio vector of a frame consists.
             placed_fusion: whether the fusion knows where its keys lie.
         """
         super().__init__()
         self.query_features = nn.Embedding(queries, channels)
         self.query_position = nn.Embedding(queries, channels)
         self.level_embed = nn.Embedding(_SCALES, channels)
-        self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels)
+        self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels, audio_tokens)
         self.placed_fusion = placed_fusion
         self.layers = nn.ModuleList(MaskedDecoderLayer(channels, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(channels)

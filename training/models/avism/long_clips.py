@@ -96,7 +96,7 @@ class LongClip:
             self._fuse(audio_TA.to(self._device))
         states = self._tracker.decoder.states(self._read_all, entries=1)
         head = self._tracker.video_head(states[-1], layers=1, clips=1)
-        return replace(head, sounding_LBPT=self._sounding(states[-1], audio_TA))
+        return replace(head, sounding_LBPT=self._sounding(states[-1], audio_TA), there_LBPT=self._there(head))
 
     def _sounding(self, state_1PC: Tensor, audio_TA: Tensor | None) -> Tensor | None:
         if self._tracker.sounding is None:
@@ -105,6 +105,12 @@ class LongClip:
         said = [
             self._tracker.sounding(state_1PC, tokens_nQC[None], None if audio_TA is None else audio_TA[frames][None])
             for frames, tokens_nQC in self._pieces()
+        ]
+        return torch.cat(said, dim=2)[None]
+
+    def _there(self, head: VideoHead) -> Tensor:
+        said = [
+            self._tracker.there(head.similarity_LBPC[0], tokens_nQC[None]).to("cpu") for _, tokens_nQC in self._pieces()
         ]
         return torch.cat(said, dim=2)[None]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameHead
-from avis_data.training.models.avism.sounding import masks_while_sounding, sounding_loss
+from avis_data.training.models.avism.sounding import counting_loss, masks_while_sounding, sounding_loss
 from avis_data.training.models.avism.tracker import TrackerOutput, video_masks
 from avis_data.training.models.host import fetched, sent_together
 from avis_data.training.models.losses import Ratio, class_loss, mask_losses, similarity_loss
@@ -97,7 +97,8 @@ def avism_losses(
     points: PointSource,
     config: AvismLossConfig,
 ) -> dict[str, Ratio]:
-    """Every loss, not weighted: `frame.I.class`, `.mask`, `.dice`, `video.I....` for head I, and `similarity`.
+    """Every loss, not weighted: `frame.I.class`, `.mask`, `.dice`, `video.I....` for head I, and `similarity`; where
+    the model counts, `counting`.
 
     Args:
         targets: of the B clips.
@@ -110,6 +111,8 @@ def avism_losses(
         for head in heads:
             losses |= _set_losses(head, matches[head.name], points, config)
         losses["similarity"] = _similarity(predictions, targets, matches)
+        if predictions.tracker.counts_LBT3 is not None:
+            losses["counting"] = _counting(predictions.tracker.counts_LBT3, targets)
         return losses
 
 
@@ -142,6 +145,7 @@ def weighted(losses: dict[str, Tensor], config: AvismLossConfig) -> dict[str, Te
         "dice": config.dice_weight,
         "sounding": config.sounding_weight,
         "similarity": config.sim_weight,
+        "counting": config.counting_weight,
     }
     return {
         name: loss * (weights[name.rsplit(".", 1)[-1]] * levels.get(name.split(".", 1)[0], 1.0))
@@ -223,6 +227,14 @@ def loss_points(
     maps = at_least_float32(logits_RThw.flatten(0, 1)[:, None])
     chosen: Tensor = uncertain_points(maps, candidates, extra, keep=keep)
     return torch.unflatten(chosen, 0, (-1, frames))
+
+
+def _counting(counts_LBT3: Tensor, targets: Sequence[ClipTarget]) -> Ratio:
+    """The counting loss of all layers, frames and clips."""
+    sounding_BT = np.stack([(target.ids_GT.numpy() >= 0).sum(0) for target in targets])
+    layers = len(counts_LBT3)
+    (wanted,) = sent_together([np.tile(sounding_BT.reshape(-1), layers).astype(np.int64)], counts_LBT3.device)
+    return counting_loss(counts_LBT3.flatten(0, 2), wanted)
 
 
 def _similarity(predictions: AvismPredictions, targets: Sequence[ClipTarget], matches: dict[str, Matches]) -> Ratio:

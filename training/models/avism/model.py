@@ -5,7 +5,7 @@
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
     long_clips.py             a clip for the tracker, of any length
     kept_pixels.py            maps of a long clip, until its tracks are known
-    sounding.py               ours: when each track sounds
+    sounding.py               ours: what is heard within a second, and when each track sounds
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
     mask2former_names.py      names of the parts that begin as Mask2Former's
@@ -144,11 +144,13 @@ class Avism(nn.Module):
             )
         if options.frame_gate is None:
             return tracks
-        sounding_LBPT = head.sounding_LBPT
-        if sounding_LBPT is None:
+        by_track_LBPT = head.sounding_LBPT
+        if by_track_LBPT is None and options.gate_by == "similarity":
+            by_track_LBPT = head.there_LBPT
+        if by_track_LBPT is None:
             sounds = [watched.heard_TK[:, track.label] for track in tracks]
         else:
-            sounds = [at_least_float32(sounding_LBPT[0, 0, track.query]).sigmoid().cpu() for track in tracks]
+            sounds = [at_least_float32(by_track_LBPT[0, 0, track.query]).sigmoid().cpu() for track in tracks]
         return gated_tracks(tracks, sounds, options.frame_gate)
 
     def _watched(
@@ -245,6 +247,7 @@ def build_frame_decoder(config: AvismConfig) -> FrameDecoder:
         feedforward=config.feedforward,
         layers=config.frame_layers,
         audio_channels=config.audio_channels if config.frame_fusion else None,
+        audio_tokens=config.audio_tokens,
         placed_fusion=config.placed_fusion,
     )
 
@@ -262,7 +265,9 @@ def build_tracker(config: AvismConfig) -> Tracker:
         decoder_layers=config.decoder_layers,
         window=config.window,
         audio_channels=config.audio_channels if config.video_fusion else None,
+        audio_tokens=config.audio_tokens,
         sounding_head=config.sounding_head,
+        counting_head=config.counting_head,
     )
 
 

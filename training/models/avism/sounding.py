@@ -1,9 +1,11 @@
-"""When a track sounds: ours, beside the published model, whose tracks can only be there or not in the whole clip.
+"""What is heard within a second, and when a track sounds: ours, beside the published model.
 
-In the published model the masks of a track are one vector times maps that the sound never enters: what falls silent
-stays visible. Here every track is asked in every frame whether it sounds, by what the frame's queries saw and heard.
+To the published model a second is one vector; here it can be several, to each of which queries attend. Its masks of a
+track are one vector times maps that the sound never enters, so what falls silent stays visible; here every track is
+asked in every frame whether it sounds, by what the frame's queries saw and heard.
 
-Shapes: N clips, T frames, P video queries, Q frame queries, C channels, A audio channels, R matched pairs.
+Shapes: N clips, T frames, P video queries, Q frame queries, C channels, A audio channels, R matched pairs,
+    M audio tokens of a frame, E frames of several clips.
 """
 
 from __future__ import annotations
@@ -16,10 +18,37 @@ from avis_data.training.models.attention import AttentionBlock, Mlp
 from avis_data.training.models.losses import Ratio
 from avis_data.training.models.points import at_least_float32
 
-__all__ = ["SoundingHead", "masks_while_sounding", "sounding_loss"]
+__all__ = ["CountingHead", "Listening", "SoundingHead", "counting_loss", "masks_while_sounding", "sounding_loss"]
 
 _NO_MASK = -20.0
 """A mask logit that costs nothing where there is no mask."""
+
+
+class Listening(nn.Module):
+    """Each query attends to the audio tokens of its frame, which know their order."""
+
+    def __init__(self, channels: int, heads: int, audio_channels: int, tokens: int) -> None:
+        """Raises ValueError if the audio vector cannot be split into so many tokens."""
+        super().__init__()
+        if audio_channels % tokens:
+            raise ValueError(f"{audio_channels} audio channels cannot be split into {tokens} tokens")
+        self.tokens = tokens
+        self.audio_proj = nn.Linear(audio_channels // tokens, channels)
+        self.place = nn.Embedding(tokens, channels)
+        self.attention = AttentionBlock(channels, heads)
+
+    def forward(self, audio_NA: Tensor, asking_QC: Tensor) -> Tensor:
+        """What each query hears, (N, Q, C): the mean of the tokens, and those that it asked for.
+
+        Args:
+            audio_NA: the tokens of each frame, one after the other.
+            asking_QC: what the queries ask with; the same for all frames.
+        """
+        tokens_NMC = self.audio_proj(torch.unflatten(audio_NA, -1, (self.tokens, -1)))
+        mean_NQC = tokens_NMC.mean(1, keepdim=True).expand(-1, len(asking_QC), -1)
+        key_NMC = tokens_NMC + self.place.weight
+        heard: Tensor = self.attention(mean_NQC, query_NQC=mean_NQC + asking_QC, key_NSC=key_NMC, value_NSC=tokens_NMC)
+        return heard
 
 
 class SoundingHead(nn.Module):
@@ -51,6 +80,34 @@ class SoundingHead(nn.Module):
             seen = torch.cat((seen, heard), dim=-1)
         logits: Tensor = self.answer(seen)[..., 0]
         return torch.unflatten(logits, 0, (clips, frames)).transpose(1, 2)
+
+
+class CountingHead(nn.Module):
+    """How many things sound in each frame: what the frame queries have to know, so that they listen."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.asking = nn.Embedding(1, channels)
+        self.look = AttentionBlock(channels, heads)
+        self.answer = nn.Linear(channels, 3)
+
+    def forward(self, tokens_NTQC: Tensor) -> Tensor:
+        """Logits of nothing, one thing and several things, (N, T, 3).
+
+        Args:
+            tokens_NTQC: the frame queries after the tracker's encoder and fusion.
+        """
+        tokens = tokens_NTQC.flatten(0, 1)
+        asking = self.asking.weight.expand(len(tokens), -1, -1)
+        logits: Tensor = self.answer(self.look(asking, query_NQC=asking, key_NSC=tokens, value_NSC=tokens)[:, 0])
+        return torch.unflatten(logits, 0, tokens_NTQC.shape[:2])
+
+
+def counting_loss(logits_E3: Tensor, num_sounding_E: Tensor) -> Ratio:
+    """Cross-entropy of the counting head over E frames, of which each has so many tracks with a mask."""
+    wanted_E = num_sounding_E.clamp(max=2)
+    entropy = functional.cross_entropy(at_least_float32(logits_E3), wanted_E, reduction="sum")
+    return Ratio(numerator=entropy, denominator=torch.full((), float(len(wanted_E)), device=logits_E3.device))
 
 
 def sounding_loss(logits_RT: Tensor, sounds_RT: Tensor) -> Ratio:

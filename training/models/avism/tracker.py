@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
-from avis_data.training.models.avism.sounding import SoundingHead
+from avis_data.training.models.avism.sounding import CountingHead, Listening, SoundingHead
 from avis_data.training.models.avism.windows import WindowLayout, padded_frames, window_layout
+from avis_data.training.models.points import at_least_float32
 
 __all__ = [
     "ObjectDecoder",
@@ -44,6 +45,8 @@ class VideoHead:
     """Similarity embedding of the video queries."""
     sounding_LBPT: Tensor | None = None
     """Logits of the sounding head, above 0 where a track sounds; None where the tracker has none."""
+    there_LBPT: Tensor | None = None
+    """Logits of a track's being among the frame queries, by the similarity head; None in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class TrackerOutput:
     """One per decoder layer in training, else the last alone."""
     similarity_LBTQC: Tensor
     """Similarity embedding of the tokens (frame queries of all frames)."""
+    counts_LBT3: Tensor | None = None
+    """Logits of nothing, one thing, several things that sound; None where there is no counting head, or at test."""
 
 
 class ObjectEncoder(nn.Module):
@@ -109,11 +114,23 @@ class VideoFusion(nn.Module):
     """
 
     def __init__(
-        self, channels: int, heads: int, feedforward: int, layers: int, window: int, audio_channels: int
+        self,
+        channels: int,
+        heads: int,
+        feedforward: int,
+        layers: int,
+        window: int,
+        audio_channels: int,
+        audio_tokens: int = 1,
     ) -> None:
         super().__init__()
         self.window = window
-        self.audio_proj = nn.Linear(audio_channels, channels)
+        self.listening = None
+        if audio_tokens == 1:
+            self.audio_proj = nn.Linear(audio_channels, channels)
+        else:
+            self.listening = Listening(channels, heads, audio_channels, audio_tokens)
+            self.asking = nn.Embedding(1, channels)
         self.attention = nn.ModuleList(AttentionBlock(channels, heads) for _ in range(layers))
         self.feedforward = nn.ModuleList(FeedForwardBlock(channels, feedforward) for _ in range(layers))
 
@@ -131,7 +148,12 @@ class VideoFusion(nn.Module):
 
     def start(self, audio_NTA: Tensor, total_frames: int) -> Tensor:
         """The projected audio, padded frames zero, shape (N, T, C)."""
-        projected: Tensor = self.audio_proj(audio_NTA)
+        projected: Tensor
+        if self.listening is None:
+            projected = self.audio_proj(audio_NTA)
+        else:
+            heard = self.listening(audio_NTA.flatten(0, 1), self.asking.weight)[:, 0]
+            projected = torch.unflatten(heard, 0, audio_NTA.shape[:2])
         return functional.pad(projected, (0, 0, 0, total_frames - projected.shape[1]))
 
     def layer(self, index: int, stream_NTC: Tensor, tokens_NTQC: Tensor, num_frames: int) -> Tensor:
@@ -216,18 +238,21 @@ class Tracker(nn.Module):
         decoder_layers: int,
         window: int,
         audio_channels: int | None,
+        audio_tokens: int = 1,
         sounding_head: bool = False,
+        counting_head: bool = False,
     ) -> None:
         """`audio_channels` None leaves out the audio-visual fusion: then this is VITA's tracker."""
         super().__init__()
         self.window = window
+        self.counting = CountingHead(channels, heads) if counting_head else None
         self.sounding = SoundingHead(channels, heads, audio_channels) if sounding_head else None
         self.input_proj = nn.Linear(channels, channels)
         self.encoder = ObjectEncoder(channels, heads, feedforward, encoder_layers, window)
         self.fusion = (
             None
             if audio_channels is None
-            else VideoFusion(channels, heads, feedforward, encoder_layers, window, audio_channels)
+            else VideoFusion(channels, heads, feedforward, encoder_layers, window, audio_channels, audio_tokens)
         )
         self.decoder = ObjectDecoder(
             channels, heads, feedforward, decoder_layers, queries=queries, frame_queries=frame_queries
@@ -271,7 +296,25 @@ class Tracker(nn.Module):
             for state in (states if self.training else states[-1:])
         ]
         similarity = self.token_similarity(tokens).unflatten(0, (layers, clips))
-        return TrackerOutput(heads=tuple(heads), similarity_LBTQC=similarity)
+        if not self.training:
+            there = self.there(heads[-1].similarity_LBPC.flatten(0, 1), tokens)
+            heads[-1] = replace(heads[-1], there_LBPT=torch.unflatten(there, 0, (layers, clips)))
+        counts = self.counting(tokens) if self.counting is not None and self.training else None
+        return TrackerOutput(
+            heads=tuple(heads),
+            similarity_LBTQC=similarity,
+            counts_LBT3=None if counts is None else torch.unflatten(counts, 0, (layers, clips)),
+        )
+
+    def there(self, similarity_NPC: Tensor, tokens_NTQC: Tensor) -> Tensor:
+        """Logits of each track's being among the queries of each frame, (N, P, T): the largest of their similarities.
+
+        Args:
+            similarity_NPC: of the video queries.
+            tokens_NTQC: the frame queries after encoder and fusion.
+        """
+        tokens = at_least_float32(self.token_similarity(tokens_NTQC))
+        return torch.einsum("npc,ntqc->nptq", at_least_float32(similarity_NPC), tokens).amax(-1)
 
     def encoder_input(self, queries_LBTQC: Tensor) -> Tensor:
         """Projected tokens of N = L * B entries, T padded with zeros to whole windows."""
