@@ -7,9 +7,7 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -47,50 +45,9 @@ from avis_data.recipe import create_workspace
 from avis_data.weights import RegisteredWeights
 from support.label_studio import TestServer, free_port, is_available
 from support.labelling_world import labelled, push, start_world, submit, task_ids
+from support.served import Served, serving
 
 needs_label_studio = pytest.mark.skipif(not is_available(), reason="needs avis-data annotate install")
-
-
-class Served:
-    """A running `avis-data annotate serve`."""
-
-    def __init__(self, workspace: Workspace, *options: str, port: int | None = None, backend_port: int | None = None):
-        self.port, self.backend_port = port or free_port(), backend_port or free_port()
-        command = [sys.executable, "-m", "avis_data", "-C", str(workspace.root), "annotate", "serve"]
-        command += ["--port", str(self.port), "--backend-port", str(self.backend_port), *options]
-        self.out, self.err = (workspace.root.parent / f"{workspace.root.name}.{name}" for name in ("out", "err"))
-        with self.out.open("w") as out, self.err.open("w") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
-
-    def wait_until_up(self) -> str:
-        deadline = time.monotonic() + 120
-        while "project:" not in self.out.read_text():
-            assert self.process.poll() is None and time.monotonic() < deadline, self.err.read_text()
-            time.sleep(0.1)
-        return self.out.read_text()
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(40)
-
-    def answers(self) -> list[bool]:
-        return [_listens(port) for port in (self.port, self.backend_port)]
-
-
-@contextmanager
-def serving(workspace: Workspace, *options: str, **ports: int) -> Iterator[Served]:
-    served = Served(workspace, *options, **ports)
-    try:
-        yield served
-    finally:
-        if served.process.poll() is None:
-            served.end(signal.SIGTERM)
-        end_left_over(workspace.root / "label-studio" / "processes.json")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
@@ -206,10 +163,7 @@ def test_servers_that_die_are_started_again(workspace: Workspace, capsys: pytest
         assert set(before) == {"Label Studio", "the segmenter"}
         for child in before.values():
             os.kill(child.pid, signal.SIGKILL)
-            deadline = time.monotonic() + 120
-            while not all(served.answers()) or served.err.read_text().count(f"{child.name} was started again") < 1:
-                assert served.process.poll() is None and time.monotonic() < deadline, served.err.read_text()
-                time.sleep(0.3)
+            served.wait_until_again(child.name)
         capsys.readouterr()
         assert main(["-C", str(workspace.root), "annotate", "status", "--json"]) == 0
         told = {server["name"]: server for server in json.loads(capsys.readouterr().out)["servers"]}
