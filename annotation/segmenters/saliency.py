@@ -93,7 +93,9 @@ class Saliency:
         return Found(mask_HW=_at_full_size(picture_HW3, view, mask), confidence=min(1.0, soft_iou(mask, chances)))
 
     def _maps(self, picture_HW3: NDArray[np.uint8], windows: list[Window]) -> list[tuple[Window, Map]]:
-        return [(window, saliency(self._network, picture_HW3, window)) for window in windows]
+        """What stands out in each window; asked once where the picture's edges make two of them one."""
+        found = {window: saliency(self._network, picture_HW3, window) for window in dict.fromkeys(windows)}
+        return [(window, found[window]) for window in windows]
 
 
 def box_windows(box: Box, height: int, width: int) -> list[Window]:

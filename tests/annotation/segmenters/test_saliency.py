@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from avis_data.annotation.segmenters.engines import AUTO, choose_engine, load_segmenter
-from avis_data.annotation.segmenters.saliency import box_windows, point_windows
-from avis_data.annotation.segmenters.saliency_maps import warped
+from avis_data.annotation.segmenters.saliency import Saliency, box_windows, point_windows
+from avis_data.annotation.segmenters.saliency_maps import load_network, warped
 from avis_data.annotation.segmenters.segmenter import Prompt, Segmenter
 from avis_data.errors import ConfigError, DataError, ToolError
 from avis_data.io import sha256_file
@@ -57,6 +59,22 @@ def test_an_object_is_found_from_what_a_person_points_at(engine: Segmenter, prom
     assert 0 <= found.confidence <= 1
     again = engine.segment(picture(), {}, prompt)
     assert (again.mask_HW == found.mask_HW).all() and again.confidence == found.confidence
+
+
+@pytest.mark.parametrize(("box", "num_asked"), [((60, 33, 120, 77), 3), ((2, 2, 158, 118), 1)], ids=["small", "large"])
+def test_a_window_is_asked_about_once(tmp_path: Path, box: tuple[float, float, float, float], num_asked: int) -> None:
+    """The windows around a box as large as the picture are one, and the network is what a click costs."""
+    network = load_network(write_bright_is_salient(tmp_path / "bright.onnx"))
+    shown: list[np.ndarray] = []
+
+    class Told:
+        def run(self, outputs: Any, inputs: Any) -> Any:
+            shown.append(inputs[network.given])
+            return network.session.run(outputs, inputs)
+
+    found = Saliency(replace(network, session=Told()), weights_sha256="x").segment(picture(), {}, Prompt(box=box))
+    assert len(shown) == num_asked and found.mask_HW.any()
+    assert len({pixels.tobytes() for pixels in shown}) == num_asked
 
 
 def test_a_click_beside_a_mask_mends_it(engine: Segmenter) -> None:
