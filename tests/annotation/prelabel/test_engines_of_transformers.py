@@ -5,37 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from transformers import (
-    ASTConfig,
-    ASTFeatureExtractor,
-    ASTForAudioClassification,
-    BertTokenizer,
-    ClapConfig,
-    ClapFeatureExtractor,
-    ClapModel,
-    ClapProcessor,
-    CLIPTokenizer,
-    GroundingDinoConfig,
-    GroundingDinoForObjectDetection,
-    GroundingDinoImageProcessorPil,
-    GroundingDinoProcessor,
-    Owlv2Config,
-    Owlv2ForObjectDetection,
-    Owlv2ImageProcessorPil,
-    Owlv2Processor,
-    RobertaTokenizer,
-    SwinConfig,
-)
 
 from avis_data.annotation.prelabel import boxes_transformers
 from avis_data.annotation.prelabel.engines import DETECTORS, TAGGERS, find_detector, find_tagger
 from avis_data.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from transformers import RobertaTokenizer
 
 CATEGORIES = ("person", "dog", "synthesizer")
 SOUND = np.sin(np.arange(3 * 16_000) / 20).astype(np.float32) / 2
@@ -43,6 +26,8 @@ PICTURE = np.random.default_rng(1).integers(0, 255, (60, 90, 3), dtype=np.uint8)
 
 
 def ast(folder: Path) -> None:
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification  # a second of imports
+
     names = ["Speech", "Bark", "Rain"]
     config = ASTConfig(
         hidden_size=16,
@@ -59,6 +44,8 @@ def ast(folder: Path) -> None:
 
 
 def clap(folder: Path) -> None:
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor, RobertaTokenizer
+
     config = ClapConfig(
         text_config={
             "vocab_size": 300,
@@ -102,6 +89,15 @@ def byte_tokenizer(folder: Path, kind: Callable[..., RobertaTokenizer]) -> Rober
 
 
 def grounding_dino(folder: Path) -> None:
+    from transformers import (
+        BertTokenizer,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+        GroundingDinoImageProcessorPil,
+        GroundingDinoProcessor,
+        SwinConfig,
+    )
+
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "person", "dog", "synth", "##es", "##izer"]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
@@ -135,6 +131,14 @@ def grounding_dino(folder: Path) -> None:
 
 
 def owlv2(folder: Path) -> None:
+    from transformers import (
+        CLIPTokenizer,
+        Owlv2Config,
+        Owlv2ForObjectDetection,
+        Owlv2ImageProcessorPil,
+        Owlv2Processor,
+    )
+
     folder.mkdir(parents=True, exist_ok=True)
     special = ["<|startoftext|>", "<|endoftext|>"]
     letters = [f"{chr(code)}{end}" for code in range(97, 123) for end in ("", "</w>")]

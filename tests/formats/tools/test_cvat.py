@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cvat_sdk.masks import decode_mask, encode_mask
 from PIL import Image
 
 from avis_data.errors import ConfigError, DataError
@@ -94,6 +93,8 @@ def test_the_fixtures_are_read_to_the_pixel(fixture: str, tmp_path: Path) -> Non
 
 @pytest.mark.cell("cvat", "reader")
 def test_masks_are_those_of_cvats_own_coding() -> None:
+    from cvat_sdk.masks import decode_mask, encode_mask  # imports most of the SDK
+
     rng = np.random.default_rng(1)
     for _ in range(200):
         height, width = (int(side) for side in rng.integers(1, 12, 2))

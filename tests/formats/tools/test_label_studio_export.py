@@ -292,7 +292,7 @@ FAULTS: dict[str, tuple[Callable[[list[Raw]], object], str]] = {
     "result": (lambda tasks: tasks[0]["annotations"][0].update(result="x"), "must be a list"),
     "annotations": (lambda tasks: tasks[0].update(annotations=3), "must be a list"),
     "two sizes": (
-        added(brush(mask(), region="z") | {"original_width": 5, "original_height": 5}),
+        lambda tasks: added(brush(mask(), region="z") | {"original_width": 5, "original_height": 5})(tasks),
         "must have one size",
     ),
 }

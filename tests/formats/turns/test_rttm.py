@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pyannote.database.util import load_rttm, load_uem
 
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.turns.ava import AVA_SPEAKER, AvaWriter
@@ -42,6 +41,8 @@ def test_every_time_comes_back(name: str, seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.cell("rttm", "reader")
 def test_pyannote_finds_every_second_that_sounds_and_no_other(tmp_path: Path) -> None:
+    from pyannote.database.util import load_rttm, load_uem  # imports matplotlib
+
     clips = sorted((clip for seed in range(5) for clip in odd_clips(seed, 4)), key=lambda clip: clip.name)
     write_set(RTTM, tmp_path, clips)
     seen = 0

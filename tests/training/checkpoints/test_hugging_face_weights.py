@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-import transformers
 from torch import nn
 
 from avis_data.errors import DataError
-from avis_data.training.checkpoints.hugging_face import from_hugging_face
 from avis_data.training.checkpoints.start_weights import load_into, read_start_weights
 from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import SwinSpec
 from support.tiny_avism import tiny_config
+
+if TYPE_CHECKING:
+    import transformers  # takes seconds, which the collection of tests need not wait for
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 SWIN = SwinSpec(embed_channels=8, depths=(1, 1, 2, 1), heads=(1, 2, 2, 4), window=4, drop_path=0.0)
 
 
 def swin_config(**changes: object) -> transformers.SwinConfig:
+    import transformers
+
     return transformers.SwinConfig(
         embed_dim=8, depths=[1, 1, 2, 1], num_heads=[1, 2, 2, 4], window_size=4, drop_path_rate=0.0, **changes
     )
@@ -43,6 +47,8 @@ def image() -> torch.Tensor:
 
 
 def test_a_resnet_classifier_starts_the_backbone(tmp_path: Path) -> None:
+    import transformers
+
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[16, 16, 32, 32], depths=[1, 1, 1, 1])
     scrambled(transformers.ResNetForImageClassification(config)).save_pretrained(tmp_path)
     model = Avism(tiny_config())
@@ -55,6 +61,8 @@ def test_a_resnet_classifier_starts_the_backbone(tmp_path: Path) -> None:
 
 
 def test_a_swin_classifier_starts_the_backbone_but_not_its_output_norms(tmp_path: Path) -> None:
+    import transformers
+
     scrambled(transformers.SwinForImageClassification(swin_config())).save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN))
     report = load_into(model, read_start_weights(tmp_path).tensors)
@@ -66,6 +74,8 @@ def test_a_swin_classifier_starts_the_backbone_but_not_its_output_norms(tmp_path
 
 
 def test_a_swin_backbone_gives_its_maps(tmp_path: Path) -> None:
+    import transformers
+
     theirs = scrambled(transformers.SwinBackbone(swin_config(out_features=STAGES)))
     theirs.save_pretrained(tmp_path)
     model = Avism(tiny_config(backbone=SWIN)).eval()
@@ -76,6 +86,8 @@ def test_a_swin_backbone_gives_its_maps(tmp_path: Path) -> None:
 
 def test_mask2former_of_transformers_and_ours_give_the_same(tmp_path: Path) -> None:
     """An oracle that shares no code with our pixel decoder and masked decoder."""
+    import transformers
+
     config = transformers.Mask2FormerConfig(
         backbone_config=swin_config(out_features=STAGES), feature_size=32, mask_feature_size=32, hidden_dim=32,
         encoder_layers=1, encoder_feedforward_dim=32, decoder_layers=4, dim_feedforward=32, num_attention_heads=4,
@@ -99,6 +111,10 @@ def test_mask2former_of_transformers_and_ours_give_the_same(tmp_path: Path) -> N
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
+    import transformers
+
+    from avis_data.training.checkpoints.hugging_face import from_hugging_face
+
     with pytest.raises(DataError, match="no model folder"):
         from_hugging_face(tmp_path)
     transformers.ViTModel(
