@@ -54,13 +54,17 @@ _PAGE = {
     "for(const e of s)o.setValue(e);e.suggestions.delete(t)": (
         "if(!o.labeling)for(const e of s)o.setValue(e);e.suggestions.delete(t)"
     ),
+    "s=t.map(e=>e.cleanId),l=i.serializeAnnotation()": (
+        "s=t.map(e=>e.cleanId);if(!s.some(e=>i.regions.some(t=>t.cleanId===e)))return;const l=i.serializeAnnotation()"
+    ),
     _SUGGESTED: f"{_SUGGESTED},window.avisFill(u,{_ASKED},n,{_SAME})",
 }
 """What the page is at first, in its own words and in ours: no setting of the server says it. Auto-annotation and the
 taking of its answers are on, a label stays chosen after a click, and a smart tool is chosen when a task opens. Who
-changes one of them in the page finds it so again. A mask that comes with its label keeps it, whatever label is chosen,
-and the page asks for the other stills of a box (`page_fill.js`) and says what cannot be saved or answered
-(`page_tell.js`); both stand at the script's end."""
+changes one of them in the page finds it so again. A mask that comes with its label keeps it, whatever label is chosen.
+What a task is filled with when it opens is no click: for each such mask the page would write out all of them and ask
+the segmenter about none. The page asks for the other stills of a box (`page_fill.js`) and says what cannot be saved or
+answered (`page_tell.js`); both stand at the script's end."""
 _SCRIPTS = ("page_fill.js", "page_tell.js")
 _ADDED = "\n/* added by avis-data */\n"
 

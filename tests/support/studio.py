@@ -133,13 +133,13 @@ def made_studio(label_studio: TestServer, shared_dir: Path, folder: Path) -> Ite
         )
 
 
-def drawn_masks(page: LabellingPage) -> dict[tuple[str, int], np.ndarray]:
-    """What the page itself holds, decoded by Label Studio's own SDK."""
+def drawn_masks(page: LabellingPage, still: int | None = None) -> dict[tuple[str, int], np.ndarray]:
+    """What the page itself holds, on all stills or one, decoded by Label Studio's own SDK."""
     from label_studio_sdk.converter.brush import decode_rle  # imports nltk, scikit-learn and pandas
 
     found: dict[tuple[str, int], np.ndarray] = {}
     for region in page.regions():
-        if region["type"] == "labels" and "rle" in region["value"]:
+        if region["type"] == "labels" and "rle" in region["value"] and still in (None, region["item_index"]):
             shape = (region["original_height"], region["original_width"], 4)
             drawn = np.reshape(decode_rle(region["value"]["rle"]), shape)[..., 3] >= 128
             key = region["value"]["labels"][0], region["item_index"]
