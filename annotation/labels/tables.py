@@ -8,7 +8,7 @@ imported files stay beside them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,7 +58,7 @@ def update_tables(labels: WorkspaceLabels, ledger: Ledger) -> TablesReport:
     Raises:
         DataError: if a file of a round or a table is damaged.
     """
-    workspace, wanted, tracks = labels.workspace, _wanted(labels), _tracks(labels)
+    workspace, wanted, tracks = labels.workspace, _wanted(labels), list(_tracks(labels))
     changed = _changed(labels.in_tables(), wanted, tracks)
     if changed:
         new_tracks, counts = _write_rows(labels, changed, wanted)
@@ -96,7 +96,7 @@ def bring_up_to_date(workspace: Workspace, *, command: str) -> None:
 
 def changed_clips(labels: WorkspaceLabels) -> list[str]:
     """Clips whose labels `update_tables` would write; nothing is changed."""
-    return _changed(labels.in_tables(), _wanted(labels), _tracks(labels))
+    return _changed(labels.in_tables(), _wanted(labels), _tracks(labels))  # one track at a time: there are many
 
 
 def confirm_media(labels: WorkspaceLabels, clip_ids: Iterable[str]) -> list[str]:
@@ -155,8 +155,8 @@ _STATES: dict[ClipState, Literal["accepted", "sent back", "dropped"]] = {
 }
 
 
-def _tracks(labels: WorkspaceLabels) -> list[Track]:
-    return list(read_manifest(labels.workspace.manifest / "tracks.jsonl", Track))
+def _tracks(labels: WorkspaceLabels) -> Iterator[Track]:
+    return read_manifest(labels.workspace.manifest / "tracks.jsonl", Track)
 
 
 def _changed(

@@ -59,8 +59,8 @@ def _facts(workspace: Workspace, plan: ExportPlan, contact: str | None) -> Datas
     from avis_data.report.datasheet import DatasheetFacts
 
     inputs, labels = plan.inputs, WorkspaceLabels(workspace)
-    videos = {item.video.video_id: item.video for item in inputs.clips}
-    lengths = [item.clip.num_seconds for item in inputs.clips]
+    videos = {item.held.video_id: item.source for item in inputs.clips}
+    lengths = [item.held.num_seconds for item in inputs.clips]
     truth = truth_statement(inputs, plan.selection)
     return DatasheetFacts(
         name=inputs.recipe.name,

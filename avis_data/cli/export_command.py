@@ -103,7 +103,6 @@ def command(
     """
     from avis_data.pipelines.exports import FORMATS
     from avis_data.pipelines.exports.plan import ExportOptions, plan_export
-    from avis_data.pipelines.exports.publish import export
 
     workspace = current_workspace()
     spec = FORMATS[format_name]
@@ -126,6 +125,8 @@ def command(
         plan = plan_export(workspace, spec, options)
         _show(plan, {"dry_run": True, **plan.as_dict()}, f"would write exports/{plan.name}", as_json=as_json)
         return
+    from avis_data.pipelines.exports.publish import export  # a plan does without it, and without 20 MB of it
+
     report = export(workspace, spec, options)
     said = "is already there" if report.already_done else f"written, {report.num_files} files, read back and compared"
     _show(report.plan, report.as_dict(), f"{report.path}: {said}", as_json=as_json)

@@ -15,7 +15,6 @@ from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.media import FrameSizes, check_media
-from avis_data.quality.proof import check_proof
 from avis_data.quality.published import check_published, published_without_media
 from avis_data.quality.truth import check_truth
 
@@ -98,6 +97,8 @@ def _validated(path: Path, *, deep: bool, certificate: bool) -> ValidationReport
     if path.is_dir():
         report.files = check_published(path, findings=report.findings, deep=deep)
     if certificate:
+        from avis_data.quality.proof import check_proof  # SciPy comes with it, which is 20 MB
+
         datasets = {split: content.dataset for split, content in splits.items()}
         report.proof = check_proof(path, datasets, report.findings)
     return report

@@ -32,7 +32,7 @@ SPLIT_NAMES = {2: ("train", "val"), 3: ("train", "val", "test")}
 _PROFILES = ("silent", "single", "multi")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitClip:
     """What the division needs to know of a clip."""
 

@@ -48,7 +48,7 @@ class AvsbenchFormat:
     def pieces(self, item: ExportClip) -> Iterator[Piece]:
         """Every five seconds that are fit; a clip of less, or in which nothing sounds, has none."""
         start = 0
-        while start + NUM_FRAMES <= item.clip.num_seconds:
+        while start + NUM_FRAMES <= item.held.num_seconds:
             heard = [
                 {track.track.category for track in item.tracks if track.masks.drawn[second]}
                 for second in range(start, start + NUM_FRAMES)
@@ -105,7 +105,7 @@ class AvsbenchFormat:
                 {
                     "name": piece.name,
                     "split": split,
-                    "clip_id": piece.item.clip.clip_id,
+                    "clip_id": piece.item.held.clip_id,
                     "from_second": piece.start,
                     **({"category": folder_of(piece.categories[0])} if self.dataset == "avsbench-s4" else {}),
                     **clip_origin(piece.item),

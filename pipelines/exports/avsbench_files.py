@@ -103,7 +103,7 @@ def union_mask(piece: Piece, second: int) -> NDArray[np.bool_]:
 def _pictures(workspace: Workspace, piece: Piece, paths: AvsbenchPaths) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name and pixels of every still, (224, 224, 3), and of every mask, (224, 224) of 0 and 255."""
     for second, frame, mask in zip(piece.frames, paths.frames, paths.masks, strict=True):
-        still = open_still(workspace.frame(piece.item.clip.clip_id, second))
+        still = open_still(workspace.frame(piece.item.held.clip_id, second))
         yield frame, np.asarray(still.resize(_SIZE, Image.Resampling.BILINEAR))
         if mask is not None:
             yield mask, union_mask(piece, second).astype(np.uint8) * np.uint8(255)

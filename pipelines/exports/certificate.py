@@ -69,20 +69,20 @@ def common_part(plan: ExportPlan, *, files: Mapping[str, str], size_bytes: int) 
 
 def sources_of_sound(inputs: ExportInputs) -> dict[str, int]:
     """How many clips have sound, and what is wrong with that of the others."""
-    return _tally(item.clip.sound for item in inputs.clips)
+    return _tally(item.held.sound for item in inputs.clips)
 
 
 def clip_origin(item: ExportClip) -> Statement:
     """Where one clip comes from; the address only where others can reach it, a path would say nothing to them."""
-    public = item.video.url.startswith(("http://", "https://"))
+    public = item.source.url.startswith(("http://", "https://"))
     return {
         "source": item.group,
-        "video_id": item.clip.video_id,
-        "source_sha256": item.video.sha256,
-        "url": item.video.url if public else None,
+        "video_id": item.held.video_id,
+        "source_sha256": item.source.sha256,
+        "url": item.source.url if public else None,
         "start_s": item.clip.start_s,
-        "num_seconds": item.clip.num_seconds,
-        **_rate(item.clip.fps, num_frames=item.clip.num_frames),
+        "num_seconds": item.held.num_seconds,
+        **_rate(item.held.fps, num_frames=item.held.num_frames),
         "license": item.license,
     }
 
@@ -162,7 +162,7 @@ def split_proof(assignment: Assignment) -> Statement:
 def _kept_together(inputs: ExportInputs) -> Statement:
     """What else than sources is on one side of every split; nothing where only sources are."""
     together, said = inputs.together, {}
-    exported = {item.clip.clip_id for item in inputs.clips}
+    exported = {item.held.clip_id for item in inputs.clips}
     if together.near_duplicates is not None:
         groups = ([clip_id for clip_id in group if clip_id in exported] for group in together.near_duplicates)
         said["near_duplicates"] = {"method": METHOD, "groups": [group for group in groups if len(group) > 1]}
@@ -220,7 +220,7 @@ def _rights(inputs: ExportInputs) -> Statement:
             for name, items in sorted(by_license.items())
             if name
         },
-        "sources_without_license": sorted({item.clip.video_id for item in by_license.get("", [])}),
+        "sources_without_license": sorted({item.held.video_id for item in by_license.get("", [])}),
     }
 
 

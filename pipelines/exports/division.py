@@ -9,13 +9,62 @@ from pathlib import Path
 from avis_data.errors import ConfigError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
-from avis_data.pipelines.duplicates import near_duplicates
 from avis_data.recipe import Recipe
-from avis_data.records import Clip, Video
+from avis_data.records import SoundState, SplitName, Video
 from avis_data.splits import Assignment, SplitClip, assign_splits, parse_split
 from avis_data.splits.written import SplitEntry, assign_from_entries, read_split_file
 
-__all__ = ["Division", "KeptDivision", "Together", "divide", "kept_together"]
+__all__ = ["Division", "HeldClip", "KeptDivision", "Source", "Together", "divide", "kept_together"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldClip:
+    """What an export asks of a clip again and again; the whole record is on disk, as there may be a million."""
+
+    clip_id: str
+    video_id: str
+    num_seconds: int
+    fps: float
+    num_frames: int
+    size_wh: tuple[int, int]
+    sound: SoundState
+    categories: tuple[str, ...]
+    """What the list says is in it."""
+    license: str | None
+    """What the list says."""
+    split: SplitName | None
+    """What the list asks for, or the set that it was adopted from."""
+    place: int
+    """Of the record, among those on disk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """What an export needs of a source video: a tenth of the record, and there are many."""
+
+    url: str
+    sha256: str
+    license: str | None
+    channel: str | None
+    upload_date: str | None
+    extractor: str
+    accessed_on: str
+    is_adopted: bool
+    """It came as stills and sound; there is no video file."""
+
+    @classmethod
+    def of(cls, video: Video) -> Source:
+        """That of a record."""
+        return cls(
+            url=video.url,
+            sha256=video.sha256,
+            license=video.license,
+            channel=video.channel,
+            upload_date=video.upload_date,
+            extractor=video.extractor,
+            accessed_on=video.accessed_on,
+            is_adopted=video.media is None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +108,7 @@ class Together:
 
 
 def kept_together(
-    workspace: Workspace, ledger: Ledger, recipe: Recipe, clips: Sequence[Clip], videos: Mapping[str, Video]
+    workspace: Workspace, ledger: Ledger, recipe: Recipe, clips: Sequence[HeldClip], videos: Mapping[str, Source]
 ) -> Together:
     """Which clips stay together, as the recipe says (`split: {group_by: ...}`).
 
@@ -72,6 +121,8 @@ def kept_together(
     near: tuple[tuple[str, ...], ...] | None = None
     channels: dict[str, list[str]] | None = None
     if "near_duplicate" in group_by:
+        from avis_data.pipelines.duplicates import near_duplicates  # SciPy comes with it, which is 20 MB
+
         found = near_duplicates(workspace, ledger).groups
         cut = (tuple(clip_id for clip_id in group if clip_id in here) for group in found)
         near = tuple(group for group in cut if len(group) > 1)
@@ -97,7 +148,7 @@ def kept_together(
     return Together(side_of=side_of, near_duplicates=near, channels=channels)
 
 
-def _source_groups(clips: Sequence[Clip], videos: Mapping[str, Video]) -> dict[str, str]:
+def _source_groups(clips: Sequence[HeldClip], videos: Mapping[str, Source]) -> dict[str, str]:
     """Source video id -> the smallest video id of those that hold the same bytes: they are one source."""
     first: dict[str, str] = {}
     used = sorted({clip.video_id for clip in clips})
@@ -108,7 +159,7 @@ def _source_groups(clips: Sequence[Clip], videos: Mapping[str, Video]) -> dict[s
 
 def divide(
     units: Sequence[SplitClip],
-    clips: Mapping[str, Clip],
+    clips: Mapping[str, HeldClip],
     recipe: Recipe,
     wanted: Division,
     *,
@@ -163,7 +214,7 @@ def _as_before(units: Sequence[SplitClip], kept: KeptDivision) -> Assignment:
     return replace(found, seed=kept.seed)
 
 
-def _for_units(entries: Sequence[SplitEntry], clips: Mapping[str, Clip]) -> list[SplitEntry]:
+def _for_units(entries: Sequence[SplitEntry], clips: Mapping[str, HeldClip]) -> list[SplitEntry]:
     """An entry for a clip becomes one for each of its pieces; all others stay as they are."""
     pieces: dict[str, list[str]] = {}
     for unit_id, clip in clips.items():

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from avis_data.categories import category_set
 from avis_data.errors import DataError, Problem, ProblemsError
 from avis_data.ledger import Ledger
 from avis_data.manifest import read_manifest
-from avis_data.masks.rle import Rle
-from avis_data.masks.spool import MaskSpool, SpooledMasks
-from avis_data.masks.table import DrawnRow, read_drawn
 from avis_data.paths import Workspace
-from avis_data.pipelines.exports.division import Together, kept_together
+from avis_data.pipelines.exports.division import HeldClip, Source, Together, kept_together
 from avis_data.pipelines.exports.input_checks import (
+    ExportTrack,
+    HeldTrack,
     check_features,
     check_media,
-    check_truth,
     embedded_clips,
     hash_features,
+    read_tracks,
+    truth_fault,
 )
 from avis_data.pipelines.exports.spec import TakenFeatures
 from avis_data.pipelines.truth_records import (
@@ -36,7 +35,8 @@ from avis_data.pipelines.truth_records import (
 )
 from avis_data.pipelines.upkeep.licenses import without_held
 from avis_data.recipe import Recipe, Truth, load_recipe
-from avis_data.records import CategorySet, Clip, State, Track, Video
+from avis_data.record_spool import RecordSpool
+from avis_data.records import CategorySet, Clip, Track, Video
 from avis_data.splits import SplitClip
 
 __all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Piece", "Selection", "gather"]
@@ -45,23 +45,12 @@ Selection = Literal["accepted", "all"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExportTrack:
-    """One track with at least one mask."""
-
-    track: Track
-    category_id: int
-    masks: SpooledMasks
-    """One per still, on disk; None where it does not sound or, where all that is seen is asked for, is not seen."""
-    sounding: tuple[bool | None, ...]
-    """One per still: whether it sounds; None where it has no mask, or nobody said so."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ExportClip:
     """One clip with all that is written of it."""
 
-    clip: Clip
-    video: Video
+    held: HeldClip
+    records: RecordSpool[Clip]
+    source: Source
     group: str
     """Name of its source group: clips that share a source video or a source file, directly or over others, or what else
     the recipe keeps together (`split.group_by`)."""
@@ -75,20 +64,25 @@ class ExportClip:
     """Hash of the float32 values of its embeddings; None where they are left out, or there are none."""
 
     @property
+    def clip(self) -> Clip:
+        """The record, read anew each time that it is asked for."""
+        return self.records.read(self.held.place)
+
+    @property
     def license(self) -> str | None:
         """What the list says of the clip, else what the source says of itself."""
-        return self.clip.license or self.video.license
+        return self.held.license or self.source.license
 
     def whole(self) -> Piece:
         """The clip as one piece."""
-        return Piece(item=self, name=self.clip.clip_id, start=0, stop=self.clip.num_frames)
+        return Piece(item=self, name=self.held.clip_id, start=0, stop=self.held.num_frames)
 
     def part(self, start: int, stop: int) -> Piece:
         """Stills [start, stop), named by the clip and the first of them."""
-        return Piece(item=self, name=f"{self.clip.clip_id}_{start}", start=start, stop=stop)
+        return Piece(item=self, name=f"{self.held.clip_id}_{start}", start=start, stop=stop)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
     """A clip, or some stills of it that follow each other: what an export divides into splits and counts."""
 
@@ -107,29 +101,29 @@ class Piece:
     @property
     def seconds(self) -> float:
         """How long it is; whole seconds at one still a second."""
-        clip = self.item.clip
+        clip = self.item.held
         if len(self.frames) == clip.num_frames:
             return clip.num_seconds
         return len(self.frames) if clip.fps == 1 else round(len(self.frames) / clip.fps, 3)
 
-    @cached_property
+    @property
     def categories(self) -> tuple[str, ...]:
         """The categories of its masks, sorted; where nobody has said what sounds, those that the list says."""
         if not self.item.has_truth:
-            return tuple(sorted(set(self.item.clip.categories)))
+            return tuple(sorted(set(self.item.held.categories)))
         return tuple(sorted({track.track.category for track in self.tracks}))
 
-    @cached_property
+    @property
     def num_masks(self) -> int:
         """Masks in it."""
         return sum(sum(track.masks.drawn[self.start : self.stop]) for track in self.tracks)
 
-    @cached_property
+    @property
     def tracks(self) -> tuple[ExportTrack, ...]:
         """The tracks with a mask in it."""
         return tuple(track for track in self.item.tracks if any(track.masks.drawn[self.start : self.stop]))
 
-    @cached_property
+    @property
     def profile(self) -> tuple[int, int, int]:
         """Stills in which none, one, several tracks sound; zeros for a clip of which that is not known."""
         if not self.item.has_truth:
@@ -145,7 +139,7 @@ class Piece:
         """What the division into splits looks at: the truth, or where there is none what the list says is in it."""
         return SplitClip(
             clip_id=self.name,
-            video_id=self.item.clip.video_id,
+            video_id=self.item.held.video_id,
             group=self.item.group,
             categories=self.categories,
             num_tracks=len(self.tracks),
@@ -178,7 +172,7 @@ class ExportInputs:
     def unknown_categories(self) -> dict[str, int]:
         """What the list says is in clips and the category set does not have: names, and in how many clips."""
         known = {category.name for category in self.categories.categories}
-        found = Counter(name for item in self.clips for name in set(item.clip.categories) - known)
+        found = Counter(name for item in self.clips for name in set(item.held.categories) - known)
         return dict(sorted(found.items()))
 
 
@@ -215,24 +209,25 @@ def gather(
     tracks = _tracks_of(workspace, made_for)
     labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
     dropped = {clip_id for clip_id, entry in people.items() if entry.state == "dropped"}
-    videos = {video.video_id: video for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
-    fit, without_truth = _choose_clips(workspace, selection, labelled, people)
-    chosen, held = without_held(fit, videos, recipe)
-    problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
-    problems += check_truth([clip for clip in chosen if clip.clip_id in labelled], tracks, made_for)
+    videos = {video.video_id: Source.of(video) for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
+    found = _choose_clips(workspace, selection, labelled, people, made_for, tracks)
     labels = {clip_id: of for clip_id, of in made_for.items() if isinstance(of, LabelledTruth)}
     made_for.clear()  # of files it is many, and not needed any more
+    chosen, held = without_held(found.clips, videos, recipe)
+    problems = [*_check_records(chosen, videos, tracks, categories), *check_media(ledger, recipe, chosen)]
+    problems += [found.faults[clip.place] for clip in chosen if clip.place in found.faults]
     embedded = embedded_clips(workspace, ledger, chosen, features)
     problems += check_features(ledger, recipe, embedded) if embedded else ()
-    found_tracks = _read_tracks(workspace, chosen, tracks, categories, truth, problems)
+    found_tracks = read_tracks(workspace, chosen, tracks, categories, truth, problems)
     hashes = hash_features(workspace, embedded, problems) if embedded else {}
     if problems:
         raise ProblemsError(f"{workspace.root}: {len(problems)} problem(s), so nothing was exported", problems)
     together = kept_together(workspace, ledger, recipe, chosen, videos)
     clips = [
         ExportClip(
-            clip=clip,
-            video=videos[clip.video_id],
+            held=clip,
+            records=found.records,
+            source=videos[clip.video_id],
             group=together.side_of[clip.clip_id],
             tracks=found_tracks[clip.clip_id],
             has_truth=clip.clip_id in labelled,
@@ -248,7 +243,7 @@ def gather(
         recipe_text=workspace.recipe.read_text(encoding="utf-8"),
         together=together,
         truth=truth,
-        without_truth=without_truth,
+        without_truth=found.without_truth,
         dropped=tuple(sorted(dropped)),
         sent_back=tuple(sorted(clip_id for clip_id, entry in people.items() if entry.state == "sent back")),
         held=held,
@@ -259,23 +254,66 @@ def _labels_of(truth: ImportedClip | LabelledTruth | None) -> LabelledTruth | No
     return truth if isinstance(truth, LabelledTruth) else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """The clips to export."""
+
+    clips: list[HeldClip]
+    """Sorted by id."""
+    records: RecordSpool[Clip]
+    faults: dict[int, Problem]
+    """What is wrong with the truth of a clip, by the place of its record."""
+    without_truth: tuple[str, ...]
+    """The ids of all clips of the workspace that have no truth, sorted."""
+
+
 def _choose_clips(
-    workspace: Workspace, selection: Selection, labelled: Set[str], people: Mapping[str, LabelledTruth]
-) -> tuple[list[Clip], tuple[str, ...]]:
-    """The clips to export, sorted, and the ids of all clips of the workspace that have no truth."""
-    chosen: list[Clip] = []
+    workspace: Workspace,
+    selection: Selection,
+    labelled: Set[str],
+    people: Mapping[str, LabelledTruth],
+    made_for: Mapping[str, ImportedClip | LabelledTruth],
+    tracks: Mapping[str, Sequence[HeldTrack]],
+) -> _Found:
+    """Go through the clips, of which one record at a time is in memory."""
+    records, shared, faults = RecordSpool(Clip), dict[object, Any](), dict[int, Problem]()
+    chosen: list[HeldClip] = []
     without_truth: list[str] = []
     clip = None
     for clip in read_manifest(workspace.manifest / "clips.jsonl", Clip):
-        if clip.clip_id not in people or people[clip.clip_id].state != "dropped":
-            without_truth += [] if clip.clip_id in labelled else [clip.clip_id]
-            chosen += [clip] if selection == "all" or clip.clip_id in labelled else []
+        if clip.clip_id in people and people[clip.clip_id].state == "dropped":
+            continue
+        has_truth = clip.clip_id in labelled
+        without_truth += [] if has_truth else [clip.clip_id]
+        if has_truth or selection == "all":
+            chosen.append(_held(clip, records.keep(clip), shared))
+        if has_truth and (fault := truth_fault(clip, len(tracks.get(clip.clip_id, ())), made_for.get(clip.clip_id))):
+            faults[chosen[-1].place] = fault
     if clip is None:
         raise DataError(f"{workspace.root}: no clips to export", hint="avis-data run")
     if not chosen:
         message = f"{workspace.root}: none of {len(without_truth)} clips has accepted truth"
         raise DataError(message, hint=_without_truth_hint(people))
-    return sorted(chosen, key=lambda clip: clip.clip_id), tuple(sorted(without_truth))
+    chosen.sort(key=lambda clip: clip.clip_id)
+    return _Found(clips=chosen, records=records, faults=faults, without_truth=tuple(sorted(without_truth)))
+
+
+def _held(clip: Clip, place: int, shared: dict[object, Any]) -> HeldClip:
+    """What is kept of a clip; `shared` has the values that many have, so that there is one object for all."""
+    size_wh, categories = (clip.width, clip.height), tuple(clip.categories)
+    return HeldClip(
+        clip_id=clip.clip_id,
+        video_id=clip.video_id,
+        num_seconds=clip.num_seconds,
+        fps=shared.setdefault(str(clip.fps), clip.fps),
+        num_frames=clip.num_frames,
+        size_wh=shared.setdefault(size_wh, size_wh),
+        sound=clip.sound,
+        categories=shared.setdefault(categories, categories),
+        license=clip.license,
+        split=clip.split,
+        place=place,
+    )
 
 
 def _without_truth_hint(people: Mapping[str, LabelledTruth]) -> str:
@@ -285,19 +323,20 @@ def _without_truth_hint(people: Mapping[str, LabelledTruth]) -> str:
     return "avis-data import --format ytvis truth.json, or avis-data export --select all"
 
 
-def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | LabelledTruth]) -> dict[str, list[Track]]:
+def _tracks_of(workspace: Workspace, truth: Mapping[str, ImportedClip | LabelledTruth]) -> dict[str, list[HeldTrack]]:
     """The tracks of the truth that counts, by clip; those of clips whose origin is not known are taken for imported."""
     rounds = {"accepted": ACCEPTED, "draft": DRAFT}
-    found: dict[str, list[Track]] = defaultdict(list)
+    found: dict[str, list[HeldTrack]] = defaultdict(list)
     for track in read_manifest(workspace.manifest / "tracks.jsonl", Track):
         labels = _labels_of(truth.get(track.clip_id))
         if track.round == (rounds[labels.state] if labels else IMPORTED):
-            found[track.clip_id].append(track)
+            held = HeldTrack(track.track_id, track.category, track.num_sounding, track.origin, track.round)
+            found[track.clip_id].append(held)
     return {clip_id: sorted(tracks, key=lambda track: track.track_id) for clip_id, tracks in found.items()}
 
 
 def _check_records(
-    clips: Sequence[Clip], videos: dict[str, Video], tracks: dict[str, list[Track]], categories: CategorySet
+    clips: Sequence[HeldClip], videos: dict[str, Source], tracks: dict[str, list[HeldTrack]], categories: CategorySet
 ) -> list[Problem]:
     names = {category.name for category in categories.categories}
     problems = []
@@ -315,83 +354,3 @@ def _check_records(
                 message = f"{track.category!r} of track {track.track_id} is not in the set {categories.name!r}"
                 problems.append(Problem(where, "category", message))
     return problems
-
-
-def _read_tracks(
-    workspace: Workspace,
-    clips: Sequence[Clip],
-    tracks: dict[str, list[Track]],
-    categories: CategorySet,
-    truth: Truth,
-    problems: list[Problem],
-) -> dict[str, tuple[ExportTrack, ...]]:
-    """The tracks that have masks, with these; what does not fit is added to `problems`."""
-    ids = {category.name: category.id for category in categories.categories}
-    found: dict[str, tuple[ExportTrack, ...]] = dict.fromkeys((clip.clip_id for clip in clips), ())
-    spool = MaskSpool()
-    wanted = {clip.clip_id: clip for clip in clips if clip.clip_id in tracks}
-    for clip_id, rows in _mask_rows(workspace, wanted):
-        clip = wanted[clip_id]
-        of_track: dict[tuple[str, str], list[DrawnRow]] = defaultdict(list)
-        for row in rows:
-            of_track[row.track_id, row.round].append(row)
-        kept = []
-        for track in tracks[clip_id]:
-            rows_of_track = _fitting_rows(clip, track, of_track[track.track_id, track.round], truth, problems)
-            if rows_of_track and track.category in ids:
-                kept.append(_export_track(clip, track, ids[track.category], rows_of_track, spool))
-        found[clip_id] = tuple(kept)
-    return found
-
-
-def _mask_rows(workspace: Workspace, wanted: dict[str, Clip]) -> Iterator[tuple[str, list[DrawnRow]]]:
-    """Every wanted clip once; a clip of which the table holds nothing with an empty list."""
-    missing = set(wanted)
-    for clip_id, rows in read_drawn(workspace.masks, wanted):
-        missing.discard(clip_id)
-        yield clip_id, rows
-    yield from ((clip_id, []) for clip_id in sorted(missing))
-
-
-def _fitting_rows(
-    clip: Clip, track: Track, rows: Sequence[DrawnRow], truth: Truth, problems: list[Problem]
-) -> list[DrawnRow]:
-    """The rows of which the export has masks: those that have pixels, and that sound unless all are asked for."""
-    where = f"clip {clip.clip_id}"
-    states = Counter(row.state for row in rows)
-    if states[State.SOUNDING] != track.num_sounding:
-        message = f"track {track.track_id} sounds in {track.num_sounding} stills, the masks table has "
-        problems.append(Problem(where, "masks", f"{message}{states[State.SOUNDING]}"))
-    if truth == "sounding" and states[State.VISIBLE]:
-        message = f"of {states[State.VISIBLE]} masks of track {track.track_id} nobody said whether they sound"
-        problems.append(Problem(where, "masks", f"{message}; avis-data export --objects visible"))
-    fitting = []
-    for row in rows:
-        if row.state is not State.SOUNDING and (truth == "sounding" or row.counts is None):
-            continue
-        if row.frame >= clip.num_frames:
-            message = f"still {row.frame} of track {track.track_id}, but the clip has {clip.num_frames} stills"
-            problems.append(Problem(where, "masks", message))
-        elif (row.width, row.height) != (clip.width, clip.height):
-            message = f"track {track.track_id}, still {row.frame}: mask of {row.width}x{row.height} pixels"
-            problems.append(Problem(where, "masks", f"{message}, stills of {clip.width}x{clip.height}"))
-        elif row.counts is not None and row.area_px > 0:
-            fitting.append(row)
-    return fitting
-
-
-_SOUNDS: dict[State, bool | None] = {State.SOUNDING: True, State.SILENT: False}
-
-
-def _export_track(
-    clip: Clip, track: Track, category_id: int, rows: Iterable[DrawnRow], spool: MaskSpool
-) -> ExportTrack:
-    masks: list[Rle | None] = [None] * clip.num_frames
-    sounding: list[bool | None] = [None] * clip.num_frames
-    for row in rows:
-        if row.counts is not None:
-            masks[row.frame] = Rle(row.height, row.width, row.counts)
-            sounding[row.frame] = _SOUNDS.get(row.state)
-    kept, sounds = spool.keep(masks), tuple(sounding)
-    sounds = kept.drawn if kept.drawn == sounds else sounds  # one object: there are many
-    return ExportTrack(track=track, category_id=category_id, masks=kept, sounding=sounds)

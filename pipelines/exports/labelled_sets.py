@@ -52,7 +52,7 @@ class LabelledSetFormat:
         else:
             pieces = []
             start = 0
-            while fitting := [n for n in self.spec.lengths if start + n <= item.clip.num_frames]:
+            while fitting := [n for n in self.spec.lengths if start + n <= item.held.num_frames]:
                 pieces.append(item.part(start, start + fitting[0]))
                 start += fitting[0]
         yield from (piece for piece in pieces if self.spec.fits(labelled(piece)) is None)
@@ -63,7 +63,7 @@ class LabelledSetFormat:
         from avis_data.pipelines.exports.media import size_of_stills
 
         keeps = self.spec.keeps
-        clips = {piece.item.clip.clip_id: piece.item for piece in pieces}
+        clips = {piece.item.held.clip_id: piece.item for piece in pieces}
         stills = sum(size_of_stills(workspace, item) for item in clips.values()) if keeps.stills else 0
         sound = int(sum(piece.seconds for piece in pieces) * SAMPLE_RATE_HZ * 2) if keeps.sound else 0
         if self.spec.embeds_media:
@@ -124,7 +124,7 @@ class LabelledSetFormat:
             "counts": job.plan.counts(),
             "keeps": asdict(self.spec.keeps),
             "clips": [
-                {"clip_id": piece.item.clip.clip_id, "split": split, **_part(piece), **clip_origin(piece.item)}
+                {"clip_id": piece.item.held.clip_id, "split": split, **_part(piece), **clip_origin(piece.item)}
                 for split, piece in pieces
             ],
         }
@@ -186,7 +186,7 @@ def labelled(piece: Piece) -> LabelledClip:
         fps=clip.fps,
         license=piece.item.license,
         source=piece.item.group,
-        url=_public(piece.item.video.url),
+        url=_public(piece.item.source.url),
         start_s=clip.start_s + piece.start / clip.fps,
     )
 
@@ -206,7 +206,7 @@ def _track(track: ExportTrack, piece: Piece) -> LabelledTrack:
 
 def _clip(job: ExportJob, piece: Piece) -> LabelledClip:
     """A piece with its stills, its sound and its embeddings, which are read when they are needed."""
-    bare, workspace, clip_id = labelled(piece), job.workspace, piece.item.clip.clip_id
+    bare, workspace, clip_id = labelled(piece), job.workspace, piece.item.held.clip_id
     stills = tuple(
         replace(still, picture=Media(name=f"{still.name}.jpg", path=workspace.frame(clip_id, number), may_link=True))
         for still, number in zip(bare.stills, piece.frames, strict=True)
@@ -230,9 +230,9 @@ def _sound(workspace: Workspace, piece: Piece) -> bytes:
     from avis_data.media.sound import SAMPLE_RATE_HZ
     from avis_data.pipelines.exports.media import mono_samples, wav_bytes
 
-    fps = piece.item.clip.fps
+    fps = piece.item.held.fps
     start, stop = (round(number / fps * SAMPLE_RATE_HZ) for number in (piece.start, piece.stop))
-    whole = len(piece.frames) == piece.item.clip.num_frames
+    whole = len(piece.frames) == piece.item.held.num_frames
     samples_N = mono_samples(workspace, piece.item)
     return wav_bytes(samples_N if whole else samples_N[start:stop])
 
@@ -241,14 +241,14 @@ def _embeddings(workspace: Workspace, piece: Piece) -> NDArray[np.float32]:
     """float32 (T, 128)."""
     from avis_data.features.store import read_embeddings
 
-    for _, embeddings_TD in read_embeddings(workspace.features, [piece.item.clip.clip_id]):
+    for _, embeddings_TD in read_embeddings(workspace.features, [piece.item.held.clip_id]):
         return embeddings_TD[piece.start : piece.stop]
-    raise DataError(f"clip {piece.item.clip.clip_id}: no embeddings", hint="avis-data embed")
+    raise DataError(f"clip {piece.item.held.clip_id}: no embeddings", hint="avis-data embed")
 
 
 def _facts(job: ExportJob) -> SetFacts:
     inputs = job.plan.inputs
-    rates = {item.clip.fps for item in inputs.clips}
+    rates = {item.held.fps for item in inputs.clips}
     version = job.plan.version
     return SetFacts(
         name=inputs.recipe.name,
@@ -261,7 +261,7 @@ def _facts(job: ExportJob) -> SetFacts:
 
 def _part(piece: Piece) -> Statement:
     """What is said of a piece that is not the whole clip."""
-    if len(piece.frames) == piece.item.clip.num_frames:
+    if len(piece.frames) == piece.item.held.num_frames:
         return {}
     return {"name": piece.name, "from_still": piece.start, "num_stills": len(piece.frames)}
 

@@ -40,9 +40,9 @@ def check_stills(workspace: Workspace, item: ExportClip) -> None:
     Raises:
         ItemError: source_missing or torn_input.
     """
-    for number in range(item.clip.num_frames):
+    for number in range(item.held.num_frames):
         _still(workspace, item, number)
-    if sha256_tree(workspace.clip_dir(item.clip.clip_id) / "frames") != item.clip.frames_sha256:
+    if sha256_tree(workspace.clip_dir(item.held.clip_id) / "frames") != item.clip.frames_sha256:
         raise _changed_stills(workspace, item)
 
 
@@ -110,7 +110,7 @@ def link_stills(workspace: Workspace, item: ExportClip, folder: Path, names: Map
 
 def size_of_stills(workspace: Workspace, item: ExportClip) -> int:
     """Bytes of those that there are."""
-    stills = (workspace.frame(item.clip.clip_id, number) for number in range(item.clip.num_frames))
+    stills = (workspace.frame(item.held.clip_id, number) for number in range(item.held.num_frames))
     return sum(still.stat().st_size for still in stills if still.is_file())
 
 
@@ -144,7 +144,7 @@ def same_wav(path: Path, samples: NDArray[np.int16]) -> bool:
 
 
 def _sound(workspace: Workspace, item: ExportClip, name: str, sha256: str) -> Path:
-    path = workspace.clip_dir(item.clip.clip_id) / name
+    path = workspace.clip_dir(item.held.clip_id) / name
     if not path.is_file():
         raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
     if sha256_file(path) != sha256:
@@ -154,7 +154,7 @@ def _sound(workspace: Workspace, item: ExportClip, name: str, sha256: str) -> Pa
 
 
 def _still(workspace: Workspace, item: ExportClip, number: int) -> Path:
-    path = workspace.frame(item.clip.clip_id, number)
+    path = workspace.frame(item.held.clip_id, number)
     if not path.is_file():
         raise ItemError(f"no {workspace.relative(path)}; {_advice(item)}", reason=Reason.SOURCE_MISSING)
     return path
@@ -166,15 +166,18 @@ def _changed_stills(workspace: Workspace, item: ExportClip) -> ItemError:
 
 def _advice(item: ExportClip) -> str:
     """What makes a damaged clip again."""
-    adopted = item.video.media is None
-    return "avis-data import --format ytvis TRUTH --media DIR --verify" if adopted else "avis-data extract --verify"
+    return (
+        "avis-data import --format ytvis TRUTH --media DIR --verify"
+        if item.source.is_adopted
+        else "avis-data extract --verify"
+    )
 
 
 def _which_is_torn(workspace: Workspace, item: ExportClip) -> str:
     """The tree's hash says that some still is wrong; name those that do not even decode."""
     torn = []
-    for number in range(item.clip.num_frames):
-        path = workspace.frame(item.clip.clip_id, number)
+    for number in range(item.held.num_frames):
+        path = workspace.frame(item.held.clip_id, number)
         try:
             with Image.open(path) as picture:
                 picture.load()
@@ -182,5 +185,5 @@ def _which_is_torn(workspace: Workspace, item: ExportClip) -> str:
             torn.append(workspace.relative(path))
     if torn:
         return f"torn: {', '.join(torn[:5])}" + (f" and {len(torn) - 5} more" if len(torn) > 5 else "")
-    folder = workspace.relative(workspace.clip_dir(item.clip.clip_id) / "frames")
+    folder = workspace.relative(workspace.clip_dir(item.held.clip_id) / "frames")
     return f"the stills in {folder} are not those that were extracted"

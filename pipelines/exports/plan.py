@@ -107,7 +107,7 @@ class ExportPlan:
         """Clips that are written without embeddings, though the format holds some."""
         if self.spec.format.takes_features != "where there":
             return ()
-        return tuple(item.clip.clip_id for item in self.inputs.clips if item.features_sha256 is None)
+        return tuple(item.held.clip_id for item in self.inputs.clips if item.features_sha256 is None)
 
     def counts(self) -> Mapping[str, Mapping[str, float]]:
         """Per split and in total: what the format counts."""
@@ -186,7 +186,7 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
     )
     known = None if options.kept is None else options.kept.split_of
     pieces_of = {
-        item.clip.clip_id: [piece for piece in spec.format.pieces(item) if known is None or piece.name in known]
+        item.held.clip_id: [piece for piece in spec.format.pieces(item) if known is None or piece.name in known]
         for item in inputs.clips
     }
     pieces = {piece.name: piece for of_clip in pieces_of.values() for piece in of_clip}
@@ -195,7 +195,7 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
     unfit = tuple(clip_id for clip_id, of_clip in pieces_of.items() if not of_clip)
     assignment = divide(
         [piece.for_split() for piece in pieces.values()],
-        {name: piece.item.clip for name, piece in pieces.items()},
+        {name: piece.item.held for name, piece in pieces.items()},
         inputs.recipe,
         Division(split=options.split, split_file=options.split_file, seed=options.seed, kept=options.kept),
         left_out=frozenset(unfit),
@@ -205,7 +205,7 @@ def planned(workspace: Workspace, ledger: Ledger, spec: ExportSpec, options: Exp
         version = ExportVersion(number=options.version, before=None, opening=options.kept.changes)
     elif options.version is not None:
         version = planned_version(workspace.exports, _base(spec, options), options.version)
-    used = replace(inputs, clips=tuple(item for item in inputs.clips if pieces_of[item.clip.clip_id]))
+    used = replace(inputs, clips=tuple(item for item in inputs.clips if pieces_of[item.held.clip_id]))
     return ExportPlan(
         spec=spec,
         options=options,
@@ -231,7 +231,7 @@ def count_pieces(pieces: Sequence[Piece], columns: Sequence[str]) -> dict[str, f
     """
     profiles = [piece.profile for piece in pieces]
     silent, single, multi = (sum(column) for column in zip(*profiles, strict=True)) if profiles else (0, 0, 0)
-    rates = {piece.item.clip.fps for piece in pieces} - {1}
+    rates = {piece.item.held.fps for piece in pieces} - {1}
     fps = max(rates, default=1)
     counts = {
         "clips": len(pieces),
@@ -284,7 +284,7 @@ def _chosen(
     chosen += [options.include]
     chosen += [inputs.truth] if len(spec.objects) > 1 else []
     chosen += spec.values()
-    whole = all(piece.name == piece.item.clip.clip_id for piece in pieces.values())
+    whole = all(piece.name == piece.item.held.clip_id for piece in pieces.values())
     return chosen if whole else [*chosen, sorted(pieces)]
 
 
@@ -311,10 +311,10 @@ def _key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[object])
 def _of_clip(item: ExportClip) -> list[object]:
     return [
         item.clip.model_dump(mode="json"),
-        [item.video.sha256, item.video.url, item.license, item.group, item.has_truth, item.features_sha256],
+        [item.source.sha256, item.source.url, item.license, item.group, item.has_truth, item.features_sha256],
         [
             [
-                track.track.model_dump(mode="json"),
+                dict(track.track._asdict(), clip_id=item.held.clip_id),
                 [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
                 track.sounding,
             ]

@@ -153,7 +153,7 @@ def _report(
 
 def _entry(workspace: Workspace, target: Path, report: ExportReport) -> Done:
     """What the ledger keeps: the hash over all files, and the hashes of all that they were made from."""
-    clips = {item.clip.clip_id: item.clip for item in report.plan.inputs.clips}
+    clips = {item.held.clip_id: item.clip for item in report.plan.inputs.clips}
     size_bytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     return Done(
         item_id=target.name,

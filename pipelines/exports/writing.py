@@ -76,7 +76,7 @@ def write_export(
     made, num_clips = plan.spec.format, len(plan.pieces_of)
 
     def write(pieces: Sequence[Piece]) -> Hashes:
-        bring(pieces[0].item.clip.clip_id)
+        bring(pieces[0].item.held.clip_id)
         return made.write_clip(job, pieces)
 
     of_clips, problems = _map_clips(plan, "export: write", write)
@@ -90,7 +90,7 @@ def write_export(
     made.check_shared(job)
     _check_hashes(job, shared)
     _, problems = _map_clips(
-        plan, "export: read back", lambda pieces: check_clip(job, pieces, of_clips[pieces[0].item.clip.clip_id])
+        plan, "export: read back", lambda pieces: check_clip(job, pieces, of_clips[pieces[0].item.held.clip_id])
     )
     if problems:
         hint = "run the same command again; if this stays, check the disk"

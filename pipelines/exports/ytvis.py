@@ -61,7 +61,7 @@ class YtvisFormat:
 
         if not self.media:
             return ExportSize(linked=0, written=sum(len(piece.frames) for piece in pieces) * 250)
-        samples = sum(piece.item.clip.num_seconds for piece in pieces) * SAMPLE_RATE_HZ
+        samples = sum(piece.item.held.num_seconds for piece in pieces) * SAMPLE_RATE_HZ
         embeddings = sum(len(piece.frames) for piece in pieces) if self.features else 0
         linked = sum(size_of_stills(workspace, piece.item) for piece in pieces)
         return ExportSize(linked=linked, written=samples * 4 + embeddings * 512)
@@ -109,7 +109,7 @@ class YtvisFormat:
             "sound": {"source": sources_of_sound(inputs), "wav": _WAV},
             "embeddings": embedding_origins(job.workspace, list(split_of)) if self.takes_features == "all" else None,
             "clips": [
-                {"clip_id": item.clip.clip_id, "split": split_of[item.clip.clip_id], **clip_origin(item)}
+                {"clip_id": item.held.clip_id, "split": split_of[item.held.clip_id], **clip_origin(item)}
                 for item in inputs.clips
             ],
         }

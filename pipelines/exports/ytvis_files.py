@@ -112,11 +112,11 @@ def write_video_list(job: ExportJob) -> Hashes:
     said = {row.span.clip_id: ";".join(row.scenarios) for row in wanted.clips if row.scenarios} if wanted else {}
     rows: list[tuple[object, ...]] = [COLUMNS if said else COLUMNS[: COLUMNS.index("scenario")]]
     for item in job.plan.inputs.clips:
-        clip, span = item.clip, spans.get(item.clip.clip_id)
-        if span is None or not item.video.url.startswith(("http://", "https://")):
+        clip, span = item.clip, spans.get(item.held.clip_id)
+        if span is None or not item.source.url.startswith(("http://", "https://")):
             continue
         end = "" if span.end_s is None else _seconds(span.end_s)
-        where = (item.video.url, clip.video_id, _seconds(span.start_s), end)
+        where = (item.source.url, clip.video_id, _seconds(span.start_s), end)
         row = (*where, ";".join(clip.categories), item.license or "", job.plan.assignment.split_of[clip.clip_id])
         rows.append((*row, "", "", "", said[clip.clip_id]) if clip.clip_id in said else row)
     write_text(job.folder / VIDEO_LIST, csv_text(rows))
@@ -129,7 +129,7 @@ def _print(job: ExportJob, clip: Piece) -> ClipPrint:
         clip.name,
         [job.workspace.frame(of_clip.clip_id, number) for number in range(of_clip.num_frames)],
         mono_samples(job.workspace, clip.item),
-        source_sha256=clip.item.video.sha256,
+        source_sha256=clip.item.source.sha256,
         sound_sha256=of_clip.audio_sha256,
     )
 

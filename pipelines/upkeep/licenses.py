@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from avis_data.errors import DataError
 from avis_data.recipe import Recipe, RightsOptions
-from avis_data.records import Clip, Video
+from avis_data.records import Video
 from avis_data.video_list import ClipRow
 
-__all__ = ["allowed", "license_name", "with_list", "without_held"]
+__all__ = ["Licensed", "LicensedClip", "allowed", "license_name", "with_list", "without_held"]
 
 _CREATIVE_COMMONS = re.compile(r"creativecommons\.org/licenses/([a-z-]+)/?([0-9.]+)?")
 _ZERO = re.compile(r"creativecommons\.org/publicdomain/zero/?([0-9.]+)?")
@@ -69,9 +70,32 @@ def with_list(video: Video, rows: Iterable[ClipRow]) -> Video:
     return video.model_copy(update=said) if said else video
 
 
+class Licensed(Protocol):
+    """A source video, or what is kept of it."""
+
+    @property
+    def license(self) -> str | None:
+        """What it says of itself."""
+
+
+class LicensedClip(Licensed, Protocol):
+    """A clip, or what is kept of it; its licence is what the list says."""
+
+    @property
+    def clip_id(self) -> str:
+        """Of the clip."""
+
+    @property
+    def video_id(self) -> str:
+        """Of its source."""
+
+
+AnyClip = TypeVar("AnyClip", bound=LicensedClip)
+
+
 def without_held(
-    clips: Iterable[Clip], videos: Mapping[str, Video], recipe: Recipe
-) -> tuple[list[Clip], tuple[str, ...]]:
+    clips: Iterable[AnyClip], videos: Mapping[str, Licensed], recipe: Recipe
+) -> tuple[list[AnyClip], tuple[str, ...]]:
     """The clips that may be exported, and the ids of those that the recipe holds back.
 
     Raises:

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from avis_data.cli.main import main
+from avis_data.io import sha256_text
 from avis_data.ledger import Ledger, Lookup
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.spec import Choices, Setting
 from avis_data.pipelines.engine.stage import item_key, stage_key
+from avis_data.pipelines.exports import FORMATS
+from avis_data.pipelines.exports.plan import ExportOptions, plan_export
 from avis_data.pipelines.stages import STAGES
 from avis_data.pipelines.stages.embed import EmbedChoices, EmbedParams, EmbedStage
 from avis_data.pipelines.status import failed_items, unlisted, workspace_status
@@ -80,6 +83,19 @@ def test_status_takes_no_more_memory_for_more_clips(workspaces: dict[int, Worksp
 
     peaks = {n: peak_bytes(partial(asked, workspaces[n])) for n in workspaces}
     assert peaks[MANY] < 1.3 * peaks[FEW] + 40_000
+
+
+def test_planning_an_export_holds_no_records(workspaces: dict[int, Workspace]) -> None:
+    """Half of the clips have truth. Their records, those of their tracks and of their sources would be 2.7 kB each."""
+
+    def asked(workspace: Workspace) -> None:
+        spec = FORMATS["ytvis"].with_options(features=False, media=False)
+        plan = plan_export(workspace, spec, ExportOptions(split="70/10/20"))
+        clip, number = plan.inputs.clips[-1].clip, int(plan.inputs.clips[-1].held.clip_id[1:])
+        assert (clip.frames_sha256, clip.start_s) == (sha256_text(f"frames {number}"), 5.0 * (number % 10))
+
+    peaks = {n: peak_bytes(partial(asked, workspaces[n])) for n in workspaces}
+    assert peaks[MANY] - peaks[FEW] < 1800 * (MANY - FEW) / 2
 
 
 def test_a_plan_that_is_kept_counts_as_one_that_is_not(workspaces: dict[int, Workspace]) -> None:
