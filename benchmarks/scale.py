@@ -1,7 +1,8 @@
 """What commands cost in a workspace of 10,000 to 1,000,000 clips: CPU-seconds, peak memory, and how both grow.
 
 The workspace is made up: a ledger, manifests, tables of masks and tracks, and the folder of one clip to which all
-others are links. There are no media in it, so only what reads ledger, manifests and tables can be measured.
+others are links. There are no media in it, so only what reads ledger, manifests and tables can be measured. What reads
+an export has one of as many clips (`benchmarks.scale_export`), up to 100,000.
 
 Run: python -m benchmarks.scale [--clips 10000,100000] [--folder DIR] [NAME ...]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -36,6 +38,7 @@ from avis_data.pipelines.stages.extract import ExtractRequest, ExtractStage
 from avis_data.recipe import DEFAULT_RECIPE, create_workspace, load_recipe
 from avis_data.records import Clip, Span, Track, Video
 from benchmarks.ledger import video as fetched_video
+from benchmarks.scale_export import build_export
 
 CLIPS_PER_VIDEO = 10
 STILLS = 5
@@ -64,6 +67,14 @@ COMMANDS = {
     "review": Bar(arguments=("review", "status"), cpu_s=4.0),
     "rights": Bar(arguments=("rights",), cpu_s=4.0),
 }
+OF_EXPORT = {
+    "stats": Bar(arguments=("stats", "{export}"), cpu_s=math.inf),
+    "validate": Bar(arguments=("validate", "{export}"), cpu_s=math.inf),
+    "diff": Bar(arguments=("diff", "{export}", "{export}"), cpu_s=math.inf),
+    "report": Bar(arguments=("report", "{export}", "--num-clips", "2", "--out", "{export}.html"), cpu_s=math.inf),
+}
+"""There is no bar for their time."""
+MOST_OF_EXPORT = 100_000
 END = ("2026-11-20T00:00:00+00:00", __version__)
 """When and by what a row was written."""
 
@@ -322,7 +333,7 @@ def main() -> int:
         "--clips", default="10000,100000", help="sizes, parted by commas; each is compared with the last"
     )
     parser.add_argument("--folder", type=Path, help="where workspaces are kept between runs")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(COMMANDS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(COMMANDS | OF_EXPORT))
     options = parser.parse_args()
     sizes = [int(size) for size in options.clips.split(",")]
     dear = []
@@ -330,11 +341,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         before: dict[str, Cost] = {}
         for size in sizes:
-            root = (options.folder or Path(scratch)) / f"scale-{size}"
+            folder = options.folder or Path(scratch)
+            root, export = folder / f"scale-{size}", folder / f"export-{size}"
+            names = [
+                name for name in options.names or COMMANDS | OF_EXPORT if name in COMMANDS or size <= MOST_OF_EXPORT
+            ]
             if not root.exists():
                 build(root, size)
-            for name in options.names or COMMANDS:
-                bar, cost = COMMANDS[name], measured(root, COMMANDS[name].arguments)
+            if set(names) & OF_EXPORT.keys() and not export.exists():
+                build_export(export, size)
+            for name in names:
+                bar = (COMMANDS | OF_EXPORT)[name]
+                cost = measured(root, tuple(part.format(export=export) for part in bar.arguments))
                 if cost.code:
                     raise SystemExit(f"{name}: exit code {cost.code}: {cost.said}")
                 allowed_s = bar.cpu_s * max(1.0, size / 100_000)

@@ -51,13 +51,14 @@ def command(
       avis-data diff exports/ytvis-1-0-0 exports/ytvis-1-1-0 --html changes.html
     """
     from avis_data.io import write_json
-    from avis_data.versions.changes import compare_versions, read_version
+    from avis_data.versions.changes import compare_versions
     from avis_data.versions.patch import changes_json
     from avis_data.versions.scores import score_change
     from avis_data.versions.text import changes_table, score_table
+    from avis_data.versions.version import read_version
 
     before, after = read_version(old), read_version(new)
-    changes = compare_versions(before, after)
+    changes = compare_versions(before, after, keep_same=save is not None)
     figures = None
     if score is not None:
         figures = score_change(before, after, score, split=split, workers=workers)

@@ -27,8 +27,8 @@ def command(old: Path, changes: Path, out: Path) -> None:
       avis-data patch aviseg changes-1.1.0.json --out aviseg-1.1.0
     """
     from avis_data.errors import ConfigError
-    from avis_data.versions.changes import split_files
     from avis_data.versions.patch import apply_changes
+    from avis_data.versions.version import split_files
 
     if out.exists():
         raise ConfigError(f"{out}: is there already", hint="give --out a new folder")

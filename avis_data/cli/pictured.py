@@ -53,13 +53,17 @@ def figures_of(path: Path) -> list[Figure]:
         ProblemsError: if a truth file or a manifest cannot be read.
     """
     from avis_data.door.opening import open as open_clips
+    from avis_data.quality import SPLITS
     from avis_data.recipe import load_recipe
+    from avis_data.report.clips import open_dataset
     from avis_data.report.figures.counts import count_dataset, scenarios_of_categories
     from avis_data.report.figures.tables import dataset_figures, work_figures
 
     clips = open_clips(path)
     if clips.kind != "workspace":
-        counts = count_dataset(_datasets(clips), _listed_in_export(path), scenarios_of_categories())
+        in_files = path.is_file() or any((path / f"{split}.json").is_file() for split in SPLITS)
+        truth = open_dataset(path).splits.items() if in_files else _datasets(clips)
+        counts = count_dataset(truth, _listed_in_export(path), scenarios_of_categories())
         return dataset_figures(counts)
     from avis_data.paths import Workspace
 

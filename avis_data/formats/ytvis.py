@@ -28,9 +28,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from avis_data.errors import DataError, ProblemsError
+from avis_data.errors import DataError
 from avis_data.formats.ytvis_parse import ParsedYtvis, parse_ytvis
-from avis_data.formats.ytvis_records import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo
+from avis_data.formats.ytvis_records import MaskForm, YtvisDataset, YtvisTrack, YtvisVideo, problems_error
 from avis_data.io import read_json
 from avis_data.masks.polygons import polygons_from_mask
 from avis_data.masks.rle import Rle, area, box, decode
@@ -71,9 +71,7 @@ def read_ytvis(path: Path) -> YtvisDataset:
     """
     parsed = parse_ytvis(read_json(path))
     if parsed.problems:
-        count = len(parsed.problems)
-        hint = f"avis-data validate {path}"
-        raise ProblemsError(f"{path}: {count} problem(s) in this truth file", parsed.problems, hint=hint)
+        raise problems_error(path, parsed.problems)
     if parsed.remarks:
         logger.warning("path=%s dropped_polygons=%d first=%s", path, len(parsed.remarks), parsed.remarks[0])
     return parsed.dataset

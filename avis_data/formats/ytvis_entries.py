@@ -7,31 +7,25 @@ Two readers stand on this one: `ytvis_parse` (import, export, training, checks),
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from avis_data.errors import DataError, Problem
+from avis_data.formats.ytvis_values import entry_name, kind, masks_of, shown, taken, whole_fault
 from avis_data.masks.rle import check_size
 
 __all__ = [
     "AnnotationEntry",
     "CategoryEntry",
+    "Entries",
     "EntryReader",
+    "EntryTable",
+    "KnownEntries",
     "VideoEntry",
-    "areas_fault",
-    "is_finite",
-    "kind",
-    "masks_of",
-    "shown",
-    "taken",
-    "whole_fault",
 ]
-
-_Key = TypeVar("_Key", int, str)
-_MAX_BITS = 63
-"""Bits of a whole number, besides the sign: what NumPy and the official programs can hold."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -57,20 +51,19 @@ class VideoEntry:
     sound: bool
     number: int
     file_names: list[str]
-    """One for each frame; none where the file's are of no use (then it is not sound)."""
+    """One for each frame; none where the file's are of no use (then it is not sound), and where they are not kept."""
+    num_frames: int
+    """T, also where the names are not kept."""
     size: tuple[int, int] | None
     """Height and width in pixels, of its first annotation where it says neither; None where it is not sound."""
-
-    @property
-    def num_frames(self) -> int:
-        """T."""
-        return len(self.file_names)
 
 
 @dataclass(kw_only=True, slots=True)
 class AnnotationEntry:
     """One entry of `annotations` whose video is known."""
 
+    place: int
+    """In its list."""
     where: str
     raw: Mapping[str, object]
     sound: bool
@@ -83,20 +76,75 @@ class AnnotationEntry:
     """`iscrowd`; False where the entry does not say."""
 
 
+class EntryTable:
+    """A long list of a file, gone through as often as one likes, from the file itself where that is large."""
+
+    def __init__(self, entries: Iterable[object], others: Iterable[tuple[int, object]]) -> None:
+        """The entries, and which of them are no objects, by their places: these have to be known before."""
+        self.entries = entries
+        self.others = others
+
+
 @dataclass(kw_only=True, slots=True)
-class _Known:
+class KnownEntries:
     """What annotations refer to, and where the ids before this one stand."""
 
     videos: dict[int, VideoEntry]
     categories: set[int]
-    ids: dict[int, str] = field(default_factory=dict)
+    ids: SeenIds = field(default_factory=lambda: SeenIds())
+
+
+class SeenIds:
+    """The ids of a table so far, and their places in it: 16 bytes each, as long as they ascend.
+
+    Example:
+        >>> seen = SeenIds()
+        >>> [seen.first(number, place) for place, number in enumerate([3, 7, 5, 7, 5])]
+        [None, None, None, 1, 2]
+    """
+
+    def __init__(self) -> None:
+        self._ascending, self._places = array("q"), array("q")
+        self._others: dict[int, int] = {}
+
+    def first(self, number: int, place: int) -> int | None:
+        """The place of the entry that had this id before; None, and it is noted, where there is none."""
+        if not self._ascending or number > self._ascending[-1]:
+            self._ascending.append(number)
+            self._places.append(place)
+            return None
+        at = bisect_left(self._ascending, number)
+        if self._ascending[at] == number:
+            return self._places[at]
+        found = self._others.setdefault(number, place)
+        return None if found == place else found
+
+
+class Entries:
+    """The entries of a list that are objects: place, what messages call it, content."""
+
+    def __init__(self, table: str, entries: Iterable[object]) -> None:
+        self._table, self._entries = table, entries
+
+    def __iter__(self) -> Iterator[tuple[int, str, Mapping[str, object]]]:
+        for place, entry in enumerate(self._entries):
+            if isinstance(entry, dict):
+                yield place, entry_name(self._table, place, entry), entry
+
+
+_NOT_KEPT: Mapping[str, object] = {}
 
 
 class EntryReader:
     """Reads the three lists of a truth file: categories and videos at once, annotations when they are asked for."""
 
-    def __init__(self, raw: object) -> None:
-        """Read categories and videos of what `json.load` gave; anything at all."""
+    def __init__(self, raw: object, *, keep_videos: bool = True) -> None:
+        """Read categories and videos.
+
+        Args:
+            raw: what `json.load` gave, anything at all; long lists may be tables (`EntryTable`).
+            keep_videos: keep what videos say with them; else only what annotations are compared with.
+        """
         self.problems: list[Problem] = []
         """All that is wrong so far: `where` is the entry ("" for the file itself), `field` the key in it."""
         self.incomplete: set[int] = set()
@@ -104,8 +152,8 @@ class EntryReader:
         self.raw: Mapping[str, object] = raw if isinstance(raw, dict) else {}
         self.categories: list[CategoryEntry] = []
         self.videos: list[VideoEntry] = []
-        self.has_annotations = isinstance(self.raw.get("annotations"), list)
-        self._annotations: list[tuple[str, Mapping[str, object]]] = []
+        self.has_annotations = isinstance(self.raw.get("annotations"), list | EntryTable)
+        self._annotations: Entries | None = None
         if not isinstance(raw, dict):
             self.note("", "", f"must be an object with categories, videos and annotations, is {kind(raw)}")
             return
@@ -114,12 +162,23 @@ class EntryReader:
             return
         category_ids: dict[int, str] = {}
         names: dict[str, str] = {}
-        self.categories = [self._category(*entry, category_ids, names) for entry in self._table("categories")]
+        self.categories = [
+            self._category(where, entry, category_ids, names) for _, where, entry in self._table("categories")
+        ]
         video_ids: dict[int, str] = {}
-        self.videos = [self._video(*entry, video_ids) for entry in self._table("videos")]
+        for _, where, of_video in self._table("videos"):
+            video = self._video(where, of_video, video_ids)
+            self.videos.append(video if keep_videos else replace(video, raw=_NOT_KEPT, file_names=[]))
         if self.raw.get("annotations") is not None:  # else the labels are withheld
             self._annotations = self._table("annotations")
         self._take_sizes()
+
+    def known(self) -> KnownEntries:
+        """What annotations may refer to: what is sound by now."""
+        return KnownEntries(
+            videos={video.number: video for video in self.videos if video.sound},
+            categories={category.number for category in self.categories if category.sound},
+        )
 
     def annotations(self, *, or_longer: bool = False) -> Iterator[AnnotationEntry]:
         """The annotations of videos that are sound by now, each when it is reached.
@@ -127,12 +186,9 @@ class EntryReader:
         Args:
             or_longer: let pass lists of segmentations that go on beyond the end of the video.
         """
-        known = _Known(
-            videos={video.number: video for video in self.videos if video.sound},
-            categories={category.number for category in self.categories if category.sound},
-        )
-        for where, raw in self._annotations:
-            entry = self._annotation(where, raw, known, or_longer=or_longer)
+        known = self.known()
+        for place, where, raw in self._annotations or ():
+            entry = self.annotation(place, where, raw, known, or_longer=or_longer)
             if entry is not None:
                 yield entry
 
@@ -162,7 +218,7 @@ class EntryReader:
     def _take_sizes(self) -> None:
         """Give each video that says neither height nor width those of its first annotation that says both."""
         bare = {v.number: v for v in self.videos if v.size is None and v.sound and not {"height", "width"} & set(v.raw)}
-        for where, raw in self._annotations if bare else ():
+        for _, where, raw in (self._annotations or ()) if bare else ():
             video_id = raw.get("video_id")
             if isinstance(video_id, int) and video_id in bare and {"height", "width"} <= set(raw):
                 size = self.size(where, raw)
@@ -171,20 +227,17 @@ class EntryReader:
         for video in bare.values():
             self.refuse(video, "height, width", "missing, and the video has no annotation to take them from")
 
-    def _table(self, table: str) -> list[tuple[str, Mapping[str, object]]]:
-        """The name and the content of each entry that is an object."""
-        entries = self.raw.get(table)
-        if not isinstance(entries, list):
-            self.note("", table, f"must be a list, is {kind(entries)}")
-            return []
-        found: list[tuple[str, Mapping[str, object]]] = []
-        for index, entry in enumerate(entries):
-            where = _entry_name(table, index, entry)
-            if isinstance(entry, dict):
-                found.append((where, entry))
-            else:
-                self.note(where, "", f"must be an object, is {kind(entry)}")
-        return found
+    def _table(self, table: str) -> Entries:
+        """The entries of a list that are objects; those that are not are noted."""
+        found = self.raw.get(table)
+        if isinstance(found, list):
+            found = EntryTable(found, [(n, entry) for n, entry in enumerate(found) if not isinstance(entry, dict)])
+        if not isinstance(found, EntryTable):
+            self.note("", table, f"must be a list, is {kind(found)}")
+            found = EntryTable((), ())
+        for place, entry in found.others:
+            self.note(entry_name(table, place, entry), "", f"must be an object, is {kind(entry)}")
+        return Entries(table, found.entries)
 
     def _category(
         self, where: str, raw: Mapping[str, object], ids: dict[int, str], names: dict[str, str]
@@ -209,7 +262,9 @@ class EntryReader:
         if names and "length" in raw and raw["length"] != len(names):
             self.note(where, "length", f"is {raw['length']!r:.40}, but there are {len(names)} file_names")
         sound = len(self.problems) == before
-        return VideoEntry(where=where, raw=raw, sound=sound, number=number or 0, file_names=names, size=size)
+        return VideoEntry(
+            where=where, raw=raw, sound=sound, number=number or 0, file_names=names, num_frames=len(names), size=size
+        )
 
     def _file_names(self, where: str, raw: Mapping[str, object]) -> list[str]:
         names = raw.get("file_names")
@@ -222,11 +277,15 @@ class EntryReader:
                 return []
         return names
 
-    def _annotation(
-        self, where: str, raw: Mapping[str, object], known: _Known, *, or_longer: bool
+    def annotation(
+        self, place: int, where: str, raw: Mapping[str, object], known: KnownEntries, *, or_longer: bool = False
     ) -> AnnotationEntry | None:
+        """One entry of `annotations`; None where its video is not known. What is wrong with it is noted."""
         before = len(self.problems)
-        number = self._id(where, raw, known.ids)
+        number = self._whole(where, raw, "id")
+        if number is not None and (other := known.ids.first(number, place)) is not None:
+            text = f"{number} is also the id of {entry_name('annotations', other, {'id': number})}"
+            self.note(where, "id", text)
         video_id, category_id = (self._whole(where, raw, key) for key in ("video_id", "category_id"))
         crowd = raw.get("iscrowd", 0)
         if crowd not in (0, 1):
@@ -243,6 +302,7 @@ class EntryReader:
         if video is None:
             return None
         return AnnotationEntry(
+            place=place,
             where=where,
             raw=raw,
             sound=sound,
@@ -277,107 +337,13 @@ class EntryReader:
         return value if isinstance(value, int) and not fault else None
 
 
-def masks_of(raw: Mapping[str, object], *, num_frames: int, or_longer: bool = False) -> tuple[list[Any], str]:
-    """The field `segmentations` of a track, true or predicted, and what is wrong with it ("" if nothing is).
-
-    Example:
-        >>> masks_of({"segmentations": [None, None]}, num_frames=3)
-        ([], 'has 2 entries, the video has 3 frames')
-    """
-    masks = raw.get("segmentations")
-    if not isinstance(masks, list):
-        return [], f"must be a list, is {kind(masks)}"
-    if len(masks) < num_frames or (len(masks) > num_frames and not or_longer):
-        return [], f"has {len(masks)} entries, the video has {num_frames} frames"
-    return masks, ""
-
-
-def areas_fault(areas: object) -> str:
-    """What is wrong with the field `areas`; "" if nothing is, or there is none (evaluation takes those of the masks).
-
-    Example:
-        >>> areas_fault([12, None, 3.5]), areas_fault("12")
-        ('', 'must be a list of finite numbers and null, is text')
-    """
-    if areas is None:
-        return ""
-    if not isinstance(areas, list):
-        return f"must be a list of finite numbers and null, is {kind(areas)}"
-    return "" if all(area is None or is_finite(area) for area in areas) else "must be a list of finite numbers and null"
-
-
-def is_finite(value: object) -> bool:
-    """Whether a value of a JSON file is a finite number.
-
-    Example:
-        >>> is_finite(2.5), is_finite(True), is_finite(float("nan")), is_finite(10**400)
-        (True, False, False, False)
-    """
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number of more than 300 digits
-        return False
-
-
-def whole_fault(raw: Mapping[str, object], key: str, *, least: int | None = None) -> str:
-    """What is wrong with a field that holds a whole number; "" if nothing is.
-
-    Example:
-        >>> whole_fault({"id": 7}, "id"), whole_fault({}, "id"), whole_fault({"id": 0}, "id", least=1)
-        ('', 'must be a whole number (found nothing)', 'must be a whole number of 1 or more (found 0)')
-    """
-    value = raw.get(key)
-    if isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least):
-        bits = value.bit_length()
-        return "" if bits <= _MAX_BITS else f"must fit {_MAX_BITS} bits, has {bits}"
-    return f"must be a whole number{'' if least is None else f' of {least} or more'} ({shown(raw, key)})"
-
-
-def kind(value: object) -> str:
-    """What a value of a JSON file is called.
-
-    Example:
-        >>> kind([]), kind(None), kind(2.5)
-        ('a list', 'missing or null', 'a number')
-    """
-    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "missing or null"}
-    return names.get(type(value), "a number")
-
-
-def shown(raw: Mapping[str, object], key: str) -> str:
-    """What a field holds, for the end of a message.
-
-    Example:
-        >>> shown({"id": "x"}, "id"), shown({}, "id")
-        ("found 'x'", 'found nothing')
-    """
-    return f"found {raw[key]!r:.40}" if key in raw else "found nothing"
-
-
-def taken(seen: dict[_Key, str], key: _Key, where: str) -> str | None:
-    """The entry that had an id or a name before this one, which is noted in `seen`; None: it is the first.
-
-    Example:
-        >>> seen = {}
-        >>> taken(seen, 7, "videos[0]"), taken(seen, 7, "videos[3]")
-        (None, 'videos[0]')
-    """
-    first = seen.setdefault(key, where)
-    return None if first == where else first
-
-
 def _other_form(raw: Mapping[str, object]) -> str:
     """What a file is that has its pictures singly; "" for any other."""
-    if not isinstance(raw.get("images"), list):
+    if not isinstance(raw.get("images"), list | EntryTable):
         return ""
     videos = raw.get("videos")
-    if not isinstance(videos, list):
+    if not isinstance(videos, list | EntryTable):
         return "COCO JSON (a list of images, no videos)"
-    has_stills = any(isinstance(video, dict) and "file_names" in video for video in videos)
+    entries = videos.entries if isinstance(videos, EntryTable) else videos
+    has_stills = any(isinstance(video, dict) and "file_names" in video for video in entries)
     return "" if has_stills else "CocoVID JSON (images that name their video)"
-
-
-def _entry_name(table: str, index: int, entry: object) -> str:
-    """As `annotations[12] (id 13)`."""
-    number = entry.get("id") if isinstance(entry, dict) else None
-    return f"{table}[{index}]" if number is None else f"{table}[{index}] (id {number!r:.20})"

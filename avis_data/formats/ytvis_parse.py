@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from avis_data.errors import DataError, Problem
 from avis_data.formats.ytvis_entries import (
     AnnotationEntry,
-    CategoryEntry,
     EntryReader,
     VideoEntry,
-    areas_fault,
-    shown,
-    taken,
 )
 from avis_data.formats.ytvis_records import YtvisDataset, YtvisTrack, YtvisVideo
+from avis_data.formats.ytvis_values import areas_fault, shown
 from avis_data.masks.rle import Rle, rle_from_segmentation
 
 if TYPE_CHECKING:
     from avis_data.records import Category
 
-__all__ = ["ParsedYtvis", "VideoFiles", "parse_ytvis", "sounding_flags", "video_files"]
+__all__ = [
+    "ParsedYtvis",
+    "VideoFiles",
+    "categories_of",
+    "check_names",
+    "parse_ytvis",
+    "read_track",
+    "read_video",
+    "sounding_flags",
+    "video_files",
+]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,15 +67,19 @@ def parse_ytvis(raw: object) -> ParsedYtvis:
     """
     reader = EntryReader(raw)
     parsed = ParsedYtvis(problems=reader.problems, bad_video_ids=reader.incomplete)
-    categories = [category for entry in reader.categories if (category := _category(reader, entry))]
-    videos = [video for entry in reader.videos if (video := _video(reader, entry, parsed))]
-    _check_names(reader, videos, parsed)
-    tracks = [track for entry in reader.annotations() if (track := _track(reader, entry, parsed))]
+    videos = [(entry, video) for entry in reader.videos if (video := read_video(reader, entry))]
+    check_names(reader, ((entry, video.name) for entry, video in videos))
+    tracks = []
+    for entry in reader.annotations():
+        if track := read_track(reader, entry, parsed.remarks):
+            parsed.places["annotations", entry.number] = entry.where
+            tracks.append(track)
+    parsed.places |= {("videos", entry.number): entry.where for entry, _ in videos}
     info, licenses = reader.raw.get("info"), reader.raw.get("licenses")
     parsed.dataset = YtvisDataset(
-        videos=tuple(videos),
+        videos=tuple(video for _, video in videos),
         tracks=tuple(tracks),
-        categories=tuple(categories),
+        categories=categories_of(reader),
         info=info if isinstance(info, dict) else {},
         licenses=tuple(licenses) if isinstance(licenses, list) else (),
         has_annotations=reader.has_annotations,
@@ -76,20 +87,38 @@ def parse_ytvis(raw: object) -> ParsedYtvis:
     return parsed
 
 
-def _category(reader: EntryReader, entry: CategoryEntry) -> Category | None:
+def categories_of(reader: EntryReader) -> tuple[Category, ...]:
+    """The categories that are sound.
+
+    Example:
+        >>> reader = EntryReader({"categories": [{"id": 1, "name": "dog"}, {"id": 2}], "videos": [], "annotations": []})
+        >>> [category.name for category in categories_of(reader)]
+        ['dog']
+    """
     from avis_data.records import Category  # inside: `evaluate` only wants the checks of this module
 
-    parent = entry.raw.get("supercategory")
-    if not entry.sound:
-        return None
-    return Category(id=entry.number, name=entry.name, supercategory=parent if isinstance(parent, str) else None)
+    found = []
+    for entry in reader.categories:
+        if entry.sound:
+            parent = entry.raw.get("supercategory")
+            parent = parent if isinstance(parent, str) else None
+            found.append(Category(id=entry.number, name=entry.name, supercategory=parent))
+    return tuple(found)
 
 
-def _video(reader: EntryReader, entry: VideoEntry, parsed: ParsedYtvis) -> YtvisVideo | None:
+def read_video(reader: EntryReader, entry: VideoEntry) -> YtvisVideo | None:
+    """A video; None where it is not sound.
+
+    Example:
+        >>> video = {"id": 1, "height": 4, "width": 6, "file_names": ["a/0.jpg", "a/1.jpg"]}
+        >>> reader = EntryReader({"categories": [], "videos": [video], "annotations": []})
+        >>> found = read_video(reader, reader.videos[0])
+        >>> found.name, found.length
+        ('a', 2)
+    """
     files = video_files(reader, entry)
     if not entry.sound or entry.size is None:
         return None
-    parsed.places["videos", entry.number] = entry.where
     license_id, source = entry.raw.get("license"), entry.raw.get("source")
     return YtvisVideo(
         video_id=entry.number,
@@ -189,26 +218,42 @@ def _path_fault(name: str) -> str | None:
     return None
 
 
-def _check_names(reader: EntryReader, videos: Sequence[YtvisVideo], parsed: ParsedYtvis) -> None:
-    """Note videos of one name; nobody knows which of them the files of that name belong to."""
-    first: dict[str, str] = {}
-    again: set[str] = set()
-    for video in videos:
-        where = parsed.places["videos", video.video_id]
-        if other := taken(first, video.name, where):
-            reader.note(where, "file_names", f"{video.name!r:.60} is also the name of {other}")
-            again.add(video.name)
-    reader.incomplete.update(video.video_id for video in videos if video.name in again)
+def check_names(reader: EntryReader, named: Iterable[tuple[VideoEntry, str]]) -> None:
+    """Note videos of one name; nobody knows which of them the files of that name belong to.
+
+    Example:
+        >>> videos = [{"id": n, "height": 4, "width": 6, "file_names": ["a/0.jpg"]} for n in (1, 2)]
+        >>> reader = EntryReader({"categories": [], "videos": videos, "annotations": []})
+        >>> check_names(reader, [(entry, "a") for entry in reader.videos])
+        >>> print(reader.problems[0])
+        videos[1] (id 2): file_names: 'a' is also the name of videos[0] (id 1)
+    """
+    first: dict[str, VideoEntry] = {}
+    for entry, name in named:
+        other = first.setdefault(name, entry)
+        if other is not entry:
+            reader.note(entry.where, "file_names", f"{name!r:.60} is also the name of {other.where}")
+            reader.incomplete.update((entry.number, other.number))
 
 
-def _track(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> YtvisTrack | None:
-    masks = _masks(reader, entry, parsed)
+def read_track(reader: EntryReader, entry: AnnotationEntry, remarks: list[Problem]) -> YtvisTrack | None:
+    """A track with its masks; None where it is not sound. Polygons that are left out are added to `remarks`.
+
+    Example:
+        >>> video = {"id": 1, "height": 4, "width": 6, "file_names": ["a/0.jpg", "a/1.jpg"]}
+        >>> track = {"id": 1, "video_id": 1, "category_id": 1, "segmentations": [[[1, 1, 3, 1, 3, 3]], None]}
+        >>> tables = {"categories": [{"id": 1, "name": "dog"}], "videos": [video], "annotations": [track]}
+        >>> reader = EntryReader(tables)
+        >>> found = read_track(reader, next(reader.annotations()), [])
+        >>> [mask is not None for mask in found.masks]
+        [True, False]
+    """
+    masks = _masks(reader, entry, remarks)
     sounding = sounding_flags(reader, entry)
     if fault := areas_fault(entry.raw.get("areas")):
         reader.refuse(entry, "areas", fault)
     if not entry.sound:
         return None
-    parsed.places["annotations", entry.number] = entry.where
     return YtvisTrack(
         track_id=entry.number,
         video_id=entry.video.number,
@@ -220,7 +265,7 @@ def _track(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> 
     )
 
 
-def _masks(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> list[Rle | None]:
+def _masks(reader: EntryReader, entry: AnnotationEntry, remarks: list[Problem]) -> list[Rle | None]:
     if entry.video.size is None:  # then the video was refused, and none of its annotations come here
         return []
     height, width = entry.video.size
@@ -232,7 +277,7 @@ def _masks(reader: EntryReader, entry: AnnotationEntry, parsed: ParsedYtvis) -> 
         except DataError as error:
             reader.refuse(entry, f"segmentations[{frame}]", str(error))
         for line in dropped:
-            parsed.remarks.append(Problem(entry.where, f"segmentations[{frame}]", line))
+            remarks.append(Problem(entry.where, f"segmentations[{frame}]", line))
     return masks
 
 

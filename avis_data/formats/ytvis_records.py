@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from avis_data.errors import DataError
+from avis_data.errors import DataError, Problem, ProblemsError
 
 if TYPE_CHECKING:  # so that the options of the export, MaskForm among them, are known without NumPy
     from avis_data.masks.rle import Rle
     from avis_data.records import Category
 
-__all__ = ["WITHHELD", "MaskForm", "YtvisDataset", "YtvisTrack", "YtvisVideo", "withheld_error"]
+__all__ = [
+    "WITHHELD",
+    "MaskForm",
+    "YtvisDataset",
+    "YtvisTrack",
+    "YtvisTruth",
+    "YtvisVideo",
+    "problems_error",
+    "withheld_error",
+]
 
 WITHHELD = "missing or null: the labels of this set are withheld, as of hidden test sets"
 """What all say of the field `annotations` where there is none."""
@@ -80,6 +89,72 @@ class YtvisDataset:
     licenses: tuple[Any, ...] = ()
     has_annotations: bool = True
     """False: there is no list of them, as in files of hidden test sets; an empty list is one."""
+
+    @property
+    def num_videos(self) -> int:
+        """How many there are."""
+        return len(self.videos)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the videos, in their order."""
+        return [video.name for video in self.videos]
+
+    def by_video(self) -> Iterator[tuple[YtvisVideo, tuple[YtvisTrack, ...]]]:
+        """Every video with its tracks, in the order of the file."""
+        of_video: dict[int, list[YtvisTrack]] = {}
+        for track in self.tracks:
+            of_video.setdefault(track.video_id, []).append(track)
+        for video in self.videos:
+            yield video, tuple(of_video.get(video.video_id, ()))
+
+    def clip(self, number: int) -> tuple[YtvisVideo, tuple[YtvisTrack, ...]]:
+        """A video, by its number from 0, with its tracks."""
+        video = self.videos[number]
+        return video, tuple(track for track in self.tracks if track.video_id == video.video_id)
+
+
+class YtvisTruth(Protocol):
+    """The truth of one split, in memory (`YtvisDataset`) or in a file that is read video by video (`YtvisFile`)."""
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """As `YtvisDataset`."""
+
+    @property
+    def has_annotations(self) -> bool:
+        """As `YtvisDataset`."""
+
+    @property
+    def num_videos(self) -> int:
+        """How many there are."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the videos, in their order."""
+
+    @property
+    def videos(self) -> Iterable[YtvisVideo]:
+        """In the order of the file."""
+
+    def by_video(self) -> Iterator[tuple[YtvisVideo, tuple[YtvisTrack, ...]]]:
+        """Every video with its tracks, in the order of the file."""
+
+    def clip(self, number: int) -> tuple[YtvisVideo, tuple[YtvisTrack, ...]]:
+        """A video, by its number from 0, with its tracks."""
+
+
+def problems_error(file: Path, problems: Sequence[Problem]) -> ProblemsError:
+    """What whoever needs all of a truth file raises of one with faults.
+
+    Example:
+        >>> print(problems_error(Path("test.json"), [Problem("videos[0]", "id", "must be a whole number")]))
+        test.json: 1 problem(s) in this truth file
+          videos[0]: id: must be a whole number
+          hint: avis-data validate test.json
+    """
+    count = f"{len(problems)} problem(s) in this truth file"
+    return ProblemsError(f"{file}: {count}", problems, hint=f"avis-data validate {file}")
 
 
 def withheld_error(file: Path) -> DataError:

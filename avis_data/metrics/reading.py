@@ -18,16 +18,10 @@ from avis_data.formats.ytvis_entries import (
     AnnotationEntry,
     EntryReader,
     VideoEntry,
-    areas_fault,
-    is_finite,
-    kind,
-    masks_of,
-    shown,
-    taken,
-    whole_fault,
 )
 from avis_data.formats.ytvis_parse import sounding_flags, video_files
 from avis_data.formats.ytvis_records import withheld_error
+from avis_data.formats.ytvis_values import areas_fault, is_finite, kind, masks_of, shown, taken, whole_fault
 from avis_data.io import read_json
 from avis_data.metrics.inputs import TrackInput, VideoInput
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from avis_data.errors import DataError
 from avis_data.format_numbers import check_export, what_is
 from avis_data.formats.aviseg_folders import STILLS
 from avis_data.formats.sets.files import opened_dataset
-from avis_data.formats.ytvis import YtvisDataset, parse_ytvis
-from avis_data.io import read_json
+from avis_data.formats.ytvis_file import YtvisFile, open_ytvis
+from avis_data.formats.ytvis_records import YtvisDataset, YtvisTruth
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.media import FrameSizes, check_media
 from avis_data.quality.published import check_published, published_without_media
@@ -91,82 +92,75 @@ def _validated(path: Path, *, deep: bool, certificate: bool) -> ValidationReport
     report = ValidationReport(path=str(path))
     splits: dict[str, _Split] = {}
     truth_only = path.is_file() or published_without_media(path)
-    for file in truth_files(path):
-        splits[file.stem] = _check_split(file, report, deep=deep, alone=truth_only)
-    _check_shared(splits, report.findings)
-    if path.is_dir():
-        report.files = check_published(path, findings=report.findings, deep=deep)
-    if certificate:
-        from avis_data.quality.proof import check_proof  # SciPy comes with it, which is 20 MB
+    with ExitStack() as stack:
+        for file in truth_files(path):
+            splits[file.stem] = _check_split(file, report, stack, deep=deep, alone=truth_only)
+        _check_shared(splits, report.findings)
+        if path.is_dir():
+            report.files = check_published(path, findings=report.findings, deep=deep)
+        if certificate:
+            from avis_data.quality.proof import check_proof  # SciPy comes with it, which is 20 MB
 
-        datasets = {split: content.dataset for split, content in splits.items()}
-        report.proof = check_proof(path, datasets, report.findings)
+            truths = {split: content.truth for split, content in splits.items()}
+            report.proof = check_proof(path, truths, report.findings)
     return report
 
 
 @dataclass(frozen=True)
 class _Split:
-    dataset: YtvisDataset
+    truth: YtvisTruth
     sources: Mapping[str, str]
     """Video name to what the file says its source is (`source` or `source_video` of `videos`), where it does."""
-    frame_sizes: Mapping[str, FrameSizes]
+    frame_sizes: FrameSizes
 
 
-def _check_split(file: Path, report: ValidationReport, *, deep: bool, alone: bool) -> _Split:
+def _check_split(file: Path, report: ValidationReport, stack: ExitStack, *, deep: bool, alone: bool) -> _Split:
     try:
-        raw = read_json(file)
+        truth = stack.enter_context(open_ytvis(file))
     except DataError as error:
         report.findings.add(Severity.ERROR, "unreadable", file.name, str(error))
-        return _Split(YtvisDataset(videos=(), tracks=(), categories=()), {}, {})
-    parsed = parse_ytvis(raw)
-    check_truth(raw, parsed, file=file.name, findings=report.findings)
+        return _Split(YtvisDataset(videos=(), tracks=(), categories=()), {}, FrameSizes())
+    num_tracks = check_truth(truth, file=file.name, findings=report.findings)
     folder = file.with_name(file.name.removesuffix(".gz")).with_suffix("")
     with_media = (folder / STILLS).is_dir() if alone else True
-    sizes = {}
+    sizes = FrameSizes()
     if with_media:
-        sizes = check_media(folder, parsed.dataset.videos, findings=report.findings, deep=deep)
-    report.checked[file.name] = {
-        "num_videos": len(parsed.dataset.videos),
-        "num_tracks": len(parsed.dataset.tracks),
-        "media": with_media,
-    }
-    return _Split(parsed.dataset, _sources(raw, parsed.dataset), sizes)
+        sizes = check_media(folder, truth, findings=report.findings, deep=deep)
+    report.checked[file.name] = {"num_videos": truth.num_videos, "num_tracks": num_tracks, "media": with_media}
+    return _Split(truth, _sources(truth), sizes)
 
 
-def _sources(raw: Any, dataset: YtvisDataset) -> dict[str, str]:
-    entries = raw.get("videos") if isinstance(raw, dict) else None
-    names = {video.video_id: video.name for video in dataset.videos}
+def _sources(truth: YtvisFile) -> dict[str, str]:
     found: dict[str, str] = {}
-    for entry in entries if isinstance(entries, list) else []:
-        source = entry.get("source_video", entry.get("source")) if isinstance(entry, dict) else None
-        if isinstance(source, str) and source and isinstance(entry.get("id"), int) and entry["id"] in names:
-            found.setdefault(names[entry["id"]], source)
+    for _, entry, video in truth.video_entries():
+        source = entry.get("source_video", entry.get("source"))
+        if isinstance(source, str) and source:
+            found.setdefault(video.name, source)
     return found
 
 
 def _check_shared(splits: Mapping[str, _Split], findings: Findings) -> None:
-    names: dict[str, tuple[str, str]] = {}
+    names: dict[str, str] = {}
     sources: dict[str, tuple[str, str]] = {}
-    contents: dict[FrameSizes, tuple[str, str]] = {}
+    alike = FrameSizes.shared(content.frame_sizes for content in splits.values())
+    contents: dict[int, tuple[str, str]] = {}
     for split, content in splits.items():
         file = f"{split}.json"
-        for video in content.dataset.videos:
-            here = (split, video.name)
-            other = names.setdefault(video.name, here)[0]
+        for number, name in enumerate(content.truth.names):
+            other = names.setdefault(name, split)
             if other != split:
-                findings.add(Severity.ERROR, "video-shared", file, f"video {video.name!r} is also in {other}.json")
+                findings.add(Severity.ERROR, "video-shared", file, f"video {name!r} is also in {other}.json")
                 continue
-            source = content.sources.get(video.name)
+            here = (split, name)
+            source = content.sources.get(name)
             if source is not None and sources.setdefault(source, here)[0] != split:
-                text = (
-                    f"video {video.name!r} has the same source as {sources[source][1]!r} of {sources[source][0]}.json"
-                )
+                text = f"video {name!r} has the same source as {sources[source][1]!r} of {sources[source][0]}.json"
                 findings.add(Severity.ERROR, "source-shared", file, f"{text}: {source!r:.80}")
-            sizes = content.frame_sizes.get(video.name, ())
-            if sizes and contents.setdefault(sizes, here) != here:
-                text = f"video {video.name!r} has the same frames, to the byte count, as {contents[sizes][1]!r}"
+            sizes = content.frame_sizes.of(number)
+            if sizes in alike and contents.setdefault(sizes, here) != here:
+                text = f"video {name!r} has the same frames, to the byte count, as {contents[sizes][1]!r}"
                 findings.add(Severity.WARNING, "same-frames", file, f"{text} of {contents[sizes][0]}.json")
-    lists = {split: content.dataset.categories for split, content in splits.items() if content.dataset.categories}
+    lists = {split: content.truth.categories for split, content in splits.items() if content.truth.categories}
     if len(set(lists.values())) > 1:
         text = "categories differ from those of other splits"
         findings.add(Severity.ERROR, "categories-differ", f"{list(lists)[-1]}.json", text)

@@ -60,6 +60,16 @@ class Findings:
             finding = Finding(severity=severity, code=code, file=file, where=where, field=name, message=message)
             self.kept.append(finding)
 
+    def take(self, other: Findings) -> None:
+        """Add what another list holds, after what is here."""
+        room = {key: self.KEPT - self._counts[key] for key in other._counts}
+        for finding in other.kept:
+            key = (finding.severity, finding.code, finding.file)
+            room[key] -= 1
+            if room[key] >= 0:
+                self.kept.append(finding)
+        self._counts.update(other._counts)
+
     def count(self, severity: Severity) -> int:
         """How many there are of a severity, kept or not."""
         return sum(number for (found, _, _), number in self._counts.items() if found == severity)

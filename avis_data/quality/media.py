@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from array import array
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from PIL import Image
 from avis_data.errors import DataError
 from avis_data.features.arrays import load_npy
 from avis_data.formats.aviseg_folders import FEATURES, SOUNDS, STILLS
-from avis_data.formats.ytvis import YtvisVideo
+from avis_data.formats.ytvis_records import YtvisTruth, YtvisVideo
 from avis_data.media.sound import SAMPLE_RATE_HZ
 from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.quality.findings import Findings, Severity
@@ -21,8 +24,34 @@ __all__ = ["FrameSizes", "check_media"]
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
-FrameSizes = tuple[int, ...]
-"""Bytes of each frame of a video: two videos with the same are the same, for all practical purposes."""
+
+class FrameSizes:
+    """Bytes of each frame of every video: two videos with the same are the same, for all practical purposes.
+
+    Of each video there is a hash of 63 bits.
+    """
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    def add(self, sizes: tuple[int, ...]) -> None:
+        """Those of the next video; none where there are no frames."""
+        digest = hashlib.blake2b(array("q", sizes).tobytes(), digest_size=8).digest()
+        self._hashes.append(int.from_bytes(digest) >> 1 if sizes else -1)
+
+    def of(self, number: int) -> int:
+        """The hash of a video, by its number from 0; below 0 where it has no frames, or nobody looked."""
+        return self._hashes[number] if self._hashes else -1
+
+    @staticmethod
+    def shared(several: Iterable[FrameSizes]) -> Set[int]:
+        """The hashes of those that more than one video has."""
+        every = array("q")
+        for sizes in several:
+            every.extend(sizes._hashes)
+        found = np.array(every, dtype=np.int64)
+        values, counts = np.unique(found[found >= 0], return_counts=True)
+        return {int(value) for value in values[counts > 1]}
 
 
 class _Split:
@@ -37,14 +66,12 @@ class _Split:
         self._findings.add(severity, code, f"{self.folder.name}/{path}", message, where=where)
 
 
-def check_media(
-    folder: Path, videos: tuple[YtvisVideo, ...], *, findings: Findings, deep: bool = False
-) -> dict[str, FrameSizes]:
+def check_media(folder: Path, truth: YtvisTruth, *, findings: Findings, deep: bool = False) -> FrameSizes:
     """Compare the folder of a split, with its JPEGImages, WAVAudios and FEATAudios, with the videos of its truth.
 
     Args:
         folder: `ROOT/train` or the like.
-        videos: of the truth file.
+        truth: the truth file; its videos are gone through one by one.
         findings: are added to.
         deep: decode every frame and every sample too.
 
@@ -55,17 +82,20 @@ def check_media(
     for name, severity in ((STILLS, _ERROR), (SOUNDS, _ERROR), (FEATURES, _WARNING)):
         if not (folder / name).is_dir():
             split.add(severity, "folder-missing", name, "no such folder")
-    sizes = {video.name: _check_frames(split, video, deep=deep) for video in videos}
-    for video in videos:
-        if (folder / SOUNDS).is_dir():
+    sizes = FrameSizes()
+    for video in truth.videos:
+        sizes.add(_check_frames(split, video, deep=deep))
+    has_sound, has_features = ((folder / name).is_dir() for name in (SOUNDS, FEATURES))
+    for video in truth.videos if has_sound or has_features else ():
+        if has_sound:
             _check_sound(split, video, deep=deep)
-        if (folder / FEATURES).is_dir():
+        if has_features:
             _check_features(split, video)
-    _check_strangers(split, {video.name for video in videos})
+    _check_strangers(split, set(truth.names))
     return sizes
 
 
-def _check_frames(split: _Split, video: YtvisVideo, *, deep: bool) -> FrameSizes:
+def _check_frames(split: _Split, video: YtvisVideo, *, deep: bool) -> tuple[int, ...]:
     path = split.folder / STILLS
     if not path.is_dir():
         return ()
@@ -170,6 +200,6 @@ def _check_strangers(split: _Split, names: set[str]) -> None:
         path = split.folder / folder
         if not path.is_dir():
             continue
-        for found in sorted(entry.name for entry in os.scandir(path)):
-            if found.removesuffix(suffix) not in names:
-                split.add(_WARNING, "stranger", f"{folder}/{found}", "belongs to no video of the truth file")
+        strange = (entry.name for entry in os.scandir(path) if entry.name.removesuffix(suffix) not in names)
+        for found in sorted(strange):
+            split.add(_WARNING, "stranger", f"{folder}/{found}", "belongs to no video of the truth file")

@@ -13,7 +13,7 @@ from avis_data.fingerprints.links import find_links
 from avis_data.fingerprints.making import METHOD, Fingerprint, clip_fingerprint
 from avis_data.format_numbers import CERTIFICATE
 from avis_data.formats.aviseg_folders import STILLS, sound_path
-from avis_data.formats.ytvis import YtvisDataset, YtvisVideo
+from avis_data.formats.ytvis_records import YtvisTruth, YtvisVideo
 from avis_data.io import read_json
 from avis_data.quality.findings import Findings, Severity
 from avis_data.quality.published import published_without_media
@@ -22,7 +22,7 @@ from avis_data.versions.subset import SUBSET, read_subset
 __all__ = ["check_proof"]
 
 
-def check_proof(root: Path, splits: Mapping[str, YtvisDataset], findings: Findings) -> dict[str, int] | None:
+def check_proof(root: Path, splits: Mapping[str, YtvisTruth], findings: Findings) -> dict[str, int] | None:
     """Compare what the certificate says of the division with the truth files, the stills and the sound.
 
     Clips that are nearly the same and on two sides are an error where the certificate says that there are none, else a
@@ -56,7 +56,7 @@ def check_proof(root: Path, splits: Mapping[str, YtvisDataset], findings: Findin
     return _check_media(root, splits, split_of, groups, findings)
 
 
-def _check_subset(root: Path, splits: Mapping[str, YtvisDataset], findings: Findings) -> None:
+def _check_subset(root: Path, splits: Mapping[str, YtvisTruth], findings: Findings) -> None:
     """The videos of the truth files are those that subset.json names, and no video is in two of them."""
     text = "the set was made by avis-data rebuild: the certificate is that of the published set, "
     findings.add(Severity.NOTE, "rebuilt", SUBSET, f"{text}this file says which of its videos are here")
@@ -133,7 +133,7 @@ def _check_side(code: str, what: str, clips: object, split_of: Mapping[str, str]
 
 def _check_media(
     root: Path,
-    splits: Mapping[str, YtvisDataset],
+    splits: Mapping[str, YtvisTruth],
     split_of: Mapping[str, str],
     groups: Sequence[Sequence[str]] | None,
     findings: Findings,

@@ -5,20 +5,30 @@ The fields are those of the published table of AVISeg (specs of AVISM, §1.1), s
 
 from __future__ import annotations
 
-import statistics
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from avis_data.formats.sets.files import opened_dataset
-from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, read_ytvis
-from avis_data.formats.ytvis_records import WITHHELD
+from avis_data.formats.ytvis_file import open_ytvis
+from avis_data.formats.ytvis_records import WITHHELD, YtvisTrack, YtvisTruth, YtvisVideo
 from avis_data.masks.rle import area
 from avis_data.quality import truth_files
 
-__all__ = ["CategoryStats", "SplitStats", "dataset_stats", "split_stats", "stats_json", "stats_table"]
+__all__ = [
+    "CategoryStats",
+    "SplitStats",
+    "dataset_stats",
+    "figures_of_splits",
+    "split_stats",
+    "stats_json",
+    "stats_table",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,61 +85,132 @@ def dataset_stats(path: Path) -> dict[str, SplitStats]:
         DataError: if there is no such dataset.
         ProblemsError: if a truth file cannot be read, with all that is wrong in it.
     """
-    with opened_dataset(path) as root:
-        datasets = {file.stem: read_ytvis(file) for file in truth_files(root)}
-    figures = {split: split_stats([dataset]) for split, dataset in datasets.items()}
-    if len(figures) > 1:
-        figures["all"] = split_stats(datasets.values())
-    return figures
+    with opened_dataset(path) as root, ExitStack() as stack:
+        return figures_of_splits((file.stem, stack.enter_context(open_ytvis(file))) for file in truth_files(root))
 
 
-def split_stats(datasets: Iterable[YtvisDataset]) -> SplitStats:
+def figures_of_splits(splits: Iterable[tuple[str, YtvisTruth]]) -> dict[str, SplitStats]:
+    """The same of splits that are open; each is gone through once, and one video is in memory.
+
+    Raises:
+        ProblemsError: as `dataset_stats`.
+    """
+    found: dict[str, SplitStats] = {}
+    total = _Counts()
+    for name, split in splits:
+        counts = _Counts()
+        _count(split, (counts, total))
+        found[name] = counts.stats()
+    if len(found) > 1:
+        found["all"] = total.stats()
+    return found
+
+
+def split_stats(datasets: Iterable[YtvisTruth]) -> SplitStats:
     """The figures of one dataset, or of several taken together (categories are then joined by name)."""
-    lengths: list[int] = []
-    seconds = 0.0
-    by_sources: Counter[int] = Counter()
-    with_silence = silent_throughout = maskless = unlabelled = 0
-    categories: dict[str, Counter[str]] = {}
+    counts = _Counts()
     for dataset in datasets:
-        seen = {track.track_id: _seen(track) for track in dataset.tracks}
-        _count_categories(dataset, seen, categories)
-        sounding = _sounding_objects(dataset, seen)
-        for video in dataset.videos:
-            counts = sounding[video.video_id]
-            lengths.append(video.length)
-            seconds += video.length / video.fps
-            if not dataset.has_annotations:
-                unlabelled += 1
-                continue
-            by_sources.update(counts)
-            with_silence += 0 in counts
-            silent_throughout += not any(counts)
-        maskless += sum(not any(frames) for frames in seen.values())
-    most = max(by_sources, default=0)
-    return SplitStats(
-        videos=len(lengths),
-        frames=sum(lengths),
-        masks=sum(numbers["masks"] for numbers in categories.values()),
-        tracks=sum(numbers["tracks"] for numbers in categories.values()),
-        silent_frames=by_sources[0],
-        single_frames=by_sources[1],
-        multi_frames=sum(frames for number, frames in by_sources.items() if number > 1),
-        length_min=min(lengths, default=0),
-        length_median=statistics.median(lengths) if lengths else 0.0,
-        length_max=max(lengths, default=0),
-        length_mean=statistics.fmean(lengths) if lengths else 0.0,
-        mean_seconds=seconds / len(lengths) if lengths else 0.0,
-        sources_max=most,
-        frames_by_sources={number: by_sources[number] for number in range(most + 1)},
-        videos_with_silent_frame=with_silence,
-        videos_silent_throughout=silent_throughout,
-        maskless_tracks=maskless,
-        videos_without_labels=unlabelled,
-        categories={
-            name: CategoryStats(tracks=numbers["tracks"], masks=numbers["masks"], videos=numbers["videos"])
-            for name, numbers in categories.items()
-        },
-    )
+        _count(dataset, (counts,))
+    return counts.stats()
+
+
+@dataclass(kw_only=True)
+class _Counts:
+    """What is counted, video by video."""
+
+    lengths: Counter[int] = field(default_factory=Counter)
+    seconds: float = 0.0
+    by_sources: Counter[int] = field(default_factory=Counter)
+    with_silence: int = 0
+    silent_throughout: int = 0
+    maskless: int = 0
+    unlabelled: int = 0
+    categories: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, video: YtvisVideo, tracks: Sequence[_Seen], *, has_labels: bool) -> None:
+        """One video."""
+        self.lengths[video.length] += 1
+        self.seconds += video.length / video.fps
+        for track in tracks:
+            numbers = self.categories[track.category]
+            numbers["tracks"] += 1
+            numbers["masks"] += sum(track.seen)
+            self.maskless += not any(track.seen)
+        for name in {track.category for track in tracks}:
+            self.categories[name]["videos"] += 1
+        if not has_labels:
+            self.unlabelled += 1
+            return
+        sounding = [sum(sounds) for sounds in zip(*(track.sounds for track in tracks), strict=True)]
+        sounding = sounding or [0] * video.length
+        self.by_sources.update(sounding)
+        self.with_silence += 0 in sounding
+        self.silent_throughout += not any(sounding)
+
+    def stats(self) -> SplitStats:
+        """What is printed."""
+        lengths, categories, number = self.lengths, self.categories.values(), self.lengths.total()
+        most = max(self.by_sources, default=0)
+        return SplitStats(
+            videos=number,
+            frames=sum(length * count for length, count in lengths.items()),
+            masks=sum(numbers["masks"] for numbers in categories),
+            tracks=sum(numbers["tracks"] for numbers in categories),
+            silent_frames=self.by_sources[0],
+            single_frames=self.by_sources[1],
+            multi_frames=sum(frames for sources, frames in self.by_sources.items() if sources > 1),
+            length_min=min(lengths, default=0),
+            length_median=_median(lengths),
+            length_max=max(lengths, default=0),
+            length_mean=sum(length * count for length, count in lengths.items()) / number if number else 0.0,
+            mean_seconds=self.seconds / number if number else 0.0,
+            sources_max=most,
+            frames_by_sources={sources: self.by_sources[sources] for sources in range(most + 1)},
+            videos_with_silent_frame=self.with_silence,
+            videos_silent_throughout=self.silent_throughout,
+            maskless_tracks=self.maskless,
+            videos_without_labels=self.unlabelled,
+            categories={
+                name: CategoryStats(tracks=numbers["tracks"], masks=numbers["masks"], videos=numbers["videos"])
+                for name, numbers in self.categories.items()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """In which frames a track has a mask with pixels, and in which of these it sounds."""
+
+    category: str
+    seen: list[bool]
+    sounds: list[bool]
+
+    @classmethod
+    def of(cls, track: YtvisTrack, category: str) -> _Seen:
+        seen = [mask is not None and area(mask) > 0 for mask in track.masks]
+        flags = track.sounding or (True,) * len(seen)
+        return cls(category, seen, [is_seen and flag is True for is_seen, flag in zip(seen, flags, strict=True)])
+
+
+def _count(dataset: YtvisTruth, counts: Iterable[_Counts]) -> None:
+    names = {category.id: category.name for category in dataset.categories}
+    for of in counts:
+        for name in names.values():
+            of.categories.setdefault(name, Counter())
+    for video, tracks in dataset.by_video():
+        found = [_Seen.of(track, names[track.category_id]) for track in tracks]
+        for of in counts:
+            of.add(video, found, has_labels=dataset.has_annotations)
+
+
+def _median(lengths: Mapping[int, int]) -> float:
+    """The middle one, or the mean of the two in the middle; 0 of none."""
+    ordered = sorted(lengths)
+    ends = list(accumulate(lengths[length] for length in ordered))
+    if not ends:
+        return 0.0
+    low, high = (ordered[bisect_right(ends, place)] for place in ((ends[-1] - 1) // 2, ends[-1] // 2))
+    return low if ends[-1] % 2 else (low + high) / 2
 
 
 def stats_table(figures: dict[str, SplitStats]) -> str:
@@ -171,33 +252,6 @@ def stats_table(figures: dict[str, SplitStats]) -> str:
 def stats_json(figures: dict[str, SplitStats]) -> dict[str, Any]:
     """The figures as JSON values, by split."""
     return {split: asdict(found) for split, found in figures.items()}
-
-
-def _seen(track: YtvisTrack) -> list[bool]:
-    return [mask is not None and area(mask) > 0 for mask in track.masks]
-
-
-def _sounding_objects(dataset: YtvisDataset, seen: dict[int, list[bool]]) -> dict[int, list[int]]:
-    """How many objects sound in each frame of each video; those of which the file does not say so do not count."""
-    counts = {video.video_id: [0] * video.length for video in dataset.videos}
-    for track in dataset.tracks:
-        of_video, flags = counts[track.video_id], track.sounding
-        for frame, is_seen in enumerate(seen[track.track_id]):
-            of_video[frame] += is_seen and (flags is None or flags[frame] is True)
-    return counts
-
-
-def _count_categories(dataset: YtvisDataset, seen: dict[int, list[bool]], categories: dict[str, Counter[str]]) -> None:
-    names = {category.id: category.name for category in dataset.categories}
-    for name in names.values():
-        categories.setdefault(name, Counter())
-    counted: set[tuple[str, int]] = set()
-    for track in dataset.tracks:
-        name = names[track.category_id]
-        categories[name]["tracks"] += 1
-        categories[name]["masks"] += sum(seen[track.track_id])
-        categories[name]["videos"] += (name, track.video_id) not in counted
-        counted.add((name, track.video_id))
 
 
 def _category_rows(found: SplitStats) -> list[list[str]]:

@@ -6,58 +6,74 @@ Source: specs of AVISM, §1.3, and of the metrics, §1 to §4.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from avis_data.formats.ytvis import ParsedYtvis, YtvisTrack, YtvisVideo
-from avis_data.formats.ytvis_records import WITHHELD
+import numpy as np
+
+from avis_data.formats.ytvis_file import YtvisFile
+from avis_data.formats.ytvis_records import WITHHELD, YtvisTrack, YtvisVideo
 from avis_data.masks.rle import Rle, area, box
 from avis_data.quality.findings import Findings, Severity
 
 __all__ = ["check_truth"]
 
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+_NO_VIDEO = -(2**63)
+"""No id: those have 63 bits."""
 _BOX_TOLERANCE_PX = 2.0
 """Boxes of foreign sets come from polygons before rasterising, so they may be off by a pixel on each side."""
 _TIME_TOLERANCE = 1e-3
 """Share of a frame's period: times are written with six decimals."""
 
 
-def check_truth(raw: Any, parsed: ParsedYtvis, *, file: str, findings: Findings) -> None:
-    """Add all that is wrong, or may go wrong, with one file.
+def check_truth(truth: YtvisFile, *, file: str, findings: Findings) -> int:
+    """Add all that is wrong, or may go wrong, with one file, which is gone through entry by entry.
 
     Args:
-        raw: the parsed JSON.
-        parsed: what `parse_ytvis(raw)` gave.
-        file: how the file is called in the findings.
+        truth: the file, of which no tracks were read yet.
+        file: how it is called in the findings.
         findings: are added to.
+
+    Returns:
+        How many tracks could be read.
     """
-    for problem in parsed.problems:
+    of_entries, lacks = Findings(), Findings()
+    check = _Check(file, of_entries)
+    for entry, _, video in truth.video_entries():
+        _check_video(video, entry.where, check)
+    tracks = _TracksSeen()
+    for track_entry, track in truth.tracks():
+        _check_annotation(track_entry.raw, track, track_entry.where, check)
+        _check_masks(track_entry.raw, track, track_entry.where, check)
+        tracks.add(track_entry.place, track)
+    if truth.is_object:
+        _check_order(truth, tracks, _Check(file, lacks))
+        _check_absences(truth, tracks, _Check(file, lacks))
+    for problem in truth.problems:
         findings.add(_ERROR, "unreadable", file, problem.message, where=problem.where, name=problem.field)
-    for problem in parsed.remarks:
+    for problem in truth.remarks:
         text = f"{problem.message}; it is left out"
         findings.add(_WARNING, "polygon-dropped", file, text, where=problem.where, name=problem.field)
-    if not isinstance(raw, dict):
-        return
-    check = _Check(file, findings)
-    for video in parsed.dataset.videos:
-        _check_video(video, parsed.places["videos", video.video_id], check)
-    entries = _first_by_id(raw.get("annotations"))
-    for track in parsed.dataset.tracks:
-        where = parsed.places["annotations", track.track_id]
-        _check_annotation(entries[track.track_id], track, where, check)
-        _check_masks(entries[track.track_id], track, where, check)
-    _check_order(parsed.dataset.tracks, check)
-    _check_absences(parsed, check)
+    findings.take(of_entries)
+    findings.take(lacks)
+    return len(tracks.places)
 
 
-def _first_by_id(entries: Any) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("id"), int):
-            found.setdefault(entry["id"], entry)
-    return found
+class _TracksSeen:
+    """Of each track that is sound: its place in the file, and whether it has a mask with pixels."""
+
+    def __init__(self) -> None:
+        self.places, self.has_pixels = array("q"), bytearray()
+        self.categories: set[int] = set()
+
+    def add(self, place: int, track: YtvisTrack) -> None:
+        """The next one."""
+        self.places.append(place)
+        self.has_pixels.append(any(_has_pixels(mask) for mask in track.masks))
+        self.categories.add(track.category_id)
 
 
 class _Check:
@@ -86,7 +102,7 @@ def _check_video(video: YtvisVideo, where: str, check: _Check) -> None:
             check(_ERROR, "frame-time", text, where, f"frame_times[{number}]")
 
 
-def _check_annotation(entry: dict[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:
+def _check_annotation(entry: Mapping[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:
     if track.track_id < 1:
         check(_ERROR, "id-not-positive", f"is {track.track_id}; evaluators take 0 and -1 for none", where, "id")
     for key in ("height", "width"):
@@ -118,7 +134,7 @@ def _form(segmentation: Any) -> str:
     return "rle list" if isinstance(segmentation, list) and segmentation and isinstance(segmentation[0], dict) else ""
 
 
-def _check_masks(entry: dict[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:
+def _check_masks(entry: Mapping[str, Any], track: YtvisTrack, where: str, check: _Check) -> None:
     boxes = entry.get("bboxes")
     if not isinstance(boxes, list) or len(boxes) != len(track.masks):
         text = "must be a list with one entry for each frame; the loader drops every mask without one"
@@ -172,40 +188,49 @@ def _check_area(
         check(_WARNING, "area-differs", f"is {found}, the mask has {pixels} pixels", where, f"areas[{frame}]")
 
 
-def _check_order(tracks: Sequence[YtvisTrack], check: _Check) -> None:
-    by_video: dict[int, list[YtvisTrack]] = {}
-    for track in tracks:
-        by_video.setdefault(track.video_id, []).append(track)
-    for video_id, group in by_video.items():
-        ids = [track.track_id for track in group]
-        if ids != sorted(ids):
-            text = f"ids of video {video_id} do not ascend: {ids[:8]}; the official FSLA then compares the wrong tracks"
+def _check_order(truth: YtvisFile, tracks: _TracksSeen, check: _Check) -> None:
+    """Videos in the order of their first tracks."""
+    all_ids, all_owners = truth.annotation_ids()
+    places = np.array(tracks.places, dtype=np.int64)
+    ids, owners = all_ids[places], all_owners[places]
+    order = np.argsort(owners, kind="stable")
+    begins = np.diff(owners[order], prepend=_NO_VIDEO) != 0
+    falls = (np.diff(ids[order], prepend=_NO_VIDEO) <= 0) & ~begins
+    group_of = np.cumsum(begins) - 1
+    starts = np.append(np.flatnonzero(begins), len(order))
+    faulty = np.unique(group_of[falls | (np.frombuffer(tracks.has_pixels, dtype=np.uint8)[order] == 0)])
+    groups = [order[starts[number] : starts[number + 1]] for number in faulty]
+    for group in sorted(groups, key=lambda group: int(group[0])):
+        video_id, of_video = owners[group[0]], ids[group]
+        if (np.diff(of_video) <= 0).any():
+            first = [int(number) for number in of_video[:8]]
+            text = f"ids of video {video_id} do not ascend: {first}; the official FSLA then compares the wrong tracks"
             check(_ERROR, "annotation-order", text, "", "annotations")
-        for track in group:
-            if not any(_has_pixels(mask) for mask in track.masks):
+        for number, place in zip(of_video, group, strict=True):
+            if not tracks.has_pixels[place]:
                 text = f"never sounds; in video {video_id} the official FSLA then compares the wrong tracks"
-                check(_WARNING, "track-without-mask", text, f"annotation (id {track.track_id})", "segmentations")
+                check(_WARNING, "track-without-mask", text, f"annotation (id {number})", "segmentations")
 
 
 def _has_pixels(mask: Rle | None) -> bool:
     return mask is not None and area(mask) > 0
 
 
-def _check_absences(parsed: ParsedYtvis, check: _Check) -> None:
-    if not parsed.dataset.has_annotations:
+def _check_absences(truth: YtvisFile, tracks: _TracksSeen, check: _Check) -> None:
+    if not truth.has_annotations:
         check(_NOTE, "labels-withheld", WITHHELD, "", "annotations")
         return
-    with_tracks = {track.video_id for track in parsed.dataset.tracks}
-    for video in parsed.dataset.videos:
-        if video.video_id not in with_tracks:
-            where = parsed.places["videos", video.video_id]
-            check(_NOTE, "video-without-track", "has no annotation; the official training leaves it out", where)
-    used = {track.category_id for track in parsed.dataset.tracks}
-    unused = [category.name for category in parsed.dataset.categories if category.id not in used]
+    _, owners = truth.annotation_ids()
+    with_tracks = np.unique(owners[np.array(tracks.places, dtype=np.int64)])
+    videos = np.array([entry.number for entry in truth.sound_videos()], dtype=np.int64)
+    for entry, has_track in zip(truth.sound_videos(), np.isin(videos, with_tracks), strict=True):
+        if not has_track:
+            check(_NOTE, "video-without-track", "has no annotation; the official training leaves it out", entry.where)
+    unused = [category.name for category in truth.categories if category.id not in tracks.categories]
     if unused:
         text = f"{len(unused)} have no track ({', '.join(unused[:5])} ...); the official HOTA counts them as 0"
         check(_NOTE, "category-unused", text, "", "categories")
-    ids = [category.id for category in parsed.dataset.categories]
+    ids = [category.id for category in truth.categories]
     if ids != list(range(1, len(ids) + 1)):
         text = "ids are not 1, 2, ... in order; the official model takes id - 1 as its label"
         check(_WARNING, "category-ids", text, "", "categories")

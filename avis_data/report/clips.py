@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avis_data.errors import DataError
 from avis_data.formats.aviseg_folders import STILLS, sound_path
-from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, read_ytvis
+from avis_data.formats.ytvis_file import open_ytvis
+from avis_data.formats.ytvis_records import YtvisTrack, YtvisTruth
 from avis_data.masks.rle import Rle
 from avis_data.quality import truth_files
 
@@ -47,14 +48,14 @@ class DatasetClips:
     """The truth files of a dataset, by split, and where their media are."""
 
     root: Path
-    splits: dict[str, YtvisDataset]
+    splits: Mapping[str, YtvisTruth]
     view: Callable[[str, int], ClipView] | None = None
     """What is shown of a video of a split, by its place; None: it lies in the folders of AVISeg."""
 
     @property
     def num_clips(self) -> int:
         """How many clips there are in all splits."""
-        return sum(len(dataset.videos) for dataset in self.splits.values())
+        return sum(dataset.num_videos for dataset in self.splits.values())
 
     def choose(self, limit: int) -> list[ClipView]:
         """Choose at most `limit` clips: one from each split in turn, spread evenly, in the order of the files.
@@ -62,7 +63,7 @@ class DatasetClips:
         Raises:
             DataError: if a still is missing.
         """
-        places = {split: _spread(len(data.videos), limit) for split, data in self.splits.items()}
+        places = {split: _spread(data.num_videos, limit) for split, data in self.splits.items()}
         turns = [(turn, split, place) for split, found in places.items() for turn, place in enumerate(found)]
         kept = sorted(turns, key=lambda item: item[0])[:limit]
         names = list(self.splits)
@@ -72,17 +73,21 @@ class DatasetClips:
 
 
 def open_dataset(path: Path) -> DatasetClips:
-    """Read the truth of a dataset.
+    """Open the truth of a dataset, which is read video by video.
 
     Args:
         path: the folder with train.json, val.json, test.json (those there are), or one truth file.
 
     Raises:
         DataError: if there is no such dataset.
-        ProblemsError: if a truth file cannot be read, with all that is wrong in it.
+        ProblemsError: if a truth file cannot be read, with all that is wrong in it; of what is wrong in a video or a
+            track that is said when it is read.
     """
     files = truth_files(path)
-    return DatasetClips(root=files[0].parent, splits={file.stem: read_ytvis(file) for file in files})
+    splits = {file.stem: open_ytvis(file) for file in files}
+    for split in splits.values():
+        split.check()
+    return DatasetClips(root=files[0].parent, splits=splits)
 
 
 def _spread(count: int, limit: int) -> Sequence[int]:
@@ -100,8 +105,8 @@ def _halving(count: int) -> Iterator[int]:
             yield place
 
 
-def _clip_view(root: Path, split: str, dataset: YtvisDataset, place: int) -> ClipView:
-    video = dataset.videos[place]
+def _clip_view(root: Path, split: str, dataset: YtvisTruth, place: int) -> ClipView:
+    video, tracks = dataset.clip(place)
     folder = root / split
     # Names cannot lead out of the folder: the reader of truth files refuses those that could.
     stills = tuple(folder / STILLS / name for name in video.file_names)
@@ -114,16 +119,14 @@ def _clip_view(root: Path, split: str, dataset: YtvisDataset, place: int) -> Cli
         split=split,
         stills=stills,
         sound=sound if sound.is_file() else None,
-        tracks=_track_views(dataset, video),
+        tracks=_track_views(dataset, tracks),
         fps=video.fps,
     )
 
 
-def _track_views(dataset: YtvisDataset, video: YtvisVideo) -> tuple[TrackView, ...]:
+def _track_views(dataset: YtvisTruth, found: Sequence[YtvisTrack]) -> tuple[TrackView, ...]:
     names = {category.id: category.name for category in dataset.categories}
-    tracks = sorted(
-        (track for track in dataset.tracks if track.video_id == video.video_id), key=lambda track: track.track_id
-    )
+    tracks = sorted(found, key=lambda track: track.track_id)
     kinds = [names[track.category_id] for track in tracks]
     views = []
     for number, (track, kind) in enumerate(zip(tracks, kinds, strict=True)):

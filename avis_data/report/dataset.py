@@ -11,7 +11,7 @@ from avis_data import __version__
 from avis_data.errors import ConfigError
 from avis_data.formats.ytvis_records import WITHHELD
 from avis_data.io import write_text
-from avis_data.quality.stats import SplitStats, split_stats
+from avis_data.quality.stats import SplitStats, figures_of_splits
 from avis_data.report.clips import ClipView, DatasetClips
 from avis_data.report.figures.charts import Figure
 from avis_data.report.figures.page import figures_section
@@ -65,9 +65,9 @@ def write_dataset_page(
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder", hint=f"--out {out / 'report.html'}")
     name = dataset.root.resolve().name
+    counts = figures_of_splits(dataset.splits.items())
+    total = counts.pop("all") if len(counts) > 1 else next(iter(counts.values()))
     clips = dataset.choose(max_clips) if max_clips else []
-    counts = {split: split_stats([data]) for split, data in dataset.splits.items()}
-    total = split_stats(dataset.splits.values())
     of_model = model_section(model)  # before the figures, which take seconds: a file of it may be damaged
     sections = [_header(name, total), _split_table(counts, total), _bars(counts, total)]
     sections += [figures_section(figures), of_model]

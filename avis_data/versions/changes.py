@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,39 +11,22 @@ from typing import Literal
 
 import numpy as np
 
-from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis
-from avis_data.quality.dataset import truth_files
+from avis_data.formats.ytvis_records import YtvisTrack, YtvisVideo
 from avis_data.versions.pairs import TrackPairs, pair_by_category, pair_by_pixels
+from avis_data.versions.version import Place, Side, Version
 
 __all__ = [
     "IOU_BINS",
     "Changes",
     "Kind",
     "TrackChange",
-    "Version",
     "VideoChange",
     "compare_versions",
-    "read_version",
-    "split_files",
 ]
 
 Kind = Literal["added", "removed", "changed", "same"]
 IOU_BINS = 10
 """Of the histogram, each 0.1 wide; masks that are equal to the pixel are counted apart."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Version:
-    """One side: the truth of every split, by its name."""
-
-    path: Path
-    files: Mapping[str, Path]
-    splits: Mapping[str, YtvisDataset]
-
-    @property
-    def categories(self) -> dict[str, int]:
-        """Name -> id, over all splits."""
-        return {entry.name: entry.id for split in self.splits.values() for entry in split.categories}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +82,9 @@ class Changes:
     old: Path
     new: Path
     videos: tuple[VideoChange, ...]
-    """Every video of either version, in the order of names."""
+    """The videos that are not the same, in the order of names; those that are too, where that was asked for."""
+    same: Mapping[str, int]
+    """How many videos, tracks and masks are the same of those that are not in `videos`."""
     categories_added: tuple[str, ...]
     categories_removed: tuple[str, ...]
     categories_renumbered: tuple[str, ...]
@@ -112,7 +98,7 @@ class Changes:
         tracks = [track for video in self.videos for track in video.tracks]
         kinds: tuple[Kind, ...] = ("added", "removed", "changed", "same")
         moved = sum(_differ(video.old_split, video.new_split) for video in self.videos)
-        return {
+        counts: dict[str, dict[str, float]] = {
             "videos": {kind: sum(video.kind == kind for video in self.videos) for kind in kinds} | {"moved": moved},
             "tracks": {kind: sum(track.kind == kind for track in tracks) for kind in kinds}
             | {
@@ -131,6 +117,9 @@ class Changes:
                 "removed": round(sum(track.seconds_removed for track in tracks), 3),
             },
         }
+        for what, number in self.same.items():
+            counts[what]["same"] += number
+        return counts
 
     @property
     def is_empty(self) -> bool:
@@ -154,38 +143,34 @@ class Changes:
         }
 
 
-def read_version(path: Path) -> Version:
-    """The truth of a dataset: a folder with train.json, val.json, test.json, or one truth file.
+def compare_versions(old: Version, new: Version, *, keep_same: bool = False) -> Changes:
+    """Say what changed. Videos are found by name (first part of file names), categories by name, tracks by pixels.
+
+    Args:
+        old: what it was.
+        new: what it is now.
+        keep_same: list the videos that are the same too.
 
     Raises:
-        DataError: if there is none, or a file is no JSON.
-        ProblemsError: if entries of a file are bad.
+        ProblemsError: if a video or a track of one of the versions cannot be read.
     """
-    files = split_files(path)
-    return Version(path=path, files=files, splits={name: read_ytvis(file) for name, file in files.items()})
-
-
-def split_files(path: Path) -> dict[str, Path]:
-    """The truth file of every split of a dataset, by the split's name.
-
-    Raises:
-        DataError: if there is none.
-    """
-    return {file.name.removesuffix(".gz").removesuffix(".json"): file for file in truth_files(path)}
-
-
-def compare_versions(old: Version, new: Version) -> Changes:
-    """Say what changed. Videos are found by name (first part of file names), categories by name, tracks by pixels."""
-    sides = [{place.video.name: place for place in _places(version)} for version in (old, new)]
+    sides = [Side(version) for version in (old, new)]
     histogram = np.zeros(IOU_BINS, dtype=np.int64)
-    videos = tuple(
-        _video(name, sides[0].get(name), sides[1].get(name), histogram) for name in sorted(sides[0].keys() | sides[1])
-    )
+    videos, same = [], Counter[str]()
+    for name in sorted(sides[0].names | sides[1].names):
+        video = _video(name, sides[0].get(name), sides[1].get(name), histogram)
+        if video.kind != "same" or keep_same:
+            videos.append(video)
+            continue
+        same.update(videos=1, tracks=len(video.tracks), masks=sum(track.masks_same for track in video.tracks))
+    for split in (*old.splits.values(), *new.splits.values()):
+        split.warn()
     ids = [version.categories for version in (old, new)]
     return Changes(
         old=old.path,
         new=new.path,
-        videos=videos,
+        videos=tuple(videos),
+        same=dict(same),
         categories_added=tuple(sorted(ids[1].keys() - ids[0])),
         categories_removed=tuple(sorted(ids[0].keys() - ids[1])),
         categories_renumbered=tuple(sorted(name for name in ids[0].keys() & ids[1] if ids[0][name] != ids[1][name])),
@@ -193,30 +178,7 @@ def compare_versions(old: Version, new: Version) -> Changes:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A video with all that a version says of it."""
-
-    split: str
-    video: YtvisVideo
-    tracks: Sequence[YtvisTrack]
-    names: Mapping[int, str]
-
-    def category(self, track: YtvisTrack) -> str:
-        return self.names[track.category_id]
-
-
-def _places(version: Version) -> Iterator[_Place]:
-    for split, dataset in version.splits.items():
-        names = {entry.id: entry.name for entry in dataset.categories}
-        by_video: dict[int, list[YtvisTrack]] = {}
-        for track in dataset.tracks:
-            by_video.setdefault(track.video_id, []).append(track)
-        for video in dataset.videos:
-            yield _Place(split, video, by_video.get(video.video_id, []), names)
-
-
-def _video(name: str, old: _Place | None, new: _Place | None, histogram: np.ndarray) -> VideoChange:
+def _video(name: str, old: Place | None, new: Place | None, histogram: np.ndarray) -> VideoChange:
     if old is None or new is None:
         kind: Kind = "added" if old is None else "removed"
         place = new or old
@@ -257,7 +219,7 @@ def _other_fields(old: YtvisVideo, new: YtvisVideo) -> tuple[str, ...]:
 
 
 def _tracks(
-    old: _Place, new: _Place, compared: bool, histogram: np.ndarray
+    old: Place, new: Place, compared: bool, histogram: np.ndarray
 ) -> tuple[tuple[TrackChange, ...], TrackPairs]:
     if compared:
         pairs = pair_by_pixels(old.tracks, new.tracks, min(old.video.length, new.video.length))
@@ -277,7 +239,7 @@ def _tracks(
     return tuple(changes), pairs
 
 
-def _lone(kind: Kind, place: _Place, track: YtvisTrack) -> TrackChange:
+def _lone(kind: Kind, place: Place, track: YtvisTrack) -> TrackChange:
     masks = sum(mask is not None for mask in track.masks)
     seconds = round(float(_sounds(track).sum()) / place.video.fps, 3)
     name = place.category(track)
@@ -291,7 +253,7 @@ def _lone(kind: Kind, place: _Place, track: YtvisTrack) -> TrackChange:
 
 
 def _pair(
-    old: _Place, new: _Place, before: YtvisTrack, after: YtvisTrack, iou_T: np.ndarray | None, histogram: np.ndarray
+    old: Place, new: Place, before: YtvisTrack, after: YtvisTrack, iou_T: np.ndarray | None, histogram: np.ndarray
 ) -> TrackChange:
     there_O, there_N = (np.array([mask is not None for mask in track.masks]) for track in (before, after))
     added = removed = differ = same_masks = 0

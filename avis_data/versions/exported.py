@@ -159,14 +159,15 @@ def _clip(row: Sequence[object]) -> ClipTruth:
 
 
 def _by_masks(old: Path, new: Path, title: str) -> str | None:
-    from avis_data.versions.changes import compare_versions, read_version
+    from avis_data.versions.changes import compare_versions
     from avis_data.versions.text import markdown
+    from avis_data.versions.version import read_version
 
     try:
-        versions = read_version(old), read_version(new)
+        changes = compare_versions(read_version(old), read_version(new))
     except DataError:  # of another layout
         return None
-    return markdown(compare_versions(*versions), title=title)
+    return markdown(changes, title=title)
 
 
 def _by_clips(old: Mapping[str, ClipTruth], new: Mapping[str, ClipTruth], title: str) -> str:

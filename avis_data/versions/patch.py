@@ -15,7 +15,8 @@ from avis_data.errors import DataError
 from avis_data.format_numbers import CHANGES
 from avis_data.io import atomic_dir, canonical_json, read_json, sha256_text, write_json
 from avis_data.paths import checked_id
-from avis_data.versions.changes import Changes, Version
+from avis_data.versions.changes import Changes
+from avis_data.versions.version import Version
 
 __all__ = ["apply_changes", "changes_json"]
 

@@ -16,7 +16,7 @@ from avis_data.metrics.counting import Mode, Rank
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.metrics.files import evaluate_files
 from avis_data.metrics.table import figures_of
-from avis_data.versions.changes import Version
+from avis_data.versions.version import Version
 
 __all__ = ["ScoreChange", "score_change"]
 

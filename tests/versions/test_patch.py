@@ -12,8 +12,9 @@ import pytest
 
 from avis_data.errors import AvisError, DataError
 from avis_data.io import canonical_json, read_json, write_json
-from avis_data.versions.changes import compare_versions, read_version, split_files
+from avis_data.versions.changes import compare_versions
 from avis_data.versions.patch import apply_changes, changes_json
+from avis_data.versions.version import read_version, split_files
 from support.ytvis_world import annotation, truth
 
 
@@ -26,7 +27,7 @@ def write(folder: Path, content: dict[str, Any]) -> Path:
 
 def saved(old: Path, new: Path, path: Path) -> dict[str, Any]:
     before, after = read_version(old), read_version(new)
-    found = changes_json(before, after, compare_versions(before, after))
+    found = changes_json(before, after, compare_versions(before, after, keep_same=True))
     write_json(path, found)
     return found
 

@@ -11,8 +11,8 @@ import pytest
 
 from avis_data.cli.main import main
 from avis_data.errors import ConfigError, DataError
-from avis_data.versions.changes import read_version
 from avis_data.versions.scores import score_change
+from avis_data.versions.version import read_version
 from support.ytvis_world import HEIGHT, WIDTH, truth
 
 NAMES = ["a", "b", "c"]

@@ -22,7 +22,7 @@ from avis_data.formats.sets.clips import LabelledClip, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, opened_set, picture_size, read_each
 from avis_data.formats.sets.json_tables import json_tables
 from avis_data.formats.sets.layout import UNKNOWN, foreign_path, picture_file, roboflow_name
-from avis_data.formats.ytvis_entries import is_finite, shown
+from avis_data.formats.ytvis_values import is_finite, shown
 from avis_data.masks.rle import check_size, rle_from_segmentation
 
 __all__ = ["read_coco"]

@@ -20,7 +20,7 @@ from avis_data.formats.sets.layout import (
     still_name,
     unique_names,
 )
-from avis_data.formats.ytvis_entries import kind, shown
+from avis_data.formats.ytvis_values import kind, shown
 from avis_data.records import SplitName
 
 __all__ = ["CocoClip", "CocoTable", "Entry", "Id", "annotation_files", "id_of", "picture_folders"]

@@ -19,7 +19,7 @@ from avis_data.formats.boards.sa_v_writing import OURS
 from avis_data.formats.sets.clips import LabelledClip, Media, Still, UnreadClip
 from avis_data.formats.sets.files import numbered, opened_set, picture_pixels, picture_size
 from avis_data.formats.sets.layout import pictures_in, split_of
-from avis_data.formats.ytvis_entries import kind, shown
+from avis_data.formats.ytvis_values import kind, shown
 from avis_data.io import read_json
 from avis_data.masks.rle import check_size, encode, rle_from_segmentation
 

@@ -14,7 +14,7 @@ from avis_data.errors import DataError, Problem
 from avis_data.formats.heard.avtrack import META
 from avis_data.formats.sets.clips import LabelledClip, LabelledTrack, Media, Still, UnreadClip
 from avis_data.formats.sets.files import natural, numbered, picture_pixels
-from avis_data.formats.ytvis_entries import shown
+from avis_data.formats.ytvis_values import shown
 from avis_data.io import read_json
 from avis_data.masks.rle import Rle, check_size, encode
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from avis_data.categories import category_set, category_set_names
-from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo
+from avis_data.formats.ytvis_records import YtvisTrack, YtvisTruth, YtvisVideo
 from avis_data.masks.rle import area, box
 from avis_data.records import SCENARIOS
 
@@ -38,7 +38,7 @@ class DatasetCounts:
     """Counts of a dataset."""
 
     categories: list[str] = field(default_factory=list)
-    """All names, in the order of the files."""
+    """All names, by their ids in the files."""
     splits: dict[str, SplitCounts] = field(default_factory=dict)
     lengths_s: list[float] = field(default_factory=list)
     """Of every video."""
@@ -65,7 +65,7 @@ class DatasetCounts:
 
 
 def count_dataset(
-    datasets: Iterable[tuple[str, YtvisDataset]],
+    datasets: Iterable[tuple[str, YtvisTruth]],
     scenarios: Mapping[str, Sequence[str]],
     of_category: Mapping[str, str],
 ) -> DatasetCounts:
@@ -82,23 +82,19 @@ def count_dataset(
     counts = DatasetCounts()
     known: dict[str, None] = {}
     for name, dataset in datasets:
-        known |= dict.fromkeys(category.name for category in dataset.categories)
-        own = {**{c.name: c.supercategory for c in dataset.categories if c.supercategory in SCENARIOS}, **of_category}
+        names = {category.id: category.name for category in sorted(dataset.categories, key=lambda one: one.id)}
+        known |= dict.fromkeys(names.values())
         split = counts.splits.setdefault(name, SplitCounts())
-        names = {category.id: category.name for category in dataset.categories}
-        tracks: dict[int, list[YtvisTrack]] = defaultdict(list)
-        for track in dataset.tracks:
-            tracks[track.video_id].append(track)
-        for video in dataset.videos:
+        for video, tracks in dataset.by_video():
             split.videos += 1
             counts.lengths_s.append(video.length / video.fps)
             if not dataset.has_annotations:
                 split.unlabelled += 1
                 counts.videos_by_scenario.update(scenarios.get(video.name, ()))
                 continue
-            found = [_Seen.of(track, names[track.category_id]) for track in tracks[video.video_id]]
+            found = [_Seen.of(track, names[track.category_id]) for track in tracks]
             _count_video(counts, split, video, found)
-            said = scenarios.get(video.name) or _derived(found, own)
+            said = scenarios.get(video.name) or _derived(found, of_category)
             counts.videos_by_scenario.update(said)
     counts.categories = list(known)
     return counts
