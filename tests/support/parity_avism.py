@@ -13,6 +13,7 @@ from avis_data.training.models.avism.config import AvismConfig
 from avis_data.training.models.avism.model import build_frame_decoder, build_pixel_decoder, build_tracker
 from avis_data.training.models.avism.official_names import from_official_avism
 from avis_data.training.models.avism.official_shapes import avism_config_of
+from avis_data.training.models.avism.pixel_decoder import resized
 from avis_data.training.models.avism.tracker import video_masks
 from avis_data.training.models.avism.windows import padded_frames
 from avis_data.training.models.backbones import build_backbone
@@ -53,7 +54,7 @@ def run_pixel_decoder(case: Case) -> None:
     frames = len(maps[0])
     case.check_if_stored("intermediate.encoder_position", position.expand(frames, -1, -1))
     case.check_if_stored("intermediate.reference_points", reference[None, :, None].expand(frames, -1, 3, -1))
-    case.check("mask_features", out.mask_NChw)
+    case.check("mask_features", decoder.mask_embedding(out.fpn_NChw))
     case.check("fpn_features", out.fpn_NChw)
     for index, scale in enumerate(out.scales):
         case.check(f"multi_scale.{index}", scale)
@@ -66,9 +67,9 @@ def run_frame_decoder(case: Case) -> None:
     levels = {f"intermediate.fusion_level.{i}": m for i, m in enumerate(decoder.fusion.scales if fusion else ())}
     seen = recorded(layers | levels | fusion)
     scales = [case.inputs[f"multi_scale.{index}"] for index in range(case.numbered("multi_scale"))]
-    arguments = (scales, case.inputs["mask_features"], case.inputs.get("audio"))
+    mask, audio = case.inputs["mask_features"], case.inputs.get("audio")
     in_training = case.outputs.get("frame_queries.train")
-    out = decoder(*arguments, keep_layers=1 if in_training is None else len(in_training), keep_heads=True)
+    out = decoder(scales, mask, audio, keep_layers=1 if in_training is None else len(in_training))
     for name in layers | levels | fusion:
         case.check_if_stored(name, seen[name])
     case.check_if_stored("intermediate.initial_query", seen["intermediate.layer_out.0.args"][0])
@@ -78,7 +79,7 @@ def run_frame_decoder(case: Case) -> None:
     for index in range(len(layers)):
         case.check_if_stored(f"attention_mask.{index}", ~seen[f"intermediate.layer_out.{index}.args"][4])
     case.check_if_stored("frame_queries.train", out.queries_LNQC)
-    at_test = decoder(*arguments, keep_layers=1, keep_heads=False)
+    at_test = decoder(scales, [resized(mask, scale.shape[2:]) for scale in scales], audio, keep_layers=1)
     case.check_if_stored("frame_queries.eval", at_test.queries_LNQC)
 
 

@@ -65,7 +65,8 @@ def _check_stages(case: Case, model: Avism) -> None:
     case.check("inference.fpn_features", maps.fpn_NChw)
     for index, scale in enumerate(maps.scales):
         case.check(f"inference.multi_scale.{index}", scale)
-    frame = model.frame_decoder(maps.scales, maps.mask_NChw, audio, keep_layers=1, keep_heads=True)
+    mask = model.pixel_decoder.mask_embedding(maps.fpn_NChw)
+    frame = model.frame_decoder(maps.scales, mask, audio, keep_layers=1)
     case.check("inference.frame.pred_logits", frame.heads[-1].logits_NQK)
     case.check("inference.frame.pred_masks", frame.heads[-1].masks_NQhw)
     case.check("inference.frame_queries", frame.queries_LNQC)

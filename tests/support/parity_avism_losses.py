@@ -76,11 +76,18 @@ def run_losses(case: Case) -> None:
 
 
 def stored_predictions(case: Case) -> AvismPredictions:
-    """The stored heads. Video masks are stored as such: an embedding that picks one of them per query gives them."""
+    """The stored heads. Masks are stored as such: an embedding that picks one of them per query gives them."""
     settings, inputs = case.settings, case.inputs
+    masks_HNQhw = torch.stack([inputs[f"frame_head.{i}.pred_masks"] for i in range(settings["frame_heads"])])
+    shown = masks_HNQhw.shape[0] * masks_HNQhw.shape[2]
+    one_frame_HQC = torch.eye(shown).view(len(masks_HNQhw), -1, shown)
     frame_heads = tuple(
-        FrameHead(logits_NQK=inputs[f"frame_head.{i}.pred_logits"], masks_NQhw=inputs[f"frame_head.{i}.pred_masks"])
-        for i in range(settings["frame_heads"])
+        FrameHead(
+            logits_NQK=inputs[f"frame_head.{i}.pred_logits"],
+            embed_NQC=one_frame_HQC[i].expand(len(masks_NQhw), -1, -1),
+            masks_NQhw=masks_NQhw,
+        )
+        for i, masks_NQhw in enumerate(masks_HNQhw)
     )
     count = settings["video_heads"]
     masks_HLBPThw = torch.stack([inputs[f"video_head.{i}.pred_masks"] for i in range(count)])
@@ -97,6 +104,7 @@ def stored_predictions(case: Case) -> AvismPredictions:
     )
     return AvismPredictions(
         frame_heads=frame_heads,
+        mask_NChw=masks_HNQhw.transpose(0, 1).flatten(1, 2),
         tracker=TrackerOutput(heads=video_heads, similarity_LBTQC=inputs["pred_fq_embed"]),
         pixels_BTChw=pixels_BTChw,
     )

@@ -80,6 +80,7 @@ class PvtSpec:
 
 
 BackboneSpec = ResNetSpec | SwinSpec | PvtSpec
+_Version = tuple[tuple[int, int], ...]
 
 
 class FrozenBatchNorm(nn.Module):
@@ -103,6 +104,48 @@ class FrozenBatchNorm(nn.Module):
         return functional.batch_norm(
             x_NChw, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
         )
+
+
+_Norm = FrozenBatchNorm | SharedBatchNorm
+
+
+class _NormedConvolution(nn.Module):
+    """A convolution and its norm as one, then an activation: the norm is a factor of the filters, and a bias.
+
+    Only in training of a norm that learns are they two.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, normalization: _Norm, activation: nn.Module) -> None:
+        super().__init__()
+        self.convolution, self.normalization, self.activation = convolution, normalization, activation
+        self._kept: tuple[_Version, Tensor, Tensor] | None = None
+
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """The normed and activated maps."""
+        convolution, norm = self.convolution, self.normalization
+        if norm.training and not isinstance(norm, FrozenBatchNorm):
+            out: Tensor = self.activation(norm(convolution(x_NChw)))
+            return out
+        filters, bias = self._blocked_filters() if x_NChw.is_mkldnn else self._filters()
+        maps = functional.conv2d(x_NChw, filters, bias, stride=convolution.stride, padding=convolution.padding)
+        joined: Tensor = self.activation(maps)
+        return joined
+
+    def _filters(self) -> tuple[Tensor, Tensor]:
+        norm = self.normalization
+        assert norm.running_mean is not None and norm.running_var is not None  # they all have
+        scale_C = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return self.convolution.weight * scale_C[:, None, None, None], norm.bias - norm.running_mean * scale_C
+
+    def _blocked_filters(self) -> tuple[Tensor, Tensor]:
+        """As oneDNN has them; those of the last time, until a value of theirs changes."""
+        norm = self.normalization
+        sources = (self.convolution.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        version = tuple((source.data_ptr(), source._version) for source in sources if source is not None)
+        if self._kept is None or self._kept[0] != version:
+            filters, bias = self._filters()
+            self._kept = (version, filters.to_mkldnn(), bias.to_mkldnn())
+        return self._kept[1:]
 
 
 class Backbone(nn.Module):
@@ -130,6 +173,8 @@ class Backbone(nn.Module):
         Args:
             frames_N3HW: normalised frames; H and W are multiples of 32.
         """
+        if self._convolutions and not self.training and _onednn_takes(frames_N3HW):
+            return tuple(map_NChw.to_dense() for map_NChw in self.body(frames_N3HW.to_mkldnn()).feature_maps)
         if self.channels_last and frames_N3HW.device.type != "cpu":
             frames_N3HW = frames_N3HW.contiguous(memory_format=torch.channels_last)
         maps: tuple[Tensor, ...] = self.body(frames_N3HW).feature_maps
@@ -155,10 +200,19 @@ def _resnet(spec: ResNetSpec) -> Backbone:
     )
     body = ResNetBackbone(config)
     _replace_batch_norms(body, frozen=spec.frozen_norms)
+    _join_norms(body)
     for part in body.modules():
         if isinstance(part, nn.ReLU):
             part.inplace = True  # nothing reads what it gets, a norm or a sum
     return Backbone(body, spec.channels, convolutions=True)
+
+
+def _onednn_takes(frames: Tensor) -> bool:
+    """Whether maps can lie as a CPU's convolutions want them, so that none copies; without gradients they can."""
+    if frames.device.type != "cpu" or frames.dtype != torch.float32 or torch.is_grad_enabled():
+        return False
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return there and not (torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
 
 
 def _swin(spec: SwinSpec) -> Backbone:
@@ -214,6 +268,18 @@ def _replace_batch_norms(module: nn.Module, *, frozen: bool) -> None:
             setattr(module, name, FrozenBatchNorm(width, eps) if frozen else SharedBatchNorm(width, eps))
         else:
             _replace_batch_norms(child, frozen=frozen)
+
+
+def _join_norms(module: nn.Module) -> None:
+    """Make one of each convolution and its norm; the parameters keep their names."""
+    for name, child in module.named_children():
+        convolution = getattr(child, "convolution", None)
+        if isinstance(convolution, nn.Conv2d):
+            norm, activation = child.normalization, getattr(child, "activation", nn.Identity())
+            assert isinstance(norm, _Norm)  # they were replaced before
+            setattr(module, name, _NormedConvolution(convolution, norm, activation))
+        else:
+            _join_norms(child)
 
 
 def _replace_drop_paths(module: nn.Module) -> None:

@@ -92,9 +92,10 @@ def dice_losses(
         smooth_top: added above the line (twice the sum of products).
         smooth_bottom: added below it.
     """
-    power = 2 if squared else 1
     top = 2 * (probability_RX * truth_RX).sum(1) + smooth_top
-    return 1 - top / (probability_RX.pow(power).sum(1) + truth_RX.pow(power).sum(1) + smooth_bottom)
+    if squared:
+        probability_RX, truth_RX = probability_RX.square(), truth_RX.square()
+    return 1 - top / (probability_RX.sum(1) + truth_RX.sum(1) + smooth_bottom)
 
 
 def similarity_loss(embeddings_EC: Tensor, ids_E: Tensor, groups_E: Tensor | None = None) -> Ratio:

@@ -70,8 +70,9 @@ def match_costs(
     Source: Mask2Former (2022); AVISM's specification, section 4.2.
     """
     entries, queries, frames = masks_NQTHW.shape[:3]
-    predicted_NQX = sample_points(at_least_float32(masks_NQTHW.flatten(1, 2)), points_NP2)
-    predicted_NQX = predicted_NQX.view(entries, queries, frames * points_NP2.shape[1])
+    maps = at_least_float32(masks_NQTHW.transpose(1, 2).flatten(0, 1))
+    values_NTPQ = sample_points(maps, points_NP2.repeat_interleave(frames, dim=0)).transpose(1, 2)
+    predicted_NQX = values_NTPQ.reshape(entries, -1, queries).transpose(1, 2)
     truth_RX = sample_points(targets.masks_RTHW.to(predicted_NQX.dtype), points_NP2[targets.entry_R]).flatten(1)
     truth_NGX = torch.cat((truth_RX, truth_RX.new_zeros(1, truth_RX.shape[1])))[targets.row_NG]
     labels_NQG = targets.label_NG[:, None].expand(-1, queries, -1)
@@ -90,9 +91,11 @@ def dice_costs(
 
     The arguments are those of `losses.dice_losses`.
     """
-    power = 2 if squared else 1
-    top = 2 * probability_QX @ truth_GX.transpose(-1, -2) + smooth_top
-    below = probability_QX.pow(power).sum(-1)[..., None] + truth_GX.pow(power).sum(-1)[..., None, :]
+    top = 2 * (probability_QX @ truth_GX.transpose(-1, -2)) + smooth_top
+    if squared:
+        below = probability_QX.square().sum(-1)[..., None] + truth_GX.square().sum(-1)[..., None, :]
+    else:
+        below = probability_QX.sum(-1)[..., None] + truth_GX.sum(-1)[..., None, :]
     return 1 - top / (below + smooth_bottom)
 
 

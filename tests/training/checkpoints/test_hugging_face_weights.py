@@ -103,9 +103,10 @@ def test_mask2former_of_transformers_and_ours_give_the_same(tmp_path: Path) -> N
     with torch.no_grad():
         expected = theirs.model(image(), output_hidden_states=True)
         maps = model.pixel_decoder(model.backbone(image()))
-        found = model.frame_decoder(maps.scales, maps.mask_NChw, None, keep_layers=1, keep_heads=True)
+        mask = model.pixel_decoder.mask_embedding(maps.fpn_NChw)
+        found = model.frame_decoder(maps.scales, mask, None, keep_layers=1)
     assert all(0.1 < float((masks > 0).float().mean()) < 0.9 for masks in expected.masks_queries_logits)
-    torch.testing.assert_close(maps.mask_NChw, expected.pixel_decoder_last_hidden_state, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(mask, expected.pixel_decoder_last_hidden_state, atol=1e-3, rtol=1e-4)
     for head, masks in zip(found.heads, expected.masks_queries_logits, strict=True):
         torch.testing.assert_close(head.masks_NQhw, masks, atol=1e-3, rtol=1e-3)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from avis_data.errors import DataError
 from avis_data.masks.rle import decode
@@ -108,7 +109,17 @@ def test_training_changes_no_batch_norm() -> None:
     with torch.no_grad():
         in_training = model.maps(training_clip(1).frames_T3HW).fpn_NChw
         at_test = model.eval().maps(training_clip(1).frames_T3HW).fpn_NChw
-    assert torch.equal(in_training, at_test)
+    torch.testing.assert_close(in_training, at_test, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_embedding_of_a_smaller_map_is_the_smaller_embedding() -> None:
+    model = tiny_model().eval()
+    maps = model.maps(training_clip(1).frames_T3HW)
+    whole = model.pixel_decoder.mask_embedding(maps.fpn_NChw)
+    for small, scale in zip(model.pixel_decoder.small_mask_embeddings(maps), maps.scales, strict=True):
+        expected = functional.interpolate(whole, size=scale.shape[2:], mode="bilinear", align_corners=False)
+        torch.testing.assert_close(small, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_compat_label_of_late_tracks() -> None:

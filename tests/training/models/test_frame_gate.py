@@ -60,7 +60,10 @@ def _heard(model, clip) -> torch.Tensor:  # type: ignore[no-untyped-def]
     for frame in range(clip.num_frames):
         maps = model.maps(clip.frames(frame, frame + 1))
         output = model.frame_decoder(
-            maps.scales, maps.mask_NChw, clip.audio_TA[frame : frame + 1], keep_layers=1, keep_heads=True
+            maps.scales,
+            model.pixel_decoder.mask_embedding(maps.fpn_NChw),
+            clip.audio_TA[frame : frame + 1],
+            keep_layers=1,
         )
         rows.append(output.heads[-1].logits_NQK.softmax(-1)[0, :, :-1].amax(0))
     return torch.stack(rows)

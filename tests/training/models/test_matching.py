@@ -53,6 +53,17 @@ def test_points_at_the_centres_of_pixels_read_the_pixels() -> None:
     torch.testing.assert_close(sample_points(maps, points), maps.flatten(2))
 
 
+def test_many_maps_are_read_as_few_are_inside_and_outside() -> None:
+    """A CPU reads many maps in another way; the oracle is PyTorch's own sampling."""
+    rng = torch.Generator().manual_seed(0)
+    points = 1.4 * torch.rand(2, 60, 2, generator=rng, dtype=torch.float64) - 0.2
+    points[0, :4] = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.1, 0.125]])
+    for maps in (torch.rand(2, 20, 4, 5, generator=rng).double(), torch.rand(2, 4, 5, 20, generator=rng).double()):
+        many = maps if maps.shape[1] == 20 else maps.permute(0, 3, 1, 2)
+        expected = functional.grid_sample(many, 2 * points[:, :, None] - 1, align_corners=False)[..., 0]
+        torch.testing.assert_close(sample_points(many, points), expected)
+
+
 def test_uncertain_points_are_those_next_to_zero() -> None:
     maps = torch.tensor([[[[-3.0, 0.1, 5.0, -0.2]]]])
     candidates = torch.tensor([[[0.125, 0.5], [0.375, 0.5], [0.625, 0.5], [0.875, 0.5]]])

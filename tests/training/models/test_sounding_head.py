@@ -159,7 +159,7 @@ def test_a_placed_fusion_tells_left_from_right() -> None:
             scales[2][:] = 0
             scales[2][..., column] = 1
             decoded = fusion(
-                scales, torch.zeros(1, 32, 16, 16), torch.full((1, AUDIO), 0.5), keep_layers=4, keep_heads=False
+                scales, [torch.zeros_like(scale) for scale in scales], torch.full((1, AUDIO), 0.5), keep_layers=4
             )
             found.append(decoded.queries_LNQC[0])
         answers[placed] = float((found[0] - found[1]).abs().max())

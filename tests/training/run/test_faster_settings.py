@@ -19,8 +19,9 @@ def gradients(model: Avism, frames: Tensor) -> list[Tensor]:
     """The maps, and the gradients of backbone and pixel decoder."""
     maps = model._maps(model.normalise(frames))
     parameters = [*model.backbone.parameters(), *model.pixel_decoder.parameters()]
-    total = maps.mask_NChw.square().sum() + sum(scale.square().sum() for scale in maps.scales)
-    return [*maps.scales, maps.mask_NChw, *torch.autograd.grad(total, parameters)]
+    mask = model.pixel_decoder.mask_embedding(maps.fpn_NChw)
+    total = mask.square().sum() + sum(scale.square().sum() for scale in maps.scales)
+    return [*maps.scales, mask, *torch.autograd.grad(total, parameters)]
 
 
 @pytest.mark.parametrize("bf16", [False, True])

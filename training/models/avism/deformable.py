@@ -136,7 +136,9 @@ class DeformableEncoderLayer(nn.Module):
         """The tokens after this layer, same shape."""
         read = self.self_attn(tokens_NSC + position_SC, tokens_NSC, reference_S2, sizes)
         tokens_NSC = self.norm1(tokens_NSC + read)
-        out: Tensor = self.norm2(tokens_NSC + self.linear2(functional.relu(self.linear1(tokens_NSC), inplace=True)))
+        # Of two axes: what a linear layer gives of three is a view, whose changes in place autograd copies.
+        hidden = functional.relu(self.linear1(tokens_NSC.flatten(0, 1)), inplace=True)
+        out: Tensor = self.norm2(tokens_NSC + self.linear2(hidden).view_as(tokens_NSC))
         return out
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
+from avis_data.training.models.avism.pixel_decoder import resized
 from avis_data.training.models.avism.sounding import Listening
 from avis_data.training.models.positions import sine_position
 
@@ -28,8 +28,10 @@ class FrameHead:
 
     logits_NQK: Tensor
     """Class logits; the last class is "no object", so there are K + 1."""
+    embed_NQC: Tensor
+    """What the masks are made of, with the per-pixel embedding."""
     masks_NQhw: Tensor
-    """Mask logits at stride 4."""
+    """Mask logits at stride 4, without gradients: losses look at few of them, and make those anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,20 +151,19 @@ class FrameDecoder(nn.Module):
     def forward(
         self,
         scales: Sequence[Tensor],
-        mask_NChw: Tensor,
+        masks: Tensor | Sequence[Tensor],
         audio_NA: Tensor | None,
         *,
         keep_layers: int,
-        keep_heads: bool,
     ) -> FrameOutput:
         """Decode N frames.
 
         Args:
             scales: F32, F16, F8, each (N, C, h, w).
-            mask_NChw: the per-pixel embedding M.
+            masks: the per-pixel embedding M, (N, C, h, w): then the predictions of all layers are given. They are
+                large, and only training needs them. Or M at the size of each scale: then they are not.
             audio_NA: one vector per frame; needed if and only if the decoder has its fusion.
             keep_layers: L, of how many last layers the frame queries are given.
-            keep_heads: whether the predictions are given; they are large, and only training needs them.
         """
         sources = self.sources(scales)
         sizes = [(scale.shape[2], scale.shape[3]) for scale in scales]
@@ -172,20 +173,18 @@ class FrameDecoder(nn.Module):
         ]
         state = self.initial_query(sources, audio_NA, keys if self.placed_fusion else None)
         states, heads = [self.norm(state)], []
-        # A mask made smaller is the mask of a smaller embedding. Where all masks are given, they are there anyway.
-        smaller = [] if keep_heads else [_resized(mask_NChw, size) for size in sizes]
         for index, layer in enumerate(self.layers):
             scale = index % _SCALES
-            if keep_heads:
-                heads.append(self._head(states[-1], mask_NChw))
-                masks = _resized(heads[-1].masks_NQhw, sizes[scale])
+            if isinstance(masks, Tensor):
+                heads.append(self._head(states[-1], masks))
+                masks_NQhw = resized(heads[-1].masks_NQhw, sizes[scale])
             else:
-                masks = _masks(self.mask_head(states[-1]), smaller[scale])
-            visible = visible_cells(masks)
+                masks_NQhw = _masks(self.mask_head(states[-1]), masks[scale])
+            visible = visible_cells(masks_NQhw)
             state = layer(state, self.query_position.weight, keys[scale], sources[scale], visible)
             states.append(self.norm(state))
-        if keep_heads:
-            heads.append(self._head(states[-1], mask_NChw))
+        if isinstance(masks, Tensor):
+            heads.append(self._head(states[-1], masks))
         return FrameOutput(queries_LNQC=torch.stack(states[-keep_layers:]), heads=tuple(heads))
 
     def sources(self, scales: Sequence[Tensor]) -> list[Tensor]:
@@ -208,16 +207,16 @@ class FrameDecoder(nn.Module):
         return out
 
     def _head(self, normed_NQC: Tensor, mask_NChw: Tensor) -> FrameHead:
-        masks = _masks(self.mask_head(normed_NQC), mask_NChw)
-        return FrameHead(logits_NQK=self.class_head(normed_NQC), masks_NQhw=masks)
+        embed = self.mask_head(normed_NQC)
+        with torch.no_grad():
+            masks = _masks(embed, mask_NChw)
+        return FrameHead(logits_NQK=self.class_head(normed_NQC), embed_NQC=embed, masks_NQhw=masks)
 
 
 def _masks(embed_NQC: Tensor, mask_NChw: Tensor) -> Tensor:
-    return torch.einsum("nqc,nchw->nqhw", embed_NQC, mask_NChw)
-
-
-def _resized(maps_NXhw: Tensor, size: tuple[int, int]) -> Tensor:
-    return functional.interpolate(maps_NXhw, size=size, mode="bilinear", align_corners=False)
+    """Mask logits, (N, Q, h, w). They lie channels last, as those want them who read all queries at one place."""
+    masks_NSQ = mask_NChw.flatten(2).transpose(1, 2) @ embed_NQC.transpose(1, 2)
+    return torch.unflatten(masks_NSQ.transpose(1, 2), 2, mask_NChw.shape[2:])
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ Shapes: L layers of frame queries, B clips, T frames, Q frame queries, P video q
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,8 @@ class AvismPredictions:
 
     frame_heads: tuple[FrameHead, ...]
     """Head 0 to the last, each for B * T frames."""
+    mask_NChw: Tensor
+    """M, the frame-level per-pixel embedding of the B * T frames."""
     tracker: TrackerOutput
     """One head per layer of the object decoder."""
     pixels_BTChw: Tensor
@@ -56,28 +58,19 @@ class SetHead:
     logits_NQK: Tensor
     """Class logits."""
     masks_NQThw: Tensor
-    """Mask logits; T = 1 for frames. Those of videos are without gradients."""
+    """Mask logits; T = 1 for frames. Without gradients."""
     targets: list[ClipTarget]
     """The targets of every entry."""
     rows: TargetRows
     """The same on the device."""
     clips_N: list[int]
     """The clip of the batch that every entry belongs to."""
-    embed_NQC: Tensor | None = None
-    """What the masks are made of, with the pixels, where few of them are made with gradients."""
-    pixels_N: Sequence[Tensor] = ()
-    """Of every entry (T, C, h, w)."""
+    embed_NQC: Tensor
+    """What the masks are made of, with the pixels of an entry."""
+    pixels_UTChw: Tensor
+    """Of U frames or clips; all heads of a level have the same. Entry n is of the one at place n modulo U."""
     sounding_NQT: Tensor | None = None
     """Logits of the sounding head, where the model has one."""
-
-    def matched_masks(self, matches: Matches) -> Tensor:
-        """The masks of matched queries, with gradients, (R, T, h, w)."""
-        if self.embed_NQC is None:
-            return self.masks_NQThw[matches.entry_R, matches.query_R]
-        embed_RC = self.embed_NQC[matches.entry_R, matches.query_R]
-        pairs = [int((matches.pairs_R3[:, 0] == entry).sum()) for entry in range(len(self.pixels_N))]
-        parts = zip(torch.split(embed_RC, pairs), self.pixels_N, strict=True)
-        return torch.cat([torch.einsum("rc,tchw->rthw", embed, pixels) for embed, pixels in parts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +98,12 @@ def avism_losses(
         clips: which clips of the batch they are, for `points`.
     """
     with torch.autocast(predictions.pixels_BTChw.device.type, enabled=False):
-        heads = set_heads(predictions, targets, clips)
+        heads, frames = set_heads(predictions, targets, clips), len(predictions.frame_heads)
         matches = {name: match.matches for name, match in match_heads(heads, points, config).items()}
+        masks = _masks_of_level(heads[:frames], matches) | _masks_of_level(heads[frames:], matches)
         losses: dict[str, Ratio] = {}
         for head in heads:
-            losses |= _set_losses(head, matches[head.name], points, config)
+            losses |= _set_losses(head, matches[head.name], masks[head.name], points, config)
         losses["similarity"] = _similarity(predictions, targets, matches)
         if predictions.tracker.counts_LBT3 is not None:
             losses["counting"] = _counting(predictions.tracker.counts_LBT3, targets)
@@ -167,6 +161,8 @@ def set_heads(predictions: AvismPredictions, targets: Sequence[ClipTarget], clip
             targets=by_frame,
             rows=frame_rows,
             clips_N=frame_clips,
+            embed_NQC=head.embed_NQC,
+            pixels_UTChw=predictions.mask_NChw[:, None],
         )
         for index, head in enumerate(predictions.frame_heads)
     ]
@@ -186,15 +182,34 @@ def set_heads(predictions: AvismPredictions, targets: Sequence[ClipTarget], clip
                 rows=video_rows,
                 clips_N=[*clips] * layers,
                 embed_NQC=head.mask_embed_LBPC.flatten(0, 1),
-                pixels_N=[*predictions.pixels_BTChw] * layers,
+                pixels_UTChw=predictions.pixels_BTChw,
                 sounding_NQT=None if head.sounding_LBPT is None else head.sounding_LBPT.flatten(0, 1),
             )
         )
     return heads
 
 
-def _set_losses(head: SetHead, matches: Matches, points: PointSource, config: AvismLossConfig) -> dict[str, Ratio]:
-    logits_RThw = head.matched_masks(matches)
+def _masks_of_level(heads: Sequence[SetHead], matches: Mapping[str, Matches]) -> dict[str, Tensor]:
+    """The masks of the matched queries of each head of a level, with gradients, (R, T, h, w).
+
+    They are made together, so that what all heads see has one gradient, not one from each.
+    """
+    pixels_UTChw, found = heads[0].pixels_UTChw, [matches[head.name] for head in heads]
+    embeds = [head.embed_NQC[match.entry_R, match.query_R] for head, match in zip(heads, found, strict=True)]
+    seen = np.concatenate([match.pairs_R3[:, 0] for match in found]) % len(pixels_UTChw)
+    order = np.argsort(seen, kind="stable")
+    by_seen, back = sent_together([order, np.argsort(order)], pixels_UTChw.device)
+    parts = torch.split(torch.cat(embeds)[by_seen], np.bincount(seen, minlength=len(pixels_UTChw)).tolist())
+    masks = [
+        torch.einsum("rc,tchw->rthw", part, pixels) for part, pixels in zip(parts, pixels_UTChw.unbind(), strict=True)
+    ]
+    own = torch.split(torch.cat(masks)[back], [len(embed) for embed in embeds])
+    return {head.name: masks_RThw for head, masks_RThw in zip(heads, own, strict=True)}
+
+
+def _set_losses(
+    head: SetHead, matches: Matches, logits_RThw: Tensor, points: PointSource, config: AvismLossConfig
+) -> dict[str, Ratio]:
     first = np.array(head.rows.first_N, dtype=np.int64)
     (row_R,) = sent_together([first[matches.pairs_R3[:, 0]] + matches.pairs_R3[:, 2]], logits_RThw.device)
     sounding: dict[str, Ratio] = {}

@@ -98,16 +98,16 @@ class Avism(nn.Module):
         """
         clips = len(frames_BT3HW)
         maps = self.maps(frames_BT3HW.flatten(0, 1))
+        mask_NChw = self.pixel_decoder.mask_embedding(maps.fpn_NChw)
         frames = self.frame_decoder(
             maps.scales,
-            maps.mask_NChw,
+            mask_NChw,
             None if audio_BTA is None else audio_BTA.flatten(0, 1),
             keep_layers=self.config.tracked_layers,
-            keep_heads=True,
         )
         tracker = self.tracker(torch.unflatten(frames.queries_LNQC, 1, (clips, -1)), audio_BTA)
         pixels = torch.unflatten(self.tracker.pixel_embedding(maps.fpn_NChw), 0, (clips, -1))
-        return AvismPredictions(frame_heads=frames.heads, tracker=tracker, pixels_BTChw=pixels)
+        return AvismPredictions(frame_heads=frames.heads, mask_NChw=mask_NChw, tracker=tracker, pixels_BTChw=pixels)
 
     def maps(self, frames_N3HW: Tensor) -> PixelMaps:
         """Backbone and pixel decoder: the maps of N frames (RGB in 0..255, not padded)."""
@@ -167,7 +167,8 @@ class Avism(nn.Module):
             size = (frames.shape[2], frames.shape[3])
             maps = self.maps(frames)
             audio = None if audio_TA is None else audio_TA[span].to(frames.device)
-            output = self.frame_decoder(maps.scales, maps.mask_NChw, audio, keep_layers=1, keep_heads=False)
+            masks = self.pixel_decoder.small_mask_embeddings(maps)
+            output = self.frame_decoder(maps.scales, masks, audio, keep_layers=1)
             tokens.add(output.queries_LNQC[-1])
             heard.append(self._heard(output.queries_LNQC[-1]))
             kept.add(self.tracker.pixel_embedding(maps.fpn_NChw))

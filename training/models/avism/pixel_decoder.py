@@ -16,7 +16,7 @@ from avis_data.training.models.avism.deformable import DeformableEncoderLayer, r
 from avis_data.training.models.points import at_least_float32
 from avis_data.training.models.positions import sine_position
 
-__all__ = ["PixelDecoder", "PixelMaps"]
+__all__ = ["PixelDecoder", "PixelMaps", "resized"]
 
 _GROUPS = 32
 
@@ -29,8 +29,6 @@ class PixelMaps:
     """F32, F16, F8: maps for the masked decoder, each (N, C, h, w), coarse to fine."""
     fpn_NChw: Tensor
     """Y4: the stride-4 map from which both per-pixel embeddings are made."""
-    mask_NChw: Tensor
-    """M: the frame-level per-pixel embedding, a 1x1 convolution of Y4."""
 
 
 class PixelDecoder(nn.Module):
@@ -85,10 +83,21 @@ class PixelDecoder(nn.Module):
         scales = self._encoded([project(x) for project, x in zip(self.input_proj, reversed(others), strict=True)])
         # The encoder's channels lie last. So would those of the larger maps, which the convolution then copies.
         fine_NChw = scales[-1].contiguous()
-        up = functional.interpolate(fine_NChw, size=finest.shape[-2:], mode="bilinear", align_corners=False)
-        fpn = functional.relu(self.output(self.lateral(finest) + up))
+        up = resized(fine_NChw, (finest.shape[2], finest.shape[3]))
+        fpn = functional.relu(self.output(self.lateral(finest) + up), inplace=True)
         coarse, middle, fine = scales
-        return PixelMaps(scales=(coarse, middle, fine), fpn_NChw=fpn, mask_NChw=self.mask_projection(fpn))
+        return PixelMaps(scales=(coarse, middle, fine), fpn_NChw=fpn)
+
+    def mask_embedding(self, fpn_NChw: Tensor) -> Tensor:
+        """M, the frame-level per-pixel embedding, a 1x1 convolution of Y4; same shape."""
+        out: Tensor = self.mask_projection(fpn_NChw)
+        return out
+
+    def small_mask_embeddings(self, maps: PixelMaps) -> list[Tensor]:
+        """M at the size of each scale: that of a smaller Y4, as both are sums, with weights that add up to 1."""
+        # For so small a result a CPU lays the channels last, each time anew.
+        fpn_NChw = maps.fpn_NChw.contiguous(memory_format=torch.channels_last)
+        return [self.mask_embedding(resized(fpn_NChw, (scale.shape[2], scale.shape[3]))) for scale in maps.scales]
 
     def _encoded(self, levels: list[Tensor]) -> list[Tensor]:
         sizes = [(level.shape[2], level.shape[3]) for level in levels]
@@ -105,6 +114,11 @@ class PixelDecoder(nn.Module):
             tokens = layer(tokens, position, reference, sizes)
         parts = torch.split(tokens, [height * width for height, width in sizes], dim=1)
         return [torch.unflatten(part.transpose(1, 2), 2, size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def resized(maps_NXhw: Tensor, size: tuple[int, int]) -> Tensor:
+    """The maps at another size, bilinear."""
+    return functional.interpolate(maps_NXhw, size=size, mode="bilinear", align_corners=False)
 
 
 class _ConvNorm(nn.Module):

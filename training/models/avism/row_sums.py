@@ -9,6 +9,7 @@ Shapes: N frames, S tokens of all levels together, M heads, D channels of a head
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,9 +19,6 @@ from torch import Tensor
 from torch.nn import functional
 
 __all__ = ["read_by_rows", "short_softmax"]
-
-_SUMS_AT_ONCE = 2048
-"""Their rows are copied side by side for the gradients of the weights: 3 MB for 12 rows of 32 values."""
 
 
 def read_by_rows(
@@ -132,7 +130,7 @@ class _RowSums(torch.autograd.Function):
         grad_BD = grad_BD.contiguous()
         grad_shares_4BK = torch.empty_like(shares_4BK)
         for grad_BK, begin in zip(grad_shares_4BK, kept.later, strict=True):
-            _products(grad_BD, rows_RD[begin:], rows_BK, out_BK=grad_BK)
+            grad_BK.copy_(_products(grad_BD, rows_RD[begin:], rows_BK))
         return _row_gradients(grad_BD, rows_RD, rows_BK, shares_4BK, kept.later), None, grad_shares_4BK, None
 
 
@@ -143,12 +141,16 @@ def _bags(rows_X: Tensor, table_RD: Tensor, first_B: Tensor, weights_X: Tensor) 
     return functional.embedding_bag(rows_X, table_RD, first_B, mode="sum", per_sample_weights=weights_X)
 
 
-def _products(grad_BD: Tensor, table_RD: Tensor, rows_BK: Tensor, *, out_BK: Tensor) -> None:
-    """The product of each sum's gradient with each of its rows."""
-    for start in range(0, len(rows_BK), _SUMS_AT_ONCE):
-        part = slice(start, start + _SUMS_AT_ONCE)
-        read_BKD = torch.unflatten(table_RD.index_select(0, rows_BK[part].flatten()), 0, (-1, rows_BK.shape[1]))
-        out_BK[part] = (read_BKD * grad_BD[part, None]).sum(2)
+def _products(grad_BD: Tensor, table_RD: Tensor, rows_BK: Tensor) -> Tensor:
+    """The product of each sum's gradient with each of its rows, (B, K): a few places of the product of two matrices."""
+    begins = torch.arange(0, rows_BK.numel() + 1, rows_BK.shape[1], dtype=torch.int32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse", UserWarning)  # it says once that such tensors are in beta
+        places = torch.sparse_csr_tensor(
+            begins, rows_BK.flatten(), grad_BD.new_zeros(rows_BK.numel()), (len(rows_BK), len(table_RD))
+        )
+    products: Tensor = torch.sparse.sampled_addmm(places, grad_BD, table_RD.T, beta=0.0)
+    return products.values().view_as(rows_BK)
 
 
 def _row_gradients(

@@ -337,8 +337,10 @@ class Tracker(nn.Module):
 
 
 def video_masks(mask_embed_LBPC: Tensor, pixels_BTChw: Tensor) -> Tensor:
-    """Mask logits of the video queries at stride 4, shape (L, B, P, T, h, w)."""
-    return torch.einsum("lbpc,btchw->lbpthw", mask_embed_LBPC, pixels_BTChw)
+    """Mask logits of the video queries at stride 4, shape (L, B, P, T, h, w). The queries lie last."""
+    pixels_BTSC, embed_LB1CP = pixels_BTChw.flatten(3).transpose(2, 3), mask_embed_LBPC.transpose(2, 3)[:, :, None]
+    masks_LBTSP = torch.stack([pixels_BTSC @ embed_B1CP for embed_B1CP in embed_LB1CP])
+    return torch.unflatten(masks_LBTSP.permute(0, 1, 4, 2, 3), 4, pixels_BTChw.shape[3:])
 
 
 def _layout(tokens_NTQC: Tensor, num_frames: int, window: int, *, shifted: bool) -> WindowLayout:
