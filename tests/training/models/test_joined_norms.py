@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 from torch import Tensor
-from transformers import ResNetBackbone, ResNetConfig
 
 from avis_data.training.models.backbones import Backbone, ResNetSpec, build_backbone
+
+if TYPE_CHECKING:
+    from transformers import ResNetBackbone  # takes seconds, which the collection of tests need not wait for
 
 WIDTHS = (8, 16, 32, 64)
 FRAMES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
@@ -15,6 +19,8 @@ FRAMES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
 
 def two_of_one(*, frozen: bool) -> tuple[Backbone, ResNetBackbone]:
     """Ours, and that of transformers with the same values; no norm has those that it starts with."""
+    from transformers import ResNetBackbone, ResNetConfig
+
     spec = ResNetSpec(depths=(1, 2, 1, 1), stem_channels=8, channels=WIDTHS, frozen_norms=frozen)
     config = ResNetConfig(
         embedding_size=8,
