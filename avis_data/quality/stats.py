@@ -23,6 +23,7 @@ from avis_data.quality import truth_files
 __all__ = [
     "CategoryStats",
     "SplitStats",
+    "aligned",
     "dataset_stats",
     "figures_of_splits",
     "split_stats",
@@ -233,7 +234,7 @@ def stats_table(figures: dict[str, SplitStats]) -> str:
     kinds = (whole.silent_frames, whole.single_frames, whole.multi_frames)
     shares = " / ".join(f"{100 * number / max(sum(kinds), 1):.2f} %" for number in kinds)
     lines = [
-        _aligned(rows),
+        aligned(rows),
         "",
         f"frames silent / single / multi: {shares}; mean length {whole.mean_seconds:.1f} s",
         f"videos with a silent frame: {whole.videos_with_silent_frame}, silent throughout: "
@@ -244,7 +245,7 @@ def stats_table(figures: dict[str, SplitStats]) -> str:
             if found.videos_without_labels and (split != "all" or len(figures) == 1)
         ),
         "",
-        _aligned([["category", "tracks", "masks", "videos"], *_category_rows(whole)]),
+        aligned([["category", "tracks", "masks", "videos"], *_category_rows(whole)]),
     ]
     return "\n".join(lines)
 
@@ -262,7 +263,8 @@ def _category_rows(found: SplitStats) -> list[list[str]]:
     ]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, columns one below the other: the first to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
