@@ -165,9 +165,7 @@ def create_app(
         try:
             return await run_in_threadpool(_predicted, body, parts)
         except AvisError as error:
-            logger.warning("clip=%s: %s", body.tasks[0].data.clip_id, error)
-            request.state.counts_as = 422
-            return _told(answerer, str(error))
+            return _refused_click(request, body, answerer, error)
 
     return app
 
@@ -231,6 +229,12 @@ def _answered(answerer: Answerer, first: list[Region], taken: Taken) -> JSONResp
     score = min((region["score"] for region in regions if "score" in region), default=0.0)
     answer = Prediction(score=score, model_version=answerer.version, result=regions, filling=taken.progress)
     return JSONResponse({"results": [answer.as_dict()]})
+
+
+def _refused_click(request: Request, body: PredictBody, answerer: Answerer, error: AvisError) -> JSONResponse:
+    logger.warning("clip=%s: %s", body.tasks[0].data.clip_id, error)  # `annotate status` shows the last ones
+    request.state.counts_as = 422  # in the figures of `/metrics`
+    return _told(answerer, str(error))
 
 
 def _told(answerer: Answerer, why: str) -> JSONResponse:

@@ -197,8 +197,7 @@ def gather(
 
     Raises:
         ConfigError: if the folder is no workspace.
-        DataError: if there are no clips, none with accepted truth, or no embeddings
-            though they are needed.
+        DataError: if there are no clips, none with accepted truth, or no embeddings though they are needed.
         ProblemsError: with everything that does not fit together.
     """
     recipe = load_recipe(workspace)
@@ -208,7 +207,6 @@ def gather(
     made_for = truth_that_counts(workspace, people, include_draft=include_draft)
     tracks = _tracks_of(workspace, made_for)
     labelled = made_for.keys() | tracks.keys()  # a clip in which nothing sounds has truth and no tracks
-    dropped = {clip_id for clip_id, entry in people.items() if entry.state == "dropped"}
     videos = {video.video_id: Source.of(video) for video in read_manifest(workspace.manifest / "videos.jsonl", Video)}
     found = _choose_clips(workspace, selection, labelled, people, made_for, tracks)
     labels = {clip_id: of for clip_id, of in made_for.items() if isinstance(of, LabelledTruth)}
@@ -244,10 +242,14 @@ def gather(
         together=together,
         truth=truth,
         without_truth=found.without_truth,
-        dropped=tuple(sorted(dropped)),
-        sent_back=tuple(sorted(clip_id for clip_id, entry in people.items() if entry.state == "sent back")),
+        dropped=_in_state(people, "dropped"),
+        sent_back=_in_state(people, "sent back"),
         held=held,
     )
+
+
+def _in_state(people: Mapping[str, LabelledTruth], state: str) -> tuple[str, ...]:
+    return tuple(sorted(clip_id for clip_id, entry in people.items() if entry.state == state))
 
 
 def _labels_of(truth: ImportedClip | LabelledTruth | None) -> LabelledTruth | None:

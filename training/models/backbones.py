@@ -131,6 +131,10 @@ class _NormedConvolution(nn.Module):
         joined: Tensor = self.activation(maps)
         return joined
 
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy takes: all but the filters as oneDNN has them, which cannot be copied."""
+        return self.__dict__ | {"_kept": None}
+
     def _filters(self) -> tuple[Tensor, Tensor]:
         norm = self.normalization
         assert norm.running_mean is not None and norm.running_var is not None  # they all have

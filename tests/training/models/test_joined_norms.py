@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +85,13 @@ def test_norms_that_learn_see_the_batch_in_training() -> None:
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     for name, value in theirs.state_dict().items():
         torch.testing.assert_close(ours.body.state_dict()[name], value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
+)
+def test_a_model_that_predicted_can_be_copied(copied: Callable[[Backbone], Backbone]) -> None:
+    """What was kept for prediction cannot be copied, and is made anew."""
+    ours, theirs = two_of_one(frozen=True)
+    check_alike(ours, theirs)
+    check_alike(copied(ours), theirs)

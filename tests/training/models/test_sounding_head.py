@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from avis_data.masks.rle import area, decode
-from avis_data.training.data.clips import TrainingBatch
+from avis_data.training.data.clips import PredictedTrack, TrainingBatch
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.sounding import (
     Listening,
@@ -100,6 +100,22 @@ def test_a_model_learns_when_its_tracks_sound() -> None:
     assert losses[-1] < 0.25 * losses[0]
 
 
+def check_gated(
+    without: list[PredictedTrack], gated: list[PredictedTrack], chance_PT: torch.Tensor, threshold: float
+) -> None:
+    """Every track is as without the gate where its chance is above the threshold, and silent elsewhere."""
+    kept, silent = {(track.query, track.label): track for track in gated}, 0
+    for before in without:
+        sounds_T = (chance_PT[before.query] > threshold).tolist()
+        expected = [decode(mask) & sounds for mask, sounds in zip(before.masks, sounds_T, strict=True)]
+        silent += sum(bool(area(mask)) and not sounds for mask, sounds in zip(before.masks, sounds_T, strict=True))
+        after = kept.get((before.query, before.label))
+        assert (after is not None) == any(mask.any() for mask in expected)
+        for mask, wanted in zip(() if after is None else after.masks, expected, strict=after is not None):
+            np.testing.assert_array_equal(decode(mask), wanted)
+    assert silent, "the threshold lies among the chances, so some frames must have gone silent"
+
+
 def test_the_gate_of_a_model_follows_the_head() -> None:
     """Oracle: what the tracker's head says, asked by itself."""
     model, clip = tiny_model(sounding_head=True).eval(), whole_clip(1, 7)
@@ -108,17 +124,7 @@ def test_the_gate_of_a_model_follows_the_head() -> None:
     without = model.predict(clip, ALL)
     chance_PT = said[0][0].sigmoid()
     threshold = float(chance_PT.median())
-    gated = {(track.query, track.label): track for track in model.predict(clip, replace(ALL, frame_gate=threshold))}
-    silent = 0
-    for before in without:
-        sounds_T = (chance_PT[before.query] > threshold).tolist()
-        expected = [decode(mask) & sounds for mask, sounds in zip(before.masks, sounds_T, strict=True)]
-        silent += sum(bool(area(mask)) and not sounds for mask, sounds in zip(before.masks, sounds_T, strict=True))
-        after = gated.get((before.query, before.label))
-        assert (after is not None) == any(mask.any() for mask in expected)
-        for mask, wanted in zip(() if after is None else after.masks, expected, strict=after is not None):
-            np.testing.assert_array_equal(decode(mask), wanted)
-    assert silent, "the threshold lies among the chances, so some frames must have gone silent"
+    check_gated(without, model.predict(clip, replace(ALL, frame_gate=threshold)), chance_PT, threshold)
 
 
 @pytest.mark.parametrize("kept_frames", [36, 2])
@@ -133,18 +139,9 @@ def test_without_a_sounding_head_the_gate_may_ask_the_similarity_heads(kept_fram
     without = model.predict(clip, options)
     tokens_TQC = torch.cat([out.flatten(0, -3) for out in said["token_similarity"]])
     chance_PT = torch.einsum("pc,tqc->ptq", said["query_similarity"][-1][0], tokens_TQC[:7]).amax(-1).sigmoid()
-    gated = model.predict(clip, replace(options, frame_gate=float(chance_PT.median()), gate_by="similarity"))
-    kept = {(track.query, track.label): track for track in gated}
-    silent = 0
-    for before in without:
-        sounds_T = (chance_PT[before.query] > chance_PT.median()).tolist()
-        expected = [decode(mask) & sounds for mask, sounds in zip(before.masks, sounds_T, strict=True)]
-        silent += sum(bool(area(mask)) and not sounds for mask, sounds in zip(before.masks, sounds_T, strict=True))
-        after = kept.get((before.query, before.label))
-        assert (after is not None) == any(mask.any() for mask in expected)
-        for mask, wanted in zip(() if after is None else after.masks, expected, strict=after is not None):
-            np.testing.assert_array_equal(decode(mask), wanted)
-    assert silent
+    threshold = float(chance_PT.median())
+    gated = model.predict(clip, replace(options, frame_gate=threshold, gate_by="similarity"))
+    check_gated(without, gated, chance_PT, threshold)
 
 
 @torch.no_grad()
