@@ -20,9 +20,6 @@ def main(argv: list[str] | None = None) -> int:
     from avis_data.errors import AvisError, ExitCode, is_interruption
 
     arguments = sys.argv[1:] if argv is None else argv
-    # PyTorch has a thread for each core. Where another process needs one, as ours that decode do, those that wait would
-    # spin: an iteration of training then takes ten times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     interruption.begin()
     try:
         result = cli.main(args=arguments, prog_name="avis-data", standalone_mode=False)

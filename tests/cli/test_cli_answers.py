@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from avis_data.cli.main import main
 from avis_data.ledger import Ledger
 from support.forked import forked
 from support.shell import avis_data
@@ -171,15 +170,3 @@ def test_a_category_that_is_typed_wrongly_is_told_with_its_place(tmp_path: Path)
     assert ran.code == 0
     assert "line 2: categories: 'person,piano'; several? they are parted by ; or |" in ran.err
     assert "line 3: categories: 'vilion'; did you mean 'violin'?" in ran.err and "2 categories" in ran.err
-
-
-@pytest.mark.parametrize(("chosen", "then"), [(None, "passive"), ("active", "active")])
-def test_threads_that_wait_leave_the_processor_to_others_unless_somebody_chose(
-    monkeypatch: pytest.MonkeyPatch, chosen: str | None, then: str
-) -> None:
-    """OpenMP reads it once, when PyTorch is imported; 2 threads beside other work else spin most of the time."""
-    monkeypatch.setenv("OMP_WAIT_POLICY", chosen or "")
-    if chosen is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
-    assert main(["--version"]) == 0
-    assert os.environ["OMP_WAIT_POLICY"] == then
