@@ -23,7 +23,7 @@ _ROUNDING = 2
 """Left, right and mono are rounded each; twice the mono sound is that much off at most."""
 
 
-def channel_difference_db(samples_N2: NDArray[np.int16]) -> float | None:
+def channel_difference_db(samples_N2: NDArray[np.int16] | NDArray[np.float32]) -> float | None:
     """How loud the difference of two channels is beside their sum; None where they are the same.
 
     0 where nothing is common to them, and more where one is the other turned upside down; at most 120.

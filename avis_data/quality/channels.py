@@ -57,9 +57,11 @@ def channels_table(found: ChannelDifferences) -> str:
 
 def _difference(wav: Path) -> float | str:
     try:
-        samples_NC, _ = soundfile.read(wav, dtype="int16", always_2d=True)
+        samples_NC, _ = soundfile.read(wav, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, MemoryError) as error:  # a damaged header says any length
         return f"cannot be read ({error})"
+    if not np.isfinite(samples_NC).all():
+        return "cannot be read (a sample is no number)"
     if samples_NC.shape[1] != 2:
         return "one channel" if samples_NC.shape[1] == 1 else f"{samples_NC.shape[1]} channels"
     found = channel_difference_db(samples_NC)

@@ -50,6 +50,7 @@ from avis_data.pipelines.rebuild.assemble import _samples as clip_samples
 from avis_data.pipelines.stages.adopt import _check_still
 from avis_data.pipelines.stages.embed import _blocks, _read_array
 from avis_data.quality import validate
+from avis_data.quality.channels import channel_differences
 from avis_data.records import Clip
 from avis_data.report.sheet import loudness
 from avis_data.stress.waves import read_wave
@@ -129,6 +130,17 @@ def in_an_export(kind: str, name: str) -> Read:
     return read
 
 
+def stereo_of_an_export(path: Path) -> None:
+    """What is no sound is told in the row of its clip."""
+    root = path.parent / "export"
+    root.mkdir()
+    write_split(root, "val", ["alpha"])
+    (root / "val" / "WAVAudios" / "alpha.wav").write_bytes(path.read_bytes())
+    found = channel_differences(root)["val"]["alpha"]
+    if isinstance(found, str) and found.startswith("cannot be read"):
+        raise DataError(found)
+
+
 def cached(path: Path) -> None:
     """A damaged entry is made again."""
     cache = EmbeddingCache(path.parent, engine="e", weights_sha256=None, most_bytes=1 << 20)
@@ -197,6 +209,7 @@ ENTRIES: dict[str, dict[str, list[Read]]] = {
             lambda path: write_16k(path, path.with_suffix(".raw"), num_seconds=2),
         ],
         "avis_data/media/stereo.py": [lambda path: read_stereo(path, num_seconds=2)],
+        "avis_data/quality/channels.py": [stereo_of_an_export],
         "avis_data/quality/media.py": [in_an_export("WAVAudios", "alpha.wav")],
         "avis_data/fingerprints/making.py": [fingerprinted],
         "pipelines/doctor/workspace_files.py": [lambda path: _sound(Workspace(path.parent), path)],

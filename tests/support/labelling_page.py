@@ -125,16 +125,17 @@ class LabellingPage:
     def draw_span(self, identity: str, first: int, last: int) -> None:
         """Mark an object as heard from second `first` to second `last`, both included, on the timeline."""
         self.choose_sound_label(identity)
+        before = self.spans(identity)
         self.drag_span(first, last)
         self.page.wait_for_timeout(300)
+        (drawn,) = [span for span in self.spans(identity) if span not in before]
+        assert drawn == (first, last), f"{identity}: the drag over {first} to {last} marked {drawn}"
         self.page.keyboard.press("u")  # nothing is selected, else the next label would rename this span
 
     def drag_span(self, first: int, last: int) -> None:
         """Draw on the timeline with the label that is chosen, in the row that it has above all others."""
         filler = self.page.locator(".lsf-timeline-frames__filler")
-        filler.scroll_into_view_if_needed()
-        box = filler.bounding_box()
-        assert box is not None
+        box = self._place(filler)
         left, below = box["x"] + _LABELS_PX, box["y"] + _ROW_PX / 2
         self.page.mouse.move(left + _SECOND_PX * (first + 0.5), below)
         self.page.mouse.down()
