@@ -5,6 +5,7 @@
   const SHOWN_MS = 10000;
   let isWaiting = false;
   let isUnsaved = false;
+  let isSignedOut = false;
   let answered;
   const isHtml = (answer) => (answer.headers.get("content-type") || "").includes("text/html");
   const isLost = (answer) => [401, 502, 503, 504].includes(answer.status) || (answer.ok && isHtml(answer));
@@ -33,13 +34,23 @@
     line.textContent = words;
     answered = setTimeout(() => line.remove(), SHOWN_MS);
   };
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+  // Label Studio answers who is signed out with a new session; one that comes after a sign-in in another tab would end it.
+  // So nothing is asked, also not what the page asks by itself every few seconds, before somebody may have signed in.
+  const waitForASignIn = async () => {
+    const before = document.cookie;
+    let isHere = false;
+    window.addEventListener("focus", () => (isHere = true), { once: true });
+    while (document.cookie === before && !isHere) await pause(200);
+  };
   const waitUntilBack = async (root) => {
     if (isWaiting) return;
     isWaiting = true;
     const line = sayUnsaved(root);
     for (;;) {
-      await new Promise((done) => setTimeout(done, 1000));
+      await (isSignedOut ? waitForASignIn() : pause(1000));
       const who = await ask(`${root}/api/current-user/whoami`).catch(() => null);
+      isSignedOut = who !== null && who.status === 401;
       if (who === null || !who.ok || isHtml(who)) continue;
       if (!isUnsaved) break;
       isUnsaved = false; // a draft that fails again sets it again
@@ -47,8 +58,9 @@
       if (!isUnsaved) break;
     }
     line.remove();
-    isWaiting = false;
+    isWaiting = isSignedOut = false; // also where an answer of before the sign-in came late
   };
+  const notSaved = (status) => new Response(JSON.stringify({ errors: ["not saved"] }), { status });
   const tellOfClick = async (answer) => {
     const said = await answer.json().catch(() => ({}));
     if (!said.data) sayOfClick("The segmenter does not answer. Draw by hand, or click again in a minute.");
@@ -58,19 +70,21 @@
     const path = new URL(request.url || request, location.href).pathname;
     const isOfPage = path.includes("/api/") && window.Htx && window.Htx.annotationStore.selected;
     const isClick = path.includes("interactive-annotating");
-    const lost = () => {
+    const lost = (status) => {
       isUnsaved = isUnsaved || path.includes("/drafts");
+      isSignedOut = isSignedOut || status === 401;
       waitUntilBack(path.slice(0, path.indexOf("/api/")));
     };
+    if (isOfPage && isSignedOut && (request.method || more[0]?.method || "GET") === "GET") return notSaved(401);
     const answer = await ask(request, ...more).catch((error) => {
       if (isOfPage && error.name !== "AbortError") lost();
       throw error;
     });
     if (isOfPage && isLost(answer)) {
-      lost();
+      lost(answer.status);
       // A click that is answered with 401 makes the page leave for the sign-in page, and what is not saved would be lost;
       // any other call that is answered with a page in HTML opens a window over it.
-      return new Response(JSON.stringify({ errors: ["not saved"] }), { status: isClick ? 200 : 401 });
+      return notSaved(isClick ? 200 : 401);
     }
     if (isOfPage && isClick) tellOfClick(answer.clone());
     return answer;

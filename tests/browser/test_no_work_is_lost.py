@@ -155,6 +155,8 @@ def test_what_cannot_be_saved_is_said_and_saved_later(browser: Browser, studio: 
         drawn = drawn_masks(page)[studio.identity, 0]
         assert drawn[100, 320] and told.is_visible()
         assert not client.drafts(task)
+        if why == "the session ended":
+            _check_that_no_sign_in_is_ended(page)
         with page.page.expect_response(lambda answer: "/drafts" in answer.url and answer.status in (200, 201)) as saved:
             if why == "the session ended":
                 sign_in(page.page.context.new_page(), studio.server.url, email=ANN, password=PASSWORD)
@@ -164,6 +166,14 @@ def test_what_cannot_be_saved_is_said_and_saved_later(browser: Browser, studio: 
         told.wait_for(state="detached")
         page.open(project, task)
         np.testing.assert_array_equal(drawn_masks(page)[studio.identity, 0], drawn)
+
+
+def _check_that_no_sign_in_is_ended(page: LabellingPage) -> None:
+    """A request of somebody who is signed out is answered with a session that is nobody's, also after a sign-in."""
+    asked: list[str] = []
+    page.page.on("request", lambda request: asked.append(request.url))
+    page.page.wait_for_timeout(3000)
+    assert [url for url in asked if "/api/" in url] == []
 
 
 def test_why_there_is_no_mask_is_said_until_there_is_one(browser: Browser, studio: Studio) -> None:
