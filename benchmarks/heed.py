@@ -4,8 +4,8 @@
     python -m benchmarks.heed --data EXPORT --scenes world/scenes.json --out runs/heed --seeds 0 1 2 --device cpu
 
 Prints Markdown: each form on the split `test`, then its gain over `avism` on the same draws of clips; then both on the
-clips in which two things look alike and one of them sounds, and with the channels of the sound swapped. A run that is
-there is gone on with. What does not hold for every seed is not claimed.
+clips in which two things look alike and one of them sounds, with the channels of the sound swapped, and predicted frame
+by frame. A run that is there is gone on with. What does not hold for every seed is not claimed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no sounding head": ("heed_tiny", ("model.sounding_head=false",)),
     "no counting": ("heed_tiny", ("model.counting_head=false",)),
     "no negatives": ("heed_tiny", ("data.negatives=0",)),
+    "whole clip": ("heed_tiny", ("model.window=0",)),
 }
 """Config and settings of each form."""
 
@@ -67,9 +68,10 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     slices = {
-        "all": (arguments.data, None),
-        "look-alikes": (arguments.data, look_alikes(arguments.scenes)),
-        "swapped": (swapped(arguments.data, arguments.out / "swapped"), None),
+        "all": (arguments.data, None, ()),
+        "look-alikes": (arguments.data, look_alikes(arguments.scenes), ()),
+        "swapped": (swapped(arguments.data, arguments.out / "swapped"), None, ()),
+        "frame by frame": (arguments.data, None, ("predict.online=true",)),
     }
     found: dict[tuple[str, int, str], AvisResult] = {}
     for seed in arguments.seeds:
@@ -79,10 +81,11 @@ def main() -> None:
             trained_run(
                 arguments.data, run, config, [*settings, *arguments.settings, f"loop.seed={seed}"], arguments.device
             )
-            for name, (data, only) in slices.items():
-                results = run / f"results-{'swapped' if name == 'swapped' else 'all'}.json"
+            for name, (data, only, options) in slices.items():
+                results = run / f"results-{'all' if name == 'look-alikes' else name.replace(' ', '-')}.json"
                 if not results.exists():
-                    predict(PredictRequest(weights=run, data=data, device_name=arguments.device), results)
+                    asked = PredictRequest(weights=run, data=data, settings=options, device_name=arguments.device)
+                    predict(asked, results)
                 modes = [Mode.STRICT, Mode.YTVIS]
                 found[form, seed, name] = evaluate_files(data / "test.json", results, modes=modes, only=only).result
     for name in slices:

@@ -58,7 +58,7 @@ def command(
     """Predict sounding objects: class, score and a mask per frame, with the post-processing of the published model.
 
     The result file is what `avis-data evaluate` and the official evaluation read. With the length of a video, memory
-    grows by its frame queries and run lengths only. Online models (rcf, afcv) can --stream: a line per frame with the
+    grows by its frame queries and run lengths only. Models of tracks can --stream: a line per frame with the
     objects in it, their class and score as known by then; nothing is revised later. avs-bg writes a folder of masks,
     which `avis-data evaluate --task avs` reads. Weights that do not say what they are need --config or --model.
 

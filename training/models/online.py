@@ -15,8 +15,11 @@ from torch import Tensor
 from avis_data.masks.rle import Rle, encode
 from avis_data.masks.spool import GrowingMasks, MaskSpool
 from avis_data.training.data.clips import ClipSource, PredictedTrack
+from avis_data.training.models.spec import PredictOptions
 
 __all__ = ["ClipStream", "OnlineModel", "SeenObject", "tracks_of_stream", "watch"]
+
+_DEFAULT_OPTIONS = PredictOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +52,28 @@ class ClipStream(Protocol):
 class OnlineModel(Protocol):
     """A model whose prediction of a frame needs no later one."""
 
-    def start(self, size_hw: tuple[int, int]) -> ClipStream:
+    def start(self, size_hw: tuple[int, int], options: PredictOptions = ...) -> ClipStream:
         """A new clip, whose masks are wanted at that height and width."""
 
 
-def watch(model: OnlineModel, clip: ClipSource) -> Iterator[list[SeenObject]]:
+def watch(
+    model: OnlineModel, clip: ClipSource, options: PredictOptions = _DEFAULT_OPTIONS
+) -> Iterator[list[SeenObject]]:
     """The objects of every frame of a clip, as they come; only one frame is asked for at a time."""
-    stream = model.start(clip.size_hw)
+    stream = model.start(clip.size_hw, options)
     audio = clip.audio_TA
     for frame in range(clip.num_frames):
         yield stream.step(clip.frames(frame, frame + 1)[0], None if audio is None else audio[frame])
 
 
-def tracks_of_stream(model: OnlineModel, clip: ClipSource) -> list[PredictedTrack]:
+def tracks_of_stream(
+    model: OnlineModel, clip: ClipSource, options: PredictOptions = _DEFAULT_OPTIONS
+) -> list[PredictedTrack]:
     """The tracks of a whole clip, highest score first: class and score are those known at their last appearance."""
     last: dict[int, SeenObject] = {}
     masks: dict[int, GrowingMasks] = {}
     spool, hidden = MaskSpool(), encode(np.zeros(clip.size_hw, dtype=bool))
-    for frame, seen in enumerate(watch(model, clip)):
+    for frame, seen in enumerate(watch(model, clip, options)):
         for thing in seen:
             last[thing.identity] = thing
             row = masks.setdefault(thing.identity, GrowingMasks(spool))

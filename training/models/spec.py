@@ -40,6 +40,10 @@ class PredictOptions:
     gate_by: Literal["class", "similarity"] = "class"
     """The probability of the gate without a sounding head: the highest one of the track's class among the frame's own
     queries, or that one of them is the track, by the similarity heads of both."""
+    online: bool = False
+    """Ours, for AVISM: the tracks of each frame are made of it and of earlier ones only, as with `predict --stream`."""
+    stream_frames: Count = 36
+    """So many frames, the present one among them, are heard and seen by the tracker of an AVISM that is online."""
     frames_per_pass: Count = 18
     """Frames that go through the network together, on a CPU fewer of large ones in AVISM."""
     kept_frames: CountOrZero = 36
@@ -118,7 +122,7 @@ class ModelSpec(Generic[ConfigT, LossT]):
     tied: tuple[str, ...] = ()
     """Fields of the architecture that trained weights cannot do without: another value needs another training."""
     online: bool = False
-    """Whether it is an `online.OnlineModel`, which predicts frame by frame."""
+    """Whether all that it predicts is predicted frame by frame; an `online.OnlineModel` is asked for more than that."""
     official: OfficialFiles | None = None
     """Published checkpoints that can be made ours; None where there are none."""
     attention: Callable[[nn.Module, ClipSource], Iterator[FrameAttention]] | None = None

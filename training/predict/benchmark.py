@@ -121,7 +121,7 @@ def measure(request: BenchmarkRequest, *, prepared: Callable[[], None] = lambda:
         clip = _noise(config, request.num_frames, request.size_hw, device)
         seconds.append(_seconds(model, config, clip, device))
     fps = request.num_frames / statistics.median(seconds)
-    online = MODELS[config.model_name].online
+    online = MODELS[config.model_name].online or config.predict.online
     count, vggish = sum(parameter.numel() for parameter in model.parameters()), _vggish_parameters(config)
     return BenchmarkResult(
         model=config.model_name,

@@ -92,16 +92,16 @@ def stream(request: PredictRequest) -> Iterator[SeenFrame]:
     """
     loaded = _load(request)
     config, device = loaded.config, loaded.device
-    if not (MODELS[config.model_name].online and isinstance(loaded.model, OnlineModel)):
+    if not isinstance(loaded.model, OnlineModel):
         raise ConfigError(
             f"{config.model_name} predicts whole clips; frame by frame predict: "
-            f"{', '.join(spec.name for spec in MODELS if spec.online)}",
+            f"{', '.join(spec.name for spec in MODELS if spec.task == 'avis')}",
             hint="avis-data predict without --stream",
         )
     with _opened(request, config) as split:
         for source in split.sources(config):
             with telling_memory(source, task_of(config).prediction_hint(config)):
-                objects = watch(loaded.model, source)
+                objects = watch(loaded.model, source, config.predict)
                 for frame in range(source.num_frames):
                     with torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16"):
                         seen = next(objects)

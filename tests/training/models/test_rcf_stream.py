@@ -145,7 +145,7 @@ def test_class_and_score_of_a_track_are_of_its_mean_probabilities() -> None:
     clip = TensorClip(
         clip_id="a", frames_T3HW=torch.zeros(4, 3, 32, 32, dtype=torch.uint8), audio_TA=None, size_hw=(32, 32)
     )
-    model: Any = type("Model", (), {"start": staticmethod(lambda size: RcfStream(said, size))})
+    model: Any = type("Model", (), {"start": staticmethod(lambda size, _options: RcfStream(said, size))})
     (track,) = tracks_of_stream(model, clip)
     assert track.label == 1 and track.score == pytest.approx(0.5, abs=1e-6)
     assert [bool(decode(mask).any()) for mask in track.masks] == [True, False, True, True]

@@ -218,11 +218,17 @@ def test_a_stream_says_frame_by_frame_what_the_result_file_says(
         )
 
 
-def test_streams_are_for_online_models_and_say_nothing_else(
+def test_a_stream_of_avism_is_a_line_a_frame_and_nothing_else(
     trained: Path, trained_afcv: Path, world_export: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = in_process(capsys, "predict", "--checkpoint", trained, "--data", world_export, "--stream")
-    assert ran.code == 2 and "avism predicts whole clips" in ran.err and "afcv" in ran.err
+    assert ran.code == 0, ran.err
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert [(line["clip"], line["frame"]) for line in lines] == [
+        (clip.clip_id, frame)
+        for clip in open_split(world_export, "test", num_classes=26, audio=None).clips
+        for frame in range(clip.num_frames)
+    ]
     ran = in_process(capsys, "predict", "--checkpoint", trained_afcv, "--data", world_export, "--stream", "--json")
     assert ran.code == 2 and "--stream prints lines of JSON" in ran.err
 

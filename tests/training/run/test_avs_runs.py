@@ -290,7 +290,7 @@ def test_runs_and_their_masks_measure_alike(
     )
     assert ran.code == 0, ran.err
     ran = in_process(capsys, "predict", "--stream", "--checkpoint", tmp_path / "run", "--data", worlds / world)
-    assert ran.code == 2 and "avs-bg predicts whole clips; frame by frame predict: afcv, rcf" in ran.err
+    assert ran.code == 2 and "avs-bg predicts whole clips; frame by frame predict: avism, afcv, rcf" in ran.err
     measured = json.loads((tmp_path / "figures.json").read_text())["avss" if classes[0] == "--classes" else "avs"]
     assert measured["miou"] == pytest.approx(figures["strict"]["mIoU"], abs=1e-9)
     assert measured["fscore"] == pytest.approx(figures["strict"]["F"], abs=0.01)  # pictures have 8 bits

@@ -137,8 +137,11 @@ class Afcv(nn.Module):
             maps = self.fusion(maps, heard_NC)
         return self.head(maps), self.mask_branch(maps[:3])
 
-    def start(self, size_hw: tuple[int, int]) -> AfcvStream:
+    def start(self, size_hw: tuple[int, int], options: PredictOptions = _DEFAULT_OPTIONS) -> AfcvStream:
         """A clip to watch frame by frame, whose masks are wanted at that height and width.
+
+        Args:
+            options: none of them is of use here; detections are made by `config.detection`.
 
         Raises:
             ValueError: if the model is in training mode.

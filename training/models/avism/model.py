@@ -4,6 +4,7 @@
     frame_decoder.py          what is in each frame: queries that heard its sound
     tracker.py                what goes on through the clip, over windows of frames (windows.py)
     long_clips.py             a clip for the tracker, of any length
+    stream.py                 ours: a clip frame by frame
     kept_pixels.py            maps of a long clip, until its tracks are known
     sounding.py               ours: what is heard within a second, and when each track sounds
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
@@ -32,11 +33,13 @@ from avis_data.training.models.avism.kept_pixels import KeptPixels
 from avis_data.training.models.avism.long_clips import LongClip, ShortClip
 from avis_data.training.models.avism.losses import AvismPredictions, avism_losses, weighted
 from avis_data.training.models.avism.pixel_decoder import PixelDecoder, PixelMaps
+from avis_data.training.models.avism.stream import AvismStream, LookedAt
 from avis_data.training.models.avism.tracker import Tracker
 from avis_data.training.models.backbones import build_backbone
 from avis_data.training.models.frames import FrameNormaliser, padded_size
 from avis_data.training.models.inference import MaskSizes, gated_tracks, tracks_of
 from avis_data.training.models.losses import Ratio, joined, means
+from avis_data.training.models.online import tracks_of_stream
 from avis_data.training.models.points import PointSource, SeededPoints, at_least_float32
 from avis_data.training.models.shared import dropping_for, keys_of, recomputed
 from avis_data.training.models.spec import PredictOptions
@@ -130,6 +133,8 @@ class Avism(nn.Module):
         if self.training:
             raise ValueError("predict needs the model in evaluation mode: call .eval() first")
         audio_TA = self._checked_audio(clip.clip_id, clip.audio_TA, clip.num_frames)
+        if options.online:
+            return tracks_of_stream(self, clip, options)
         short = clip.num_frames <= options.kept_frames
         tokens = ShortClip(self.tracker) if short else LongClip(self.tracker, clip.num_frames)
         with KeptPixels(clip.num_frames, options.kept_frames) as kept, tokens:
@@ -144,14 +149,30 @@ class Avism(nn.Module):
             )
         if options.frame_gate is None:
             return tracks
-        by_track_LBPT = head.sounding_LBPT
-        if by_track_LBPT is None and options.gate_by == "similarity":
-            by_track_LBPT = head.there_LBPT
-        if by_track_LBPT is None:
-            sounds = [watched.heard_TK[:, track.label] for track in tracks]
-        else:
-            sounds = [at_least_float32(by_track_LBPT[0, 0, track.query]).sigmoid().cpu() for track in tracks]
+        sounds = [head.sound_of(track.query, track.label, watched.heard_TK, options.gate_by) for track in tracks]
         return gated_tracks(tracks, sounds, options.frame_gate)
+
+    def start(self, size_hw: tuple[int, int], options: PredictOptions = _DEFAULT_OPTIONS) -> AvismStream:
+        """A clip to watch frame by frame, whose masks are wanted at that height and width.
+
+        Raises:
+            ValueError: if the model is in training mode.
+        """
+        if self.training:
+            raise ValueError("prediction needs the model in evaluation mode: call .eval() first")
+        return AvismStream(self, size_hw, options)
+
+    def look(self, frames_N3HW: Tensor, audio_NA: Tensor | None) -> LookedAt:
+        """Some frames (RGB in 0..255, not padded) by themselves; the model is in evaluation mode."""
+        maps = self.maps(frames_N3HW)
+        masks = self.pixel_decoder.small_mask_embeddings(maps)
+        queries_NQC = self.frame_decoder(maps.scales, masks, audio_NA, keep_layers=1).queries_LNQC[-1]
+        logits_NQK = at_least_float32(self.frame_decoder.class_head(queries_NQC))
+        return LookedAt(
+            queries_NQC=queries_NQC,
+            pixels_NChw=self.tracker.pixel_embedding(maps.fpn_NChw),
+            heard_NK=logits_NQK.softmax(-1)[..., :-1].amax(1).cpu(),
+        )
 
     def _watched(
         self,
@@ -165,19 +186,12 @@ class Avism(nn.Module):
         size = (0, 0)
         for span, frames in self._pieces(clip, options):
             size = (frames.shape[2], frames.shape[3])
-            maps = self.maps(frames)
             audio = None if audio_TA is None else audio_TA[span].to(frames.device)
-            masks = self.pixel_decoder.small_mask_embeddings(maps)
-            output = self.frame_decoder(maps.scales, masks, audio, keep_layers=1)
-            tokens.add(output.queries_LNQC[-1])
-            heard.append(self._heard(output.queries_LNQC[-1]))
-            kept.add(self.tracker.pixel_embedding(maps.fpn_NChw))
+            found = self.look(frames, audio)
+            tokens.add(found.queries_NQC)
+            heard.append(found.heard_NK)
+            kept.add(found.pixels_NChw)
         return _WatchedClip(heard_TK=torch.cat(heard), size_hw=size)
-
-    def _heard(self, queries_NQC: Tensor) -> Tensor:
-        """How probable each class is in each frame, (N, K): that of the frame query most sure of it."""
-        logits_NQK = at_least_float32(self.frame_decoder.class_head(queries_NQC))
-        return logits_NQK.softmax(-1)[..., :-1].amax(1).cpu()
 
     def _maps(self, images_N3HW: Tensor) -> PixelMaps:
         maps: PixelMaps = self.pixel_decoder(self.backbone(images_N3HW))

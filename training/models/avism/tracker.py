@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,18 @@ class VideoHead:
     """Logits of the sounding head, above 0 where a track sounds; None where the tracker has none."""
     there_LBPT: Tensor | None = None
     """Logits of a track's being among the frame queries, by the similarity head; None in training."""
+
+    def sound_of(self, query: int, label: int, heard_TK: Tensor, gate_by: Literal["class", "similarity"]) -> Tensor:
+        """How probable it is that a track of the only clip sounds in each frame, (T,), on the CPU.
+
+        By the sounding head, and without one by what `gate_by` says. `heard_TK`: how probable each class is in each
+        frame.
+        """
+        by_track_LBPT = self.there_LBPT if gate_by == "similarity" else None
+        by_track_LBPT = self.sounding_LBPT if self.sounding_LBPT is not None else by_track_LBPT
+        if by_track_LBPT is None:
+            return heard_TK[:, label]
+        return at_least_float32(by_track_LBPT[0, 0, query]).sigmoid().cpu()
 
 
 @dataclass(frozen=True, kw_only=True)

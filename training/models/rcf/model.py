@@ -101,8 +101,11 @@ class Rcf(nn.Module):
         )
         return output
 
-    def start(self, size_hw: tuple[int, int]) -> RcfStream:
+    def start(self, size_hw: tuple[int, int], options: PredictOptions = _DEFAULT_OPTIONS) -> RcfStream:
         """A clip to watch frame by frame, whose masks are wanted at that height and width.
+
+        Args:
+            options: none of them is of use here; slots fire by `config.slots`.
 
         Raises:
             ValueError: if the model is in training mode.
