@@ -4,11 +4,11 @@
 
 DIR holds the clips, named by `video_id`. The hand knows the truth (`manifests/open-15`). It plays the clip once to its
 end; marks who is heard and when, where the page does not say so already, and takes away what it says wrongly; draws a
-box around each object that is heard, on the first still in which it is seen; waits until all seconds are filled; gives
-a verdict and submits. Every click, stroke and key counts. It never hesitates, so the seconds are those of the machine
-and of the sound. `by hand` is a page that nobody filled, with a box on each still and the seconds marked afterwards, so
-that no box fills another still. IoU: of what was pulled with the truth, over the stills in which an object is seen and
-heard; a still without a mask counts 0.
+box around each object, `on its first still` or on the first `where it sounds`; waits until all seconds are filled;
+draws boxes where following lost the object, as after a cut; gives a verdict and submits. Every click and key counts.
+It never hesitates, so the seconds are those of the machine and of the sound. `by hand` is a page that nobody filled,
+with a box on each still and the seconds marked afterwards, so that no box fills another still. IoU: of what was pulled
+with the truth, over the stills in which an object is seen and heard; a still without a mask counts 0.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from support.sam_service import segmenter
 from support.shell import avis_data
 
 CLIPS = ("composite_two_speakers",)
+FIRST_STILL, WHERE_IT_SOUNDS, BY_HAND = "on its first still", "where it sounds", "by hand"
 CUT = r"_\d+_\d+$"
 """A clip may be cut out of a longer video; the media are cut already."""
 EMAIL, PASSWORD = "hand@example.com", "a-long-password"
@@ -99,8 +100,9 @@ def clips_of(names: list[str]) -> list[Clip]:
     return found
 
 
-def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
+def label(page: LabellingPage, clip: Clip, way: str) -> None:
     """All that a person does on an open page."""
+    by_hand = way == BY_HAND
     page.play(clip.num_seconds)
     keys = {identity: str(key) for key, identity in enumerate(page.labels_shown()[:8], 1)}
     wanted = {item.identity: item.spans for item in clip.objects}
@@ -112,7 +114,7 @@ def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
         page.key(keys[item.identity])  # in both rows at once
         for first, last in () if by_hand else missing:
             page.drag_span(first, last)
-        for second in item.masks if by_hand else (min(item.seen),):
+        for second in item.masks if by_hand else (min(item.masks if way == WHERE_IT_SOUNDS else item.seen),):
             page.turn_to(second)
             with page.answered():
                 page.drag_box(box(item.seen[second]))
@@ -121,8 +123,28 @@ def label(page: LabellingPage, clip: Clip, *, by_hand: bool) -> None:
         if item is not clip.objects[-1]:
             page.key("u")
     page.wait_until_filled()
+    for item in () if by_hand else clip.objects:
+        box_what_is_lost(page, item, keys[item.identity])
     page.key("Shift+D")
     page.submit()
+
+
+def box_what_is_lost(page: LabellingPage, item: Heard, key: str) -> None:
+    """A box on the first still that lacks a mask, which is followed from there, until none does."""
+    while missing := sorted(set(item.masks) - stills_of(page, item.identity)):
+        page.key("u")
+        page.turn_to(missing[0])
+        page.key(key)
+        with page.answered():
+            page.drag_box(box(item.seen[missing[0]]))
+        page.wait_until_filled()
+        assert missing[0] in stills_of(page, item.identity), f"{item.identity}: a box brought no mask"
+
+
+def stills_of(page: LabellingPage, identity: str) -> set[int]:
+    """Those on which an object has a mask."""
+    masks = [region for region in page.regions() if "rle" in region["value"]]
+    return {region["item_index"] for region in masks if region["value"].get("labels") == [identity]}
 
 
 def empty_pages(server: TestServer, project_id: int) -> None:
@@ -188,7 +210,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as base, shared_server(Path(base)) as server, chromium() as browser:
         new_user(server, EMAIL, PASSWORD)
-        for way in ("a box an object", "by hand"):
+        for way in (FIRST_STILL, WHERE_IT_SOUNDS, BY_HAND):
             workspace = prepared(Path(base), server, clips, arguments.media.resolve(), way.replace(" ", "-"))
             serving = segmenter(workspace, workspace.root, arguments.engine, arguments.engine_weights)
             with serving as (url, token), signed_in(browser, server.url, email=EMAIL, password=PASSWORD) as page:
@@ -198,14 +220,14 @@ def main() -> None:
                 ran = avis_data("-C", workspace.root, "annotate", "push", "--round", "draft", "--annotators", EMAIL)
                 assert ran.code == 0, ran.err
                 project_id = read_round(workspace, "draft").projects[0].project_id
-                if way == "by hand":
+                if way == BY_HAND:
                     empty_pages(server, project_id)
                 tasks = LabelStudio(server.url, server.token).tasks(project_id)
                 opened = {task.clip_id: (project_id, task.id) for task in tasks}
                 for clip in clips:
                     page.open(*next(place for name, place in opened.items() if name.startswith(clip.name)))
                     page.clicks, began = 0, time.monotonic()
-                    label(page, clip, by_hand=way == "by hand")
+                    label(page, clip, way)
                     seconds = time.monotonic() - began
                     if arguments.pictures is not None:
                         page.shot(arguments.pictures / f"{clip.name}-{way.replace(' ', '-')}.png")
