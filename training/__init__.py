@@ -41,8 +41,9 @@ The rooms, each of which knows only those above it:
   `host.py` (what need not wait for a GPU).
 
 **checkpoints/** is about files of weights. `trained.py` reads files of ours, which say their own config.
-  `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py`; `load_report.py` says
-  what of it fitted. `conversion.py` makes a published checkpoint one of ours.
+  `start_weights.py` takes whatever `--init` names, folders of transformers by `hugging_face.py` and
+  `mask2former_names.py`; `load_report.py` says what of it fitted. `conversion.py` makes a published checkpoint one of
+  ours.
 
 **predict/** uses a trained model: `predict.py`, `benchmark.py`, `max_frames.py` (the longest clip), `visualize.py` and
   `visualize_avs.py`; `attention.py` draws where a model looks, `stress.py` does it with other

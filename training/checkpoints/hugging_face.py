@@ -16,7 +16,7 @@ from transformers import AutoConfig, Mask2FormerModel, PreTrainedModel, PvtV2Bac
 from transformers.utils import logging
 
 from avis_data.errors import DataError
-from avis_data.training.models.avism.mask2former_names import from_mask2former
+from avis_data.training.checkpoints.mask2former_names import from_mask2former
 from avis_data.training.models.renaming import Renamed
 
 __all__ = ["from_hugging_face"]

@@ -9,7 +9,6 @@
     sounding.py               ours: what is heard within a second, and when each track sounds
     losses.py                 the objective;  config.py, spec.py  what all of it is made of
     official_names.py         names in published checkpoints; official_shapes.py  their architecture
-    mask2former_names.py      names of the parts that begin as Mask2Former's
 
 Source: "Audio-Visual Instance Segmentation" (CVPR 2025, arXiv 2310.18709); its code where the two differ.
 
