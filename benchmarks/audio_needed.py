@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
+from avis_data.io import atomic_dir
 from avis_data.metrics import Mode, bootstrap_intervals, evaluate_files
 from avis_data.training.config import load_config
 from avis_data.training.predict.predict import PredictRequest, predict
@@ -36,17 +38,21 @@ FORMS: dict[str, dict[str, tuple[str, ...]]] = {
 METRICS = ("FSLA", "HOTA", "AP_all", "AP50")
 
 
-def with_other_sound(data: Path, target: Path, *, silent: bool) -> Path:
-    """The split `test` with silence, or with each clip having the sound of the next one."""
+def with_other_sound(
+    data: Path, target: Path, changed: Callable[[NDArray[np.int16]], NDArray[np.int16]], *, of_next: bool = False
+) -> Path:
+    """The split `test` with each sound (N, C) changed, or that of the next clip."""
     if target.exists():
         return target
-    (target / "test" / "WAVAudios").mkdir(parents=True)
-    shutil.copy(data / "test.json", target)
-    (target / "test" / "JPEGImages").symlink_to((data / "test" / "JPEGImages").resolve())
-    sounds = sorted((data / "test" / "WAVAudios").iterdir())
-    for place, path in enumerate(sounds):
-        samples, rate = soundfile.read(sounds[(place + 1) % len(sounds)], dtype="float32")
-        soundfile.write(target / "test" / "WAVAudios" / path.name, 0 * samples if silent else samples, rate)
+    with atomic_dir(target) as folder:
+        (folder / "test" / "WAVAudios").mkdir(parents=True)
+        shutil.copy(data / "test.json", folder)
+        (folder / "test" / "JPEGImages").symlink_to((data / "test" / "JPEGImages").resolve())
+        sounds = sorted((data / "test" / "WAVAudios").iterdir())
+        for place, path in enumerate(sounds):
+            heard = sounds[(place + of_next) % len(sounds)]
+            samples_NC, rate = soundfile.read(heard, dtype="int16", always_2d=True)
+            soundfile.write(folder / "test" / "WAVAudios" / path.name, changed(samples_NC), rate)
     return target
 
 
@@ -83,8 +89,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     forms = FORMS[load_config(arguments.config, arguments.settings).model_name]
-    silent = with_other_sound(arguments.data, arguments.out / "silent", silent=True)
-    other = with_other_sound(arguments.data, arguments.out / "other", silent=False)
+    silent = with_other_sound(arguments.data, arguments.out / "silent", np.zeros_like)
+    other = with_other_sound(arguments.data, arguments.out / "other", lambda samples_NC: samples_NC, of_next=True)
     print("| form | seed | sound at test | " + " | ".join(METRICS) + " |")
     print("|---|---|---|" + "---|" * len(METRICS))
     for form in arguments.forms or forms:

@@ -11,17 +11,17 @@ by frame. A run that is there is gone on with. What does not hold for every seed
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-import soundfile
+import numpy as np
+from numpy.typing import NDArray
 
 from avis_data.metrics import Mode, evaluate_files
 from avis_data.metrics.evaluation import AvisResult
 from avis_data.synth.labels import read_scenes
 from avis_data.training.predict.predict import PredictRequest, predict
-from benchmarks.audio_needed import trained_run
+from benchmarks.audio_needed import trained_run, with_other_sound
 from benchmarks.learn_baselines import METRICS, gains, row, shown
 
 BASE = "avism"
@@ -39,16 +39,9 @@ FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Config and settings of each form."""
 
 
-def swapped(data: Path, target: Path) -> Path:
-    """The split `test`, what was heard from the left from the right."""
-    if not target.exists():
-        (target / "test" / "WAVAudios").mkdir(parents=True)
-        shutil.copy(data / "test.json", target)
-        (target / "test" / "JPEGImages").symlink_to((data / "test" / "JPEGImages").resolve())
-        for path in sorted((data / "test" / "WAVAudios").iterdir()):
-            samples_NC, rate = soundfile.read(path, dtype="int16", always_2d=True)
-            soundfile.write(target / "test" / "WAVAudios" / path.name, samples_NC[:, ::-1], rate)
-    return target
+def swapped(samples_NC: NDArray[np.int16]) -> NDArray[np.int16]:
+    """What was heard from the left from the right."""
+    return samples_NC[:, ::-1]
 
 
 def look_alikes(scenes: Path) -> Collection[str]:
@@ -70,7 +63,7 @@ def main() -> None:
     slices = {
         "all": (arguments.data, None, ()),
         "look-alikes": (arguments.data, look_alikes(arguments.scenes), ()),
-        "swapped": (swapped(arguments.data, arguments.out / "swapped"), None, ()),
+        "swapped": (with_other_sound(arguments.data, arguments.out / "swapped", swapped), None, ()),
         "frame by frame": (arguments.data, None, ("predict.online=true",)),
     }
     found: dict[tuple[str, int, str], AvisResult] = {}

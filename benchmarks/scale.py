@@ -13,11 +13,12 @@ import argparse
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -326,6 +327,14 @@ def measured(root: Path, arguments: tuple[str, ...]) -> Cost:
     return Cost(cpu_s=float(cpu_s), peak_mb=float(peak_mb), code=int(code), said="\n".join(said) + ran.stderr)
 
 
+def _whole(folder: Path, size: int, make: Callable[[Path, int], None]) -> None:
+    """Made whole or not at all: a folder that is there is measured as it is."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    make(part, size)
+    part.rename(folder)
+
+
 def main() -> int:
     """Print the table; 1 if a command costs more than its bar."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -347,9 +356,9 @@ def main() -> int:
                 name for name in options.names or COMMANDS | OF_EXPORT if name in COMMANDS or size <= MOST_OF_EXPORT
             ]
             if not root.exists():
-                build(root, size)
+                _whole(root, size, build)
             if set(names) & OF_EXPORT.keys() and not export.exists():
-                build_export(export, size)
+                _whole(export, size, build_export)
             for name in names:
                 bar = (COMMANDS | OF_EXPORT)[name]
                 cost = measured(root, tuple(part.format(export=export) for part in bar.arguments))
