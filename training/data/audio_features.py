@@ -63,6 +63,10 @@ class NpyRows:
             return f"holds {features.dtype} {features.shape}, must be float (T, {self.width})"
         return None if len(features) == len(times) else f"has {len(features)} rows, the clip has {len(times)} frames"
 
+    def mirrored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same rows: a network heard the mean of the channels."""
+        return rows
+
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """The rows of some frames, float32 (n, width). Raises DataError if the file does not hold them whole."""
         try:
@@ -99,6 +103,9 @@ class AudioReader(Protocol):
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """What is heard in some of T frames, float32 (n, *shape). Raises DataError if the file cannot be read."""
+
+    def mirrored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is heard in some frames, (n, *shape), if left and right change places."""
 
 
 _READERS: dict[AudioKind, AudioReader] = {

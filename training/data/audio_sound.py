@@ -37,6 +37,10 @@ class SoundFile:
         """The file of a clip in the folder of its split."""
         return sound_path(folder.parent, folder.name, clip_id)
 
+    def mirrored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is heard in some frames if left and right change places: the same, where channels are mixed."""
+        return rows
+
     def problem(self, path: Path, times: FrameTimes) -> str | None:
         """What is wrong with a file: no sound file, or two seconds shorter than its frames."""
         try:

@@ -99,6 +99,12 @@ class StereoSummaries(SoundFile):
                     row[2 * NUM_BANDS :] = direction_cues(left, right)
         return rows
 
+    def mirrored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same with its directions turned round: differences of level, and imaginary parts of cross spectra."""
+        turned_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
+        turned_nP5M[:, :, [2, 4]] *= -1
+        return turned_nP5M.reshape(rows.shape)
+
 
 class WindowSummaries(SoundFile):
     """The 15,600 samples before what each frame shows: nothing that a stream would not have heard yet."""

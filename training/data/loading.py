@@ -125,6 +125,8 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         pictures = np.stack([change_picture(clip.picture(f), c) for f, c in zip(frames, changes, strict=True)])
         other = self._negatives.drawn(number, clip, frames)
         audio = self._split.vectors(clip, frames) if other is None else other.audio
+        if audio is not None and self._split.audio is not None and changes[0].flip:
+            audio = self._split.audio.reader.mirrored(audio)
         tracks, masks = _truth(clip, frames, changes, other)
         return TrainingClip(
             clip_id=clip.clip_id,

@@ -10,8 +10,14 @@ import soundfile
 from numpy.typing import NDArray
 
 from avis_data.features.logmel import mel_weights, spectra
+from avis_data.training.data.audio_features import AudioFeatures, AudioKind
 from avis_data.training.data.audio_summary import SecondSummaries, StereoSummaries, direction_cues
+from avis_data.training.data.augment import AugmentConfig
+from avis_data.training.data.clips import TrainingClip
 from avis_data.training.data.frame_times import FrameTimes
+from avis_data.training.data.loading import DataConfig, TrainingSamples
+from avis_data.training.data.sampling import AroundAFrame
+from avis_data.training.data.split import open_split
 
 RATE = 16_000
 TIMES = FrameTimes(fps=1.0, instants_s=(0.5, 1.5))
@@ -76,6 +82,44 @@ def test_changed_channels_change_the_signs(tmp_path: Path) -> None:
     np.testing.assert_allclose(swapped[..., 256:], -found[..., 256:], atol=1e-5)
     np.testing.assert_allclose(swapped[..., :128], found[..., :128], atol=1e-5)
     assert found[..., 128:192].mean() > 0.4
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_the_mirror_of_a_sound_is_that_of_changed_channels(parts: int, tmp_path: Path) -> None:
+    reader = StereoSummaries(parts=parts)
+    sound_N2 = np.stack((noise(2), 0.3 * noise(2, seed=1)), axis=1).astype(np.float32)
+    found = read(tmp_path / "a.wav", sound_N2, reader)
+    swapped = read(tmp_path / "b.wav", sound_N2[:, ::-1], reader)
+    np.testing.assert_allclose(reader.mirrored(found), swapped, atol=1e-5)
+    np.testing.assert_array_equal(reader.mirrored(reader.mirrored(found)), found)
+    assert np.abs(found - swapped).max() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["logmel", "logmel-window", "slices", "stereo", "stereo-parts"])
+def test_a_picture_that_is_mirrored_is_heard_mirrored(kind: AudioKind, export_copy: Path) -> None:
+    """What stands on the left after the change has to be heard from there: the sample is that of a mirrored clip."""
+    rng = np.random.default_rng(0)
+    for path in (export_copy / "train" / "WAVAudios").iterdir():
+        samples_N2 = (rng.normal(scale=0.1, size=(4 * RATE, 2)) * [1.0, 0.3]).astype(np.float32)
+        soundfile.write(path, samples_N2, RATE, subtype="FLOAT")
+    mirrored, plain = sample(export_copy, kind, flip=1.0), sample(export_copy, kind, flip=0.0)
+    np.testing.assert_array_equal(mirrored.frames_T3HW.numpy(), plain.frames_T3HW.numpy()[..., ::-1])
+    assert mirrored.audio_TA is not None and plain.audio_TA is not None
+    if kind in ("stereo", "stereo-parts"):
+        assert np.abs(mirrored.audio_TA.numpy() - plain.audio_TA.numpy()).max() > 0.5
+    for path in (export_copy / "train" / "WAVAudios").iterdir():
+        samples_N2, _ = soundfile.read(path, dtype="float32")
+        soundfile.write(path, samples_N2[:, ::-1], RATE, subtype="FLOAT")
+    swapped = sample(export_copy, kind, flip=0.0)
+    assert swapped.audio_TA is not None
+    np.testing.assert_allclose(mirrored.audio_TA.numpy(), swapped.audio_TA.numpy(), atol=1e-5)
+
+
+def sample(export: Path, kind: AudioKind, *, flip: float) -> TrainingClip:
+    """The first sample of a split, of a picture that is as it was or mirrored."""
+    split = open_split(export, "train", num_classes=26, audio=AudioFeatures(kind))
+    augment = AugmentConfig(crop_probability=0.0, flip_probability=flip)
+    return TrainingSamples(split, DataConfig(augment=augment), 0, AroundAFrame(count=3, reach=20)).sample(0)
 
 
 def test_silence_is_what_a_silent_file_gives(tmp_path: Path) -> None:
