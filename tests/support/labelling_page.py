@@ -128,8 +128,8 @@ class LabellingPage:
         before = self.spans(identity)
         self.drag_span(first, last)
         self.page.wait_for_timeout(300)
-        (drawn,) = [span for span in self.spans(identity) if span not in before]
-        assert drawn == (first, last), f"{identity}: the drag over {first} to {last} marked {drawn}"
+        drawn = [span for span in self.spans(identity) if span not in before]
+        assert drawn == [(first, last)], f"{identity}: the drag over {first} to {last} marked {drawn}"
         self.page.keyboard.press("u")  # nothing is selected, else the next label would rename this span
 
     def drag_span(self, first: int, last: int) -> None:

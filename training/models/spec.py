@@ -122,7 +122,7 @@ class ModelSpec(Generic[ConfigT, LossT]):
     tied: tuple[str, ...] = ()
     """Fields of the architecture that trained weights cannot do without: another value needs another training."""
     online: bool = False
-    """Whether all that it predicts is predicted frame by frame; an `online.OnlineModel` is asked for more than that."""
+    """Whether it predicts whole clips frame by frame too; other models of `online.OnlineModel` can be streamed."""
     official: OfficialFiles | None = None
     """Published checkpoints that can be made ours; None where there are none."""
     attention: Callable[[nn.Module, ClipSource], Iterator[FrameAttention]] | None = None

@@ -20,6 +20,7 @@ from avis_data.training.checkpoints.trained import load_trained
 from avis_data.training.config import RunConfig, load_config
 from avis_data.training.data.clips import TensorClip
 from avis_data.training.device import choose_device, first_line, is_end_of_memory, most_memory_mb
+from avis_data.training.models.online import OnlineModel
 from avis_data.training.models.spec import MaskModel, TrackModel
 from avis_data.training.registry import MODELS, new_model
 from avis_data.training.task import task_of
@@ -121,7 +122,7 @@ def measure(request: BenchmarkRequest, *, prepared: Callable[[], None] = lambda:
         clip = _noise(config, request.num_frames, request.size_hw, device)
         seconds.append(_seconds(model, config, clip, device))
     fps = request.num_frames / statistics.median(seconds)
-    online = MODELS[config.model_name].online or config.predict.online
+    online = MODELS[config.model_name].online or (config.predict.online and isinstance(model, OnlineModel))
     count, vggish = sum(parameter.numel() for parameter in model.parameters()), _vggish_parameters(config)
     return BenchmarkResult(
         model=config.model_name,
