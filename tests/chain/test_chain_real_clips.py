@@ -14,7 +14,7 @@ from PIL import Image
 
 from avis_data.features.store import read_embeddings
 from support.server import MediaServer
-from support.shell import avis_data
+from support.shell import Ran, avis_data
 
 pytestmark = pytest.mark.slow
 
@@ -88,11 +88,15 @@ def test_the_sound_is_where_it_should_be(real: Path) -> None:
     assert rms(real, "statement_two_men", 0.1, 0.9) * 5 < rms(real, "statement_two_men", 1.0, 1.5)
 
 
+def export(real: Path, name: str) -> Ran:
+    return avis_data("-C", real, "export", "--select", "all", "--split", "8/3/3", "--name", name, "--json")
+
+
 def test_the_clips_can_be_exported_without_truth(real: Path) -> None:
-    ran = avis_data("-C", real, "export", "--select", "all", "--split", "8/3/3", "--json")
+    ran = export(real, "truthless")
     assert ran.code == 0, ran.err
     assert [ran.json["counts"][split]["clips"] for split in ("train", "val", "test")] == [8, 3, 3]
-    assert avis_data("validate", real / "exports" / "ytvis").code == 0
+    assert avis_data("validate", real / "exports" / "truthless").code == 0
 
 
 def test_channels_that_differ_are_kept_and_exported(real: Path) -> None:
@@ -103,7 +107,8 @@ def test_channels_that_differ_are_kept_and_exported(real: Path) -> None:
     kept = {name for name, clip in clips.items() if clip["stereo_sha256"] is not None}
     assert apart <= kept and "statement_two_men" not in kept  # that one is mono
     assert all(clips[name]["stereo_db"] > -20 for name in apart)
-    sounds = sorted((real / "exports" / "ytvis").glob("*/WAVAudios/*.wav"))
+    assert export(real, "channels").code == 0
+    sounds = sorted((real / "exports" / "channels").glob("*/WAVAudios/*.wav"))
     assert {path.stem for path in sounds} == set(clips)
     for path in sounds:
         exported, _ = soundfile.read(path, dtype="int16")

@@ -195,6 +195,7 @@ class RayExecutor:
             return
         for actor in list(self._unproved):
             self._prove(actor)
+        self._nodes.take_back_full(gpus=self._options.gpus_per_worker)
         self._start_workers(now)
         self._check_place(now)
         self._dispatch()
@@ -206,8 +207,8 @@ class RayExecutor:
         if now < self._start_after:
             return
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._options.gpus_per_worker, "max_restarts": 0}
-        if self._nodes.refused:
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._nodes.refused))})"}
+        if shunned := self._nodes.shunned:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(shunned))})"}
         for _ in range(min(self._workers, jobs) - there):
             handle = self._cluster.ray.remote(**options)(_Worker).remote(self._stage)
             self._starting[handle.come_up.remote()] = _Actor(handle=handle)
@@ -301,7 +302,7 @@ class RayExecutor:
             ask_folder(running.job.out.parent)
         except OSError:
             return False
-        if not self._nodes.leave_out(node_id, failure.message, gpus=self._options.gpus_per_worker):
+        if not self._nodes.leave_out_full(node_id, failure.message, gpus=self._options.gpus_per_worker):
             return False
         idle, self._idle = [running.actor, *self._idle], []
         for actor in idle:

@@ -156,6 +156,8 @@ class Nodes:
     up: dict[str, _Node] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     """Node id to why it may not work."""
+    full: set[str] = field(default_factory=set)
+    """Nodes that get no work while another one has room: their disk is full."""
     _fit: set[str] = field(default_factory=set)
     _asked: dict[Any, str] = field(default_factory=dict)
     _known: dict[str, _Node] = field(default_factory=dict)
@@ -211,7 +213,12 @@ class Nodes:
 
     def may_work(self, node_id: str) -> bool | None:
         """Whether it may; None while it has not answered."""
-        return False if node_id in self.refused else (node_id in self._fit or None)
+        return False if node_id in self.shunned else (node_id in self._fit or None)
+
+    @property
+    def shunned(self) -> set[str]:
+        """The nodes that get no work."""
+        return self.refused.keys() | self.full
 
     def name(self, node_id: str) -> str:
         """For people."""
@@ -221,23 +228,25 @@ class Nodes:
         """Whether the node answers right now; Ray itself notices seconds later that one is dead."""
         return node_id in self.up and answers(self.up[node_id].address)
 
-    def has_room(self, gpus: float, *, besides: str | None = None) -> bool:
-        """Whether a worker fits on a node that may work (another one than `besides`), once others make place."""
-        mine = [node for node_id, node in self.up.items() if node_id not in self.refused and node_id != besides]
-        return any(node.cpus >= 1 and node.gpus >= gpus for node in mine)
+    def has_room(self, gpus: float) -> bool:
+        """Whether a worker fits on a node that may work, once others make place."""
+        return any(_fits(node, gpus) for node_id, node in self.up.items() if node_id not in self.shunned)
 
-    def leave_out(self, node_id: str, why: str, *, gpus: float) -> bool:
-        """Give a node no more work, and say so; False if it is the last one that has room for a worker."""
-        if node_id in self.refused:
+    def leave_out_full(self, node_id: str, why: str, *, gpus: float) -> bool:
+        """Give a node whose disk is full no more work, and say so; False if no other one lives that has room."""
+        if node_id in self.full:
             return True
-        if not self.has_room(gpus, besides=node_id):
+        others = [other for other in self.up if other != node_id and other not in self.shunned]
+        if not any(_fits(self.up[other], gpus) and self.lives(other) for other in others):
             return False
-        self._refuse(node_id, why)
+        say(self.stage, f"a node of the Ray cluster is left out: {self.name(node_id)}: {why}")
+        self.full.add(node_id)
         return True
 
-    def _refuse(self, node_id: str, why: str) -> None:
-        say(self.stage, f"a node of the Ray cluster is left out: {self.name(node_id)}: {why}")
-        self.refused[node_id] = why
+    def take_back_full(self, *, gpus: float) -> None:
+        """Where no other node is left: an item that finds the disk still full ends the run in words."""
+        if self.full and not self.has_room(gpus):
+            self.full.clear()
 
     def _ask(self, node_id: str) -> None:
         if node_id in self._fit or node_id in self.refused or node_id in self._asked.values():
@@ -267,10 +276,13 @@ class Nodes:
         if not why:
             self._fit.add(node_id)
             return
+        self.refused[node_id] = why
         if self._fit:  # the run goes on without it
-            self._refuse(node_id, why)
-        else:
-            self.refused[node_id] = why
+            say(self.stage, f"a node of the Ray cluster is left out: {self.name(node_id)}: {why}")
+
+
+def _fits(node: _Node, gpus: float) -> bool:
+    return node.cpus >= 1 and node.gpus >= gpus
 
 
 def _facts(token: str | None) -> _Facts:

@@ -150,7 +150,24 @@ def test_a_node_whose_disk_is_full_is_left_out_in_words(
     assert not list(Workspace(tmp_path / "ray").tmp.rglob("out-*"))
 
 
-def test_a_disk_that_is_full_everywhere_stops_the_run_in_words(nodes: RayNodes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dies", ["no node", "the other one, unnoticed", "the other one, later"])
+def test_a_disk_that_is_full_everywhere_stops_the_run_in_words(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    """Ray tells of a dead node for seconds, and an empty disk elsewhere is no help once that node is gone."""
+    if dies != "no node":
+        other = nodes.join()
+        leave_out = Nodes.leave_out_full
+
+        def left_out(self: Nodes, node_id: str, why: str, *, gpus: float) -> bool:
+            if dies == "the other one, unnoticed":
+                nodes.kill(other)
+            is_out = leave_out(self, node_id, why, gpus=gpus)
+            if is_out and dies == "the other one, later":
+                nodes.kill(other)
+            return is_out
+
+        monkeypatch.setattr(Nodes, "leave_out_full", left_out)
     given = words(2) | {"big": Word(text="b", behave="disk_full")}
     report = run(tmp_path, given, RayExecutors(workers=1, address=nodes.address))
     assert report.failed == {Reason.DISK_FULL: 1} and "the disk is full: make room" in str(report.stopped)
