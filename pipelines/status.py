@@ -103,8 +103,7 @@ def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
     wanted: dict[RowKind, int] = {kind: ledger.tallies.num_rows(kind) for kind in _KINDS}
     counts: dict[str, list[StateCount]] = {}
     for count in ledger.tallies.counts():
-        if count.is_listed:
-            counts.setdefault(count.stage, []).append(count)
+        counts.setdefault(count.stage, []).append(count)
     found = []
     for spec in STAGES:
         if not spec.covers:

@@ -191,11 +191,9 @@ class Lookup(Generic[Row]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateCount:
-    """How many items of a stage are in a state (and, for failures, have a reason)."""
+    """How many items of a stage, of videos or clips that are wanted, are in a state (and, for failures, have a reason)."""
 
     stage: str
-    is_listed: bool
-    """They are of videos or clips of the list or of existing sets."""
     state: State
     reason: Reason | None
     count: int

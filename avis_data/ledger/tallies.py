@@ -33,23 +33,32 @@ class Tallies:
         return next(int(number) for _, number in self._db.rows(sql, kinds="ti"))
 
     def counts(self) -> list[StateCount]:
-        """How many items of every stage ended in which way, with their mean cost; those no longer wanted apart."""
+        """How many wanted items of every stage ended in which way, with their mean cost."""
+        unwanted = dict(self._sums(f"WHERE item_id NOT IN ({_LISTED})"))  # few: all but them is quicker than all wanted
+        found = []
+        for (stage, state, reason), (count, wall_s, size_bytes) in self._sums():
+            fewer, less_wall_s, less_bytes = unwanted.get((stage, state, reason), (0, 0.0, 0))
+            if left := count - fewer:
+                found.append(
+                    StateCount(
+                        stage=stage,
+                        state=state_of(state, f"an item of {stage}", self._db.path),
+                        reason=reason_of(reason, f"an item of {stage}", self._db.path),
+                        count=left,
+                        mean_wall_s=max(0.0, wall_s - less_wall_s) / left,
+                        size_bytes=size_bytes - less_bytes,
+                    )
+                )
+        return found
+
+    def _sums(self, where: str = "") -> Iterator[tuple[tuple[str, str, str | None], tuple[int, float, int]]]:
+        """Number, seconds and bytes of the items of each stage, state and reason."""
         sql = (
-            f"SELECT stage, state, reason, item_id IN ({_LISTED}) AS listed, count(*), avg(wall_s), sum(size_bytes)"
-            " FROM items GROUP BY stage, state, reason, listed"
+            "SELECT stage, state, reason, count(*), sum(wall_s), sum(size_bytes) FROM items"
+            f" {where} GROUP BY stage, state, reason"
         )
-        return [
-            StateCount(
-                stage=stage,
-                is_listed=bool(listed),
-                state=state_of(state, f"an item of {stage}", self._db.path),
-                reason=reason_of(reason, f"an item of {stage}", self._db.path),
-                count=count,
-                mean_wall_s=mean_wall_s,
-                size_bytes=size_bytes,
-            )
-            for stage, state, reason, listed, count, mean_wall_s, size_bytes in self._db.rows(sql, kinds="ttTiini")
-        ]
+        for stage, state, reason, count, wall_s, size_bytes in self._db.rows(sql, kinds="ttTini"):
+            yield (stage, state, reason), (count, wall_s, size_bytes)
 
     def mean_cost(self, stage: str) -> MeanCost | None:
         """What the finished items of a stage cost; None where there are none."""

@@ -19,6 +19,7 @@ __all__ = [
     "media_bytes",
     "other_bytes",
     "run",
+    "run_arguments",
     "small_world",
     "without_media",
 ]
@@ -46,7 +47,12 @@ def made_workspace(root: Path, videos: Path, server: BucketServer | None, *, mor
 
 def run(root: Path, *more: object) -> Ran:
     """Do the usual steps with the workspace's own list."""
-    return avis_data("-C", root, *_RUN, "--list", _list_of(root), "--allow-local", *more)
+    return avis_data(*run_arguments(root), *more)
+
+
+def run_arguments(root: Path) -> tuple[object, ...]:
+    """What does the usual steps with the workspace's own list."""
+    return ("-C", root, *_RUN, "--list", _list_of(root), "--allow-local")
 
 
 def fetched(root: Path) -> Ran:
