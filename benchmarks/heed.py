@@ -30,6 +30,7 @@ FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "heed": ("heed_tiny", ()),
     "mono": ("heed_tiny", ("data.audio=logmel", "model.audio_channels=128", "model.audio_tokens=1")),
     "one token a second": ("heed_tiny", ("data.audio=stereo", "model.audio_channels=320", "model.audio_tokens=1")),
+    "no map": ("heed_tiny", ("model.sounding_map=false",)),
     "no places": ("heed_tiny", ("model.placed_fusion=false",)),
     "no sounding head": ("heed_tiny", ("model.sounding_head=false",)),
     "no counting": ("heed_tiny", ("model.counting_head=false",)),

@@ -191,7 +191,7 @@ class Lookup(Generic[Row]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateCount:
-    """How many items of a stage, of videos or clips that are wanted, are in a state (and, for failures, have a reason)."""
+    """How many items of a stage, of wanted videos or clips, are in a state (and, for failures, have a reason)."""
 
     stage: str
     state: State

@@ -10,7 +10,15 @@ import pytest
 from support.bucket import served_bucket
 from support.ray_nodes import ray_nodes
 from support.shell import start
-from support.stored_world import bytes_in_bucket, made_workspace, media_bytes, other_bytes, run, run_arguments, small_world
+from support.stored_world import (
+    bytes_in_bucket,
+    made_workspace,
+    media_bytes,
+    other_bytes,
+    run,
+    run_arguments,
+    small_world,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -39,6 +39,8 @@ class AvismConfig:
     """Audio in the tracker (VL-AVFM). Both off: VITA."""
     placed_fusion: bool = False
     """Ours: FL-AVFM knows where its keys lie, so that what is heard from the left can look to the left."""
+    sounding_map: bool = False
+    """Ours: what is heard says at every place of the maps of a frame whether it sounds there; not without FL-AVFM."""
     sounding_head: bool = False
     """Ours: every track is asked in every frame whether it sounds, and masks are learnt where it does."""
     counting_head: bool = False
@@ -92,6 +94,8 @@ class AvismLossConfig:
     """Weight of the dice losses."""
     sounding_weight: NotNegative = 2.0
     """Ours: weight of the losses of the sounding head."""
+    map_weight: NotNegative = 5.0
+    """Ours: weight of the losses of the sounding map."""
     counting_weight: NotNegative = 0.5
     """Ours: weight of the loss of the counting head."""
     sim_weight: NotNegative = 0.5

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock, Mlp
 from avis_data.training.models.avism.pixel_decoder import resized
-from avis_data.training.models.avism.sounding import Listening
+from avis_data.training.models.avism.sounding import Listening, SoundingMap
 from avis_data.training.models.positions import sine_position
 
 __all__ = ["FrameDecoder", "FrameFusion", "FrameHead", "FrameOutput"]
@@ -42,6 +42,8 @@ class FrameOutput:
     """Layer-normed states of the last L layers: the frame queries that the tracker gets."""
     heads: tuple[FrameHead, ...]
     """Head 0 reads the initial query, head i the state after layer i; empty where the heads were not asked for."""
+    sounding_maps: tuple[Tensor, ...]
+    """Logits of the sounding map at each scale, (N, h, w); empty where there is none."""
 
 
 class FrameFusion(nn.Module):
@@ -130,12 +132,14 @@ class FrameDecoder(nn.Module):
         audio_channels: int | None,
         audio_tokens: int = 1,
         placed_fusion: bool = False,
+        sounding_map: bool = False,
     ) -> None:
         """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder.
 
         Args:
             audio_tokens: of which the audio vector of a frame consists.
             placed_fusion: whether the fusion knows where its keys lie.
+            sounding_map: whether the maps are told where it sounds; it needs audio.
         """
         super().__init__()
         self.query_features = nn.Embedding(queries, channels)
@@ -143,6 +147,8 @@ class FrameDecoder(nn.Module):
         self.level_embed = nn.Embedding(_SCALES, channels)
         self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels, audio_tokens)
         self.placed_fusion = placed_fusion
+        heard = sounding_map and audio_channels is not None
+        self.sounding_map = SoundingMap(channels, heads, audio_channels or 0) if heard else None
         self.layers = nn.ModuleList(MaskedDecoderLayer(channels, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(channels)
         self.class_head = nn.Linear(channels, num_classes + 1)
@@ -167,10 +173,13 @@ class FrameDecoder(nn.Module):
         """
         sources = self.sources(scales)
         sizes = [(scale.shape[2], scale.shape[3]) for scale in scales]
-        keys = [
-            source + sine_position(*size, source.shape[2], device=source.device)
-            for source, size in zip(sources, sizes, strict=True)
-        ]
+        positions = [sine_position(*size, scales[0].shape[1], device=scales[0].device) for size in sizes]
+        sounding: list[Tensor] = []
+        if self.sounding_map is not None and audio_NA is not None:
+            told = [self.sounding_map(audio_NA, part + place) for part, place in zip(sources, positions, strict=True)]
+            sources = [source + added for source, (added, _) in zip(sources, told, strict=True)]
+            sounding = [torch.unflatten(logits, 1, size) for (_, logits), size in zip(told, sizes, strict=True)]
+        keys = [source + position for source, position in zip(sources, positions, strict=True)]
         state = self.initial_query(sources, audio_NA, keys if self.placed_fusion else None)
         states, heads = [self.norm(state)], []
         for index, layer in enumerate(self.layers):
@@ -185,7 +194,9 @@ class FrameDecoder(nn.Module):
             states.append(self.norm(state))
         if isinstance(masks, Tensor):
             heads.append(self._head(states[-1], masks))
-        return FrameOutput(queries_LNQC=torch.stack(states[-keep_layers:]), heads=tuple(heads))
+        return FrameOutput(
+            queries_LNQC=torch.stack(states[-keep_layers:]), heads=tuple(heads), sounding_maps=tuple(sounding)
+        )
 
     def sources(self, scales: Sequence[Tensor]) -> list[Tensor]:
         """S_l: flattened maps with the decoder's own level embedding, each (N, S, C)."""

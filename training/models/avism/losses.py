@@ -15,9 +15,9 @@ from torch import Tensor
 
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.frame_decoder import FrameHead
-from avis_data.training.models.avism.sounding import counting_loss, masks_while_sounding, sounding_loss
+from avis_data.training.models.avism.sounding import counting_loss, map_loss, masks_while_sounding, sounding_loss
 from avis_data.training.models.avism.tracker import TrackerOutput, video_masks
-from avis_data.training.models.host import fetched, sent_together
+from avis_data.training.models.host import fetched, sent, sent_together
 from avis_data.training.models.losses import Ratio, class_loss, mask_losses, similarity_loss
 from avis_data.training.models.matcher import Matches, assigned, match_costs
 from avis_data.training.models.points import PointSource, at_least_float32, uncertain_points
@@ -47,6 +47,8 @@ class AvismPredictions:
     """One head per layer of the object decoder."""
     pixels_BTChw: Tensor
     """M', the video-level per-pixel embedding."""
+    sounding_maps: tuple[Tensor, ...] = ()
+    """Logits of the sounding map at each scale, each for B * T frames; empty where the model has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def avism_losses(
     config: AvismLossConfig,
 ) -> dict[str, Ratio]:
     """Every loss, not weighted: `frame.I.class`, `.mask`, `.dice`, `video.I....` for head I, and `similarity`; where
-    the model counts, `counting`.
+    the model counts, `counting`; where it has a sounding map, `map.I.map` for scale I.
 
     Args:
         targets: of the B clips.
@@ -107,6 +109,7 @@ def avism_losses(
         losses["similarity"] = _similarity(predictions, targets, matches)
         if predictions.tracker.counts_LBT3 is not None:
             losses["counting"] = _counting(predictions.tracker.counts_LBT3, targets)
+        losses |= _map_losses(predictions.sounding_maps, targets)
         return losses
 
 
@@ -140,6 +143,7 @@ def weighted(losses: dict[str, Tensor], config: AvismLossConfig) -> dict[str, Te
         "sounding": config.sounding_weight,
         "similarity": config.sim_weight,
         "counting": config.counting_weight,
+        "map": config.map_weight,
     }
     return {
         name: loss * (weights[name.rsplit(".", 1)[-1]] * levels.get(name.split(".", 1)[0], 1.0))
@@ -250,6 +254,14 @@ def _counting(counts_LBT3: Tensor, targets: Sequence[ClipTarget]) -> Ratio:
     layers = len(counts_LBT3)
     (wanted,) = sent_together([np.tile(sounding_BT.reshape(-1), layers).astype(np.int64)], counts_LBT3.device)
     return counting_loss(counts_LBT3.flatten(0, 2), wanted)
+
+
+def _map_losses(maps: Sequence[Tensor], targets: Sequence[ClipTarget]) -> dict[str, Ratio]:
+    """The losses of the sounding map at every scale."""
+    if not maps:
+        return {}
+    sounding_NHW = sent(torch.cat([target.masks_GTHW.any(0) for target in targets]), maps[0].device).float()
+    return {f"map.{scale}.map": map_loss(logits_Nhw, sounding_NHW) for scale, logits_Nhw in enumerate(maps)}
 
 
 def _similarity(predictions: AvismPredictions, targets: Sequence[ClipTarget], matches: dict[str, Matches]) -> Ratio:

@@ -109,7 +109,13 @@ class Avism(nn.Module):
         )
         tracker = self.tracker(torch.unflatten(frames.queries_LNQC, 1, (clips, -1)), audio_BTA)
         pixels = torch.unflatten(self.tracker.pixel_embedding(maps.fpn_NChw), 0, (clips, -1))
-        return AvismPredictions(frame_heads=frames.heads, mask_NChw=mask_NChw, tracker=tracker, pixels_BTChw=pixels)
+        return AvismPredictions(
+            frame_heads=frames.heads,
+            mask_NChw=mask_NChw,
+            tracker=tracker,
+            pixels_BTChw=pixels,
+            sounding_maps=frames.sounding_maps,
+        )
 
     def maps(self, frames_N3HW: Tensor) -> PixelMaps:
         """Backbone and pixel decoder: the maps of N frames (RGB in 0..255, not padded)."""
@@ -263,6 +269,7 @@ def build_frame_decoder(config: AvismConfig) -> FrameDecoder:
         audio_channels=config.audio_channels if config.frame_fusion else None,
         audio_tokens=config.audio_tokens,
         placed_fusion=config.placed_fusion,
+        sounding_map=config.sounding_map,
     )
 
 

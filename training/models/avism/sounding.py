@@ -1,14 +1,17 @@
-"""What is heard within a second, and when a track sounds: ours, beside the published model.
+"""What is heard within a second, where in the picture, and when a track sounds: ours, beside the published model.
 
 To the published model a second is one vector; here it can be several, to each of which queries attend. Its masks of a
 track are one vector times maps that the sound never enters, so what falls silent stays visible; here every track is
-asked in every frame whether it sounds, by what the frame's queries saw and heard.
+asked in every frame whether it sounds, by what the frame's queries saw and heard. And what is heard says to each place
+of the maps whether it sounds there, before any query looks.
 
 Shapes: N clips, T frames, P video queries, Q frame queries, C channels, A audio channels, R matched pairs,
-    M audio tokens of a frame, E frames of several clips.
+    M audio tokens of a frame, E frames of several clips, S cells of a map, D channels of a head.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +21,16 @@ from avis_data.training.models.attention import AttentionBlock, Mlp
 from avis_data.training.models.losses import Ratio
 from avis_data.training.models.points import at_least_float32
 
-__all__ = ["CountingHead", "Listening", "SoundingHead", "counting_loss", "masks_while_sounding", "sounding_loss"]
+__all__ = [
+    "CountingHead",
+    "Listening",
+    "SoundingHead",
+    "SoundingMap",
+    "counting_loss",
+    "map_loss",
+    "masks_while_sounding",
+    "sounding_loss",
+]
 
 _NO_MASK = -20.0
 """A mask logit that costs nothing where there is no mask."""
@@ -49,6 +61,36 @@ class Listening(nn.Module):
         key_NMC = tokens_NMC + self.place.weight
         heard: Tensor = self.attention(mean_NQC, query_NQC=mean_NQC + asking_QC, key_NSC=key_NMC, value_NSC=tokens_NMC)
         return heard
+
+
+class SoundingMap(nn.Module):
+    """Whether it sounds at each place of a map: what is heard is compared with what is seen there, and where it lies.
+
+    Each head compares in its own way, by appearance or by direction; what they find together is written into the map,
+    so that a thing that sounds looks different from one of the same kind that does not.
+    """
+
+    def __init__(self, channels: int, heads: int, audio_channels: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.asking = Mlp(audio_channels, channels, channels, 2)
+        self.places = nn.Linear(channels, channels)
+        self.agreed = nn.Linear(heads, channels)
+        self.written = nn.Linear(channels, channels)
+        self.answer = nn.Linear(channels, 1)
+
+    def forward(self, audio_NA: Tensor, keys_NSC: Tensor) -> tuple[Tensor, Tensor]:
+        """What is added to the map, (N, S, C), and logits (N, S): above 0 where it sounds.
+
+        Args:
+            keys_NSC: the map with positions.
+        """
+        asking_NHD = torch.unflatten(self.asking(audio_NA), -1, (self.heads, -1))
+        places_NSHD = torch.unflatten(self.places(keys_NSC), -1, (self.heads, -1))
+        agreement_NSH = torch.einsum("nhd,nshd->nsh", asking_NHD, places_NSHD) / math.sqrt(asking_NHD.shape[-1])
+        agreed_NSC = functional.relu(self.agreed(agreement_NSH))
+        logits: Tensor = self.answer(agreed_NSC)[..., 0]
+        return self.written(agreed_NSC), logits
 
 
 class SoundingHead(nn.Module):
@@ -108,6 +150,17 @@ def counting_loss(logits_E3: Tensor, num_sounding_E: Tensor) -> Ratio:
     wanted_E = num_sounding_E.clamp(max=2)
     entropy = functional.cross_entropy(at_least_float32(logits_E3), wanted_E, reduction="sum")
     return Ratio(numerator=entropy, denominator=torch.full((), float(len(wanted_E)), device=logits_E3.device))
+
+
+def map_loss(logits_Nhw: Tensor, sounding_NHW: Tensor) -> Ratio:
+    """Binary cross-entropy of a map, over its cells, against the share of each cell that sounds.
+
+    Args:
+        sounding_NHW: 1 at the pixels of all that sounds, at the padded input size.
+    """
+    share_Nhw = functional.adaptive_avg_pool2d(sounding_NHW[:, None], (logits_Nhw.shape[1], logits_Nhw.shape[2]))[:, 0]
+    entropy = functional.binary_cross_entropy_with_logits(at_least_float32(logits_Nhw), share_Nhw, reduction="sum")
+    return Ratio(numerator=entropy, denominator=torch.full((), float(logits_Nhw.numel()), device=logits_Nhw.device))
 
 
 def sounding_loss(logits_RT: Tensor, sounds_RT: Tensor) -> Ratio:

@@ -1,0 +1,96 @@
+"""The sounding map: of two things that look alike, the maps say which one is heard, by where it is heard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from avis_data.training.data.clips import TrainingBatch
+from avis_data.training.models.avism.config import AvismLossConfig
+from avis_data.training.models.avism.sounding import SoundingMap, map_loss
+from avis_data.training.models.positions import sine_position
+from support.tiny_avism import tiny_model, training_clip
+
+HEIGHT, WIDTH, CHANNELS = 4, 8, 16
+
+
+def twins(seed: int, number: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Keys of maps with two things that look alike, one in each half; what is heard: a level from the left, and the
+    kind of thing; and where it sounds (N, S)."""
+    generator = torch.Generator().manual_seed(seed)
+    maps, truth = torch.zeros(number, HEIGHT, WIDTH, CHANNELS), torch.zeros(number, HEIGHT, WIDTH)
+    heard = torch.zeros(number, 4)
+    for index in range(number):
+        left, right, row, kind, side = (
+            int(torch.randint(most, (1,), generator=generator)) for most in (WIDTH // 2, WIDTH // 2, HEIGHT, 3, 2)
+        )
+        columns = (left, WIDTH // 2 + right)
+        for column in columns:
+            maps[index, row, column, kind] = 3.0
+        truth[index, row, columns[side]] = 1
+        heard[index, 0] = 1.0 - 2.0 * columns[side] / (WIDTH - 1)
+        heard[index, 1 + kind] = 1
+    return maps.flatten(1, 2) + sine_position(HEIGHT, WIDTH, CHANNELS), heard, truth.flatten(1)
+
+
+def found(told: SoundingMap, keys: torch.Tensor, heard: torch.Tensor, truth: torch.Tensor) -> float:
+    """In how many maps the cell that is most likely to sound is the one that does."""
+    with torch.no_grad():
+        _, logits = told(heard, keys)
+    return float((logits.argmax(1) == truth.argmax(1)).float().mean())
+
+
+def test_of_two_things_that_look_alike_the_one_that_is_heard_is_marked() -> None:
+    torch.manual_seed(0)
+    told = SoundingMap(CHANNELS, 4, 4)
+    optimiser = torch.optim.AdamW(told.parameters(), lr=1e-2)
+    for step in range(300):
+        keys, heard, truth = twins(step)
+        _, logits = told(heard, keys)
+        optimiser.zero_grad()
+        functional.binary_cross_entropy_with_logits(logits, truth).backward()
+        optimiser.step()
+    keys, heard, truth = twins(10_000, 256)
+    swapped = heard * torch.tensor([-1.0, 1, 1, 1])
+    assert found(told, keys, heard, truth) > 0.9
+    assert found(told, keys, swapped, truth) < 0.35, "it hears from the other side"
+
+
+def test_the_loss_is_cross_entropy_against_the_share_of_each_cell_that_sounds() -> None:
+    logits = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(0))
+    sounding = torch.zeros(2, 8, 12)
+    sounding[0, :2, :4] = 1  # half of the first cell
+    sounding[1] = 1
+    share = torch.tensor([[[0.5, 0, 0], [0, 0, 0]], [[1, 1, 1], [1, 1, 1]]])
+    loss = map_loss(logits, sounding)
+    wanted = functional.binary_cross_entropy_with_logits(logits, share)
+    assert float(loss.numerator / loss.denominator) == pytest.approx(float(wanted), rel=1e-6)
+
+
+def test_a_model_learns_where_it_sounds_and_its_queries_are_told() -> None:
+    model = tiny_model(sounding_map=True, loss=AvismLossConfig(points=256)).train()
+    batch = TrainingBatch(clips=(training_clip(3, frames=2), training_clip(4, frames=2, tracks=0)))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(60):
+        parts = model(batch)
+        optimiser.zero_grad()
+        sum(parts.values()).backward()  # type: ignore[union-attr]  # there are losses
+        optimiser.step()
+        losses.append(sum(float(parts[f"map.{scale}.map"].detach()) for scale in range(3)))
+    assert losses[-1] < 0.3 * losses[0]
+    written = model.frame_decoder.sounding_map.written  # type: ignore[union-attr]  # it has one
+    assert written.weight.grad is not None and float(written.weight.grad.abs().sum()) > 0
+    with torch.no_grad():
+        silent = tuple(replace(clip, audio_TA=torch.zeros_like(clip.audio_TA)) for clip in batch.clips)  # type: ignore[arg-type]  # they have sound
+        changed = model(TrainingBatch(clips=silent))
+        assert abs(float(changed["map.2.map"]) - float(model(batch)["map.2.map"])) > 1e-3
+
+
+def test_a_model_that_does_not_hear_in_its_frames_has_no_map() -> None:
+    model = tiny_model(sounding_map=True, frame_fusion=False)
+    assert model.frame_decoder.sounding_map is None
+    assert not [name for name in model.train()(TrainingBatch(clips=(training_clip(3),))) if "map" in name]
