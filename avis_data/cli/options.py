@@ -330,7 +330,7 @@ _RUN_OPTIONS = [
     click.option(
         "--ray-address",
         metavar="ADDRESS",
-        help="The Ray cluster, which shares this file system or has the bucket; default: $RAY_ADDRESS, else a local one.",
+        help="The Ray cluster, which shares this file system or the bucket; default: $RAY_ADDRESS, else a local one.",
     ),
     click.option("--gpus-per-worker", type=click.FloatRange(0), metavar="N", help="GPUs that Ray keeps for a worker."),
     click.option(

@@ -15,8 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,15 @@ import jsonschema
 import pytest
 import yaml
 
-from avis_data.annotation.serve.label_studio_install import default_environment, program
 from avis_data.paths import Workspace
 from avis_data.recipe import create_workspace
-from support.label_studio import free_port, is_available
+from support.compose import COMPOSE, filled_in, healthy, running_app, stopped, until, values_of_env, variables
+from support.label_studio import free_port
 from support.places import ROOT
 
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())
 SCHEMA = json.loads((files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text())
 """The compose specification's own (Apache-2.0), as the package check-jsonschema carries it."""
-GRACE_S = 10
-"""So long `docker stop` waits before it kills."""
 NOBODY = 65534
 
 
@@ -62,40 +58,6 @@ def test_the_schema_sees_a_slip(service: str, name: str, value: object) -> None:
     content = copy.deepcopy(COMPOSE)
     content["services"][service][name] = value
     assert list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(content))
-
-
-def filled_in(text: str, values: dict[str, str]) -> str:
-    """A text with the variables of `.env`."""
-    return re.sub(r"\$\{(\w+)(?::\?[^}]*)?\}", lambda found: values[found[1]], text)
-
-
-def variables(service: str, values: dict[str, str]) -> dict[str, str]:
-    """What a container finds in its environment; of this machine only what no program can do without."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
-    given = COMPOSE["services"][service].get("environment", {})
-    return kept | {name: filled_in(value, values) for name, value in given.items()}
-
-
-def healthy(service: str, changed: Callable[[str], str], environment: dict[str, str]) -> bool:
-    """Whether the container's own health check is content."""
-    kind, *command = COMPOSE["services"][service]["healthcheck"]["test"]
-    command = [changed(word) for word in command]
-    ran = subprocess.run(command[0] if kind == "CMD-SHELL" else command, shell=kind == "CMD-SHELL", env=environment,
-                         capture_output=True, check=False)  # fmt: skip
-    return ran.returncode == 0
-
-
-def until(what: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, *, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not what():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text(errors="replace")[-3000:]
-        time.sleep(0.3)
-
-
-def stopped(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code after what `docker stop` sends."""
-    process.send_signal(signal.SIGTERM)
-    return process.wait(GRACE_S)
 
 
 @pytest.mark.parametrize("content", [COMPOSE, GPU], ids=["docker-compose.yml", "docker-compose.gpu.yml"])
@@ -178,14 +140,7 @@ class Database:
 def values(tmp_path: Path) -> dict[str, str]:
     """`.env`, filled in."""
     (tmp_path / "ds" / "clips").mkdir(parents=True)
-    return {
-        "POSTGRES_PASSWORD": "a-password-of-the-database",
-        "PUBLIC_URL": "http://127.0.0.1",
-        "ALLOWED_HOSTS": "127.0.0.1,localhost,app",
-        "LABEL_STUDIO_USERNAME": "lead@example.com",
-        "LABEL_STUDIO_PASSWORD": "a-long-password",
-        "LABEL_STUDIO_USER_TOKEN": "0" * 39 + "7",
-    }
+    return values_of_env("http://127.0.0.1")
 
 
 @pytest.fixture
@@ -204,38 +159,16 @@ def database(values: dict[str, str]) -> Iterator[Database]:
 def test_the_database_and_label_studio_of_the_containers(
     database: Database, values: dict[str, str], tmp_path: Path
 ) -> None:
-    if not is_available():
-        pytest.skip("needs Label Studio's own environment: avis-data annotate install")
     assert healthy("db", str, database.environment)
-    port = free_port()
-    environment = variables("app", values) | {
-        "POSTGRE_HOST": "127.0.0.1",
-        "POSTGRE_PORT": str(database.port),
-        "LABEL_STUDIO_BASE_DATA_DIR": str(tmp_path / "data"),
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(tmp_path / "ds"),
-        "HOME": str(tmp_path),
-    }
-    log = tmp_path / "app.log"
-    command = [str(program(default_environment())), "start", "--no-browser", "--internal-host", "127.0.0.1"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], env=environment, cwd=tmp_path, stdout=out, stderr=out
-        )
-    try:
-
-        def on_our_port(word: str) -> str:
-            return {"python3": sys.executable}.get(word, word.replace(":8000/", f":{port}/"))
-
-        until(lambda: healthy("app", on_our_port, environment), process, log, within_s=600)
+    found = {"POSTGRE_HOST": "127.0.0.1", "POSTGRE_PORT": str(database.port)}
+    with running_app(tmp_path, values, found) as app:
         key = {"Authorization": f"Token {values['LABEL_STUDIO_USER_TOKEN']}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=key, timeout=60) as client:
+        with httpx.Client(base_url=app.url, headers=key, timeout=60) as client:
             assert client.get("/api/current-user/whoami").json()["email"] == values["LABEL_STUDIO_USERNAME"]
             assert client.get("/api/projects/", headers={"Host": "evil.example"}).status_code == 400
             made = client.post("/api/projects/", json={"title": "in PostgreSQL"}).json()
         assert not list((tmp_path / "data").glob("*.sqlite3*")), "it keeps nothing beside the database that was given"
-        assert stopped(process) in (0, -signal.SIGTERM), log.read_text()[-3000:]
-    finally:
-        process.kill()
+        assert stopped(app.process) in (0, -signal.SIGTERM), app.log.read_text()[-3000:]
     assert database.process.poll() is None
     title = subprocess.run(
         ["psql", "-U", "labelstudio", "-tAc", f"select title from project where id = {int(made['id'])}", "labelstudio"],
