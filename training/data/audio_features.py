@@ -67,6 +67,10 @@ class NpyRows:
         """The same rows: a network heard the mean of the channels."""
         return rows
 
+    def mixed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same rows too."""
+        return rows
+
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """The rows of some frames, float32 (n, width). Raises DataError if the file does not hold them whole."""
         try:
@@ -106,6 +110,9 @@ class AudioReader(Protocol):
 
     def mirrored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """What is heard in some frames, (n, *shape), if left and right change places."""
+
+    def mixed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is heard in some frames, (n, *shape), if both channels have the mean of the two."""
 
 
 _READERS: dict[AudioKind, AudioReader] = {

@@ -41,6 +41,10 @@ class SoundFile:
         """What is heard in some frames if left and right change places: the same, where channels are mixed."""
         return rows
 
+    def mixed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is heard in some frames if both channels have the mean of the two: the same, where they are mixed."""
+        return rows
+
     def problem(self, path: Path, times: FrameTimes) -> str | None:
         """What is wrong with a file: no sound file, or two seconds shorter than its frames."""
         try:

@@ -105,6 +105,12 @@ class StereoSummaries(SoundFile):
         turned_nP5M[:, :, [2, 4]] *= -1
         return turned_nP5M.reshape(rows.shape)
 
+    def mixed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same without directions."""
+        without_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
+        without_nP5M[:, :, 2:] = 0
+        return without_nP5M.reshape(rows.shape)
+
 
 class WindowSummaries(SoundFile):
     """The 15,600 samples before what each frame shows: nothing that a stream would not have heard yet."""

@@ -41,6 +41,9 @@ class DataConfig:
     negatives: Share = 0.0
     """Share of training samples that get another sound, and the truth that goes with it: silence, or another clip's
     sound, with which nothing sounds; or the clip's own sound 1, 2 or 5 s later."""
+    mono: Share = 0.0
+    """Share of training samples whose two channels are mixed into one: for kinds of audio that say from where a sound
+    comes, so that the model is good for clips of one channel too."""
     frames: Count | None = 5
     """Frames of a training clip; null: as many as the model says, for those that take one number only."""
     reach: Count = 20
@@ -127,6 +130,8 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         audio = self._split.vectors(clip, frames) if other is None else other.audio
         if audio is not None and self._split.audio is not None and changes[0].flip:
             audio = self._split.audio.reader.mirrored(audio)
+        if audio is not None and self._split.audio is not None and self._is_mono(number):
+            audio = self._split.audio.reader.mixed(audio)
         tracks, masks = _truth(clip, frames, changes, other)
         return TrainingClip(
             clip_id=clip.clip_id,
@@ -137,6 +142,10 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
             track_ids_N=torch.tensor([track.identity for track in tracks], dtype=torch.int64),
             seed=int(rng.integers(2**31)),
         )
+
+    def _is_mono(self, number: int) -> bool:
+        share = self._config.mono
+        return share > 0 and np.random.default_rng([self._seed, 3, number]).random() < share
 
 
 def batches(

@@ -14,12 +14,14 @@ from avis_data.formats.aviseg_folders import features_path, frame_name, frames_d
 from avis_data.formats.ytvis import YtvisDataset, YtvisVideo, frame_times, ytvis_json
 from avis_data.io import write_json
 from avis_data.media.probe import probe
+from avis_data.paths import STEREO_WAV
 from avis_data.pipelines.engine.stage import Workbench
 from avis_data.pipelines.stages.embed import EmbedParams, EmbedRequest, EmbedStage
 from avis_data.pipelines.stages.extract import ExtractFacts, ExtractRequest, ExtractStage
 from avis_data.recipe import ExtractOptions, front_end_of
 from avis_data.records import Category, Span
 from avis_data.training.data.audio_features import AudioFeatures
+from avis_data.training.data.audio_summary import StereoSummaries
 from avis_data.training.data.audio_windows import write_windows
 from avis_data.weights import resolve_vggish
 
@@ -60,7 +62,7 @@ def make_video_dataset(
         with tempfile.TemporaryDirectory() as scratch:
             missing_sound = "fail" if audio is not None and not audio.optional else "pad"
             options = ExtractOptions.model_validate({"missing_sound": missing_sound, "fps": fps})
-            facts = _extract(video, root, split, clip_id, Path(scratch), options)
+            facts = _extract(video, root, split, clip_id, Path(scratch), options, with_sides=_has_sides(audio))
             if weights is not None and kind == "vggish":
                 target = features_path(root, split, clip_id)
                 _embed(sound_path(root, split, clip_id), target, _embed_request(clip_id, facts, options), weights)
@@ -101,7 +103,14 @@ def _write_truth(
     write_json(root / f"{split}.json", ytvis_json(YtvisDataset(videos=(entry,), tracks=(), categories=named)))
 
 
-def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, options: ExtractOptions) -> ExtractFacts:
+def _has_sides(audio: AudioFeatures | None) -> bool:
+    """Whether the model hears from where a sound comes."""
+    return audio is not None and isinstance(audio.reader, StereoSummaries)
+
+
+def _extract(
+    video: Path, root: Path, split: str, clip_id: str, scratch: Path, options: ExtractOptions, *, with_sides: bool
+) -> ExtractFacts:
     out = scratch / "clip"
     out.mkdir()
     request = ExtractRequest(span=Span(clip_id=clip_id, video_id=clip_id), media=probe(video))
@@ -114,7 +123,8 @@ def _extract(video: Path, root: Path, split: str, clip_id: str, scratch: Path, o
         (target / frame_name(number)).write_bytes((out / "frames" / f"{number:05d}.jpg").read_bytes())
     sound = sound_path(root, split, clip_id)
     sound.parent.mkdir(parents=True)
-    sound.write_bytes((out / "audio.wav").read_bytes())
+    sides = out / STEREO_WAV
+    sound.write_bytes((sides if with_sides and sides.exists() else out / "audio.wav").read_bytes())
     return facts
 
 

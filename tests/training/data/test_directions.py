@@ -18,6 +18,8 @@ from avis_data.training.data.frame_times import FrameTimes
 from avis_data.training.data.loading import DataConfig, TrainingSamples
 from avis_data.training.data.sampling import AroundAFrame
 from avis_data.training.data.split import open_split
+from avis_data.training.data.video_dataset import make_video_dataset
+from support.media_files import ffmpeg
 
 RATE = 16_000
 TIMES = FrameTimes(fps=1.0, instants_s=(0.5, 1.5))
@@ -115,11 +117,52 @@ def test_a_picture_that_is_mirrored_is_heard_mirrored(kind: AudioKind, export_co
     np.testing.assert_allclose(mirrored.audio_TA.numpy(), swapped.audio_TA.numpy(), atol=1e-5)
 
 
-def sample(export: Path, kind: AudioKind, *, flip: float) -> TrainingClip:
-    """The first sample of a split, of a picture that is as it was or mirrored."""
+def sample(export: Path, kind: AudioKind, *, flip: float = 0.0, mono: float = 0.0, number: int = 0) -> TrainingClip:
+    """A sample of a split, of a picture that is as it was or mirrored, and of sound that is as it was or mixed."""
     split = open_split(export, "train", num_classes=26, audio=AudioFeatures(kind))
     augment = AugmentConfig(crop_probability=0.0, flip_probability=flip)
-    return TrainingSamples(split, DataConfig(augment=augment), 0, AroundAFrame(count=3, reach=20)).sample(0)
+    config = DataConfig(augment=augment, mono=mono)
+    return TrainingSamples(split, config, 0, AroundAFrame(count=3, reach=20)).sample(number)
+
+
+@pytest.mark.parametrize("kind", ["logmel", "stereo", "stereo-parts"])
+def test_some_samples_are_heard_in_mono(kind: AudioKind, export_copy: Path) -> None:
+    """A sample of both channels mixed is that of a clip with one channel; half of the samples means about half."""
+    rng = np.random.default_rng(0)
+    for path in (export_copy / "train" / "WAVAudios").iterdir():
+        samples_N2 = (rng.normal(scale=0.1, size=(4 * RATE, 2)) * [1.0, 0.3]).astype(np.float32)
+        soundfile.write(path, samples_N2, RATE, subtype="FLOAT")
+    two, mono = (sample(export_copy, kind, mono=share).audio_TA for share in (0.0, 1.0))
+    assert two is not None and mono is not None
+    drawn = [sample(export_copy, kind, mono=0.5, number=number).audio_TA for number in range(40)]
+    plain = [sample(export_copy, kind, number=number).audio_TA for number in range(40)]
+    changed = sum(not np.array_equal(one, other) for one, other in zip(drawn, plain, strict=True))  # type: ignore[arg-type]  # there is sound
+    for path in (export_copy / "train" / "WAVAudios").iterdir():
+        samples_N2, _ = soundfile.read(path, dtype="float32")
+        soundfile.write(path, samples_N2.mean(axis=1), RATE, subtype="FLOAT")
+    one = sample(export_copy, kind).audio_TA
+    assert one is not None
+    np.testing.assert_allclose(mono.numpy(), one.numpy(), atol=1e-5)
+    if kind == "logmel":
+        assert changed == 0
+    else:
+        assert 12 <= changed <= 28 and np.abs(two.numpy() - mono.numpy()).max() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["logmel", "stereo"])
+def test_of_a_video_the_sides_are_heard(kind: AudioKind, tmp_path: Path) -> None:
+    """A tone on the left alone: a model that hears from where is given it so, another one the mix."""
+    ffmpeg(
+        tmp_path, "-f", "lavfi", "-i", "testsrc=size=96x64:rate=8:duration=3",
+        "-f", "lavfi", "-i", "aevalsrc=0.4*sin(2764*t)|0.01*sin(2000*t):s=48000:d=3", "-shortest", "a.mp4",
+    )  # fmt: skip
+    audio = AudioFeatures(kind)
+    make_video_dataset(tmp_path / "a.mp4", tmp_path / "d", "test", categories={1: "a"}, audio=audio, vggish=None)
+    path = tmp_path / "d" / "test" / "WAVAudios" / "a.wav"
+    assert soundfile.info(path).channels == (2 if kind == "stereo" else 1)
+    heard = audio.read(path, [0, 1], TIMES)
+    if kind == "stereo":
+        assert heard[:, 128:192].max() > 1.0, "louder on the left"
 
 
 def test_silence_is_what_a_silent_file_gives(tmp_path: Path) -> None:
