@@ -3,15 +3,17 @@
     avis-data synth --num-clips 2400 --seconds 3 --seed 2 --size 128x72 --video-fps 8 --out world   # then the chain
     python -m benchmarks.heed --data EXPORT --scenes world/scenes.json --out runs/heed --seeds 0 1 2 --device cpu
 
-Prints Markdown: each form on the split `test`, then its gain over `avism` on the same draws of clips; then both on the
-clips in which two things look alike and one of them sounds, with the channels of the sound swapped, and predicted frame
-by frame. A run that is there is gone on with. What does not hold for every seed is not claimed.
+Prints Markdown: each form on the split `test`, and its gain over `avism` on the same draws of clips; then the same of
+the clips in which two things look alike and one of them sounds; of both with the channels of the sound swapped, and
+with the mean of the two in each; and predicted frame by frame. A run that is there is gone on with. What does not hold
+for every seed is not claimed.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +42,29 @@ FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Config and settings of each form."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """Something that is measured of each run."""
+
+    name: str
+    results: str
+    """Which results it is of; several are of the same."""
+    data: Path
+    only: Collection[str] | None = None
+    """None: all clips."""
+    options: tuple[str, ...] = ()
+    """Of the prediction."""
+
+
 def swapped(samples_NC: NDArray[np.int16]) -> NDArray[np.int16]:
     """What was heard from the left from the right."""
     return samples_NC[:, ::-1]
+
+
+def mono(samples_NC: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Both channels have the mean of the two."""
+    mean_N1 = samples_NC.mean(axis=1, keepdims=True).round().astype(np.int16)
+    return np.repeat(mean_N1, samples_NC.shape[1], axis=1)
 
 
 def look_alikes(scenes: Path) -> Collection[str]:
@@ -61,12 +83,20 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
-    slices = {
-        "all": (arguments.data, None, ()),
-        "look-alikes": (arguments.data, look_alikes(arguments.scenes), ()),
-        "swapped": (with_other_sound(arguments.data, arguments.out / "swapped", swapped), None, ()),
-        "frame by frame": (arguments.data, None, ("predict.online=true",)),
+    alike = look_alikes(arguments.scenes)
+    sounds = {
+        "swapped": with_other_sound(arguments.data, arguments.out / "swapped", swapped),
+        "mono": with_other_sound(arguments.data, arguments.out / "mono", mono),
     }
+    slices = [
+        Slice(name="all", results="all", data=arguments.data),
+        Slice(name="look-alikes", results="all", data=arguments.data, only=alike),
+        Slice(name="swapped", results="swapped", data=sounds["swapped"]),
+        Slice(name="look-alikes, swapped", results="swapped", data=sounds["swapped"], only=alike),
+        Slice(name="mono", results="mono", data=sounds["mono"]),
+        Slice(name="look-alikes, mono", results="mono", data=sounds["mono"], only=alike),
+        Slice(name="frame by frame", results="frame-by-frame", data=arguments.data, options=("predict.online=true",)),
+    ]
     found: dict[tuple[str, int, str], AvisResult] = {}
     for seed in arguments.seeds:
         for form in arguments.forms:
@@ -75,14 +105,17 @@ def main() -> None:
             trained_run(
                 arguments.data, run, config, [*settings, *arguments.settings, f"loop.seed={seed}"], arguments.device
             )
-            for name, (data, only, options) in slices.items():
-                results = run / f"results-{'all' if name == 'look-alikes' else name.replace(' ', '-')}.json"
+            for part in slices:
+                results = run / f"results-{part.results}.json"
                 if not results.exists():
-                    asked = PredictRequest(weights=run, data=data, settings=options, device_name=arguments.device)
+                    asked = PredictRequest(
+                        weights=run, data=part.data, settings=part.options, device_name=arguments.device
+                    )
                     predict(asked, results)
                 modes = [Mode.STRICT, Mode.YTVIS]
-                found[form, seed, name] = evaluate_files(data / "test.json", results, modes=modes, only=only).result
-    for name in slices:
+                truth = part.data / "test.json"
+                found[form, seed, part.name] = evaluate_files(truth, results, modes=modes, only=part.only).result
+    for name in (part.name for part in slices):
         print(f"\n{name}:\n")
         row("form", "seed", *METRICS)
         row(*["---"] * (2 + len(METRICS)))
