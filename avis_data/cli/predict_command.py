@@ -22,6 +22,7 @@ from avis_data.cli.options import (
     set_option,
     weights_option,
 )
+from avis_data.cli.stream_data_option import stream_data_option
 from avis_data.cli.written_path import WrittenPath
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _PATH = click.Path(path_type=Path)
 @model_option
 @checkpoint_option(required=True)
 @data_option()
+@stream_data_option
 @click.option(
     "--video", type=_PATH, default=None, metavar="FILE", help="Instead of --data: a video, extracted and embedded here."
 )

@@ -18,6 +18,7 @@ from avis_data.cli.options import (
     precision_option,
     set_option,
 )
+from avis_data.cli.stream_data_option import stream_data_option
 from avis_data.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("train-baseline")
 @data_option(required=True)
+@stream_data_option
 @model_option
 @config_option
 @set_option

@@ -39,7 +39,8 @@ class ReadPath(click.Path):
         self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | PathLike[str]:
         if isinstance(value, str) and value.startswith("s3://"):
-            from avis_data.storage.exports import fetched_export
+            from avis_data.cli.stream_data_option import may_stream
+            from avis_data.storage.fetched import fetched_export
 
-            return fetched_export(value)
+            return fetched_export(value, stills_later=may_stream(ctx))
         return super().convert(value, param, ctx)

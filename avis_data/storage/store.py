@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,7 @@ class Store:
         need_extra("buckets", what=f"storage: {settings.storage}")
         self.settings = settings
         self._fs: Any = None
+        self._process = os.getpid()
 
     def check(self) -> None:
         """Find out whether it may be listed, written and deleted from, before any work is begun.
@@ -134,7 +136,7 @@ class Store:
         return {"settings": self.settings}  # a worker opens its own
 
     def __setstate__(self, state: dict[str, Storage]) -> None:
-        self.settings, self._fs = state["settings"], None
+        self.settings, self._fs, self._process = state["settings"], None, os.getpid()
 
     def _key(self, key: str) -> str:
         return f"{self.settings.prefix}{key}"
@@ -143,8 +145,10 @@ class Store:
         return f"{self.settings.bucket}/{self._key(key)}"
 
     def _opened(self) -> Any:
-        if self._fs is None:
+        if self._fs is None or self._process != os.getpid():  # a process that was forked cannot use its parent's
             import s3fs.core
+
+            self._process = os.getpid()
 
             s3fs.core.set_custom_error_handler(_passes)
             self._fs = s3fs.S3FileSystem(

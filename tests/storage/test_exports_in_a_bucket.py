@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,9 +15,12 @@ from avis_data.errors import DataError
 from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.bucket import bucket_of
-from avis_data.storage.exports import fetched_export, publish_export
+from avis_data.storage.exports import publish_export
+from avis_data.storage.fetched import fetched_export, later_stills
 from avis_data.storage.settings import Storage
 from avis_data.storage.store import StorageError, Store
+from avis_data.training.data.audio_features import AudioFeatures
+from avis_data.training.data.split import open_split
 from support.bucket import BUCKET, BucketServer, bucket_server, served_bucket
 from support.shell import avis_data
 from support.stored_world import made_workspace, run, small_world, without_media
@@ -76,25 +80,74 @@ def test_an_export_in_a_bucket_is_fetched_once(
     assert {name: data for name, data in tree(copy).items() if name in wanted} == wanted
 
 
-def test_a_model_is_trained_from_a_bucket(
-    exported: tuple[Path, Path, BucketServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It learns to the bit what it learns from the export in the folder."""
-    local, _, server = exported
+def trained(data: str | Path, out: Path, *more: str) -> dict[str, torch.Tensor]:
+    """What a tiny model has learnt after two iterations."""
+    short = ["loop.iterations=2", "data.batch=1", "data.workers=1", "validation.every=2", "validation.clips=1"]
+    settings = [word for setting in short for word in ("--set", setting)]
+    base = ("train-baseline", "--data", data, "--config", "avism_tiny", "--out", out, "--device", "cpu")
+    ran = avis_data(*base, *settings, *more)
+    assert ran.code == 0, ran.err
+    weights: dict[str, torch.Tensor] = load_file(out / "checkpoints" / "0000002" / "model.safetensors")
+    return weights
+
+
+@pytest.fixture
+def in_bucket(exported: tuple[Path, Path, BucketServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of the export; nothing of it is on this machine."""
     monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-    short = ["loop.iterations=2", "data.batch=1", "data.workers=0", "validation.every=2", "validation.clips=1"]
-    learnt = []
-    for name, data in (("bucket", f"s3://{BUCKET}/stored/exports/ytvis"), ("folder", local / "exports" / "ytvis")):
-        settings = [word for setting in short for word in ("--set", setting)]
-        out = tmp_path / name
-        ran = avis_data(
-            "train-baseline", "--data", data, "--config", "avism_tiny", "--out", out, "--device", "cpu", *settings
-        )
-        assert ran.code == 0, ran.err
-        learnt.append(load_file(out / "checkpoints" / "0000002" / "model.safetensors"))
-    bucket, folder = learnt
+    monkeypatch.setenv("AWS_ENDPOINT_URL", exported[2].url)
+    return f"s3://{BUCKET}/stored/exports/ytvis"
+
+
+@pytest.mark.parametrize("more", [(), ("--stream-data",)], ids=["fetched first", "as a stream"])
+def test_a_model_is_trained_from_a_bucket(
+    exported: tuple[Path, Path, BucketServer], in_bucket: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It learns to the bit what it learns from the export in the folder, also while requests fail."""
+    local, _, server = exported
+    server.fail(0.2 if more else 0)
+    bucket = trained(in_bucket, tmp_path / "bucket", *more)
+    server.fail(0)
+    folder = trained(local / "exports" / "ytvis", tmp_path / "folder")
     assert bucket.keys() == folder.keys() and all(torch.equal(bucket[name], folder[name]) for name in folder)
+    stills = {path.parts[-4] for path in (tmp_path / "home").rglob("*.jpg")}
+    assert stills == ({"train", "val"} if more else {"train", "val", "test"}), "no still of a split that nobody read"
+
+
+def test_stills_that_come_later_are_compared_and_kept(
+    exported: tuple[Path, Path, BucketServer], in_bucket: str, tmp_path: Path
+) -> None:
+    local, _, server = exported
+    folder = fetched_export(in_bucket, stills_later=True)
+    assert not list(folder.rglob("*.jpg")) and (folder / "train.json").is_file()
+    split = open_split(folder, "train", num_classes=26, audio=AudioFeatures("logmel"))
+    (clip,) = split.clips
+    server.counts()
+    pictures = [np.asarray(clip.picture(frame)) for frame in (0, 1, 0)]
+    assert server.counts()["object GET"] == 2, "what came stays"
+    there = open_split(local / "exports" / "ytvis", "train", num_classes=26, audio=None).clips[0]
+    np.testing.assert_array_equal(pictures[1], np.asarray(there.picture(1)))
+    key = f"stored/exports/ytvis/train/JPEGImages/{clip.file_names[2]}"
+    kept = server.objects(key)[key]
+    server.put(key, b"something else")
+    with pytest.raises(DataError, match=r"is not what files\.sha256 says"):
+        clip.picture(2)
+    server.delete([key])
+    with pytest.raises(DataError, match=r"is gone, though files\.sha256 names it"):
+        clip.picture(2)
+    server.put(key, kept)
+    whole = fetched_export(in_bucket)
+    assert whole == folder and later_stills(folder) is None, "all the rest was fetched"
+    assert len(list(folder.rglob("*.jpg"))) == 9
+    assert list(Path(tmp_path / "home").rglob(".part-*")) == []
+
+
+def test_a_folder_from_elsewhere_does_not_say_whom_we_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path / "home"))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / ".later").write_text(f"s3://{BUCKET}/of-a-stranger")
+    (tmp_path / "set" / "files.sha256").write_text("")
+    assert later_stills(tmp_path / "set") is None
 
 
 def test_an_export_is_there_whole_or_not_at_all(bucket_server: BucketServer, tmp_path: Path) -> None:

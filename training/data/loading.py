@@ -125,6 +125,7 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         rng = np.random.default_rng([self._seed, 1, number])
         frames = self._sampling.frames(clip, anchor, rng)
         changes = draw_changes(clip.size_hw, len(frames), self._config.augment, rng)
+        clip.bring(frames)
         pictures = np.stack([change_picture(clip.picture(f), c) for f, c in zip(frames, changes, strict=True)])
         other = self._negatives.drawn(number, clip, frames)
         audio = self._split.vectors(clip, frames) if other is None else other.audio

@@ -45,5 +45,6 @@ class SplitClipSource:
 
     def frames(self, start: int, stop: int) -> Tensor:
         """Frames [start, stop) at network size, RGB, uint8, (n, 3, H, W). Raises DataError for a bad still."""
+        self._clip.bring(range(start, stop))
         pixels = [change_picture(self._clip.picture(frame), self._change) for frame in range(start, stop)]
         return torch.from_numpy(np.stack(pixels).transpose(0, 3, 1, 2).copy())

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from avis_data.formats.aviseg_folders import STILLS, truth_path
 from avis_data.formats.ytvis import YtvisDataset, YtvisTrack, YtvisVideo, read_ytvis
 from avis_data.masks.rle import Rle, area
 from avis_data.media.stills import open_still
+from avis_data.storage.fetched import LaterStills, later_stills
 from avis_data.training.data.audio_features import AudioFeatures
 from avis_data.training.data.frame_times import FrameTimes, frame_times
 
@@ -59,6 +61,8 @@ class DatasetClip:
     """The file that the audio is read from; None where no audio was asked for, or there need not be any and is none."""
     tracks: tuple[DatasetTrack, ...]
     """The tracks with a mask in at least one frame; crowds are left out."""
+    later: LaterStills | None = None
+    """From where stills come that are not here yet."""
 
     @property
     def num_frames(self) -> int:
@@ -70,12 +74,18 @@ class DatasetClip:
         """Frames in which at least one track has a mask."""
         return tuple(frame for frame in range(self.num_frames) if any(track.masks[frame] for track in self.tracks))
 
+    def bring(self, frames: Iterable[int]) -> None:
+        """Have some stills be here, together, where they come from a bucket. Raises as `LaterStills.bring`."""
+        if self.later is not None:
+            self.later.bring(self.folder / self.file_names[frame] for frame in frames)
+
     def picture(self, frame: int) -> Image.Image:
         """One still, decoded, RGB.
 
         Raises:
             DataError: if it cannot be decoded or has another size than the truth file says.
         """
+        self.bring([frame])
         path = self.folder / self.file_names[frame]
         picture = open_still(path)
         if (picture.height, picture.width) != self.size_hw:
@@ -128,14 +138,15 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
     if not truth.is_file():
         raise DataError(f"{root}: there is no {split}.json; {what_is(root)}", hint=_LAYOUT)
     check_export(root)
-    if not (folder / STILLS).is_dir():
+    later = later_stills(root)
+    if later is None and not (folder / STILLS).is_dir():
         raise DataError(f"{folder}: there is no folder {STILLS}", hint=_LAYOUT)
     dataset = read_ytvis(truth)
     if not dataset.videos:
         raise DataError(f"{truth}: has no videos", hint=_LAYOUT)
     if num_classes is not None:
         _check_categories(truth, dataset, num_classes)
-    _check_stills(truth, folder / STILLS, dataset)
+    _check_stills(truth, folder / STILLS, dataset, later)
     if audio is not None:
         _check_audio(folder, dataset, audio)
     tracks: dict[int, list[YtvisTrack]] = defaultdict(list)
@@ -144,7 +155,7 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
     clips: list[DatasetClip] = []
     known = 0
     for video in dataset.videos:
-        clips.append(_clip(video, tracks[video.video_id], folder, audio, first_identity=known))
+        clips.append(replace(_clip(video, tracks[video.video_id], folder, audio, first_identity=known), later=later))
         known += len(clips[-1].tracks)
     return SplitData(
         name=split,
@@ -188,9 +199,12 @@ def _check_categories(truth: Path, dataset: YtvisDataset, num_classes: int) -> N
         )
 
 
-def _check_stills(truth: Path, folder: Path, dataset: YtvisDataset) -> None:
+def _check_stills(truth: Path, folder: Path, dataset: YtvisDataset, later: LaterStills | None) -> None:
     problems = []
     listed: dict[str, set[str]] = {}  # one listing per folder: asking for each file is slow on network disks
+    if later is not None:
+        below = folder.relative_to(truth.parent).as_posix()
+        listed = {path.removeprefix(f"{below}/"): names for path, names in later.names().items()}
     for video in dataset.videos:
         for name in video.file_names:
             parent, _, file = name.rpartition("/")
