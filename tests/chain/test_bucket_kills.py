@@ -52,6 +52,7 @@ def steps(root: Path) -> list[tuple[object, ...]]:
     return [
         ("-C", root, "fetch", "-j", 2, "--list", listed, "--allow-local"),
         ("-C", root, "extract", "-j", 2),
+        ("-C", root, "embed", "--untrained", "-j", 1),
     ]
 
 
