@@ -26,7 +26,7 @@ _AT_ONCE = 16
 _WHOLE = ".whole"
 """A file in a fetched export: the hash of its list of files, when all of them were there and compared."""
 _LATER = ".later"
-"""Another one: the address of the bucket that has the stills which are not here yet."""
+"""Another one, where the stills were left for later: the address of the bucket, and the hash of the list."""
 
 
 def fetched_export(url: str, *, stills_later: bool = False) -> Path:
@@ -86,7 +86,7 @@ class LaterStills:
 def later_stills(folder: Path) -> LaterStills | None:
     """Of an export that `fetched_export` left without stills; None of any other folder: they are there, or nowhere."""
     try:
-        url = (folder / _LATER).read_text(encoding="utf-8")
+        url = (folder / _LATER).read_text(encoding="utf-8").partition("\n")[0]
     except OSError:
         return None
     if not folder.resolve().is_relative_to(_home().resolve()):
@@ -126,9 +126,11 @@ def _bring(store: Store, folder: Path, url: str, *, stills_later: bool) -> None:
     listed = part.read_text(encoding="utf-8")
     part.unlink()
     said = sha256_text(f"{listed}{certificate}")
-    whole = folder / _WHOLE
+    whole, later = folder / _WHOLE, folder / _LATER
     if whole.is_file() and whole.read_text() == said:
         return
+    if stills_later and later.is_file() and later.read_text() == f"{url}\n{said}":
+        return  # what has come since was compared when it came
     remove(whole)
     files = _hashes(listed)
     for path in [path for path in folder.rglob("*") if path.is_file()]:
@@ -142,7 +144,7 @@ def _bring(store: Store, folder: Path, url: str, *, stills_later: bool) -> None:
     write_text(folder / FILE_LIST, listed)
     write_text(folder / CERTIFICATE, certificate)
     if len(now) < len(files):
-        write_text(folder / _LATER, url)
+        write_text(later, f"{url}\n{said}")
     else:
         write_text(whole, said)
 

@@ -127,6 +127,9 @@ def test_stills_that_come_later_are_compared_and_kept(
     assert server.counts()["object GET"] == 2, "what came stays"
     there = open_split(local / "exports" / "ytvis", "train", num_classes=26, audio=None).clips[0]
     np.testing.assert_array_equal(pictures[1], np.asarray(there.picture(1)))
+    assert fetched_export(in_bucket, stills_later=True) == folder
+    assert server.counts()["object GET"] == 2, "the certificate and the list"
+    assert len(list(folder.rglob("*.jpg"))) == 2
     key = f"stored/exports/ytvis/train/JPEGImages/{clip.file_names[2]}"
     kept = server.objects(key)[key]
     server.put(key, b"something else")
