@@ -5,8 +5,8 @@
 
 Prints Markdown: each form on the split `test`, and its gain over `avism` on the same draws of clips; then the same of
 the clips in which two things look alike and one of them sounds; of both with the channels of the sound swapped, and
-with the mean of the two in each; and predicted frame by frame. A run that is there is gone on with. What does not hold
-for every seed is not claimed.
+with the mean of the two in each; predicted frame by frame; and of longer clips. A run that is there is gone on with.
+What does not hold for every seed is not claimed.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--long", type=Path, help="An export of longer clips, which are predicted too.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -97,6 +98,8 @@ def main() -> None:
         Slice(name="look-alikes, mono", results="mono", data=sounds["mono"], only=alike),
         Slice(name="frame by frame", results="frame-by-frame", data=arguments.data, options=("predict.online=true",)),
     ]
+    if arguments.long is not None:
+        slices.append(Slice(name="longer clips", results="long", data=arguments.long))
     found: dict[tuple[str, int, str], AvisResult] = {}
     for seed in arguments.seeds:
         for form in arguments.forms:
