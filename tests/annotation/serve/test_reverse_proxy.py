@@ -9,10 +9,17 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from support.compose import running_app, until, values_of_env
 from support.label_studio import free_port
@@ -31,13 +38,30 @@ http {{
 """
 
 
+def write_certificate(certificate: Path, key: Path) -> None:
+    """One that vouches for itself, for 127.0.0.1."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "labels.example.com")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=private.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - timedelta(days=1),
+        not_valid_after=now + timedelta(days=1),
+    )
+    signed = made.add_extension(address, critical=False).sign(private, hashes.SHA256())
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
 @contextmanager
 def behind_nginx(folder: Path, port: int, upstream: str) -> Iterator[None]:
     """The proxy of the guide, with our ports, and a certificate of its own."""
     certificate, key = folder / "labels.pem", folder / "labels.key"
-    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*made, "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True)
+    write_certificate(certificate, key)
     (server,) = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs" / "annotation.md").read_text(), re.DOTALL)
     for said, ours in {
         "/etc/ssl/certs/labels.example.com.pem": str(certificate),
