@@ -26,7 +26,14 @@ def test_latency_of_a_clip_based_model_is_that_of_all_its_frames() -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings", "online"),
-    [("rcf_tiny", TINY_RUN, True), ("avism_tiny", TINY, False), ("afcv_tiny", (), True), ("avs_bg_tiny", (), False)],
+    [
+        ("rcf_tiny", TINY_RUN, True),
+        ("avism_tiny", TINY, False),
+        ("avism_tiny", (*TINY, "predict.online=true"), True),
+        ("afcv_tiny", (), True),
+        ("avs_bg_tiny", (), False),
+        ("avs_bg_tiny", ("predict.online=true",), False),
+    ],
 )
 def test_every_model_is_measured(
     name: str, settings: tuple[str, ...], online: bool, capsys: pytest.CaptureFixture[str]
