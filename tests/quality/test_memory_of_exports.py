@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from avis_data.report.dataset import write_dataset_page
 from avis_data.versions.changes import compare_versions
 from avis_data.versions.version import read_version
 from benchmarks.scale_export import build_export
+from support.memory import peak_bytes
 
 FEW, MANY = 20, 220
 BYTES_OF_CLIP = 4000
@@ -48,22 +49,13 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return found
 
 
-def peak_bytes(work: Callable[[Path, Path], object], root: Path, out: Path) -> int:
-    tracemalloc.start()
-    try:
-        work(root, out)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_memory_does_not_grow_with_the_clips(
     name: str, exports: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(json_tables, "_CHUNK_BYTES", 1 << 14)  # small beside the files of this test, too
     COMMANDS[name](exports[FEW], tmp_path)  # what is imported on the way is no memory of clips
-    peaks = {number: peak_bytes(COMMANDS[name], root, tmp_path) for number, root in exports.items()}
+    peaks = {number: peak_bytes(partial(COMMANDS[name], root, tmp_path)) for number, root in exports.items()}
     assert peaks[MANY] - peaks[FEW] < BYTES_OF_CLIP * (MANY - FEW), peaks
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from avis_data.pipelines.stages.embed import EmbedChoices, EmbedParams, EmbedSta
 from avis_data.pipelines.status import failed_items, unlisted, workspace_status
 from avis_data.recipe import load_recipe
 from benchmarks.scale import WEIGHTS, build
+from support.memory import peak_bytes
 
 FEW, MANY = 150, 1500
 OF_CLIPS = [spec.name for spec in STAGES if spec.items is not None and spec.after and spec.every_row]
@@ -40,15 +40,10 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Workspace]
     return found
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """What work holds at most, beside what there was before; done once before, so that caches are full."""
+def peak_of(work: Callable[[], object]) -> int:
+    """What work holds at most; done once before, so that caches are full."""
     work()
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak_bytes(work)
 
 
 def planned(workspace: Workspace, stage: str) -> tuple[int, int]:
@@ -66,7 +61,7 @@ def planned(workspace: Workspace, stage: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize("stage", OF_CLIPS)
 def test_planning_takes_no_more_memory_for_more_clips(workspaces: dict[int, Workspace], stage: str) -> None:
-    peaks = {n: peak_bytes(partial(planned, workspaces[n], stage)) for n in workspaces}
+    peaks = {n: peak_of(partial(planned, workspaces[n], stage)) for n in workspaces}
     torn = 200 * MANY if stage == "embed" else 0  # their arrays are not there, and --json names them
     assert peaks[MANY] < 1.3 * peaks[FEW] + 40_000 + torn
     for number, workspace in workspaces.items():
@@ -81,7 +76,7 @@ def test_status_takes_no_more_memory_for_more_clips(workspaces: dict[int, Worksp
             assert stages["extract"].done == stages["embed"].done == stages["extract"].wanted
             assert not failed_items(ledger, found) and not unlisted(ledger)
 
-    peaks = {n: peak_bytes(partial(asked, workspaces[n])) for n in workspaces}
+    peaks = {n: peak_of(partial(asked, workspaces[n])) for n in workspaces}
     assert peaks[MANY] < 1.3 * peaks[FEW] + 40_000
 
 
@@ -94,7 +89,7 @@ def test_planning_an_export_holds_no_records(workspaces: dict[int, Workspace]) -
         clip, number = plan.inputs.clips[-1].clip, int(plan.inputs.clips[-1].held.clip_id[1:])
         assert (clip.frames_sha256, clip.start_s) == (sha256_text(f"frames {number}"), 5.0 * (number % 10))
 
-    peaks = {n: peak_bytes(partial(asked, workspaces[n])) for n in workspaces}
+    peaks = {n: peak_of(partial(asked, workspaces[n])) for n in workspaces}
     assert peaks[MANY] - peaks[FEW] < 1800 * (MANY - FEW) / 2
 
 

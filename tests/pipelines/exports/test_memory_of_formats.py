@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from avis_data.formats.sets.registry import SETS, WRITTEN
 from avis_data.masks.rle import encode
 from avis_data.pipelines.exports.convert import Conversion, convert
 from support.labelled_sets import odd_clips
+from support.memory import peak_bytes
 
 _SIZE = 200
 _STILLS = 5
@@ -50,19 +50,14 @@ class Made:
             yield replace(clip, name=f"c{number:03d}", tracks=tracks, source=None, split="train")
 
 
-def peak_bytes(name: str, count: int, out: Path) -> int:
+def peak_of(name: str, count: int, out: Path) -> int:
     wanted = Conversion(source=Path("made-up"), format_name="made-up", reader=Made(count=count), target=SETS[name])
-    tracemalloc.start()
-    try:
-        convert(wanted, out)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak_bytes(lambda: convert(wanted, out))
 
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_memory_does_not_grow_with_the_set(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_tables, "_CHUNK_BYTES", 1 << 16)  # small beside the files of this test, too
-    peak_bytes(name, 1, tmp_path / "first")  # what is imported on the way is no memory of clips
-    small, large = peak_bytes(name, 3, tmp_path / "small"), peak_bytes(name, 10, tmp_path / "large")
+    peak_of(name, 1, tmp_path / "first")  # what is imported on the way is no memory of clips
+    small, large = peak_of(name, 3, tmp_path / "small"), peak_of(name, 10, tmp_path / "large")
     assert large - small < 0.3 * 7 * _LABEL_BYTES, f"{small / 1e6:.2f} MB, then {large / 1e6:.2f} MB"
