@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from filelock import FileLock
 
@@ -54,7 +54,7 @@ class LaterStills:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder, self._store = folder, store
-        listed = _hashes((folder / FILE_LIST).read_text(encoding="utf-8"))
+        listed = _hashes((folder / FILE_LIST).read_text(encoding="utf-8"), store)
         self._hashes = {name: digest for name, digest in listed.items() if _is_still(name)}
 
     def names(self) -> dict[str, set[str]]:
@@ -109,9 +109,14 @@ def _is_still(name: str) -> bool:
     return len(parts) > 2 and parts[1] == STILLS
 
 
-def _hashes(listed: str) -> dict[str, str]:
-    """SHA-256 by name."""
-    return {name: digest for digest, _, name in (line.partition("  ") for line in listed.splitlines())}
+def _hashes(listed: str, store: Store) -> dict[str, str]:
+    """SHA-256 by name. Raises DataError for a name that leads out of the export: a stranger may have written it."""
+    found = {name: digest for digest, _, name in (line.partition("  ") for line in listed.splitlines())}
+    for name in found:
+        path = PureWindowsPath(name)  # of both kinds of system: it takes slashes too
+        if ".." in path.parts or path.root or path.drive:
+            raise DataError(f"{store.settings.storage}: {FILE_LIST} names {name!r:.80}, which leads out of the export")
+    return found
 
 
 def _bring(store: Store, folder: Path, url: str, *, stills_later: bool) -> None:
@@ -132,7 +137,7 @@ def _bring(store: Store, folder: Path, url: str, *, stills_later: bool) -> None:
     if stills_later and later.is_file() and later.read_text() == f"{url}\n{said}":
         return  # what has come since was compared when it came
     remove(whole)
-    files = _hashes(listed)
+    files = _hashes(listed, store)
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         if path.relative_to(folder).as_posix() not in files:
             remove(path)
@@ -157,8 +162,6 @@ def _drop_if_old(path: Path, digest: str) -> None:
 
 def _file(store: Store, folder: Path, name: str, digest: str) -> None:
     path = folder / name
-    if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
-        raise DataError(f"{store.settings.storage}: {FILE_LIST} names {name!r:.80}, which leads out of the export")
     if path.is_file() and sha256_file(path) == digest:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

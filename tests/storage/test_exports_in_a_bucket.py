@@ -187,6 +187,13 @@ def test_what_is_not_what_its_list_says_is_not_read(
         with pytest.raises(DataError, match=said):
             fetched_export(f"s3://{BUCKET}/set")
     assert not (tmp_path / "a").exists()
+    precious = tmp_path / "precious.jpg"
+    precious.write_text("of the user")
+    for name in ("train/JPEGImages/../../../../../precious.jpg", str(precious)):
+        bucket_server.put("set/files.sha256", f"{'0' * 64}  {name}\n".encode())
+        with pytest.raises(DataError, match="leads out"):
+            fetched_export(f"s3://{BUCKET}/set", stills_later=True)
+    assert precious.read_text() == "of the user"
 
 
 def test_prune_du_and_remove_know_the_bucket(exported: tuple[Path, Path, BucketServer], tmp_path: Path) -> None:
