@@ -216,7 +216,10 @@ def config_from_values(values: Mapping[str, object], *, where: str) -> RunConfig
     """
     given = values.get("model_name", "avism")
     name = given if isinstance(given, str) else repr(given)
-    spec = MODELS[name]
+    try:
+        spec = MODELS[name]
+    except ConfigError as error:
+        raise ConfigError(f"{where}: model_name: {error.args[0]}", hint=error.hint) from None
     schema = _schema(spec.config, spec.loss, TASKS[spec.task].data)
     try:
         checked = validated(schema, {**values, "model_name": name}, where=where)

@@ -6,11 +6,12 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Union, get_args, get_origin
 
 import pytest
 
-from avis_data.errors import AvisError
+from avis_data.errors import AvisError, ConfigError
 from avis_data.training import config as run_config
 from avis_data.training.config import RunConfig, config_from_values, config_values, load_config
 from avis_data.training.registry import MODELS, build_model
@@ -112,3 +113,11 @@ def test_the_lowest_value_builds_or_is_refused_in_words(model: str, name: str, l
         build_model(config)
     except AvisError as error:  # a second rule, which says what goes with what
         assert name.rpartition(".")[2] in str(error) or f"this {model} cannot be built: " in str(error)
+
+
+@pytest.mark.parametrize("name", ["null", "avizm", "[avism]"])
+def test_a_model_that_is_not_known_is_told_with_its_file(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"model_name: {name}\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: model_name: no model .*there are: avism"):
+        load_config(path)
