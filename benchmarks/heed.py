@@ -118,15 +118,15 @@ def main() -> None:
                 modes = [Mode.STRICT, Mode.YTVIS]
                 truth = part.data / "test.json"
                 found[form, seed, part.name] = evaluate_files(truth, results, modes=modes, only=part.only).result
-    for name in (part.name for part in slices):
-        print(f"\n{name}:\n")
+    for part in slices:
+        print(f"\n{part.name}:\n")
         row("form", "seed", *METRICS)
         row(*["---"] * (2 + len(METRICS)))
         for seed in arguments.seeds:
             for form in arguments.forms:
-                row(form, str(seed), *shown(found[form, seed, name], arguments.draws))
+                row(form, str(seed), *shown(found[form, seed, part.name], arguments.draws))
                 if form != BASE and BASE in arguments.forms:
-                    gain = gains(found[form, seed, name], found[BASE, seed, name], arguments.draws)
+                    gain = gains(found[form, seed, part.name], found[BASE, seed, part.name], arguments.draws)
                     row(f"{form} over {BASE}", str(seed), *gain)
 
 

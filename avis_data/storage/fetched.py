@@ -165,7 +165,8 @@ def _file(store: Store, folder: Path, name: str, digest: str) -> None:
     if path.is_file() and sha256_file(path) == digest:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{threading.get_ident()}-{path.name}")  # not only ours
+    # Beside the export: who fetches all of it takes away what its list does not name, and others may be at work.
+    part = folder.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{threading.get_ident()}")
     try:
         store.get(name, part)
     except FileNotFoundError:

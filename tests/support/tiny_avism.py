@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from avis_data.training.data.clips import TensorClip, TrainingClip
+from avis_data.training.data.clips import TensorClip, TrainingBatch, TrainingClip
 from avis_data.training.models.avism.config import AvismConfig, AvismLossConfig
 from avis_data.training.models.avism.model import Avism
 from avis_data.training.models.backbones import ResNetSpec
@@ -42,6 +42,19 @@ def tiny_model(seed: int = 0, loss: AvismLossConfig | None = None, **changes: An
         if (parameter.dim() == 1 and "norm" not in name) or "sampling_offsets" in name or "attention_weights" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     return model
+
+
+def learnt(model: Avism, batch: TrainingBatch[TrainingClip], name: str, *, steps: int = 60) -> list[float]:
+    """Train on one batch; the sum of the losses whose names begin so, before each step."""
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    found = []
+    for _ in range(steps):
+        parts = model(batch)
+        optimiser.zero_grad()
+        torch.stack(list(parts.values())).sum().backward()
+        optimiser.step()
+        found.append(sum(float(loss.detach()) for part, loss in parts.items() if part.startswith(name)))
+    return found
 
 
 def training_clip(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +155,7 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
     clips: list[DatasetClip] = []
     known = 0
     for video in dataset.videos:
-        clips.append(replace(_clip(video, tracks[video.video_id], folder, audio, first_identity=known), later=later))
+        clips.append(_clip(video, tracks[video.video_id], folder, audio, first_identity=known, later=later))
         known += len(clips[-1].tracks)
     return SplitData(
         name=split,
@@ -168,7 +168,13 @@ def open_split(root: Path, split: str, *, num_classes: int | None, audio: AudioF
 
 
 def _clip(
-    video: YtvisVideo, tracks: list[YtvisTrack], folder: Path, audio: AudioFeatures | None, *, first_identity: int
+    video: YtvisVideo,
+    tracks: list[YtvisTrack],
+    folder: Path,
+    audio: AudioFeatures | None,
+    *,
+    first_identity: int,
+    later: LaterStills | None,
 ) -> DatasetClip:
     kept: list[DatasetTrack] = []
     for track in sorted(tracks, key=lambda track: track.track_id):
@@ -185,6 +191,7 @@ def _clip(
         times=frame_times(video),
         audio=None if audio is None else audio.existing(folder, video.name),
         tracks=tuple(kept),
+        later=later,
     )
 
 

@@ -20,7 +20,7 @@ from avis_data.training.models.avism.sounding import (
     sounding_loss,
 )
 from avis_data.training.models.spec import PredictOptions
-from support.tiny_avism import AUDIO, tiny_model, training_clip, whole_clip
+from support.tiny_avism import AUDIO, learnt, tiny_model, training_clip, whole_clip
 
 ALL = PredictOptions(top_k=12, score_threshold=0.05)
 
@@ -206,12 +206,5 @@ def test_a_model_learns_how_many_things_sound() -> None:
     """Two tracks, each silent in one of four frames; a clip without tracks counts as well."""
     model = tiny_model(counting_head=True, loss=AvismLossConfig(points=256)).train()
     batch = TrainingBatch(clips=(training_clip(3, frames=4), training_clip(4, frames=4, tracks=0)))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(60):
-        parts = model(batch)
-        optimiser.zero_grad()
-        sum(parts.values()).backward()  # type: ignore[union-attr]  # there are losses
-        optimiser.step()
-        losses.append(float(parts["counting"].detach()))
+    losses = learnt(model, batch, "counting")
     assert losses[-1] < 0.3 * losses[0]

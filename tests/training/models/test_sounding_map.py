@@ -12,7 +12,7 @@ from avis_data.training.data.clips import TrainingBatch
 from avis_data.training.models.avism.config import AvismLossConfig
 from avis_data.training.models.avism.sounding import SoundingMap, map_loss
 from avis_data.training.models.positions import sine_position
-from support.tiny_avism import tiny_model, training_clip
+from support.tiny_avism import learnt, tiny_model, training_clip
 
 HEIGHT, WIDTH, CHANNELS = 4, 8, 16
 
@@ -73,14 +73,7 @@ def test_the_loss_is_cross_entropy_against_the_share_of_each_cell_that_sounds() 
 def test_a_model_learns_where_it_sounds_and_its_queries_are_told() -> None:
     model = tiny_model(sounding_map=True, loss=AvismLossConfig(points=256)).train()
     batch = TrainingBatch(clips=(training_clip(3, frames=2), training_clip(4, frames=2, tracks=0)))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(60):
-        parts = model(batch)
-        optimiser.zero_grad()
-        sum(parts.values()).backward()  # type: ignore[union-attr]  # there are losses
-        optimiser.step()
-        losses.append(sum(float(parts[f"map.{scale}.map"].detach()) for scale in range(3)))
+    losses = learnt(model, batch, "map")
     assert losses[-1] < 0.3 * losses[0]
     written = model.frame_decoder.sounding_map.written  # type: ignore[union-attr]  # it has one
     assert written.weight.grad is not None and float(written.weight.grad.abs().sum()) > 0
