@@ -30,20 +30,29 @@ class RecordSpool(Generic[AnyRecord]):
         self._file: IO[bytes] = tempfile.TemporaryFile()
         self._lock = threading.Lock()
         self._size = 0
+        self._at_end = True
+        """A seek writes what waits: none is made between two records that are kept."""
 
     def keep(self, record: AnyRecord) -> int:
         """Write a record; gives its place. Raises OSError where there is no room."""
         line = record.model_dump_json().encode() + b"\n"
         with self._lock:
             place = self._size
-            self._file.seek(place)
+            if not self._at_end:
+                self._file.seek(place)
+            self._at_end = False  # until it is: a write may stop half-way
             self._file.write(line)
+            self._at_end = True
             self._size += len(line)
         return place
 
     def read(self, place: int) -> AnyRecord:
         """The record that was written there; any thread may ask."""
+        return self._record.model_validate_json(self.read_text(place))
+
+    def read_text(self, place: int) -> bytes:
+        """The same as a line of JSON."""
         with self._lock:
+            self._at_end = False
             self._file.seek(place)
-            line = self._file.readline()
-        return self._record.model_validate_json(line)
+            return self._file.readline()

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
-from avis_data.ledger import Ledger, StateCount
+from avis_data.ledger import Ledger, StateCount, UnlistedItem
 from avis_data.pipelines.engine.spec import RowKind, StageSpec
 from avis_data.pipelines.stages import STAGES
 from avis_data.recipe import Recipe
 
-__all__ = ["FailedItem", "StageStatus", "Unlisted", "failed_items", "unlisted", "workspace_status"]
+__all__ = ["FailedItem", "StageStatus", "Unlisted", "failed_items", "overview", "unlisted", "workspace_status"]
 
 _KINDS: tuple[RowKind, ...] = ("video", "clip", "adopted")
 
@@ -100,9 +100,19 @@ def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
     Stages that are no part of the usual way from a list to a dataset are listed only where they were used, or have
     something to do.
     """
+    return overview(ledger, recipe)[0]
+
+
+def overview(ledger: Ledger, recipe: Recipe) -> tuple[list[StageStatus], Unlisted]:
+    """What `workspace_status` and `unlisted` give, for less than both take."""
+    items = list(ledger.tallies.unlisted())
+    return _stages(ledger, recipe, items), _by_kind(items)
+
+
+def _stages(ledger: Ledger, recipe: Recipe, unlisted_items: Iterable[UnlistedItem]) -> list[StageStatus]:
     wanted: dict[RowKind, int] = {kind: ledger.tallies.num_rows(kind) for kind in _KINDS}
     counts: dict[str, list[StateCount]] = {}
-    for count in ledger.tallies.counts():
+    for count in ledger.tallies.counts(unlisted_items):
         counts.setdefault(count.stage, []).append(count)
     found = []
     for spec in STAGES:
@@ -133,11 +143,15 @@ def failed_items(ledger: Ledger, stages: Iterable[StageStatus]) -> list[FailedIt
 
 def unlisted(ledger: Ledger) -> Unlisted:
     """What stages made of videos and clips that the list does not want any more; only the ledger is read."""
+    return _by_kind(ledger.tallies.unlisted())
+
+
+def _by_kind(items: Iterable[UnlistedItem]) -> Unlisted:
     of_video = {spec.name: "video" in spec.covers for spec in STAGES}
     made: dict[bool, set[str]] = {True: set(), False: set()}
-    for stage, item_id in ledger.tallies.unlisted():
-        if stage in of_video:
-            made[of_video[stage]].add(item_id)
+    for item in items:
+        if item.stage in of_video:
+            made[of_video[item.stage]].add(item.item_id)
     return Unlisted(videos=sorted(made[True]), clips=sorted(made[False]))
 
 

@@ -18,7 +18,6 @@ from avis_data.annotation.labels.states import intervals_from_seconds, states
 from avis_data.annotation.labels.what_is_heard import Heard, Listeners, clip_heard
 from avis_data.annotation.labels.workspace_labels import WorkspaceLabels
 from avis_data.features.sound_classes import is_voice
-from avis_data.masks.table import read_masks
 from avis_data.paths import Workspace
 from avis_data.records import Clip, MaskRow, State
 
@@ -107,6 +106,8 @@ def _with_spans(track: LabelledTrack, heard: Heard, sources: Sequence[str], num_
 
 def imported_tracks(workspace: Workspace, clip: Clip) -> tuple[LabelledTrack, ...]:
     """Tracks of an imported file, numbered within their category by their first still."""
+    from avis_data.masks.table import read_masks
+
     of_clip = (row for _, rows in read_masks(workspace.masks, [clip.clip_id]) for row in rows)
     rows = [row for row in of_clip if row.counts is not None and row.round == "import"]
     by_track: dict[str, list[MaskRow]] = {}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avis_data.errors import ItemError, Reason
-from avis_data.media.pictures import stream_pictures
 from avis_data.media.stills import UNREADABLE_PICTURE
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.bucket import bring_clip
@@ -105,6 +104,8 @@ class Footage:
         if first == last:
             yield self._still(first)
             return
+        from avis_data.media.pictures import stream_pictures
+
         clip = self._clip
         assert self._source is not None and self._media is not None and clip.frame_at is not None
         pictures = stream_pictures(

@@ -27,13 +27,13 @@ def command(list_failed: bool, as_json: bool) -> None:
       avis-data -C my-dataset status --failed
     """
     from avis_data.ledger import Ledger
-    from avis_data.pipelines.status import failed_items, unlisted, workspace_status
+    from avis_data.pipelines.status import failed_items, overview
     from avis_data.recipe import load_recipe
 
     workspace = current_workspace()
     recipe = load_recipe(workspace)
     with Ledger(workspace.ledger, read_only=True) as ledger:
-        stages, gone = workspace_status(ledger, recipe), unlisted(ledger)
+        stages, gone = overview(ledger, recipe)
         failures = failed_items(ledger, stages)
     if as_json:
         found: dict[str, object] = {"recipe": recipe.name, "stages": [stage.as_dict() for stage in stages]}

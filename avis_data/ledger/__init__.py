@@ -9,7 +9,7 @@ from avis_data.ledger.database import REPAIR, DamagedLedger, damaged
 from avis_data.ledger.key_texts import KeyText
 from avis_data.ledger.ledger import Ledger
 from avis_data.ledger.rows import Done, Entry, Failed, Lookup, Made, MeanCost, Output, RunInfo, StateCount
-from avis_data.ledger.tallies import RowKind
+from avis_data.ledger.tallies import RowKind, UnlistedItem
 
 __all__ = [
     "REPAIR",
@@ -26,5 +26,6 @@ __all__ = [
     "RowKind",
     "RunInfo",
     "StateCount",
+    "UnlistedItem",
     "damaged",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from avis_data.ledger.database import Database
 from avis_data.ledger.rows import Entry, MeanCost, Output, StateCount, checked_item, outputs_of, reason_of, state_of
 
-__all__ = ["Left", "RowKind", "Tallies"]
+__all__ = ["Left", "RowKind", "Tallies", "UnlistedItem"]
 
 RowKind = Literal["video", "clip", "adopted"]
 """Rows of the ledger: videos and clips of the list, clips of existing sets."""
@@ -19,6 +20,17 @@ _OF_KIND: dict[RowKind, str] = {
     "adopted": "SELECT item_id FROM adopted",
 }
 _LISTED = " UNION ALL ".join(_OF_KIND.values())
+
+
+class UnlistedItem(NamedTuple):
+    """An item that nobody asks for any more."""
+
+    item_id: str
+    stage: str
+    state: str
+    reason: str | None
+    wall_s: float
+    size_bytes: int
 
 
 class Tallies:
@@ -32,33 +44,30 @@ class Tallies:
         sql = f"SELECT 'rows', count(*) FROM ({_OF_KIND[kind]})"
         return next(int(number) for _, number in self._db.rows(sql, kinds="ti"))
 
-    def counts(self) -> list[StateCount]:
-        """How many wanted items of every stage ended in which way, with their mean cost."""
-        unwanted = dict(self._sums(f"WHERE item_id NOT IN ({_LISTED})"))  # few: all but them is quicker than all wanted
+    def counts(self, unlisted: Iterable[UnlistedItem]) -> list[StateCount]:
+        """How many items of every stage ended in which way, with their mean cost; all but those that are not listed."""
+        fewer: dict[tuple[str, str, str | None], list[UnlistedItem]] = defaultdict(list)
+        for item in unlisted:  # few: all but them is quicker than all wanted
+            fewer[item.stage, item.state, item.reason].append(item)
+        sql = (
+            "SELECT stage, state, reason, count(*), sum(wall_s), sum(size_bytes) FROM items"
+            " GROUP BY stage, state, reason"
+        )
         found = []
-        for (stage, state, reason), (count, wall_s, size_bytes) in self._sums():
-            fewer, less_wall_s, less_bytes = unwanted.get((stage, state, reason), (0, 0.0, 0))
-            if left := count - fewer:
+        for stage, state, reason, count, wall_s, size_bytes in self._db.rows(sql, kinds="ttTini"):
+            without = fewer[stage, state, reason]
+            if left := count - len(without):
                 found.append(
                     StateCount(
                         stage=stage,
                         state=state_of(state, f"an item of {stage}", self._db.path),
                         reason=reason_of(reason, f"an item of {stage}", self._db.path),
                         count=left,
-                        mean_wall_s=max(0.0, wall_s - less_wall_s) / left,
-                        size_bytes=size_bytes - less_bytes,
+                        mean_wall_s=max(0.0, wall_s - sum(item.wall_s for item in without)) / left,
+                        size_bytes=size_bytes - sum(item.size_bytes for item in without),
                     )
                 )
         return found
-
-    def _sums(self, where: str = "") -> Iterator[tuple[tuple[str, str, str | None], tuple[int, float, int]]]:
-        """Number, seconds and bytes of the items of each stage, state and reason."""
-        sql = (
-            "SELECT stage, state, reason, count(*), sum(wall_s), sum(size_bytes) FROM items"
-            f" {where} GROUP BY stage, state, reason"
-        )
-        for stage, state, reason, count, wall_s, size_bytes in self._db.rows(sql, kinds="ttTini"):
-            yield (stage, state, reason), (count, wall_s, size_bytes)
 
     def mean_cost(self, stage: str) -> MeanCost | None:
         """What the finished items of a stage cost; None where there are none."""
@@ -80,11 +89,11 @@ class Tallies:
                 checked_item(item_id, self._db.path), key, "failed", why, message, attempts, left, self._db.path
             )
 
-    def unlisted(self) -> Iterator[tuple[str, str]]:
-        """Stage and id of every item that neither the list nor a set has any more."""
-        sql = f"SELECT item_id, stage FROM items WHERE item_id NOT IN ({_LISTED})"
-        for item_id, stage in self._db.rows(sql, kinds="tt"):
-            yield stage, checked_item(item_id, self._db.path)
+    def unlisted(self) -> Iterator[UnlistedItem]:
+        """Every item that neither the list nor a set has any more."""
+        sql = f"SELECT item_id, stage, state, reason, wall_s, size_bytes FROM items WHERE item_id NOT IN ({_LISTED})"
+        for item_id, *rest in self._db.rows(sql, kinds="tttTni"):
+            yield UnlistedItem(checked_item(item_id, self._db.path), *rest)
 
 
 class Left:

@@ -31,6 +31,8 @@ class MaskSpool:
         self._file: IO[bytes] | None = None  # made for the first masks, closed with the last one of them
         self._lock = threading.Lock()
         self._size = 0
+        self._at_end = True
+        """A seek writes what waits: none is made between masks that are kept one after the other."""
         self._drawn: dict[tuple[bool, ...], tuple[bool, ...]] = {}
         """One object for all that are equal: most tracks of short clips are drawn in every still."""
 
@@ -42,18 +44,22 @@ class MaskSpool:
         drawn = tuple(mask is not None for mask in masks)
         with self._lock:
             self._file = self._file or tempfile.TemporaryFile()
-            self._file.seek(self._size)
-            self._file.write(text)
             place = self._size
+            if not self._at_end:
+                self._file.seek(place)
+            self._at_end = False  # until it is: a write may stop half-way
+            self._file.write(text)
+            self._at_end = True
             self._size += len(text)
         return SpooledMasks(self, place, len(text), height, width, self._drawn.setdefault(drawn, drawn))
 
-    def read(self, place: int, size: int) -> str:
+    def read(self, place: int, size: int) -> bytes:
         """What was written there; any thread may ask."""
         assert self._file is not None  # something was written
         with self._lock:
+            self._at_end = False
             self._file.seek(place)
-            return self._file.read(size).decode()
+            return self._file.read(size)
 
 
 class SpooledMasks(Sequence["Rle | None"]):
@@ -72,8 +78,14 @@ class SpooledMasks(Sequence["Rle | None"]):
         return len(self.drawn)
 
     def __iter__(self) -> Iterator[Rle | None]:
-        for counts in self._spool.read(self._place, self._size).split("\n") if self.drawn else ():
+        counts_of_all = self._spool.read(self._place, self._size).decode().split("\n") if self.drawn else ()
+        for counts in counts_of_all:
             yield Rle(self._height, self._width, counts) if counts else None
+
+    def spelled(self) -> bytes:
+        """All of them in one spelling, which tells them apart from all others: for a hash."""
+        head = f"{self._height}x{self._width} {len(self.drawn)} {self._size}:".encode()
+        return head + (self._spool.read(self._place, self._size) if self.drawn else b"")
 
     @overload
     def __getitem__(self, index: int) -> Rle | None: ...

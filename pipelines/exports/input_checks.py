@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -186,12 +186,12 @@ def _fitting_rows(
 ) -> list[DrawnRow]:
     """The rows of which the export has masks: those that have pixels, and that sound unless all are asked for."""
     where = f"clip {clip.clip_id}"
-    states = Counter(row.state for row in rows)
-    if states[State.SOUNDING] != track.num_sounding:
+    states = [row.state for row in rows]
+    if (num_sounding := states.count(State.SOUNDING)) != track.num_sounding:
         message = f"track {track.track_id} sounds in {track.num_sounding} stills, the masks table has "
-        problems.append(Problem(where, "masks", f"{message}{states[State.SOUNDING]}"))
-    if truth == "sounding" and states[State.VISIBLE]:
-        message = f"of {states[State.VISIBLE]} masks of track {track.track_id} nobody said whether they sound"
+        problems.append(Problem(where, "masks", f"{message}{num_sounding}"))
+    if truth == "sounding" and (num_visible := states.count(State.VISIBLE)):
+        message = f"of {num_visible} masks of track {track.track_id} nobody said whether they sound"
         problems.append(Problem(where, "masks", f"{message}; avis-data export --objects visible"))
     fitting = []
     for row in rows:

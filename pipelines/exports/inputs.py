@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from avis_data.categories import category_set
@@ -128,12 +129,7 @@ class Piece:
         """Stills in which none, one, several tracks sound; zeros for a clip of which that is not known."""
         if not self.item.has_truth:
             return 0, 0, 0
-        sounding = [0] * len(self.frames)
-        for track in self.item.tracks:
-            for place, sounds in enumerate(track.sounding[self.start : self.stop]):
-                sounding[place] += sounds is True
-        silent, single = sounding.count(0), sounding.count(1)
-        return silent, single, len(sounding) - silent - single
+        return _profile(len(self.frames), *(track.sounding[self.start : self.stop] for track in self.item.tracks))
 
     def for_split(self) -> SplitClip:
         """What the division into splits looks at: the truth, or where there is none what the list says is in it."""
@@ -145,6 +141,17 @@ class Piece:
             num_tracks=len(self.tracks),
             seconds=self.profile,
         )
+
+
+@lru_cache(maxsize=1024)  # short clips are much alike
+def _profile(num_frames: int, *sounding: Sequence[bool | None]) -> tuple[int, int, int]:
+    """Frames in which none, one, several of the tracks sound."""
+    together = [0] * num_frames
+    for of_track in sounding:
+        for place, sounds in enumerate(of_track):
+            together[place] += sounds is True
+    silent, single = together.count(0), together.count(1)
+    return silent, single, num_frames - silent - single
 
 
 @dataclass(frozen=True, kw_only=True)

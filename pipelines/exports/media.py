@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import wave
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,8 +111,11 @@ def link_stills(workspace: Workspace, item: ExportClip, folder: Path, names: Map
 
 def size_of_stills(workspace: Workspace, item: ExportClip) -> int:
     """Bytes of those that there are."""
-    stills = (workspace.frame(item.held.clip_id, number) for number in range(item.held.num_frames))
-    return sum(still.stat().st_size for still in stills if still.is_file())
+    folder = workspace.frame(item.held.clip_id, 0).parent
+    if not folder.is_dir():
+        return 0
+    with os.scandir(folder) as stills:
+        return sum(still.stat().st_size for still in stills if still.is_file())
 
 
 def write_wav(path: Path, samples: NDArray[np.int16]) -> None:

@@ -296,28 +296,22 @@ def _versioned(version: ExportVersion | None) -> list[object]:
 def _key(inputs: ExportInputs, assignment: Assignment, chosen: Sequence[object]) -> str:
     """Hash of all that an export depends on: what is exported, its division, and the choices that change files.
 
-    It is that of the canonical JSON of one list, of which only a clip at a time is in memory.
+    Lines of JSON, and after that of a clip the masks of its tracks; only a clip at a time is in memory.
     """
     division = [assignment.request, assignment.seed, assignment.names, dict(assignment.split_of)]
     categories = inputs.categories.model_dump(mode="json")
     head = canonical_json([__version__, inputs.recipe_text, categories, chosen, division])
-    digest = hashlib.sha256(f"{head[:-1]},[".encode())
-    for number, item in enumerate(inputs.clips):
-        digest.update((("," if number else "") + canonical_json(_of_clip(item))).encode())
-    digest.update(b"]]")
+    digest = hashlib.sha256(f"{head}\n".encode())
+    for item in inputs.clips:
+        digest.update(item.records.read_text(item.held.place))
+        digest.update(f"{canonical_json(_beside_the_record(item))}\n".encode())
+        for track in item.tracks:
+            digest.update(track.masks.spelled())
     return digest.hexdigest()
 
 
-def _of_clip(item: ExportClip) -> list[object]:
+def _beside_the_record(item: ExportClip) -> list[object]:
     return [
-        item.clip.model_dump(mode="json"),
         [item.source.sha256, item.source.url, item.license, item.group, item.has_truth, item.features_sha256],
-        [
-            [
-                dict(track.track._asdict(), clip_id=item.held.clip_id),
-                [mask and [mask.height, mask.width, mask.counts] for mask in track.masks],
-                track.sounding,
-            ]
-            for track in item.tracks
-        ],
+        [[track.track, track.sounding] for track in item.tracks],
     ]
