@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,9 @@ def _decode(
     pictures = _noted(folder / _PICTURES_MET, _PTS)
     sounds = _noted(folder / _SOUND_MET, _PTS_TIME)
     first_s, last_s = span.start * span.time_base, span.end * span.time_base
+    end_pts = ceil(span.end)
     return Decoded(
-        picture_pts=tuple(sorted({int(pts) for pts in pictures if span.first_pts <= int(pts) < span.end})),
+        picture_pts=tuple(sorted({pts for pts in map(int, pictures) if span.first_pts <= pts < end_pts})),
         num_sound=sum(first_s <= Fraction(time) < last_s for time in sounds),
         log=log,
     )

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,8 @@ def read_span(path: Path, media: VideoStream, *, start_s: float, end_s: float) -
         sound_until = min(end, origin + seconds(media.sound.end_s if media.sound else 0.0)) - _MICROSECOND
         streams = [picture] if sound is None else [picture, sound]
         shown, num_sound = _collect(container, streams, end=until, sound_start=start, sound_end=sound_until)
-    first_pts = ceil(ticks(earliest, base))
-    shown = [pts for pts in shown if first_pts <= pts < ticks(until, base)]
+    first_pts, until_pts = ceil(ticks(earliest, base)), ceil(ticks(until, base))
+    shown = [pts for pts in shown if first_pts <= pts < until_pts]
     begin = max(bisect_right(shown, first) - 1, 0)
     return SpanPackets(
         time_base=base,
@@ -146,25 +146,28 @@ def _collect(
     """Time stamps of the pictures up to `end`, and how many sound packets begin in their part (file's clock)."""
     shown: set[int] = set()
     num_sound = 0
-    picture = streams[0]
-    for packet, time in _until(container, streams, end + _REORDER_S):
+    picture = streams[0].index
+    of_sound = Fraction(streams[-1].time_base)  # that of the picture where there is no sound: then it is not asked
+    first_stamp, end_stamp = ceil(sound_start / of_sound), ceil(sound_end / of_sound)
+    for packet, stamp in _until(container, streams, end + _REORDER_S):
         if packet.is_discard:
             continue
-        if packet.stream.index == picture.index:
-            shown.add(packet.pts if packet.pts is not None else packet.dts)
+        if packet.stream.index == picture:
+            shown.add(stamp)
         else:
-            num_sound += sound_start <= time < sound_end
+            num_sound += first_stamp <= stamp < end_stamp
     return sorted(shown), num_sound
 
 
-def _until(container: Any, streams: list[Any], end: Fraction) -> Iterator[tuple[Any, Fraction]]:
-    """Packets and their times until a picture is stored that is decoded after `end`."""
+def _until(container: Any, streams: list[Any], end: Fraction) -> Iterator[tuple[Any, int]]:
+    """Packets and their time stamps until a picture is stored that is decoded after `end`."""
     picture = streams[0].index
+    last = floor(end / Fraction(streams[0].time_base))  # stamps are whole, and so much cheaper to compare
     for packet in packets(container, streams):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             continue
-        yield packet, stamp * packet.time_base
+        yield packet, stamp
         decoded = packet.dts if packet.dts is not None else stamp
-        if packet.stream.index == picture and decoded * packet.time_base > end:
+        if packet.stream.index == picture and decoded > last:
             return
