@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from filelock import FileLock
@@ -23,6 +25,8 @@ __all__ = ["LaterStills", "fetched_export", "later_stills"]
 
 _AT_ONCE = 16
 """Requests; most files are stills of some 100 kB, so the server's answer is what is waited for."""
+_ABANDONED_S = 3600.0
+"""A file that is being fetched is written to more often."""
 _WHOLE = ".whole"
 """A file in a fetched export: the hash of its list of files, when all of them were there and compared."""
 _LATER = ".later"
@@ -45,6 +49,7 @@ def fetched_export(url: str, *, stills_later: bool = False) -> Path:
     folder = _home() / sha256_text(url)[:12] / PurePosixPath(store.settings.storage).name
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(".lock")):  # of several processes of one training one fetches
+        _clear_away(folder.parent)
         _bring(store, folder, url, stills_later=stills_later)
     return folder
 
@@ -152,6 +157,14 @@ def _bring(store: Store, folder: Path, url: str, *, stills_later: bool) -> None:
         write_text(later, f"{url}\n{said}")
     else:
         write_text(whole, said)
+
+
+def _clear_away(place: Path) -> None:
+    """What kills left; other processes may be at work, so only what nobody has written to for long."""
+    for part in place.glob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _ABANDONED_S:
+                part.unlink()
 
 
 def _drop_if_old(path: Path, digest: str) -> None:

@@ -1,0 +1,67 @@
+"""Stills that come when they are read: the process dies at any moment, and nothing torn is ever read."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from avis_data.io import sha256_text
+from avis_data.storage.fetched import fetched_export, later_stills
+from support.bucket import BUCKET, BucketServer, bucket_server
+from support.forked import forked
+
+__all__ = ["bucket_server"]
+
+DIED = 9
+READS = """
+import os, sys
+from avis_data.storage.fetched import fetched_export, later_stills
+url, last, changes = sys.argv[1], int(sys.argv[2]), 0
+def watch(event, given):
+    global changes
+    writes = event == "open" and isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR)
+    if writes or event in {"os.rename", "os.remove", "os.mkdir"}:
+        changes += 1
+        if changes == last:
+            os._exit(9)
+sys.addaudithook(watch)
+folder = fetched_export(url, stills_later=True)
+later = later_stills(folder)
+later.bring(folder / parent / name for parent, names in sorted(later.names().items()) for name in sorted(names))
+"""
+
+
+def test_a_kill_while_stills_come_leaves_whole_ones_only(
+    bucket_server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVIS_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket_server.url)
+    stills = {f"train/JPEGImages/a/0000{number}.jpg": f"still {number}" for number in range(3)}
+    files = {"train.json": "{}", **stills}
+    listed = "".join(f"{sha256_text(text)}  {name}\n" for name, text in files.items())
+    for name, text in {**files, "certificate.json": "{}", "files.sha256": listed}.items():
+        bucket_server.put(f"set/{name}", text.encode())
+    url = f"s3://{BUCKET}/set"
+    for number in count(1):
+        ran = forked(READS, [url, number], cwd=None, environment=os.environ)
+        assert ran.returncode in (0, DIED), ran.stderr
+        for path in tmp_path.rglob("*.jpg"):
+            assert path.read_text() == stills["train/JPEGImages/a/" + path.name], "torn"
+        if not ran.returncode:
+            break
+        if number % 3 == 0:
+            for path in tmp_path.rglob("*.jpg"):  # else what came would leave little to die in
+                path.unlink()
+    assert number > 6, "it never died while stills came"
+    for left in tmp_path.rglob(".part-*"):
+        os.utime(left, (0, 0))  # of long ago: a younger one may be of somebody who is at work
+    folder = fetched_export(url, stills_later=True)
+    later = later_stills(folder)
+    assert later is not None and later.names() == {"train/JPEGImages/a": {name.rpartition("/")[2] for name in stills}}
+    assert {path.name: path.read_text() for path in folder.rglob("*.jpg")} == {
+        name.rpartition("/")[2]: text for name, text in stills.items()
+    }
+    assert not list(tmp_path.rglob(".part-*")), "what a kill left behind"
