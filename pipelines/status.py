@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
@@ -105,8 +105,9 @@ def workspace_status(ledger: Ledger, recipe: Recipe) -> list[StageStatus]:
 
 def overview(ledger: Ledger, recipe: Recipe) -> tuple[list[StageStatus], Unlisted]:
     """What `workspace_status` and `unlisted` give, for less than both take."""
-    items = list(ledger.tallies.unlisted())
-    return _stages(ledger, recipe, items), _by_kind(items)
+    made: dict[bool, set[str]] = {True: set(), False: set()}
+    stages = _stages(ledger, recipe, _noting(ledger.tallies.unlisted(), made))
+    return stages, Unlisted(videos=sorted(made[True]), clips=sorted(made[False]))
 
 
 def _stages(ledger: Ledger, recipe: Recipe, unlisted_items: Iterable[UnlistedItem]) -> list[StageStatus]:
@@ -143,16 +144,19 @@ def failed_items(ledger: Ledger, stages: Iterable[StageStatus]) -> list[FailedIt
 
 def unlisted(ledger: Ledger) -> Unlisted:
     """What stages made of videos and clips that the list does not want any more; only the ledger is read."""
-    return _by_kind(ledger.tallies.unlisted())
-
-
-def _by_kind(items: Iterable[UnlistedItem]) -> Unlisted:
-    of_video = {spec.name: "video" in spec.covers for spec in STAGES}
     made: dict[bool, set[str]] = {True: set(), False: set()}
+    for _ in _noting(ledger.tallies.unlisted(), made):
+        pass
+    return Unlisted(videos=sorted(made[True]), clips=sorted(made[False]))
+
+
+def _noting(items: Iterable[UnlistedItem], made: dict[bool, set[str]]) -> Iterator[UnlistedItem]:
+    """Items one by one; the ids go to those of videos, or not."""
+    of_video = {spec.name: "video" in spec.covers for spec in STAGES}
     for item in items:
         if item.stage in of_video:
             made[of_video[item.stage]].add(item.item_id)
-    return Unlisted(videos=sorted(made[True]), clips=sorted(made[False]))
+        yield item
 
 
 def _status(

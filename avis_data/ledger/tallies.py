@@ -46,25 +46,26 @@ class Tallies:
 
     def counts(self, unlisted: Iterable[UnlistedItem]) -> list[StateCount]:
         """How many items of every stage ended in which way, with their mean cost; all but those that are not listed."""
-        fewer: dict[tuple[str, str, str | None], list[UnlistedItem]] = defaultdict(list)
+        fewer: dict[tuple[str, str, str | None], tuple[int, float, int]] = defaultdict(lambda: (0, 0.0, 0))
         for item in unlisted:  # few: all but them is quicker than all wanted
-            fewer[item.stage, item.state, item.reason].append(item)
+            number, wall, size = fewer[item.stage, item.state, item.reason]
+            fewer[item.stage, item.state, item.reason] = (number + 1, wall + item.wall_s, size + item.size_bytes)
         sql = (
             "SELECT stage, state, reason, count(*), sum(wall_s), sum(size_bytes) FROM items"
             " GROUP BY stage, state, reason"
         )
         found = []
         for stage, state, reason, count, wall_s, size_bytes in self._db.rows(sql, kinds="ttTini"):
-            without = fewer[stage, state, reason]
-            if left := count - len(without):
+            less, less_wall_s, less_bytes = fewer[stage, state, reason]
+            if left := count - less:
                 found.append(
                     StateCount(
                         stage=stage,
                         state=state_of(state, f"an item of {stage}", self._db.path),
                         reason=reason_of(reason, f"an item of {stage}", self._db.path),
                         count=left,
-                        mean_wall_s=max(0.0, wall_s - sum(item.wall_s for item in without)) / left,
-                        size_bytes=size_bytes - sum(item.size_bytes for item in without),
+                        mean_wall_s=max(0.0, wall_s - less_wall_s) / left,
+                        size_bytes=size_bytes - less_bytes,
                     )
                 )
         return found
