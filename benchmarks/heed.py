@@ -30,6 +30,7 @@ BASE = "avism"
 FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     BASE: ("avism_tiny", ()),
     "heed": ("heed_tiny", ()),
+    "directions": ("heed_tiny", ("data.directions=0.25",)),
     "mono": ("heed_tiny", ("data.audio=logmel", "model.audio_channels=128", "model.audio_tokens=1")),
     "one token a second": ("heed_tiny", ("data.audio=stereo", "model.audio_channels=320", "model.audio_tokens=1")),
     "no map": ("heed_tiny", ("model.sounding_map=false",)),

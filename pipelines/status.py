@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from avis_data.errors import Reason
 from avis_data.ledger import Ledger, StateCount, UnlistedItem
-from avis_data.pipelines.engine.spec import RowKind, StageSpec
+from avis_data.pipelines.engine.spec import Current, RowKind, StageSpec
 from avis_data.pipelines.stages import STAGES
 from avis_data.recipe import Recipe
 
@@ -167,7 +167,7 @@ def _status(
     for count in counts:
         tried += count.count
         if count.state == "done":
-            status.done = count.count if spec.up_to_date is None else sum(1 for _ in spec.up_to_date(ledger, recipe))
+            status.done = count.count if spec.up_to_date is None else _count(spec.up_to_date(ledger, recipe))
             status.stale = count.count - status.done
             status.size_bytes, status.mean_wall_s = count.size_bytes, count.mean_wall_s
         elif count.reason is not None:
@@ -175,6 +175,10 @@ def _status(
     if not spec.every_row:
         status.wanted = tried
     return status
+
+
+def _count(current: Current | Iterator[str]) -> int:
+    return current.count() if isinstance(current, Current) else sum(1 for _ in current)
 
 
 def _has_own_rows(spec: StageSpec, wanted: Mapping[RowKind, int]) -> bool:

@@ -182,7 +182,7 @@ data_option = partial(
     "--data",
     type=ReadPath(),
     metavar="DIR",
-    help="A dataset (an export), in the layout of AVISeg or of AVSBench; s3://bucket/… is fetched first.",
+    help="A dataset (an export) in the layout of AVISeg or AVSBench, or shards; s3://bucket/… is fetched first.",
 )
 engine_option = partial(
     click.option,

@@ -30,7 +30,7 @@ class WrittenPath(click.Path):
 
 
 class ReadPath(click.Path):
-    """A path that is read; `s3://…` stands for the local copy of that export."""
+    """A path that is read; `s3://…` stands for the local copy of that export, shards for what they hold unpacked."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -38,9 +38,17 @@ class ReadPath(click.Path):
     def convert(
         self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | PathLike[str]:
+        from avis_data.pipelines.unpacked import is_shards, unpacked_shards
+
+        path = self._on_this_machine(value, param, ctx)
+        return unpacked_shards(path) if is_shards(path) else path
+
+    def _on_this_machine(
+        self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
         if isinstance(value, str) and value.startswith("s3://"):
             from avis_data.cli.stream_data_option import may_stream
             from avis_data.storage.fetched import fetched_export
 
             return fetched_export(value, stills_later=may_stream(ctx))
-        return super().convert(value, param, ctx)
+        return Path(str(super().convert(value, param, ctx)))

@@ -6,7 +6,7 @@ has a method for each question, `tallies` looks over all stages, `key_texts` say
 """
 
 from avis_data.ledger.database import REPAIR, DamagedLedger, damaged
-from avis_data.ledger.key_texts import KeyText
+from avis_data.ledger.key_texts import FinishedItem, KeyText
 from avis_data.ledger.ledger import Ledger
 from avis_data.ledger.rows import Done, Entry, Failed, Lookup, Made, MeanCost, Output, RunInfo, StateCount
 from avis_data.ledger.tallies import RowKind, UnlistedItem
@@ -17,6 +17,7 @@ __all__ = [
     "Done",
     "Entry",
     "Failed",
+    "FinishedItem",
     "KeyText",
     "Ledger",
     "Lookup",

@@ -156,6 +156,10 @@ class Database:
         except _SAID as error:
             raise self._error(error, "the ledger cannot be read") from None
 
+    def function(self, name: str, asked: Callable[..., bool], *, num_arguments: int) -> None:
+        """Have queries ask this under a name; it gets values of any kind, and must not raise."""
+        self._db.create_function(name, num_arguments, asked)
+
     def check(self) -> None:
         """Read the whole file. Raises DataError if SQLite finds anything wrong in it."""
         for (found,) in self.rows("PRAGMA quick_check(1)", kinds="t"):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from avis_data.errors import ItemError
-from avis_data.ledger import KeyText, Ledger, RowKind
+from avis_data.ledger import FinishedItem, KeyText, Ledger, RowKind
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.stage import Item, Stage, has_key, has_key_text, stage_key
 from avis_data.recipe import Recipe
 from avis_data.records import Record
 
-__all__ = ["Candidates", "Choices", "RowKind", "Setting", "StageSpec", "current", "made_as_now"]
+__all__ = ["Candidates", "Choices", "Current", "RowKind", "Setting", "StageSpec", "made_as_now"]
 
 Chosen = TypeVar("Chosen")
 
@@ -81,7 +81,7 @@ class StageSpec:
     """What the same command does next, always: steps that nobody asks for by name."""
     usual: bool = False
     """Part of the way from a list to a dataset: `avis-data run` does it, and `status` always shows it."""
-    up_to_date: Callable[[Ledger, Recipe], Iterator[str]] | None = None
+    up_to_date: Callable[[Ledger, Recipe], Current | Iterator[str]] | None = None
     """Which finished items are what would be made now; from the ledger alone. None: all."""
     check: Callable[[Setting], None] | None = None
     """Raises AvisError where the items cannot be found; before the folder is made a workspace."""
@@ -106,28 +106,51 @@ def made_as_now(ledger: Ledger, stage: Stage, items: Iterable[Item]) -> Iterator
             yield item.item_id
 
 
-def current(
-    texts: Iterable[KeyText], items: Callable[[], Iterable[Item]], stage_hash: Callable[[KeyText], str]
-) -> Iterator[str]:
+@dataclass(frozen=True, kw_only=True)
+class Current:
     """What `made_as_now` gives, without an object for each item: items are made only from the first on of which the
-    ledger's text does not tell that it is current.
+    ledger's text does not tell that it is what would be made now.
 
-    Args:
-        texts: of the finished items, by id.
-        items: makes the items, by id too.
-        stage_hash: with which a finished item would be made now.
+    Iterating gives the ids; `count` costs half as much where all are current.
     """
-    waiting: Iterator[Item] | None = None
-    item: Item | None = None
-    for found in texts:
-        hashed = stage_hash(found)
-        if found.text is not None and has_key_text(hashed, found.text, found.key):
-            yield found.item_id
-            continue
-        if waiting is None:
-            waiting = iter(items())
-            item = next(waiting, None)
-        while item is not None and item.item_id < found.item_id:
-            item = next(waiting, None)
-        if item is not None and item.item_id == found.item_id and has_key(hashed, item, found.key):
-            yield found.item_id
+
+    parts: Sequence[tuple[KeyText, Callable[[], Iterable[Item]]]]
+    """Finished items, and what makes them all; both by id."""
+    stage_hash: Callable[[str | None], str]
+    """With which an item would be made now, by the fact of it that the ledger was asked for. Does not raise."""
+
+    def __iter__(self) -> Iterator[str]:
+        for texts, items in self.parts:
+            made = _Made(items)
+            for found, is_told in texts.told(self._is_now):
+                if is_told or made.has_key(found, self.stage_hash(found.fact)):
+                    yield found.item_id
+
+    def count(self) -> int:
+        """How many they are."""
+        counts = [texts.count(self._is_now) for texts, _ in self.parts]
+        if all(told == there for there, told in counts):
+            return sum(told for _, told in counts)
+        return sum(1 for _ in self)
+
+    def _is_now(self, key: str, fact: str | None, text: str) -> bool:
+        return has_key_text(self.stage_hash(fact), text, key)
+
+
+class _Made:
+    """Items, made when the first one is asked for, and then one after the other."""
+
+    def __init__(self, items: Callable[[], Iterable[Item]]) -> None:
+        self._items = items
+        self._waiting: Iterator[Item] | None = None
+        self._item: Item | None = None
+
+    def has_key(self, found: FinishedItem, stage_hash: str) -> bool:
+        """Whether an item has the key that it would have now. Those that are asked for come by id."""
+        if self._waiting is None:
+            self._waiting = iter(self._items())
+            self._item = next(self._waiting, None)
+        while self._item is not None and self._item.item_id < found.item_id:
+            self._item = next(self._waiting, None)
+        item = self._item
+        return item is not None and item.item_id == found.item_id and has_key(stage_hash, item, found.key)

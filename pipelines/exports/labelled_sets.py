@@ -65,19 +65,20 @@ class LabelledSetFormat:
         keeps = self.spec.keeps
         clips = {piece.item.held.clip_id: piece.item for piece in pieces}
         stills = sum(size_of_stills(workspace, item) for item in clips.values()) if keeps.stills else 0
-        sound = int(sum(piece.seconds for piece in pieces) * SAMPLE_RATE_HZ * 2) if keeps.sound else 0
+        heard_s = sum(piece.seconds * (1 if piece.item.clip.stereo_sha256 is None else 2) for piece in pieces)
+        sound = int(heard_s * SAMPLE_RATE_HZ * 2) if keeps.sound else 0
         if self.spec.embeds_media:
             return ExportSize(written=stills + sound)
         return ExportSize(linked=stills, written=sound)
 
     def write_clip(self, job: ExportJob, pieces: Sequence[Piece]) -> Hashes:
         """The files of one clip; its stills and sound are first compared with what was extracted."""
-        from avis_data.pipelines.exports.media import check_stills, mono_samples
+        from avis_data.pipelines.exports.media import channels_that_differ, check_stills
 
         if self.spec.keeps.stills:
             check_stills(job.workspace, pieces[0].item)
         if self.spec.keeps.sound:
-            mono_samples(job.workspace, pieces[0].item)
+            channels_that_differ(job.workspace, pieces[0].item)
         facts = _facts(job)
         names = [name for piece in pieces for name in self.writer.write_clip(job.folder, _clip(job, piece), facts)]
         return job.hashes(*names)
@@ -226,15 +227,15 @@ def _clips(job: ExportJob) -> Iterator[LabelledClip]:
 
 
 def _sound(workspace: Workspace, piece: Piece) -> bytes:
-    """A WAV file of the seconds of a piece."""
+    """A WAV file of the seconds of a piece, with two channels where they differ."""
     from avis_data.media.sound import SAMPLE_RATE_HZ
-    from avis_data.pipelines.exports.media import mono_samples, wav_bytes
+    from avis_data.pipelines.exports.media import channels_that_differ, wav_bytes
 
     fps = piece.item.held.fps
     start, stop = (round(number / fps * SAMPLE_RATE_HZ) for number in (piece.start, piece.stop))
     whole = len(piece.frames) == piece.item.held.num_frames
-    samples_N = mono_samples(workspace, piece.item)
-    return wav_bytes(samples_N if whole else samples_N[start:stop])
+    samples = channels_that_differ(workspace, piece.item)
+    return wav_bytes(samples if whole else samples[start:stop])
 
 
 def _embeddings(workspace: Workspace, piece: Piece) -> NDArray[np.float32]:

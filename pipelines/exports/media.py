@@ -85,6 +85,13 @@ def two_channels(workspace: Workspace, item: ExportClip) -> NDArray[np.int16]:
         raise ItemError(f"{message}; {_advice(item)}", reason=Reason.TORN_INPUT) from None
 
 
+def channels_that_differ(workspace: Workspace, item: ExportClip) -> NDArray[np.int16]:
+    """int16 (T * 16000, 2) where its channels differ, else the mono sound, (T * 16000,). Raises as `mono_samples`."""
+    if item.clip.stereo_sha256 is None:
+        return mono_samples(workspace, item)
+    return two_channels(workspace, item)
+
+
 def link_stills(workspace: Workspace, item: ExportClip, folder: Path, names: Mapping[int, str]) -> Hashes:
     """Link the stills of a clip into an export, or copy them, and compare them with what was extracted.
 

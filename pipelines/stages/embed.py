@@ -23,9 +23,9 @@ from pydantic import Field
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.features.arrays import load_npy
-from avis_data.ledger import KeyText, Ledger
+from avis_data.ledger import Ledger
 from avis_data.media.sound import SAMPLE_RATE_HZ
-from avis_data.pipelines.engine.spec import Candidates, Choices, Setting, StageSpec
+from avis_data.pipelines.engine.spec import Candidates, Choices, Current, Setting, StageSpec
 from avis_data.pipelines.engine.stage import Input, Item, Workbench, params_key
 from avis_data.pipelines.stages.made_clips import ClipItems
 from avis_data.recipe import FrontEnd, Recipe, front_end_of
@@ -342,14 +342,17 @@ def _pack_items(setting: Setting) -> Candidates:
     return pack_items(setting.ledger, _params(setting.recipe, setting.choices))
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Current:
     """Wanted clips whose embeddings were made from the sound that they have now, whatever the weights."""
     hashes: dict[str, str] = {}
 
-    def stage_hash(found: KeyText) -> str:
-        weights = found.fact or ""
+    def stage_hash(fact: str | None) -> str:
+        weights = fact or ""
         if weights not in hashes:
-            hashes[weights] = _stage_key(recipe, weights)
+            try:
+                hashes[weights] = _stage_key(recipe, weights)
+            except ValueError:
+                hashes[weights] = ""  # no hash of weights: nothing is made with them now
         return hashes[weights]
 
     return _CLIPS.current(ledger, EmbedStage.name, stage_hash, fact="weights_sha256")

@@ -15,7 +15,7 @@ from avis_data.ledger import Ledger
 from avis_data.media.claims import check_claim
 from avis_data.media.clock import num_frames, seconds_of_sound
 from avis_data.paths import STEREO_WAV
-from avis_data.pipelines.engine.spec import Candidates, StageSpec, current
+from avis_data.pipelines.engine.spec import Candidates, Current, StageSpec
 from avis_data.pipelines.engine.stage import Input, Item, RecordText, Workbench, stage_key
 from avis_data.recipe import ExtractOptions, Recipe
 from avis_data.records import Fps, FrameAt, Record, SoundState, Span, VideoStream
@@ -231,11 +231,11 @@ def _items(ledger: Ledger, found: Candidates) -> Iterator[Item]:
         yield Item(item_id=clip_id, record=record, inputs=inputs, home=f"clips/{clip_id}")
 
 
-def _up_to_date(ledger: Ledger, recipe: Recipe) -> Iterator[str]:
+def _up_to_date(ledger: Ledger, recipe: Recipe) -> Current:
     """Wanted clips whose stills and sound are those that the recipe takes from their source."""
     stage_hash = stage_key(ExtractStage(recipe.extract))
     texts = ledger.key_texts.of_sources(ExtractStage.name, "fetch")
-    return current(texts, lambda: extract_items(ledger).items, lambda _: stage_hash)
+    return Current(parts=((texts, lambda: extract_items(ledger).items),), stage_hash=lambda _: stage_hash)
 
 
 SPEC = StageSpec(

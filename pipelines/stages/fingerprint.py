@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from pydantic import Field
 from avis_data.cycles import no_cycle_search
 from avis_data.errors import DataError, ItemError, Reason
 from avis_data.ledger import Ledger
-from avis_data.pipelines.engine.spec import Candidates, StageSpec
+from avis_data.pipelines.engine.spec import Candidates, Current, StageSpec
 from avis_data.pipelines.engine.stage import Input, Item, Workbench, stage_key
 from avis_data.pipelines.stages.made_clips import ClipItems
 from avis_data.recipe import Recipe
@@ -171,7 +170,7 @@ def pack_fingerprint_items(ledger: Ledger) -> Candidates:
     )
 
 
-def _up_to_date(ledger: Ledger, _: Recipe) -> Iterator[str]:
+def _up_to_date(ledger: Ledger, _: Recipe) -> Current:
     """Clips whose fingerprints were made from the stills and the sound that they have now."""
     stage_hash = stage_key(FingerprintStage())
     return _CLIPS.current(ledger, FingerprintStage.name, lambda _: stage_hash)

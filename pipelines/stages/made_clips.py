@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from avis_data.ledger import KeyText, Ledger, Made
-from avis_data.pipelines.engine.spec import Candidates, current
+from avis_data.ledger import Ledger, Made
+from avis_data.pipelines.engine.spec import Candidates, Current
 from avis_data.pipelines.engine.stage import Input, Item, RecordText
 from avis_data.records import Record
 
@@ -50,12 +50,9 @@ class ClipItems:
             )
 
     def current(
-        self, ledger: Ledger, stage: str, stage_hash: Callable[[KeyText], str], *, fact: str | None = None
-    ) -> Iterator[str]:
-        """The clips of which a stage made what it would make now; arguments as those of `engine.spec.current`.
-
-        With `fact`, the texts that `stage_hash` is given have that fact of the finished item.
-        """
+        self, ledger: Ledger, stage: str, stage_hash: Callable[[str | None], str], *, fact: str | None = None
+    ) -> Current:
+        """The clips of which a stage made what it would make now; `stage_hash` is given that fact of a finished one."""
         texts = partial(ledger.key_texts.of_clips, stage, facts=self.facts, inputs=self.inputs, fact=fact)
 
         def wanted() -> Iterator[Item]:
@@ -64,5 +61,5 @@ class ClipItems:
         def adopted() -> Iterator[Item]:
             return self._made_by("adopt", ledger.adopted_made("adopt", *self.facts), Candidates())
 
-        yield from current(texts("wanted", "extract"), wanted, stage_hash)
-        yield from current(texts("adopted", "adopt"), adopted, stage_hash)
+        parts = ((texts("wanted", "extract"), wanted), (texts("adopted", "adopt"), adopted))
+        return Current(parts=parts, stage_hash=stage_hash)

@@ -71,6 +71,10 @@ class NpyRows:
         """The same rows too."""
         return rows
 
+    def placed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """And again: they say what is heard, and not from where."""
+        return rows
+
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
         """The rows of some frames, float32 (n, width). Raises DataError if the file does not hold them whole."""
         try:
@@ -113,6 +117,9 @@ class AudioReader(Protocol):
 
     def mixed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """What is heard in some frames, (n, *shape), if both channels have the mean of the two."""
+
+    def placed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From where something is heard in some frames, (n, *shape), and not what; as it is where nothing says that."""
 
 
 _READERS: dict[AudioKind, AudioReader] = {

@@ -45,6 +45,10 @@ class SoundFile:
         """What is heard in some frames if both channels have the mean of the two: the same, where they are mixed."""
         return rows
 
+    def placed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From where something is heard in some frames, without what: as it is, where nothing says from where."""
+        return rows
+
     def problem(self, path: Path, times: FrameTimes) -> str | None:
         """What is wrong with a file: no sound file, or two seconds shorter than its frames."""
         try:

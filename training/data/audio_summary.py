@@ -44,6 +44,8 @@ _QUIET = 1e-4
 """Power of a band that is as good as silent: what the front end adds to a magnitude before its logarithm, squared."""
 _LEVEL_SCALE = 0.25
 _MOST_LEVEL = 8.0
+_DIRECTION = 0.05
+"""What two equal channels differ by is rounding, and below this."""
 
 
 class SecondSummaries(SoundFile):
@@ -110,6 +112,13 @@ class StereoSummaries(SoundFile):
         without_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
         without_nP5M[:, :, 2:] = 0
         return without_nP5M.reshape(rows.shape)
+
+    def placed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same with nothing but directions; what comes from none, as of one channel, stays as it is."""
+        only_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
+        if np.abs(only_nP5M[:, :, 2:]).max() > _DIRECTION:
+            only_nP5M[:, :, :2] = 0
+        return only_nP5M.reshape(rows.shape)
 
 
 class WindowSummaries(SoundFile):

@@ -11,12 +11,13 @@ from typing import Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from avis_data.errors import AvisError, DataError, ToolError
 from avis_data.masks.rle import decode
 from avis_data.platforms import become_worker
-from avis_data.training.data.audio_features import AudioKind
+from avis_data.training.data.audio_features import AudioKind, AudioReader
 from avis_data.training.data.augment import AugmentConfig, FrameChange, change_mask, change_picture, draw_changes
 from avis_data.training.data.clips import Sample, TrainingBatch, TrainingClip
 from avis_data.training.data.negatives import Negatives, OtherSound
@@ -44,6 +45,9 @@ class DataConfig:
     mono: Share = 0.0
     """Share of training samples whose two channels are mixed into one: for kinds of audio that say from where a sound
     comes, so that the model is good for clips of one channel too."""
+    directions: Share = 0.0
+    """Share of training samples whose sound says from where it comes and not what it is, for the same kinds: so that
+    the model looks there, which else it has to only where two things look alike."""
     frames: Count | None = 5
     """Frames of a training clip; null: as many as the model says, for those that take one number only."""
     reach: Count = 20
@@ -129,10 +133,8 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
         pictures = np.stack([change_picture(clip.picture(f), c) for f, c in zip(frames, changes, strict=True)])
         other = self._negatives.drawn(number, clip, frames)
         audio = self._split.vectors(clip, frames) if other is None else other.audio
-        if audio is not None and self._split.audio is not None and changes[0].flip:
-            audio = self._split.audio.reader.mirrored(audio)
-        if audio is not None and self._split.audio is not None and self._is_mono(number):
-            audio = self._split.audio.reader.mixed(audio)
+        if audio is not None and self._split.audio is not None:
+            audio = self._as_heard(self._split.audio.reader, audio, number, flip=changes[0].flip)
         tracks, masks = _truth(clip, frames, changes, other)
         return TrainingClip(
             clip_id=clip.clip_id,
@@ -144,9 +146,16 @@ class TrainingSamples(Dataset[TrainingClip | AvisError]):
             seed=int(rng.integers(2**31)),
         )
 
-    def _is_mono(self, number: int) -> bool:
-        share = self._config.mono
-        return share > 0 and np.random.default_rng([self._seed, 3, number]).random() < share
+    def _as_heard(
+        self, reader: AudioReader, audio: NDArray[np.float32], number: int, *, flip: bool
+    ) -> NDArray[np.float32]:
+        """With the picture mirrored, mixed into one channel, or with its directions only."""
+        audio = reader.mirrored(audio) if flip else audio
+        mono, directions = self._config.mono, self._config.directions
+        drawn = np.random.default_rng([self._seed, 3, number]).random() if mono or directions else 1.0
+        if drawn < mono:
+            return reader.mixed(audio)
+        return reader.placed(audio) if drawn < mono + directions else audio
 
 
 def batches(

@@ -275,6 +275,8 @@ def _check_sound(config: RunConfig, where: str) -> None:
             f"{where}: model.audio_channels is {width}, audio of the kind {data.audio} has {heard[0]} values",
             hint=f"--set model.audio_channels={heard[0]}",
         )
+    if data.mono + data.directions > 1:
+        raise ConfigError(f"{where}: data.mono and data.directions are shares of all samples, more than 1 together")
 
 
 def _check_stills(config: RunConfig, where: str) -> None:

@@ -31,7 +31,7 @@ shards = sorted(glob.glob("FOLDER/{split}-*.tar"))
 for clip in webdataset.WebDataset(shards, shardshuffle=False).decode("pil"):
     clip["__key__"]         # the name of the clip
     clip["00000.jpg"]       # its first picture, then 00001.jpg ...
-    clip["wav"]             # WAV, 16 kHz mono, as bytes
+    clip["wav"]             # WAV, 16 kHz, as bytes; two channels where the source has two that differ
     clip["tracks.json"]     # [{{"track_id", "category", "segmentations", "sounding"}}], lists with one entry a still
     clip["json"]            # what is said of the clip and of each still: fps, license, source, time_s ...
     clip["embeddings.npy"]  # VGGish, one row a still

@@ -131,7 +131,7 @@ def collection(facts: SetFacts, counted: Counted) -> str:
     divided = ""
     if split:
         divided = " Clips of one source video are in one split." if not split.get("sources_in_two_splits") else ""
-    return f"Each clip is a span of a source video: {rate} and its sound, 16 kHz mono.{divided}"
+    return f"Each clip is a span of a source video: {rate} and its sound at 16 kHz.{divided}"
 
 
 def labelling(facts: SetFacts) -> str:

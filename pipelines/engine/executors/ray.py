@@ -195,7 +195,8 @@ class RayExecutor:
             return
         for actor in list(self._unproved):
             self._prove(actor)
-        self._nodes.take_back_full(gpus=self._options.gpus_per_worker)
+        if self._nodes.take_back_full(gpus=self._options.gpus_per_worker):
+            self._start_anew()
         self._start_workers(now)
         self._check_place(now)
         self._dispatch()
@@ -212,6 +213,12 @@ class RayExecutor:
         for _ in range(min(self._workers, jobs) - there):
             handle = self._cluster.ray.remote(**options)(_Worker).remote(self._stage)
             self._starting[handle.come_up.remote()] = _Actor(handle=handle)
+
+    def _start_anew(self) -> None:
+        """Workers that wait for a place were asked for on other nodes than may have them now."""
+        for actor in self._starting.values():
+            self._kill(actor)
+        self._starting.clear()
 
     def _check_place(self, now: float) -> None:
         """Raises ToolError where there has been no place for any worker for long."""

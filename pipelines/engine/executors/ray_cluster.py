@@ -243,10 +243,12 @@ class Nodes:
         self.full.add(node_id)
         return True
 
-    def take_back_full(self, *, gpus: float) -> None:
-        """Where no other node is left: an item that finds the disk still full ends the run in words."""
-        if self.full and not self.has_room(gpus):
-            self.full.clear()
+    def take_back_full(self, *, gpus: float) -> bool:
+        """Whether no other node is left, so that they may work: an item that finds the disk full ends the run then."""
+        if not self.full or self.has_room(gpus):
+            return False
+        self.full.clear()
+        return True
 
     def _ask(self, node_id: str) -> None:
         if node_id in self._fit or node_id in self.refused or node_id in self._asked.values():

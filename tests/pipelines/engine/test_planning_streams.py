@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from avis_data.cli.main import main
+from avis_data.errors import DataError
 from avis_data.io import sha256_text
 from avis_data.ledger import Ledger, Lookup
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.planner import Selection, plan_stage
-from avis_data.pipelines.engine.spec import Choices, Setting
+from avis_data.pipelines.engine.spec import Choices, Current, Setting
 from avis_data.pipelines.engine.stage import item_key, stage_key
 from avis_data.pipelines.exports import FORMATS
 from avis_data.pipelines.exports.plan import ExportOptions, plan_export
@@ -169,8 +170,43 @@ def test_what_is_current_is_that_whose_item_has_its_key(tmp_path: Path, stage: s
         keys, of_stage = ledger.done_keys(stage), stage_key(made)
         items = spec.items(setting).items
         wanted = [item.item_id for item in items if keys.get(item.item_id) == item_key(of_stage, item)]
-        assert list(spec.up_to_date(ledger, recipe)) == wanted
+        current = spec.up_to_date(ledger, recipe)
+        assert isinstance(current, Current)
+        assert list(current) == wanted and current.count() == len(wanted)
     assert 0 < len(wanted) < 40
+
+
+@pytest.mark.parametrize("column", ["key", "facts"])
+@pytest.mark.parametrize("stage", ["extract", "embed"])
+def test_a_value_of_another_kind_is_named_and_not_counted(tmp_path: Path, stage: str, column: str) -> None:
+    workspace = Workspace(tmp_path / "ws")
+    build(workspace.root, 20)
+    with sqlite3.connect(workspace.ledger) as db:
+        value = b"\xff\xfe" if column == "key" else json.dumps({"weights_sha256": None})
+        db.execute(f"UPDATE items SET {column} = ? WHERE stage = ? AND item_id = 'c0000003'", (value, stage))
+    db.close()
+    spec, recipe = STAGES[stage], load_recipe(workspace)
+    assert spec.up_to_date is not None
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        current = spec.up_to_date(ledger, recipe)
+        assert isinstance(current, Current)
+        if (stage, column) == ("extract", "facts"):
+            assert current.count() == 20, "nothing of them is asked for"
+            return
+        for asked in (current.count, lambda: list(current)):
+            with pytest.raises(DataError, match="c0000003"):
+                asked()
+
+
+def test_embeddings_of_weights_that_have_no_hash_are_not_of_now(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "ws")
+    build(workspace.root, 20)
+    with sqlite3.connect(workspace.ledger) as db:
+        db.execute("UPDATE items SET facts = json_set(facts, '$.weights_sha256', 'mine') WHERE stage = 'embed'")
+    db.close()
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        (embed,) = (row for row in workspace_status(ledger, load_recipe(workspace)) if row.stage == "embed")
+    assert (embed.done, embed.stale) == (0, 20)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -150,24 +150,37 @@ def test_a_node_whose_disk_is_full_is_left_out_in_words(
     assert not list(Workspace(tmp_path / "ray").tmp.rglob("out-*"))
 
 
-@pytest.mark.parametrize("dies", ["no node", "the other one, unnoticed", "the other one, later"])
+LOST = ["no node", "the other one, unnoticed", "the other one, later", "the other one, while a worker waits for it"]
+
+
+@pytest.mark.parametrize("dies", LOST)
 def test_a_disk_that_is_full_everywhere_stops_the_run_in_words(
     nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: str
 ) -> None:
     """Ray tells of a dead node for seconds, and an empty disk elsewhere is no help once that node is gone."""
     if dies != "no node":
         other = nodes.join()
-        leave_out = Nodes.leave_out_full
+        leave_out, take_back = Nodes.leave_out_full, Nodes.take_back_full
+        gone: list[float] = []
 
         def left_out(self: Nodes, node_id: str, why: str, *, gpus: float) -> bool:
             if dies == "the other one, unnoticed":
                 nodes.kill(other)
             is_out = leave_out(self, node_id, why, gpus=gpus)
-            if is_out and dies == "the other one, later":
+            if is_out and dies != "the other one, unnoticed":
                 nodes.kill(other)
             return is_out
 
+        def taken_back(self: Nodes, *, gpus: float) -> bool:
+            """Some seconds late, so that a worker is asked for where no node is any more."""
+            if self.full and not self.has_room(gpus):
+                gone.append(time.monotonic())
+                if dies == "the other one, while a worker waits for it" and gone[-1] - gone[0] < 5:
+                    return False
+            return take_back(self, gpus=gpus)
+
         monkeypatch.setattr(Nodes, "leave_out_full", left_out)
+        monkeypatch.setattr(Nodes, "take_back_full", taken_back)
     given = words(2) | {"big": Word(text="b", behave="disk_full")}
     report = run(tmp_path, given, RayExecutors(workers=1, address=nodes.address))
     assert report.failed == {Reason.DISK_FULL: 1} and "the disk is full: make room" in str(report.stopped)

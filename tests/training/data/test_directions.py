@@ -9,7 +9,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from avis_data.errors import ConfigError
 from avis_data.features.logmel import mel_weights, spectra
+from avis_data.training.config import load_config
 from avis_data.training.data.audio_features import AudioFeatures, AudioKind
 from avis_data.training.data.audio_summary import SecondSummaries, StereoSummaries, direction_cues
 from avis_data.training.data.augment import AugmentConfig
@@ -23,6 +25,7 @@ from support.media_files import ffmpeg
 
 RATE = 16_000
 TIMES = FrameTimes(fps=1.0, instants_s=(0.5, 1.5))
+Rows = NDArray[np.float32]
 
 
 def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
@@ -100,10 +103,7 @@ def test_the_mirror_of_a_sound_is_that_of_changed_channels(parts: int, tmp_path:
 @pytest.mark.parametrize("kind", ["logmel", "logmel-window", "slices", "stereo", "stereo-parts"])
 def test_a_picture_that_is_mirrored_is_heard_mirrored(kind: AudioKind, export_copy: Path) -> None:
     """What stands on the left after the change has to be heard from there: the sample is that of a mirrored clip."""
-    rng = np.random.default_rng(0)
-    for path in (export_copy / "train" / "WAVAudios").iterdir():
-        samples_N2 = (rng.normal(scale=0.1, size=(4 * RATE, 2)) * [1.0, 0.3]).astype(np.float32)
-        soundfile.write(path, samples_N2, RATE, subtype="FLOAT")
+    write_sides(export_copy)
     mirrored, plain = sample(export_copy, kind, flip=1.0), sample(export_copy, kind, flip=0.0)
     np.testing.assert_array_equal(mirrored.frames_T3HW.numpy(), plain.frames_T3HW.numpy()[..., ::-1])
     assert mirrored.audio_TA is not None and plain.audio_TA is not None
@@ -117,36 +117,96 @@ def test_a_picture_that_is_mirrored_is_heard_mirrored(kind: AudioKind, export_co
     np.testing.assert_allclose(mirrored.audio_TA.numpy(), swapped.audio_TA.numpy(), atol=1e-5)
 
 
-def sample(export: Path, kind: AudioKind, *, flip: float = 0.0, mono: float = 0.0, number: int = 0) -> TrainingClip:
-    """A sample of a split, of a picture that is as it was or mirrored, and of sound that is as it was or mixed."""
+def sample(
+    export: Path,
+    kind: AudioKind,
+    *,
+    flip: float = 0.0,
+    mono: float = 0.0,
+    directions: float = 0.0,
+    number: int = 0,
+) -> TrainingClip:
+    """A sample of a split, of a picture that is as it was or mirrored, and of sound that is as it was or changed."""
     split = open_split(export, "train", num_classes=26, audio=AudioFeatures(kind))
     augment = AugmentConfig(crop_probability=0.0, flip_probability=flip)
-    config = DataConfig(augment=augment, mono=mono)
+    config = DataConfig(augment=augment, mono=mono, directions=directions)
     return TrainingSamples(split, config, 0, AroundAFrame(count=3, reach=20)).sample(number)
+
+
+def heard(export: Path, kind: AudioKind, *, mono: float = 0.0, directions: float = 0.0, number: int = 0) -> Rows:
+    """What is heard in such a sample, (T, A)."""
+    found = sample(export, kind, mono=mono, directions=directions, number=number).audio_TA
+    assert found is not None
+    return found.numpy()
+
+
+def write_sides(export: Path, gains: tuple[float, float] = (1.0, 0.3)) -> None:
+    """Two channels of noise for each clip, each as loud as is said."""
+    rng = np.random.default_rng(0)
+    for path in (export / "train" / "WAVAudios").iterdir():
+        samples_N2 = (rng.normal(scale=0.1, size=(4 * RATE, 2)) * gains).astype(np.float32)
+        soundfile.write(path, samples_N2, RATE, subtype="FLOAT")
 
 
 @pytest.mark.parametrize("kind", ["logmel", "stereo", "stereo-parts"])
 def test_some_samples_are_heard_in_mono(kind: AudioKind, export_copy: Path) -> None:
     """A sample of both channels mixed is that of a clip with one channel; half of the samples means about half."""
-    rng = np.random.default_rng(0)
-    for path in (export_copy / "train" / "WAVAudios").iterdir():
-        samples_N2 = (rng.normal(scale=0.1, size=(4 * RATE, 2)) * [1.0, 0.3]).astype(np.float32)
-        soundfile.write(path, samples_N2, RATE, subtype="FLOAT")
-    two, mono = (sample(export_copy, kind, mono=share).audio_TA for share in (0.0, 1.0))
-    assert two is not None and mono is not None
-    drawn = [sample(export_copy, kind, mono=0.5, number=number).audio_TA for number in range(40)]
-    plain = [sample(export_copy, kind, number=number).audio_TA for number in range(40)]
-    changed = sum(not np.array_equal(one, other) for one, other in zip(drawn, plain, strict=True))  # type: ignore[arg-type]  # there is sound
+    write_sides(export_copy)
+    two, mono = heard(export_copy, kind), heard(export_copy, kind, mono=1.0)
+    changed = num_changed(export_copy, kind, mono=0.5)
     for path in (export_copy / "train" / "WAVAudios").iterdir():
         samples_N2, _ = soundfile.read(path, dtype="float32")
         soundfile.write(path, samples_N2.mean(axis=1), RATE, subtype="FLOAT")
-    one = sample(export_copy, kind).audio_TA
-    assert one is not None
-    np.testing.assert_allclose(mono.numpy(), one.numpy(), atol=1e-5)
+    np.testing.assert_allclose(mono, heard(export_copy, kind), atol=1e-5)
     if kind == "logmel":
         assert changed == 0
     else:
-        assert 12 <= changed <= 28 and np.abs(two.numpy() - mono.numpy()).max() > 0.5
+        assert 12 <= changed <= 28 and np.abs(two - mono).max() > 0.5
+
+
+def num_changed(export: Path, kind: AudioKind, *, mono: float = 0.0, directions: float = 0.0) -> int:
+    """How many of 40 samples are heard in another way than without such a share."""
+    pairs = [
+        (heard(export, kind, mono=mono, directions=directions, number=number), heard(export, kind, number=number))
+        for number in range(40)
+    ]
+    return sum(not np.array_equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("kind", ["vggish", "logmel", "slices", "stereo", "stereo-parts"])
+def test_some_samples_say_only_from_where(kind: AudioKind, export_copy: Path) -> None:
+    """The same directions and no spectrum; a kind that knows no directions is left as it is."""
+    write_sides(export_copy)
+    plain, placed = heard(export_copy, kind), heard(export_copy, kind, directions=1.0)
+    changed = num_changed(export_copy, kind, directions=0.5)
+    if kind in ("stereo", "stereo-parts"):
+        plain_NP5M, placed_NP5M = (rows.reshape(len(rows), -1, 5, 64) for rows in (plain, placed))
+        assert not placed_NP5M[:, :, :2].any() and np.abs(plain_NP5M[:, :, :2]).min() > 0
+        np.testing.assert_array_equal(placed_NP5M[:, :, 2:], plain_NP5M[:, :, 2:])
+        assert 12 <= changed <= 28
+    else:
+        np.testing.assert_array_equal(placed, plain)
+        assert changed == 0
+
+
+def test_what_comes_from_the_middle_only_is_heard_as_it_is(export_copy: Path) -> None:
+    """Of a sound without a direction nothing would be left."""
+    for path in (export_copy / "train" / "WAVAudios").iterdir():
+        soundfile.write(path, np.repeat(noise(4)[:, None], 2, axis=1), RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(heard(export_copy, "stereo", directions=1.0), heard(export_copy, "stereo"))
+
+
+def test_shares_of_more_than_all_samples_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.mono and data\.directions.*more than 1 together"):
+        load_config("heed_tiny", ["data.mono=0.6", "data.directions=0.6"])
+
+
+def test_a_sample_is_mixed_or_says_only_from_where_and_never_both(export_copy: Path) -> None:
+    """Both shares are of all samples, so halves of both leave none as it was."""
+    write_sides(export_copy)
+    for number in range(20):
+        rows_NP5M = heard(export_copy, "stereo", mono=0.5, directions=0.5, number=number).reshape(3, 1, 5, 64)
+        assert bool(rows_NP5M[:, :, :2].any()) != bool(rows_NP5M[:, :, 2:].any())
 
 
 @pytest.mark.parametrize("kind", ["logmel", "stereo"])
