@@ -38,10 +38,15 @@ class ReadPath(click.Path):
     def convert(
         self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | PathLike[str]:
+        from avis_data.pipelines.engine.progress import say
         from avis_data.pipelines.unpacked import is_shards, unpacked_shards
 
         path = self._on_this_machine(value, param, ctx)
-        return unpacked_shards(path) if is_shards(path) else path
+        if is_shards(path):
+            path = unpacked_shards(path)
+        if path != Path(value):
+            say("data", f"{value} lies in {path}")  # with the truth file that `evaluate` is to be given
+        return path
 
     def _on_this_machine(
         self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None

@@ -89,8 +89,11 @@ def test_a_model_learns_from_shards_what_it_learns_from_files(
         bucket_server.fail(0.2)
     config = "avism_tiny" if place == "folder" else "heed_tiny"  # which hears from where
     found = learnt(data, tmp_path / "of-shards", config)
+    said = train(data, tmp_path / "said").err
     bucket_server.fail(0)
     wanted = learnt(exports / "ytvis", tmp_path / "of-files", config)
+    (place,) = (line.partition(" lies in ")[2] for line in said.splitlines() if line.startswith(f"data: {data} "))
+    assert (Path(place) / "test.json").is_file(), "for evaluate --truth"
     assert found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
