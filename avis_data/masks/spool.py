@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import IO, overload
+from typing import overload
 
 from avis_data.masks.rle import Rle
+from avis_data.spools import SpoolFile
 
 __all__ = ["GrowingMasks", "MaskSpool", "SpooledMasks"]
 
@@ -18,7 +17,7 @@ _LETTERS_IN_MEMORY = 2**16
 
 
 class MaskSpool:
-    """A file without a name in the system's temporary folder; it is gone when nobody holds masks of it any more.
+    """Masks in a `SpoolFile`, which is gone when nobody holds masks of it any more.
 
     Example:
         >>> spool = MaskSpool()
@@ -28,11 +27,7 @@ class MaskSpool:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] | None = None  # made for the first masks, closed with the last one of them
-        self._lock = threading.Lock()
-        self._size = 0
-        self._at_end = True
-        """A seek writes what waits: none is made between masks that are kept one after the other."""
+        self._file = SpoolFile()
         self._drawn: dict[tuple[bool, ...], tuple[bool, ...]] = {}
         """One object for all that are equal: most tracks of short clips are drawn in every still."""
 
@@ -42,24 +37,12 @@ class MaskSpool:
         first = next((mask for mask in masks if mask is not None), None)
         height, width = (first.height, first.width) if first is not None else (0, 0)
         drawn = tuple(mask is not None for mask in masks)
-        with self._lock:
-            self._file = self._file or tempfile.TemporaryFile()
-            place = self._size
-            if not self._at_end:
-                self._file.seek(place)
-            self._at_end = False  # until it is: a write may stop half-way
-            self._file.write(text)
-            self._at_end = True
-            self._size += len(text)
+        place = self._file.append(text)
         return SpooledMasks(self, place, len(text), height, width, self._drawn.setdefault(drawn, drawn))
 
     def read(self, place: int, size: int) -> bytes:
         """What was written there; any thread may ask."""
-        assert self._file is not None  # something was written
-        with self._lock:
-            self._at_end = False
-            self._file.seek(place)
-            return self._file.read(size)
+        return self._file.read(place, size)
 
 
 class SpooledMasks(Sequence["Rle | None"]):

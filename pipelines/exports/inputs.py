@@ -36,9 +36,9 @@ from avis_data.pipelines.truth_records import (
 )
 from avis_data.pipelines.upkeep.licenses import without_held
 from avis_data.recipe import Recipe, Truth, load_recipe
-from avis_data.record_spool import RecordSpool
 from avis_data.records import CategorySet, Clip, Track, Video
 from avis_data.splits import SplitClip
+from avis_data.spools import RecordSpool
 
 __all__ = ["ExportClip", "ExportInputs", "ExportTrack", "Piece", "Selection", "gather"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from avis_data.record_spool import RecordSpool
 from avis_data.records import Track
+from avis_data.spools import RecordSpool
 
 
 def test_many_threads_read_what_was_kept() -> None:
