@@ -16,16 +16,17 @@ from avis_data.categories import category_set, category_set_names
 from avis_data.errors import ConfigError, DataError, ProblemsError
 from avis_data.format_numbers import read_certificate
 from avis_data.formats.aviseg_folders import truth_path
-from avis_data.formats.hubs.shard_reading import read_shards, shard_files
+from avis_data.formats.hubs.shard_reading import has_tracks, read_shards, shard_files
 from avis_data.formats.sets.clips import LabelledClip
 from avis_data.formats.sets.registry import SETS
 from avis_data.io import TEMPORARY_PREFIX, remove, sha256_text, write_text
 from avis_data.paths import data_home
-from avis_data.pipelines.exports.convert import Conversion, convert
 from avis_data.splits import SPLIT_NAMES
 
 __all__ = ["is_shards", "unpacked_shards"]
 
+_LOOKED_AT = 3
+"""Files of a folder that are looked into: an archive of something else may lie beside a dataset of another layout."""
 _OF_RECIPE = re.compile(r"^categories: *[\"']?([\w.-]+)", re.MULTILINE)
 
 _HOW_TO_CHOOSE = "avis-data convert SHARDS --to ytvis --out DIR says what is left out and divides anew; then --data DIR"
@@ -35,8 +36,7 @@ def is_shards(folder: Path) -> bool:
     """Whether a folder holds shards with tracks, and is no dataset that is read as it lies."""
     if not folder.is_dir() or any(truth_path(folder, split).exists() for split in SPLIT_NAMES[3]):
         return False
-    reader = SETS["webdataset"].reader
-    return bool(shard_files(folder)) and reader is not None and reader.looks_right(folder)
+    return any(map(has_tracks, shard_files(folder)[:_LOOKED_AT]))
 
 
 def unpacked_shards(folder: Path) -> Path:
@@ -75,6 +75,8 @@ def _state(folder: Path) -> str:
 
 
 def _unpack(folder: Path, out: Path) -> None:
+    from avis_data.pipelines.exports.convert import Conversion, convert  # half a second, which most commands do not need
+
     spec = SETS["webdataset"]
     assert spec.reader is not None  # what is trained from was read
     wanted = Conversion(

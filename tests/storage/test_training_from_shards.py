@@ -124,6 +124,12 @@ def test_what_is_unpacked_is_the_export_of_the_same_clips(exports: Path, shards:
         ]
 
 
+def test_an_archive_beside_another_dataset_is_none_of_them(shards: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "videos.tar", "w") as archive:
+        archive.add(shards / "README.md", "README.md")
+    assert is_shards(shards) and not is_shards(tmp_path)
+
+
 def test_shards_are_unpacked_once_and_anew_when_they_change(shards: Path) -> None:
     first = unpacked_shards(shards)
     truth = first / "train.json"
