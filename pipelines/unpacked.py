@@ -75,7 +75,7 @@ def _state(folder: Path) -> str:
 
 
 def _unpack(folder: Path, out: Path) -> None:
-    from avis_data.pipelines.exports.convert import Conversion, convert  # half a second, which most commands do not need
+    from avis_data.pipelines.exports.convert import Conversion, convert  # half a second, mostly not needed
 
     spec = SETS["webdataset"]
     assert spec.reader is not None  # what is trained from was read
