@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal, NamedTuple
 
 from avis_data.ledger.database import Database
@@ -15,6 +16,7 @@ __all__ = ["FinishedItem", "KeyText", "KeyTexts"]
 _MOST_OUTPUTS = 4
 """Of what a stage left, so many are looked through for a name."""
 _NO_FACT = "NULL"
+_NUMBERS = count()
 _TABLES = {"wanted": "(SELECT item_id FROM wanted WHERE kind = 'clip')", "adopted": "adopted"}
 
 
@@ -63,16 +65,25 @@ class KeyText:
     def count(self, is_now: IsNow) -> tuple[int, int]:
         """How many items there are, and of how many their text tells it. SQLite asks, which costs half as much."""
 
-        def asked(key: object, fact: object, text: object) -> bool:
-            if not isinstance(key, str) or not isinstance(text, str):
-                return False  # what is wrong with a row `told` says
-            if self.fact == _NO_FACT:
-                return is_now(key, None, text)
-            return isinstance(fact, str) and is_now(key, fact, text)
+        raised: list[BaseException] = []
 
-        self.db.function("is_now", asked, num_arguments=3)
-        sql = f"SELECT 'items', count(*), total(is_now(e.key, {self.fact}, {self.text})) {self.tables}"
+        def asked(key: object, fact: object, text: object) -> bool:
+            if raised or not isinstance(key, str) or not isinstance(text, str):
+                return False  # what is wrong with a row `told` says
+            if (fact is None) != (self.fact == _NO_FACT) or not isinstance(fact, str | None):
+                return False
+            try:
+                return is_now(key, fact, text)
+            except BaseException as error:  # Ctrl-C too: SQLite would tell of it as of a damaged file
+                raised.append(error)
+                return False
+
+        name = f"is_now_{next(_NUMBERS)}"  # SQLite changes no function while a query is half read
+        self.db.function(name, asked, num_arguments=3)
+        sql = f"SELECT 'items', count(*), total({name}(e.key, {self.fact}, {self.text})) {self.tables}"
         ((_, there, told),) = self.db.rows(sql, self.values, kinds="tin")
+        if raised:
+            raise raised[0]
         return there, round(told)
 
 

@@ -167,7 +167,7 @@ def export_spec(spec: SetSpec) -> ExportSpec:
 def labelled(piece: Piece) -> LabelledClip:
     """The labels of a piece; its stills and its sound are named, and cannot be read."""
     clip = piece.item.clip
-    at = _INSTANT.get(clip.frame_at or "start", 0.0)
+    at = None if clip.frame_at is None else _INSTANT[clip.frame_at]
     return LabelledClip(
         name=piece.name,
         width=clip.width,
@@ -176,7 +176,7 @@ def labelled(piece: Piece) -> LabelledClip:
             Still(
                 name=f"{number:05d}",
                 number=number,
-                time_s=(number + at) / clip.fps,
+                time_s=None if at is None else (number + at) / clip.fps,
                 picture=Media(name=f"{number:05d}.jpg"),
             )
             for number in range(len(piece.frames))

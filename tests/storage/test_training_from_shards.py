@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from avis_data.pipelines.unpacked import is_shards, unpacked_shards
 from avis_data.storage.exports import publish_export
 from avis_data.storage.settings import Storage
 from avis_data.storage.store import Store
+from avis_data.training.data.frame_times import frame_times
 from support.bucket import BUCKET, BucketServer, bucket_server
 from support.shell import Ran, avis_data
 from support.stored_world import made_workspace, run, small_world
@@ -113,11 +115,14 @@ def test_what_is_unpacked_is_the_export_of_the_same_clips(exports: Path, shards:
         else:
             assert (found / name).read_bytes() == path.read_bytes(), name
     assert any(sides), "what comes from one side still does"
+    said = [json.loads((root / "certificate.json").read_text())["embeddings"] for root in (found, exports / "ytvis")]
+    assert said[0] == said[1], "with which weights they were made"
     for split in SPLITS:
         ours, theirs = (read_ytvis(root / f"{split}.json") for root in (found, exports / "ytvis"))
         assert [(video.video_id, video.name) for video in ours.videos] == [
             (video.video_id, video.name) for video in theirs.videos
         ]
+        assert [frame_times(video) for video in ours.videos] == [frame_times(video) for video in theirs.videos]
         assert [(one.id, one.name) for one in ours.categories] == [(one.id, one.name) for one in theirs.categories]
         assert [(track.category_id, track.masks) for track in ours.tracks] == [
             (track.category_id, track.masks) for track in theirs.tracks
@@ -130,20 +135,32 @@ def test_an_archive_beside_another_dataset_is_none_of_them(shards: Path, tmp_pat
     assert is_shards(shards) and not is_shards(tmp_path)
 
 
+def test_a_folder_of_several_sets_is_none_of_them(exports: Path, shards: Path, tmp_path: Path) -> None:
+    """Shards may lie in folders of splits; of several sets none is chosen for who names the folder of all."""
+    assert not is_shards(exports)
+    for split in SPLITS:
+        (tmp_path / "set" / split).mkdir(parents=True)
+        (shards / f"{split}-000000.tar").rename(tmp_path / "set" / split / "000000.tar")
+    assert is_shards(tmp_path / "set")
+
+
 def test_shards_are_unpacked_once_and_anew_when_they_change(shards: Path) -> None:
+    """What they held before stays for a week: a training may be reading it."""
     first = unpacked_shards(shards)
-    truth = first / "train.json"
-    before = truth.stat().st_mtime_ns
-    assert unpacked_shards(shards) == first and truth.stat().st_mtime_ns == before
+    before = (first / "train.json").stat().st_mtime_ns
+    assert unpacked_shards(shards) == first and (first / "train.json").stat().st_mtime_ns == before
     (shards / "val-000000.tar").unlink()
-    assert unpacked_shards(shards) == first and not (first / "val.json").exists()
-    assert truth.stat().st_mtime_ns > before
+    second = unpacked_shards(shards)
+    assert second != first and not (second / "val.json").exists() and (first / "val.json").exists()
+    long_ago = time.time() - 8 * 24 * 3600
+    os.utime(first.parent / ".whole", (long_ago, long_ago))
+    assert unpacked_shards(shards) == second and not first.exists()
 
 
 def test_what_a_kill_left_is_cleared_away(shards: Path) -> None:
     place = unpacked_shards(shards).parent
     (place / ".part-killed").mkdir()
-    (place / ".made-of").unlink()
+    (place / ".whole").unlink()
     again = unpacked_shards(shards)
     assert (again / "train.json").is_file() and not list(place.glob(".part-*"))
 

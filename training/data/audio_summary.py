@@ -94,7 +94,8 @@ class StereoSummaries(SoundFile):
             example_FM = second_examples(samples_NC.mean(axis=1), 1)[0]
             for row, part_FM in zip(rows_P5, np.split(example_FM, self.parts), strict=True):
                 row[: 2 * NUM_BANDS] = example_summary(part_FM)
-            if samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES:
+            is_whole = samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES
+            if is_whole and not np.array_equal(samples_NC[:, 0], samples_NC[:, 1]):  # equal ones leave rounding errors
                 left_FB, right_FB = (spectra(samples_NC[:, channel])[:EXAMPLE_FRAMES] for channel in (0, 1))
                 both = zip(np.split(left_FB, self.parts), np.split(right_FB, self.parts), strict=True)
                 for row, (left, right) in zip(rows_P5, both, strict=True):

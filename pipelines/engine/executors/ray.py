@@ -219,6 +219,7 @@ class RayExecutor:
         for actor in self._starting.values():
             self._kill(actor)
         self._starting.clear()
+        self._had_place = time.monotonic()
 
     def _check_place(self, now: float) -> None:
         """Raises ToolError where there has been no place for any worker for long."""

@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -207,6 +208,34 @@ def test_embeddings_of_weights_that_have_no_hash_are_not_of_now(tmp_path: Path) 
     with Ledger(workspace.ledger, read_only=True) as ledger:
         (embed,) = (row for row in workspace_status(ledger, load_recipe(workspace)) if row.stage == "embed")
     assert (embed.done, embed.stale) == (0, 20)
+
+
+def test_stages_are_counted_one_after_the_other_where_some_is_half_current(tmp_path: Path) -> None:
+    """Of one stage the items are left half read; the next one is asked all the same."""
+    workspace = Workspace(tmp_path / "ws")
+    build(workspace.root, 20)
+    with sqlite3.connect(workspace.ledger) as db:
+        db.execute("DELETE FROM items WHERE stage = 'extract' AND item_id > 'c0000011'")
+        db.execute("UPDATE items SET key = ? WHERE stage = 'extract'", ("0" * 64,))
+    db.close()
+    with Ledger(workspace.ledger, read_only=True) as ledger:
+        found = {row.stage: row for row in workspace_status(ledger, load_recipe(workspace))}
+    assert (found["extract"].done, found["extract"].stale) == (0, 12)
+    assert (found["embed"].done, found["embed"].stale) == (12, 8)
+
+
+def test_ctrl_c_while_items_are_counted_is_no_damage(workspaces: dict[int, Workspace]) -> None:
+    def interrupted(_: str | None) -> str:
+        raise KeyboardInterrupt
+
+    spec, recipe = STAGES["extract"], load_recipe(workspaces[FEW])
+    assert spec.up_to_date is not None
+    with Ledger(workspaces[FEW].ledger, read_only=True) as ledger:
+        current = spec.up_to_date(ledger, recipe)
+        assert isinstance(current, Current)
+        with pytest.raises(KeyboardInterrupt):
+            replace(current, stage_hash=interrupted).count()
+        assert current.count() == FEW
 
 
 @pytest.mark.parametrize("seed", range(8))
