@@ -39,7 +39,7 @@ class ReadPath(click.Path):
         self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | PathLike[str]:
         from avis_data.pipelines.engine.progress import say
-        from avis_data.pipelines.unpacked import is_shards, unpacked_shards
+        from avis_data.pipelines.unpacked_shards import is_shards, unpacked_shards
 
         path = self._on_this_machine(value, param, ctx)
         if is_shards(path):

@@ -64,7 +64,6 @@ class KeyText:
 
     def count(self, is_now: IsNow) -> tuple[int, int]:
         """How many items there are, and of how many their text tells it. SQLite asks, which costs half as much."""
-
         raised: list[BaseException] = []
 
         def asked(key: object, fact: object, text: object) -> bool:

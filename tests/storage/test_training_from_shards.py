@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from avis_data.formats.ytvis import read_ytvis
-from avis_data.pipelines.unpacked import is_shards, unpacked_shards
+from avis_data.pipelines.unpacked_shards import is_shards, unpacked_shards
 from avis_data.storage.exports import publish_export
 from avis_data.storage.settings import Storage
 from avis_data.storage.store import Store

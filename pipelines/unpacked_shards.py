@@ -109,14 +109,13 @@ def _unpack(folder: Path, out: Path) -> None:
         categories=_categories(folder, said),
     )
     try:
-        planned = convert(wanted, None)
-        if planned.problems:
-            raise ProblemsError(
-                f"{folder}: {len(planned.skipped_clips)} clip(s) have faults", planned.problems, hint=_HOW_TO_CHOOSE
-            )
-        convert(wanted, out)
+        report = convert(wanted, out)
     except ConfigError as error:
         raise ConfigError(f"{folder}: {error}", hint=_HOW_TO_CHOOSE) from None
+    if report.problems:
+        remove(out)
+        faults = f"{folder}: {len(report.skipped_clips)} clip(s) have faults"
+        raise ProblemsError(faults, report.problems, hint=_HOW_TO_CHOOSE)
     if "embeddings" in said:  # with which weights they were made: others would be other embeddings
         write_json(out / CERTIFICATE, read_json(out / CERTIFICATE) | {"embeddings": said["embeddings"]})
 
