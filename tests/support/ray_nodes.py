@@ -70,7 +70,7 @@ class RayNodes:
     def workers(self, node: Any) -> list[int]:
         """The processes of our actors on a node, without what they have started."""
         raylet = node.all_processes["raylet"][0].process.pid
-        return [pid for pid in _children(raylet) if b"ray::_Worker" in _command(pid)]
+        return [pid for pid in _children(raylet) if b"ray::RayWorker" in _command(pid)]
 
     def end(self) -> None:
         """Kill all that is left of it."""

@@ -76,6 +76,23 @@ class ShoutStage:
         return tries
 
 
+class LoadingStage(ShoutStage):
+    """Has something to load. Each worker that begins to leaves a file in `begun`, and loads while `hold` is there."""
+
+    def __init__(self, begun: Path, hold: Path, *, dies: bool = False) -> None:
+        super().__init__()
+        self._begun, self._hold = begun, hold
+        self._dies = dies
+
+    def prepare(self) -> None:
+        """Load, or die of it."""
+        (self._begun / str(os.getpid())).touch()
+        while self._hold.exists():
+            time.sleep(0.05)
+        if self._dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _misbehave(bench: Workbench) -> None:
     assert isinstance(bench.record, Word)
     (bench.out / "half").write_text("never seen")

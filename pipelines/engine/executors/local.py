@@ -47,6 +47,10 @@ def _start_worker(stage: Stage, is_up: Semaphore, parent: int, pids: ctypes.Arra
     prepare(stage)
 
 
+def _nothing() -> None:
+    """What a worker does that shall only come up."""
+
+
 def _run(job: Job, place: int) -> Success | Failure:
     if _stage is None or _pids is None:
         raise RuntimeError("the worker was not started by LocalExecutor")
@@ -87,8 +91,27 @@ class LocalExecutor:
         self._free = list(range(_PER_WORKER * workers))
         self._pool = self._new_pool()
         self._restarts = 0
+        self._first: Future[None] | None = None
+        """What has a worker come up before there is a job."""
         self._waiting: deque[tuple[Job, float]] = deque()
         self._jobs: dict[Future[Success | Failure], _Taken] = {}
+
+    def come_up(self, timeout_s: float) -> bool:
+        """Have a worker that is ready before there is a job; False where that takes longer.
+
+        Raises:
+            ToolError: if workers end before they begin, several times.
+        """
+        if self._first is None:
+            self._first = self._pool.schedule(_nothing)
+        wait([self._first], timeout=timeout_s)
+        if not self._first.done():
+            return False
+        if self._first.exception() is None:
+            return True
+        self._first = None
+        self._restart()
+        return False
 
     def submit(self, job: Job, timeout_s: float) -> None:
         """Queue a job; its limit counts from the moment a worker that is ready takes it."""

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
 from avis_data.io import ask_folder
-from avis_data.pipelines.engine.executors.local import LocalExecutor
-from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, this_node
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
+from avis_data.pipelines.engine.executors.ray_worker import ANSWER_EVERY_S, RayWorker
 from avis_data.pipelines.engine.progress import say
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success
@@ -24,42 +24,14 @@ __all__ = ["RayExecutor", "RayExecutors"]
 logger = logging.getLogger(__name__)
 
 _MAX_DEATHS = 2
-"""An item at which a worker died on a node that lives is tried again so often, then it fails."""
+"""An item at which the process died that did it is tried again so often, then it fails."""
 _MAX_LOSSES = 10
-"""The same for workers that went with their node."""
-_ANSWER_EVERY_S = 5.0
+"""The same for workers that went with their node, or were ended by something else than the item."""
 _SILENT_S = 60.0
 """A worker that says nothing for so long is lost: it was asked to say something every few seconds."""
 _EMPTY_AFTER_S = 120.0
 _SAY_EVERY_S = 60.0
 _START_PAUSE_S = 1.0
-
-
-class _Worker:
-    """A Ray actor with one worker process below it, which holds the stage, and with it any model, for all its jobs.
-
-    The process has the clock, the end and the failures that it has on one machine; the actor always answers.
-    """
-
-    def __init__(self, stage: Stage) -> None:
-        self._local = LocalExecutor(stage, workers=1)
-
-    def come_up(self) -> str:
-        """The id of the node that it is on."""
-        return this_node()
-
-    def run(self, job: Job, timeout_s: float) -> Success | Failure | None:
-        """Take a job, and see how it goes."""
-        self._local.submit(job, timeout_s)
-        return self.go_on()
-
-    def go_on(self) -> Success | Failure | None:
-        """The result of the job in hand; None where it takes longer."""
-        until = time.monotonic() + _ANSWER_EVERY_S
-        while time.monotonic() < until:
-            if results := self._local.wait(0.2):
-                return results[0]
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +54,8 @@ class _Actor:
     handle: Any
     node_id: str = ""
     """Once it is up."""
+    heard: float = 0.0
+    """When it last said something."""
 
 
 @dataclass(kw_only=True)
@@ -90,8 +64,6 @@ class _Running:
     """As it came."""
     timeout_s: float
     actor: _Actor
-    heard: float
-    """When its worker last said something."""
 
 
 class RayExecutor:
@@ -105,6 +77,8 @@ class RayExecutor:
         self._starting: dict[Any, _Actor] = {}
         self._unproved: list[_Actor] = []
         """They are up, but their node has not yet said what it runs."""
+        self._readying: dict[Any, _Actor] = {}
+        """They may work, and start their process."""
         self._queue: deque[tuple[Job, float]] = deque()
         self._running: dict[Any, _Running] = {}
         self._deaths: dict[str, int] = {}
@@ -140,7 +114,7 @@ class RayExecutor:
             ToolError: if the cluster has had no place for any worker for long, or its head is gone.
         """
         self._look()
-        references = [*self._running, *self._starting]
+        references = [*self._running, *self._readying, *self._starting]
         if not references:
             time.sleep(timeout_s)
             return []
@@ -154,6 +128,7 @@ class RayExecutor:
 
     def __exit__(self, *_: object) -> None:
         at_work = [running.actor for running in self._running.values()]
+        not_yet = [*self._starting.values(), *self._unproved, *self._readying.values()]
         try:
             answers = self._cluster.head_answers()
         except ToolError:
@@ -161,7 +136,7 @@ class RayExecutor:
         if self._nodes is not None:
             self._nodes.close()
         if answers:  # else Ray would wait for it
-            for actor in (*self._idle, *self._unproved, *self._starting.values(), *at_work):
+            for actor in (*self._idle, *not_yet, *at_work):
                 self._cluster.ray.kill(actor.handle)
             self._cluster.leave()
 
@@ -170,7 +145,8 @@ class RayExecutor:
             actor = self._idle.pop()
             job, timeout_s = self._queue.popleft()
             reference = actor.handle.run.remote(self._fresh(job), timeout_s)
-            self._running[reference] = _Running(job=job, timeout_s=timeout_s, actor=actor, heard=time.monotonic())
+            actor.heard = time.monotonic()
+            self._running[reference] = _Running(job=job, timeout_s=timeout_s, actor=actor)
 
     def _fresh(self, job: Job) -> Job:
         """The job, with folders that no worker writes to any more: one that was lost may not know it yet."""
@@ -204,14 +180,14 @@ class RayExecutor:
     def _start_workers(self, now: float) -> None:
         assert self._nodes is not None
         jobs = len(self._queue) + len(self._running)
-        there = len(self._idle) + len(self._starting) + len(self._unproved) + len(self._running)
+        there = sum(map(len, (self._idle, self._starting, self._unproved, self._readying, self._running)))
         if now < self._start_after:
             return
         options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._options.gpus_per_worker, "max_restarts": 0}
         if shunned := self._nodes.shunned:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(shunned))})"}
         for _ in range(min(self._workers, jobs) - there):
-            handle = self._cluster.ray.remote(**options)(_Worker).remote(self._stage)
+            handle = self._cluster.ray.remote(**options)(RayWorker).remote(self._stage)
             self._starting[handle.come_up.remote()] = _Actor(handle=handle)
 
     def _start_anew(self) -> None:
@@ -224,8 +200,10 @@ class RayExecutor:
     def _check_place(self, now: float) -> None:
         """Raises ToolError where there has been no place for any worker for long."""
         assert self._nodes is not None
-        if self._idle or self._running or self._unproved:
+        come_up = bool(self._unproved or self._readying)
+        if self._idle or self._running or (come_up and not self._not_started):
             self._had_place = now
+        if come_up or self._had_place == now:
             return
         waited_s = now - self._had_place
         if self._nodes.has_room(self._options.gpus_per_worker):
@@ -248,20 +226,27 @@ class RayExecutor:
             )
 
     def _ended(self, reference: Any) -> Success | Failure | None:
-        actor = self._starting.pop(reference, None)
-        if actor is None:
+        if reference in self._running:
             return self._heard(reference)
+        is_up = reference in self._readying
+        actor = self._readying.pop(reference) if is_up else self._starting.pop(reference)
         try:
-            actor.node_id = self._cluster.ray.get(reference)
+            answer = self._cluster.ray.get(reference)
         except Exception as error:  # of many kinds, some made by Ray as it goes
             self._not_started = _first_line(error)
             logger.info("a Ray worker did not come up: %s", error)
             self._start_after = time.monotonic() + _START_PAUSE_S
             self._kill(actor)
             return None
-        self._not_started = ""
-        self._unproved.append(actor)
-        self._prove(actor)
+        if not is_up:
+            actor.node_id = answer
+            self._unproved.append(actor)
+            self._prove(actor)
+        elif answer:
+            self._not_started = ""
+            self._rest(actor)
+        else:
+            self._get_ready(actor)
         return None
 
     def _prove(self, actor: _Actor) -> None:
@@ -271,9 +256,13 @@ class RayExecutor:
             return
         self._unproved.remove(actor)
         if may:
-            self._idle.append(actor)
+            self._get_ready(actor)
         else:
             self._kill(actor)
+
+    def _get_ready(self, actor: _Actor) -> None:
+        actor.heard = time.monotonic()
+        self._readying[actor.handle.get_ready.remote()] = actor
 
     def _heard(self, reference: Any) -> Success | Failure | None:
         running = self._running.pop(reference)
@@ -281,9 +270,9 @@ class RayExecutor:
             result: Success | Failure | None = self._cluster.ray.get(reference)
         except Exception as error:  # of many kinds, some made by Ray as it goes
             self._kill(running.actor)
-            return self._lose(running, _first_line(error))
+            return self._lose(running, error)
         if result is None:
-            running.heard = time.monotonic()
+            running.actor.heard = time.monotonic()
             self._running[running.actor.handle.go_on.remote()] = running
             return None
         if isinstance(result, Failure) and result.reason is Reason.DISK_FULL and self._leave_out(running, result):
@@ -319,14 +308,14 @@ class RayExecutor:
         self._queue.appendleft((running.job, running.timeout_s))
         return True
 
-    def _lose(self, running: _Running, why: str) -> Failure | None:
-        """Do a job again whose worker is gone; where its node is not, the job may be the cause."""
-        assert self._nodes is not None
-        if self._nodes.lives(running.actor.node_id):
-            return self._die(running, why)
+    def _lose(self, running: _Running, error: Exception) -> Failure | None:
+        """Do a job again whose worker is gone; where it ran out of memory or raised, the job may be the cause."""
+        raised = self._cluster.ray.exceptions
+        if isinstance(error, (raised.RayTaskError, raised.OutOfMemoryError)):
+            return self._die(running, _first_line(error))
         item_id = running.job.item_id
         self._losses[item_id] = self._losses.get(item_id, 0) + 1
-        return self._again(running, why, self._losses[item_id], most=_MAX_LOSSES)
+        return self._again(running, _first_line(error), self._losses[item_id], most=_MAX_LOSSES)
 
     def _die(self, running: _Running, why: str) -> Failure | None:
         item_id = running.job.item_id
@@ -337,25 +326,28 @@ class RayExecutor:
         node = self._nodes.name(running.actor.node_id) if self._nodes is not None else ""
         logger.info("lost item=%s node=%s times=%d: %s", running.job.item_id, node, times, why)
         if times <= most:
-            self._queue.appendleft((running.job, running.timeout_s))
+            self._queue.append((running.job, running.timeout_s))  # last: what ends workers now may be over by then
             return None
         message = f"the worker died {times} times: no memory, or a crash in a library; the last time: {why}"
         return Failure(item_id=running.job.item_id, reason=Reason.WORKER_DIED, message=message)
 
     def _lose_silent(self, now: float) -> None:
         for reference, running in list(self._running.items()):
-            if now - running.heard > _SILENT_S + _ANSWER_EVERY_S:
+            if now - running.actor.heard > _SILENT_S + ANSWER_EVERY_S:
                 del self._running[reference]
                 self._kill(running.actor)
                 self._losses[running.job.item_id] = self._losses.get(running.job.item_id, 0) + 1
                 self._queue.appendleft((running.job, running.timeout_s))
+        for reference, actor in list(self._readying.items()):
+            if now - actor.heard > _SILENT_S + ANSWER_EVERY_S:
+                self._kill(self._readying.pop(reference))
 
     def _rejoin(self) -> None:
         """The node that this process belongs to died: Ray ends all our workers, wherever they are."""
         for running in self._running.values():
             self._losses[running.job.item_id] = self._losses.get(running.job.item_id, 0) + 1
             self._queue.appendleft((running.job, running.timeout_s))
-        for held in (self._running, self._starting):
+        for held in (self._running, self._readying, self._starting):
             held.clear()
         for actors in (self._idle, self._unproved):
             actors.clear()
@@ -378,5 +370,6 @@ class RayExecutor:
 
 
 def _first_line(error: Exception) -> str:
+    error = getattr(error, "cause", None) or error  # of a RayTaskError, whose own text begins with colours and places
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else ''}"

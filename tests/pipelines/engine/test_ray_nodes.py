@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from avis_data.pipelines.engine.runner import Policy, StageReport, run_stage
 from avis_data.pipelines.engine.spec import Candidates
 from support.machine_faults import small_disk
 from support.ray_nodes import RayNodes, ray_nodes
-from support.toy_stages import ShoutStage, Word, word_items
+from support.toy_stages import LoadingStage, ShoutStage, Word, word_items
 
 pytestmark = pytest.mark.slow
 NUM_KILLS = int(os.environ.get("AVIS_DATA_KILLS", "2"))
@@ -43,8 +44,15 @@ def nodes() -> Iterator[RayNodes]:
         yield cluster
 
 
-def run(root: Path, words: dict[str, Word], executors: ExecutorFactory, *, pause_s: float = 0.0) -> StageReport:
-    workspace, stage = Workspace(root), ShoutStage(pause_s=pause_s, timeout_s=120.0)
+def run(
+    root: Path,
+    words: dict[str, Word],
+    executors: ExecutorFactory,
+    *,
+    pause_s: float = 0.0,
+    stage: ShoutStage | None = None,
+) -> StageReport:
+    workspace, stage = Workspace(root), stage or ShoutStage(pause_s=pause_s, timeout_s=120.0)
     with Ledger(workspace.ledger) as ledger:
         plan = plan_stage(workspace, ledger, stage, Candidates(items=word_items(words)), Selection())
         return run_stage(workspace, ledger, stage, plan, executors=executors, policy=Policy())
@@ -86,20 +94,19 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> None:
-    """And the worker of the head, which lives, twice at most: an item that meets a third such death is given up."""
+    """And, each time, the worker of the head, whose node lives."""
     given = words(8 * NUM_KILLS)
     rng = random.Random(4)
     nodes.join()
 
     def deaths() -> None:
-        for number in range(NUM_KILLS):
+        for _ in range(NUM_KILLS):
             until(lambda: bool(nodes.workers(nodes.others[0])))  # a worker starts there, or works
             time.sleep(rng.uniform(0.0, 2.0))
             nodes.kill(nodes.others[0])
             nodes.join()
-            if number in (NUM_KILLS // 2, NUM_KILLS - 1):
-                until(lambda: bool(nodes.workers(nodes.head)))
-                os.kill(nodes.workers(nodes.head)[0], signal.SIGKILL)
+            until(lambda: bool(nodes.workers(nodes.head)))
+            os.kill(nodes.workers(nodes.head)[0], signal.SIGKILL)
 
     meanwhile = Meanwhile(deaths)
     report = run(tmp_path / "ray", given, RayExecutors(workers=2, address=nodes.address), pause_s=0.25)
@@ -110,6 +117,44 @@ def test_nodes_die_and_join_while_they_work(nodes: RayNodes, tmp_path: Path) -> 
     assert tree_of(tmp_path / "ray") == tree_of(tmp_path / "here") != {}
     workspace_tmp = Workspace(tmp_path / "ray").tmp
     assert workspace_tmp.is_dir() and not list(workspace_tmp.rglob("out-*"))
+
+
+def test_a_worker_that_dies_before_it_is_ready_costs_no_item(
+    nodes: RayNodes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Five times, on a node that lives; an item that it had in hand would have been given up after three."""
+    caplog.set_level("INFO", logger="avis_data.pipelines.engine.executors.ray")
+    begun, hold = tmp_path / "begun", tmp_path / "hold"
+    begun.mkdir()
+    hold.touch()
+
+    def have_begun(number: int) -> bool:
+        return len(list(begun.iterdir())) >= number
+
+    def deaths() -> None:
+        try:
+            for number in range(5):
+                until(partial(have_begun, number + 1))
+                for worker in nodes.workers(nodes.head):  # one of the test before may still be about
+                    with suppress(ProcessLookupError):
+                        os.kill(worker, signal.SIGKILL)
+        finally:
+            hold.unlink()
+
+    meanwhile = Meanwhile(deaths)
+    executors = RayExecutors(workers=1, address=nodes.address)
+    report = run(tmp_path / "ray", words(3), executors, stage=LoadingStage(begun, hold))
+    meanwhile.ended()
+    assert (report.done, report.failed) == (3, {})
+    assert not [record for record in caplog.records if record.message.startswith("lost ")]
+
+
+def test_a_stage_at_whose_start_every_worker_dies_ends_the_run_in_words(nodes: RayNodes, tmp_path: Path) -> None:
+    executors = RayExecutors(workers=1, address=nodes.address, empty_after_s=1)
+    stage = LoadingStage(tmp_path, tmp_path / "no-hold", dies=True)
+    with pytest.raises(ToolError, match=r"no Ray worker of stage 'shout' has come up .* end before they begin"):
+        run(tmp_path / "ray", words(2), executors, stage=stage)
+    assert not (tmp_path / "ray" / "shouts").exists()
 
 
 def test_a_node_that_joins_after_the_first_items_works(
