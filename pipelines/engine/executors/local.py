@@ -108,6 +108,7 @@ class LocalExecutor:
         if not self._first.done():
             return False
         if self._first.exception() is None:
+            self._restarts = 0
             return True
         self._first = None
         self._restart()
@@ -120,10 +121,14 @@ class LocalExecutor:
 
     def _schedule(self) -> None:
         while self._waiting and self._free:
+            with no_interrupt():  # the first look starts the workers
+                is_active = self._pool.active
+            if not is_active:  # a worker died that had nothing to do
+                self._restart()
+                return
             (job, timeout_s), place = self._waiting.popleft(), self._free.pop()
             self._pids[place] = 0
-            with no_interrupt():  # the first job starts the workers
-                future = self._pool.schedule(_run, args=(job, place))
+            future = self._pool.schedule(_run, args=(job, place))
             self._jobs[future] = _Taken(job, timeout_s, place)
 
     def wait(self, timeout_s: float) -> list[Success | Failure]:
@@ -183,6 +188,7 @@ class LocalExecutor:
         job = self._give_back(future)
         error = future.exception()
         if error is None:
+            self._restarts = 0
             return future.result()
         if isinstance(error, ProcessExpired):
             message = f"the worker process died (exit code {error.exitcode}); out of memory, or a crash in a library"

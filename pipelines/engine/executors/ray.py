@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
 from avis_data.io import ask_folder
-from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, first_line
 from avis_data.pipelines.engine.executors.ray_worker import ANSWER_EVERY_S, RayWorker
 from avis_data.pipelines.engine.progress import say
 from avis_data.pipelines.engine.stage import Stage
@@ -29,7 +29,10 @@ _MAX_LOSSES = 10
 """The same for workers that went with their node, or were ended by something else than the item."""
 _SILENT_S = 60.0
 """A worker that says nothing for so long is lost: it was asked to say something every few seconds."""
+_MAX_UNREADY = 10
+"""So many workers in a row that do not get ready, while no other one works, end the run."""
 _EMPTY_AFTER_S = 120.0
+_SILENT = "it said nothing for a minute"
 _SAY_EVERY_S = 60.0
 _START_PAUSE_S = 1.0
 
@@ -86,6 +89,10 @@ class RayExecutor:
         self._start_after = 0.0
         self._not_started = ""
         """Why the last worker that was started did not come up."""
+        self._unready: list[str] = []
+        """Why workers did not get ready, one after the other; none since the last that did."""
+        self._given_up: list[Failure] = []
+        """Items, between two calls of `wait`."""
         self._had_place = self._said = time.monotonic()
         self._looked_at = 0.0
 
@@ -114,6 +121,9 @@ class RayExecutor:
             ToolError: if the cluster has had no place for any worker for long, or its head is gone.
         """
         self._look()
+        if self._given_up:
+            given_up, self._given_up = self._given_up, []
+            return list(given_up)
         references = [*self._running, *self._readying, *self._starting]
         if not references:
             time.sleep(timeout_s)
@@ -200,10 +210,14 @@ class RayExecutor:
     def _check_place(self, now: float) -> None:
         """Raises ToolError where there has been no place for any worker for long."""
         assert self._nodes is not None
-        come_up = bool(self._unproved or self._readying)
-        if self._idle or self._running or (come_up and not self._not_started):
+        if len(self._unready) >= _MAX_UNREADY and not (self._idle or self._running):
+            raise ToolError(
+                f"no Ray worker of stage {self._stage.name!r} gets ready: {len(self._unready)} in a row did not; the "
+                f"last one: {self._unready[-1]}; what was done is kept",
+                hint="avis-data doctor on the nodes; then run the command again",
+            )
+        if self._idle or self._running or self._unproved or self._readying:
             self._had_place = now
-        if come_up or self._had_place == now:
             return
         waited_s = now - self._had_place
         if self._nodes.has_room(self._options.gpus_per_worker):
@@ -233,17 +247,21 @@ class RayExecutor:
         try:
             answer = self._cluster.ray.get(reference)
         except Exception as error:  # of many kinds, some made by Ray as it goes
-            self._not_started = _first_line(error)
             logger.info("a Ray worker did not come up: %s", error)
+            if is_up:
+                self._unready.append(first_line(error))
+            else:
+                self._not_started = first_line(error)
             self._start_after = time.monotonic() + _START_PAUSE_S
             self._kill(actor)
             return None
         if not is_up:
+            self._not_started = ""
             actor.node_id = answer
             self._unproved.append(actor)
             self._prove(actor)
         elif answer:
-            self._not_started = ""
+            self._unready.clear()
             self._rest(actor)
         else:
             self._get_ready(actor)
@@ -310,12 +328,19 @@ class RayExecutor:
 
     def _lose(self, running: _Running, error: Exception) -> Failure | None:
         """Do a job again whose worker is gone; where it ran out of memory or raised, the job may be the cause."""
+        assert self._nodes is not None
+        node_id = running.actor.node_id
+        if not self._nodes.lives(node_id):  # then no other worker of it lives
+            self._idle = [actor for actor in self._idle if actor.node_id != node_id]
         raised = self._cluster.ray.exceptions
         if isinstance(error, (raised.RayTaskError, raised.OutOfMemoryError)):
-            return self._die(running, _first_line(error))
+            return self._die(running, first_line(error))
+        return self._lose_worker(running, first_line(error))
+
+    def _lose_worker(self, running: _Running, why: str) -> Failure | None:
         item_id = running.job.item_id
         self._losses[item_id] = self._losses.get(item_id, 0) + 1
-        return self._again(running, _first_line(error), self._losses[item_id], most=_MAX_LOSSES)
+        return self._again(running, why, self._losses[item_id], most=_MAX_LOSSES)
 
     def _die(self, running: _Running, why: str) -> Failure | None:
         item_id = running.job.item_id
@@ -336,11 +361,12 @@ class RayExecutor:
             if now - running.actor.heard > _SILENT_S + ANSWER_EVERY_S:
                 del self._running[reference]
                 self._kill(running.actor)
-                self._losses[running.job.item_id] = self._losses.get(running.job.item_id, 0) + 1
-                self._queue.appendleft((running.job, running.timeout_s))
+                if (failure := self._lose_worker(running, _SILENT)) is not None:
+                    self._given_up.append(failure)
         for reference, actor in list(self._readying.items()):
             if now - actor.heard > _SILENT_S + ANSWER_EVERY_S:
                 self._kill(self._readying.pop(reference))
+                self._unready.append(_SILENT)
 
     def _rejoin(self) -> None:
         """The node that this process belongs to died: Ray ends all our workers, wherever they are."""
@@ -367,9 +393,3 @@ class RayExecutor:
             self._cluster.ray.kill(actor.handle)
         except Exception as error:  # it is gone, or its owner is no more
             logger.debug("a Ray worker could not be ended: %s", error)
-
-
-def _first_line(error: Exception) -> str:
-    error = getattr(error, "cause", None) or error  # of a RayTaskError, whose own text begins with colours and places
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"

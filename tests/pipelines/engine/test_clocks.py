@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -20,12 +21,12 @@ from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import ExecutorFactory, local
 from avis_data.pipelines.engine.executors.here import HereExecutors
-from avis_data.pipelines.engine.executors.local import LocalExecutors
+from avis_data.pipelines.engine.executors.local import LocalExecutor, LocalExecutors
 from avis_data.pipelines.engine.planner import Selection, plan_stage
 from avis_data.pipelines.engine.runner import Policy, run_stage
 from avis_data.pipelines.engine.spec import Candidates
 from avis_data.pipelines.engine.stage import Prepared, Workbench
-from avis_data.pipelines.engine.worker import Job
+from avis_data.pipelines.engine.worker import Failure, Job, Success
 from avis_data.pipelines.stages.embed import EmbedStage
 from avis_data.platforms import WorkClock
 from support.toy_stages import ShoutFacts, ShoutStage, Word, word_items
@@ -76,6 +77,33 @@ def test_loading_is_not_part_of_an_item(tmp_path: Path, executors: ExecutorFacto
 def test_what_is_at_work_goes_on_and_what_computes_for_ever_is_ended(tmp_path: Path) -> None:
     assert run(tmp_path / "a", Downloads(timeout_s=LIMIT_S), LocalExecutors(workers=1)) == {"w": None}
     assert run(tmp_path / "b", Endless(timeout_s=LIMIT_S), LocalExecutors(workers=1)) == {"w": Reason.TIMEOUT}
+
+
+def test_a_worker_that_dies_with_nothing_to_do_costs_no_item(tmp_path: Path) -> None:
+    """Six of them, one after the other: each before the next item, which another worker does."""
+    with LocalExecutor(ShoutStage(), workers=1) as executor:
+        assert all(executor.come_up(5.0) for _ in range(2))
+        for number in range(6):
+            for worker in multiprocessing.active_children():
+                worker.kill()
+                worker.join()
+            time.sleep(0.5)  # until the pool has noticed
+            item_id = f"w{number}"
+            executor.submit(
+                Job(
+                    item_id=item_id,
+                    record=Word(text="hello"),
+                    root=tmp_path,
+                    inputs={},
+                    out=tmp_path / item_id,
+                    scratch=tmp_path / "scratch" / item_id,
+                ),
+                30.0,
+            )
+            results: list[Success | Failure] = []
+            while not results:
+                results = executor.wait(1.0)
+            assert [type(result) for result in results] == [Success], results
 
 
 def test_stages_that_load_a_model_do_so_before_their_clock() -> None:

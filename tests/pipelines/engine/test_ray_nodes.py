@@ -149,11 +149,17 @@ def test_a_worker_that_dies_before_it_is_ready_costs_no_item(
     assert not [record for record in caplog.records if record.message.startswith("lost ")]
 
 
-def test_a_stage_at_whose_start_every_worker_dies_ends_the_run_in_words(nodes: RayNodes, tmp_path: Path) -> None:
-    executors = RayExecutors(workers=1, address=nodes.address, empty_after_s=1)
+def test_a_stage_at_whose_start_every_worker_dies_ends_the_run_in_words(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is always one that is about to."""
+    monkeypatch.setattr(ray_module, "_MAX_UNREADY", 3)
+    nodes.join()
+    executors = RayExecutors(workers=2, address=nodes.address)
     stage = LoadingStage(tmp_path, tmp_path / "no-hold", dies=True)
-    with pytest.raises(ToolError, match=r"no Ray worker of stage 'shout' has come up .* end before they begin"):
+    with pytest.raises(ToolError, match=r"no Ray worker of stage 'shout' gets ready: .* end before they begin"):
         run(tmp_path / "ray", words(2), executors, stage=stage)
+    nodes.kill(nodes.others[0])
     assert not (tmp_path / "ray" / "shouts").exists()
 
 
@@ -264,6 +270,7 @@ def test_a_node_that_stands_still_for_good_is_given_up(
     node, stopped = nodes.join(), []
 
     def stand_still() -> None:
+        until(lambda: len(list((tmp_path / "ray" / "shouts").glob("*.txt"))) >= 2)  # so they have items
         until(lambda: bool(nodes.workers(node)))
         stopped.extend(nodes.workers(node))
         for pid in stopped:
