@@ -19,10 +19,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from avis_data.errors import ConfigError
 from avis_data.io import atomic_dir
 from avis_data.metrics import Mode, bootstrap_intervals, evaluate_files
-from avis_data.training.config import load_config
+from avis_data.training.config import RunConfig, load_config
 from avis_data.training.predict.predict import PredictRequest, predict
+from avis_data.training.registry import MODELS
 from avis_data.training.run.train import train_baseline
 
 FORMS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -71,11 +73,23 @@ def measure(weights: Path, data: Path, out: Path, device: str) -> Mapping[str, s
 
 
 def trained_run(data: Path, run: Path, config_name: str, settings: Sequence[str], device: str) -> Path:
-    """The folder of a finished run; it is trained, or gone on with, where it is not."""
+    """The folder of a finished run; it is trained, or gone on with, where it is not.
+
+    Raises:
+        ConfigError: if the folder holds a run of something else.
+    """
     config = load_config(config_name, settings)
+    if (run / "config.yaml").exists() and _asked(load_config(run / "config.yaml")) != _asked(config):
+        raise ConfigError(f"{run}: holds a run of another config than {config_name}", hint="give another --out")
     if not (run / "checkpoints" / f"{config.loop.iterations:07d}").exists():
         train_baseline(data, config, run, resume=(run / "config.yaml").exists(), device_name=device)
     return run
+
+
+def _asked(config: RunConfig) -> tuple[object, ...]:
+    """What makes a run another one: not what follows from the training set or the machine."""
+    model = None if MODELS[config.model_name].fitted else config.model
+    return config.model_name, model, config.loss, config.data, config.loop.seed, config.loop.iterations
 
 
 def main() -> None:

@@ -27,12 +27,22 @@ from benchmarks.audio_needed import trained_run, with_other_sound
 from benchmarks.learn_baselines import METRICS, gains, row, shown
 
 BASE = "avism"
+_BY_BANDS = ("data.audio=stereo-parts", "model.audio_channels=1280", "model.panorama=false")
 FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     BASE: ("avism_tiny", ()),
     "heed": ("heed_tiny", ()),
     "directions": ("heed_tiny", ("data.directions=0.25",)),
-    "mono": ("heed_tiny", ("data.audio=logmel", "model.audio_channels=128", "model.audio_tokens=1")),
-    "one token a second": ("heed_tiny", ("data.audio=stereo", "model.audio_channels=320", "model.audio_tokens=1")),
+    "mono": (
+        "heed_tiny",
+        ("data.audio=logmel", "model.audio_channels=128", "model.audio_tokens=1", "model.panorama=false"),
+    ),
+    "one token a second": (
+        "heed_tiny",
+        ("data.audio=stereo", "model.audio_channels=320", "model.audio_tokens=1", "model.panorama=false"),
+    ),
+    "no panorama": ("heed_tiny", _BY_BANDS),
+    "no sounding pixels": ("heed_tiny", ("model.sounding_pixels=false",)),
+    "neither": ("heed_tiny", (*_BY_BANDS, "model.sounding_pixels=false")),
     "no map": ("heed_tiny", ("model.sounding_map=false",)),
     "no places": ("heed_tiny", ("model.placed_fusion=false",)),
     "no sounding head": ("heed_tiny", ("model.sounding_head=false",)),

@@ -3,7 +3,8 @@
 Kinds: VGGish embeddings of an export (`vggish`), or VGGish's last hidden layer for the sound before each frame
 (`vggish-window`); a plain summary of log-mel values, which needs no weights, of each second (`logmel`) or of the sound
 before each frame (`logmel-window`), or of each second with the differences between its channels (`stereo`), also of its
-quarters (`stereo-parts`); even parts of the spectrogram (`slices`).
+quarters (`stereo-parts`), and with how much is heard from each side (`panorama`); even parts of the spectrogram
+(`slices`).
 
 Shapes: T frames of a clip, n of them asked for.
 """
@@ -85,7 +86,9 @@ class NpyRows:
         return np.array(rows, dtype=np.float32)
 
 
-AudioKind = Literal["vggish", "logmel", "slices", "vggish-window", "logmel-window", "stereo", "stereo-parts"]
+AudioKind = Literal[
+    "vggish", "logmel", "slices", "vggish-window", "logmel-window", "stereo", "stereo-parts", "panorama"
+]
 
 
 class AudioReader(Protocol):
@@ -139,6 +142,7 @@ _READERS: dict[AudioKind, AudioReader] = {
     "slices": SpectrogramSlices(),
     "stereo": StereoSummaries(),
     "stereo-parts": StereoSummaries(parts=4),
+    "panorama": StereoSummaries(parts=4, has_panorama=True),
 }
 
 

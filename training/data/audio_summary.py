@@ -1,6 +1,7 @@
 """What some sound is like without any trained network: mean and spread of its mel bands, and from where they are heard.
 
-Shapes: N samples at 16 kHz, n frames, F = 96 columns of 25 ms, M = 64 bands, B = 257 bins; a summary has 128 values.
+Shapes: N samples at 16 kHz, n frames, F = 96 columns of 25 ms, M = 64 bands, B = 257 bins, K = 32 places from left to
+    right; a summary has 128 values.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from avis_data.training.data.audio_sound import SoundFile, read_sound, read_span
 from avis_data.training.data.frame_times import FrameTimes
 
 __all__ = [
+    "PANORAMA_PLACES",
     "SecondSummaries",
     "StereoSummaries",
     "WindowSummaries",
     "direction_cues",
     "example_summary",
     "log_mel_summary",
+    "panorama",
     "window_ends",
 ]
 
@@ -44,6 +47,9 @@ _QUIET = 1e-4
 """Power of a band that is as good as silent: what the front end adds to a magnitude before its logarithm, squared."""
 _LEVEL_SCALE = 0.25
 _MOST_LEVEL = 8.0
+PANORAMA_PLACES = 32
+"""So many places from left to right a panorama has."""
+_POWER_SCALE = 0.125
 _DIRECTION = 0.05
 """What two equal channels differ by is rounding, and below this."""
 
@@ -75,11 +81,18 @@ class StereoSummaries(SoundFile):
 
     parts: int = 1
     """Of a second, equal in length: of its 96 columns."""
+    has_panorama: bool = False
+    """Whether each part ends with one."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of each part, one after the other: 128 values of the summary, 192 of the directions."""
-        return (self.parts * 5 * NUM_BANDS,)
+        """Of each part, one after the other: 128 values of the summary, 192 of the directions, 64 of the panorama."""
+        return (self.parts * self._rows * NUM_BANDS,)
+
+    @property
+    def _rows(self) -> int:
+        """Of 64 values, of each part."""
+        return 6 if self.has_panorama else 5
 
     @property
     def silence(self) -> NDArray[np.float32]:
@@ -87,39 +100,48 @@ class StereoSummaries(SoundFile):
         return np.zeros(self.shape, dtype=np.float32)
 
     def read(self, path: Path, frames: Sequence[int], times: FrameTimes) -> NDArray[np.float32]:
-        """What is heard in some frames, (n, parts * 320), zeros after the end. Raises DataError for a bad file."""
+        """What is heard in some frames, (n, *shape), zeros after the end. Raises DataError for a bad file."""
         rows = np.zeros((len(frames), *self.shape), dtype=np.float32)
         for place, samples_NC in seconds_of_frames(path, frames, times):
-            rows_P5 = rows[place].reshape(self.parts, -1)
+            rows_PX = rows[place].reshape(self.parts, -1)
             example_FM = second_examples(samples_NC.mean(axis=1), 1)[0]
-            for row, part_FM in zip(rows_P5, np.split(example_FM, self.parts), strict=True):
+            for row, part_FM in zip(rows_PX, np.split(example_FM, self.parts), strict=True):
                 row[: 2 * NUM_BANDS] = example_summary(part_FM)
             is_whole = samples_NC.shape[1] == 2 and len(samples_NC) >= EXAMPLE_SAMPLES
             if is_whole and not np.array_equal(samples_NC[:, 0], samples_NC[:, 1]):  # equal ones leave rounding errors
                 left_FB, right_FB = (spectra(samples_NC[:, channel])[:EXAMPLE_FRAMES] for channel in (0, 1))
                 both = zip(np.split(left_FB, self.parts), np.split(right_FB, self.parts), strict=True)
-                for row, (left, right) in zip(rows_P5, both, strict=True):
-                    row[2 * NUM_BANDS :] = direction_cues(left, right)
+                for row, (left, right) in zip(rows_PX, both, strict=True):
+                    row[2 * NUM_BANDS : 5 * NUM_BANDS] = cues = direction_cues(left, right)
+                    if self.has_panorama and np.abs(cues).max() > _DIRECTION:
+                        row[5 * NUM_BANDS :] = panorama(left, right)
         return rows
 
     def mirrored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The same with its directions turned round: differences of level, and imaginary parts of cross spectra."""
-        turned_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
-        turned_nP5M[:, :, [2, 4]] *= -1
-        return turned_nP5M.reshape(rows.shape)
+        """The same with its directions turned round: differences of level, imaginary parts of cross spectra, places."""
+        turned_nPXM = self._parted(rows)
+        turned_nPXM[:, :, [2, 4]] *= -1
+        if self.has_panorama:
+            both_nP2K = turned_nPXM[:, :, 5].reshape(len(rows), self.parts, 2, PANORAMA_PLACES)
+            turned_nPXM[:, :, 5] = both_nP2K[..., ::-1].reshape(len(rows), self.parts, NUM_BANDS)
+        return turned_nPXM.reshape(rows.shape)
 
     def mixed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same without directions."""
-        without_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
-        without_nP5M[:, :, 2:] = 0
-        return without_nP5M.reshape(rows.shape)
+        without_nPXM = self._parted(rows)
+        without_nPXM[:, :, 2:] = 0
+        return without_nPXM.reshape(rows.shape)
 
     def placed(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same with nothing but directions; what comes from none, as of one channel, stays as it is."""
-        only_nP5M = rows.reshape(len(rows), self.parts, 5, NUM_BANDS).copy()
-        if np.abs(only_nP5M[:, :, 2:]).max() > _DIRECTION:
-            only_nP5M[:, :, :2] = 0
-        return only_nP5M.reshape(rows.shape)
+        only_nPXM = self._parted(rows)
+        if np.abs(only_nPXM[:, :, 2:5]).max() > _DIRECTION:
+            only_nPXM[:, :, :2] = 0
+        return only_nPXM.reshape(rows.shape)
+
+    def _parted(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A copy, (n, parts, rows of a part, 64)."""
+        return rows.reshape(len(rows), self.parts, self._rows, NUM_BANDS).copy()
 
 
 class WindowSummaries(SoundFile):
@@ -199,3 +221,31 @@ def direction_cues(left_FB: NDArray[np.complex64], right_FB: NDArray[np.complex6
     turned_M = (cross_M.real - both_M) / (both_M + _QUIET), cross_M.imag / (both_M + _QUIET)
     cues: NDArray[np.float32] = np.concatenate((level_M, *turned_M)).astype(np.float32)
     return cues
+
+
+def panorama(left_FB: NDArray[np.complex64], right_FB: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """How much is heard from each of 32 places from left to right, float32 (64,); zeros for silence.
+
+    Each bin of each column is heard from one place: where equal-power panning puts something that is so loud on either
+    side. So two things that sound at once show in two places, as far as no bin has much of both (Yilmaz and Rickard
+    2004 separate by that). Bins that no band has are left out. 32 powers, in logarithms, scaled to about [0, 2], then
+    the same powers over the largest.
+
+    Args:
+        left_FB: spectra of the left channel, as `features.logmel.spectra`.
+        right_FB: of the right one.
+
+    Example:
+        A tone that is only on the left gives `panorama(tone, 0 * tone)[32:]` a 1 and 31 zeros.
+    """
+    is_heard_B = mel_weights().any(axis=1)
+    left_FX, right_FX = np.abs(left_FB[:, is_heard_B]), np.abs(right_FB[:, is_heard_B])
+    power_N = (np.square(left_FX) + np.square(right_FX)).ravel() / max(len(left_FB), 1)
+    place_N = np.arctan2(right_FX, left_FX).ravel() * ((PANORAMA_PLACES - 1) / (np.pi / 2))
+    first_N = np.minimum(place_N.astype(np.int64), PANORAMA_PLACES - 2)
+    after_N = place_N - first_N
+    power_K = np.bincount(first_N, power_N * (1 - after_N), PANORAMA_PLACES)
+    power_K += np.bincount(first_N + 1, power_N * after_N, PANORAMA_PLACES)
+    loudest = max(float(power_K.max()), _QUIET)
+    both = np.concatenate((np.log1p(power_K / _QUIET) * _POWER_SCALE, power_K / loudest))
+    return both.astype(np.float32)

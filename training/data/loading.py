@@ -36,7 +36,8 @@ class DataConfig:
     audio: AudioKind = "vggish"
     """`vggish`: the features of the export. `logmel`: a plain summary of its sound, which needs no weights. Both are of
     the second that begins with a frame's period; `vggish-window` and `logmel-window` are of the 0.975 s before what the
-    frame shows. `slices`: even parts of the log-mel spectrogram."""
+    frame shows. `slices`: even parts of the log-mel spectrogram. `stereo`, `stereo-parts` and `panorama` say from where
+    it is heard too."""
     audio_optional: bool = False
     """Whether clips may have no sound; for models that can do without."""
     negatives: Share = 0.0

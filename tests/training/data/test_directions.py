@@ -100,14 +100,14 @@ def test_the_mirror_of_a_sound_is_that_of_changed_channels(parts: int, tmp_path:
     assert np.abs(found - swapped).max() > 0.5
 
 
-@pytest.mark.parametrize("kind", ["logmel", "logmel-window", "slices", "stereo", "stereo-parts"])
+@pytest.mark.parametrize("kind", ["logmel", "logmel-window", "slices", "stereo", "stereo-parts", "panorama"])
 def test_a_picture_that_is_mirrored_is_heard_mirrored(kind: AudioKind, export_copy: Path) -> None:
     """What stands on the left after the change has to be heard from there: the sample is that of a mirrored clip."""
     write_sides(export_copy)
     mirrored, plain = sample(export_copy, kind, flip=1.0), sample(export_copy, kind, flip=0.0)
     np.testing.assert_array_equal(mirrored.frames_T3HW.numpy(), plain.frames_T3HW.numpy()[..., ::-1])
     assert mirrored.audio_TA is not None and plain.audio_TA is not None
-    if kind in ("stereo", "stereo-parts"):
+    if kind in ("stereo", "stereo-parts", "panorama"):
         assert np.abs(mirrored.audio_TA.numpy() - plain.audio_TA.numpy()).max() > 0.5
     for path in (export_copy / "train" / "WAVAudios").iterdir():
         samples_N2, _ = soundfile.read(path, dtype="float32")
@@ -148,7 +148,7 @@ def write_sides(export: Path, gains: tuple[float, float] = (1.0, 0.3)) -> None:
         soundfile.write(path, samples_N2, RATE, subtype="FLOAT")
 
 
-@pytest.mark.parametrize("kind", ["logmel", "stereo", "stereo-parts"])
+@pytest.mark.parametrize("kind", ["logmel", "stereo", "stereo-parts", "panorama"])
 def test_some_samples_are_heard_in_mono(kind: AudioKind, export_copy: Path) -> None:
     """A sample of both channels mixed is that of a clip with one channel; half of the samples means about half."""
     write_sides(export_copy)
@@ -173,16 +173,17 @@ def num_changed(export: Path, kind: AudioKind, *, mono: float = 0.0, directions:
     return sum(not np.array_equal(one, other) for one, other in pairs)
 
 
-@pytest.mark.parametrize("kind", ["vggish", "logmel", "slices", "stereo", "stereo-parts"])
+@pytest.mark.parametrize("kind", ["vggish", "logmel", "slices", "stereo", "stereo-parts", "panorama"])
 def test_some_samples_say_only_from_where(kind: AudioKind, export_copy: Path) -> None:
     """The same directions and no spectrum; a kind that knows no directions is left as it is."""
     write_sides(export_copy)
     plain, placed = heard(export_copy, kind), heard(export_copy, kind, directions=1.0)
     changed = num_changed(export_copy, kind, directions=0.5)
-    if kind in ("stereo", "stereo-parts"):
-        plain_NP5M, placed_NP5M = (rows.reshape(len(rows), -1, 5, 64) for rows in (plain, placed))
-        assert not placed_NP5M[:, :, :2].any() and np.abs(plain_NP5M[:, :, :2]).min() > 0
-        np.testing.assert_array_equal(placed_NP5M[:, :, 2:], plain_NP5M[:, :, 2:])
+    if kind in ("stereo", "stereo-parts", "panorama"):
+        rows = 6 if kind == "panorama" else 5
+        plain_NPXM, placed_NPXM = (found.reshape(len(found), -1, rows, 64) for found in (plain, placed))
+        assert not placed_NPXM[:, :, :2].any() and np.abs(plain_NPXM[:, :, :2]).min() > 0
+        np.testing.assert_array_equal(placed_NPXM[:, :, 2:], plain_NPXM[:, :, 2:])
         assert 12 <= changed <= 28
     else:
         np.testing.assert_array_equal(placed, plain)

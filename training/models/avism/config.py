@@ -41,6 +41,10 @@ class AvismConfig:
     """Ours: FL-AVFM knows where its keys lie, so that what is heard from the left can look to the left."""
     sounding_map: bool = False
     """Ours: what is heard says at every place of the maps of a frame whether it sounds there; not without FL-AVFM."""
+    panorama: bool = False
+    """Ours: both are told how much is heard from the direction of each place; it needs `data.audio=panorama`."""
+    sounding_pixels: bool = False
+    """Ours: the same for the map of which masks are made, so that a track is drawn where it sounds; so with FL-AVFM."""
     sounding_head: bool = False
     """Ours: every track is asked in every frame whether it sounds, and masks are learnt where it does."""
     counting_head: bool = False
@@ -67,6 +71,11 @@ class AvismConfig:
     """So many last layers (L) give their frame queries to the tracker in training; at test the last one does."""
     checkpointing: bool = False
     """Recompute backbone and pixel decoder in the backward pass: less memory for long clips, more time."""
+
+    @property
+    def panorama_parts(self) -> int:
+        """Of the audio vector, each of which ends with a panorama; 0: none is used."""
+        return self.audio_tokens if self.panorama else 0
 
     @property
     def needs_audio(self) -> bool:

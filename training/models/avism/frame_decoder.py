@@ -133,6 +133,7 @@ class FrameDecoder(nn.Module):
         audio_tokens: int = 1,
         placed_fusion: bool = False,
         sounding_map: bool = False,
+        panorama_parts: int = 0,
     ) -> None:
         """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder.
 
@@ -140,6 +141,7 @@ class FrameDecoder(nn.Module):
             audio_tokens: of which the audio vector of a frame consists.
             placed_fusion: whether the fusion knows where its keys lie.
             sounding_map: whether the maps are told where it sounds; it needs audio.
+            panorama_parts: see `SoundingMap`.
         """
         super().__init__()
         self.query_features = nn.Embedding(queries, channels)
@@ -148,7 +150,7 @@ class FrameDecoder(nn.Module):
         self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels, audio_tokens)
         self.placed_fusion = placed_fusion
         heard = sounding_map and audio_channels is not None
-        self.sounding_map = SoundingMap(channels, heads, audio_channels or 0) if heard else None
+        self.sounding_map = SoundingMap(channels, heads, audio_channels or 0, panorama_parts) if heard else None
         self.layers = nn.ModuleList(MaskedDecoderLayer(channels, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(channels)
         self.class_head = nn.Linear(channels, num_classes + 1)
@@ -161,6 +163,7 @@ class FrameDecoder(nn.Module):
         audio_NA: Tensor | None,
         *,
         keep_layers: int,
+        shown: float = 1.0,
     ) -> FrameOutput:
         """Decode N frames.
 
@@ -170,13 +173,17 @@ class FrameDecoder(nn.Module):
                 large, and only training needs them. Or M at the size of each scale: then they are not.
             audio_NA: one vector per frame; needed if and only if the decoder has its fusion.
             keep_layers: L, of how many last layers the frame queries are given.
+            shown: the share of the width of all maps, from the left, that the picture has; the rest is padding.
         """
         sources = self.sources(scales)
         sizes = [(scale.shape[2], scale.shape[3]) for scale in scales]
         positions = [sine_position(*size, scales[0].shape[1], device=scales[0].device) for size in sizes]
         sounding: list[Tensor] = []
         if self.sounding_map is not None and audio_NA is not None:
-            told = [self.sounding_map(audio_NA, part + place) for part, place in zip(sources, positions, strict=True)]
+            told = [
+                self.sounding_map(audio_NA, part + place, size, shown)
+                for part, place, size in zip(sources, positions, sizes, strict=True)
+            ]
             sources = [source + added for source, (added, _) in zip(sources, told, strict=True)]
             sounding = [torch.unflatten(logits, 1, size) for (_, logits), size in zip(told, sizes, strict=True)]
         keys = [source + position for source, position in zip(sources, positions, strict=True)]

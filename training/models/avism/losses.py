@@ -48,7 +48,7 @@ class AvismPredictions:
     pixels_BTChw: Tensor
     """M', the video-level per-pixel embedding."""
     sounding_maps: tuple[Tensor, ...] = ()
-    """Logits of the sounding map at each scale, each for B * T frames; empty where the model has none."""
+    """Logits of the sounding map at each scale, and of the pixels, each for B * T frames; of those that there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def avism_losses(
     config: AvismLossConfig,
 ) -> dict[str, Ratio]:
     """Every loss, not weighted: `frame.I.class`, `.mask`, `.dice`, `video.I....` for head I, and `similarity`; where
-    the model counts, `counting`; where it has a sounding map, `map.I.map` for scale I.
+    the model counts, `counting`; `map.I.map` for the I-th map that is told where it sounds: scales, then pixels.
 
     Args:
         targets: of the B clips.
@@ -257,7 +257,7 @@ def _counting(counts_LBT3: Tensor, targets: Sequence[ClipTarget]) -> Ratio:
 
 
 def _map_losses(maps: Sequence[Tensor], targets: Sequence[ClipTarget]) -> dict[str, Ratio]:
-    """The losses of the sounding map at every scale."""
+    """The losses of all maps that are told where it sounds."""
     if not maps:
         return {}
     sounding_NHW = sent(torch.cat([target.masks_GTHW.any(0) for target in targets]), maps[0].device).float()

@@ -19,7 +19,7 @@ Shapes: B clips, T frames, N frames of several clips or a piece of one, Q frame 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from avis_data.training.models.avism.kept_pixels import KeptPixels
 from avis_data.training.models.avism.long_clips import LongClip, ShortClip
 from avis_data.training.models.avism.losses import AvismPredictions, avism_losses, weighted
 from avis_data.training.models.avism.pixel_decoder import PixelDecoder, PixelMaps
+from avis_data.training.models.avism.sounding import SoundingMap
 from avis_data.training.models.avism.stream import AvismStream, LookedAt
 from avis_data.training.models.avism.tracker import Tracker
 from avis_data.training.models.backbones import build_backbone
@@ -40,6 +41,7 @@ from avis_data.training.models.inference import MaskSizes, gated_tracks, tracks_
 from avis_data.training.models.losses import Ratio, joined, means
 from avis_data.training.models.online import tracks_of_stream
 from avis_data.training.models.points import PointSource, SeededPoints, at_least_float32
+from avis_data.training.models.positions import sine_position
 from avis_data.training.models.shared import dropping_for, keys_of, recomputed
 from avis_data.training.models.spec import PredictOptions
 from avis_data.training.models.targets import ClipTarget, clip_target
@@ -73,6 +75,9 @@ class Avism(nn.Module):
         self.backbone = build_backbone(config.backbone)
         self.pixel_decoder = build_pixel_decoder(config, self.backbone.channels)
         self.frame_decoder = build_frame_decoder(config)
+        self.sounding_pixels = build_sounding_pixels(config)
+        if config.panorama and self.sounding_pixels is None and self.frame_decoder.sounding_map is None:
+            raise ValueError("model.panorama is for model.sounding_map or model.sounding_pixels, and there is neither")
         self.tracker = build_tracker(config)
 
     def forward(self, batch: TrainingBatch[TrainingClip], points: PointSource | None = None) -> dict[str, Tensor]:
@@ -99,13 +104,15 @@ class Avism(nn.Module):
             frames_BT3HW: RGB in 0..255, not padded.
         """
         clips = len(frames_BT3HW)
-        maps = self.maps(frames_BT3HW.flatten(0, 1))
+        audio_NA = None if audio_BTA is None else audio_BTA.flatten(0, 1)
+        maps, sounding = self.heard_maps(frames_BT3HW.flatten(0, 1), audio_NA)
         mask_NChw = self.pixel_decoder.mask_embedding(maps.fpn_NChw)
         frames = self.frame_decoder(
             maps.scales,
             mask_NChw,
-            None if audio_BTA is None else audio_BTA.flatten(0, 1),
+            audio_NA,
             keep_layers=self.config.tracked_layers,
+            shown=_shown(frames_BT3HW),
         )
         tracker = self.tracker(torch.unflatten(frames.queries_LNQC, 1, (clips, -1)), audio_BTA)
         pixels = torch.unflatten(self.tracker.pixel_embedding(maps.fpn_NChw), 0, (clips, -1))
@@ -114,7 +121,7 @@ class Avism(nn.Module):
             mask_NChw=mask_NChw,
             tracker=tracker,
             pixels_BTChw=pixels,
-            sounding_maps=frames.sounding_maps,
+            sounding_maps=(*frames.sounding_maps, *sounding),
         )
 
     def maps(self, frames_N3HW: Tensor) -> PixelMaps:
@@ -123,6 +130,18 @@ class Avism(nn.Module):
         if self.config.checkpointing and self.training and torch.is_grad_enabled():
             return recomputed(self._maps, images)
         return self._maps(images)
+
+    def heard_maps(self, frames_N3HW: Tensor, audio_NA: Tensor | None) -> tuple[PixelMaps, tuple[Tensor, ...]]:
+        """The maps of N frames, that of which masks are made told where it sounds; and logits of that, (N, h, w)."""
+        maps = self.maps(frames_N3HW)
+        if self.sounding_pixels is None or audio_NA is None:
+            return maps, ()
+        size = (maps.fpn_NChw.shape[2], maps.fpn_NChw.shape[3])
+        cells_NSC = maps.fpn_NChw.flatten(2).transpose(1, 2)
+        position = sine_position(*size, cells_NSC.shape[2], device=cells_NSC.device)
+        added_NSC, logits_NS = self.sounding_pixels(audio_NA, cells_NSC + position, size, _shown(frames_N3HW))
+        fpn_NChw = maps.fpn_NChw + torch.unflatten(added_NSC.transpose(1, 2), 2, size)
+        return replace(maps, fpn_NChw=fpn_NChw), (torch.unflatten(logits_NS, 1, size),)
 
     @torch.no_grad()
     def predict(self, clip: ClipSource, options: PredictOptions = _DEFAULT_OPTIONS) -> list[PredictedTrack]:
@@ -148,7 +167,7 @@ class Avism(nn.Module):
             tracks = tracks_of(
                 head.logits_LBPK[0, 0],
                 head.mask_embed_LBPC[0, 0],
-                self._pixels(clip, kept, options),
+                self._pixels(clip, audio_TA, kept, options),
                 MaskSizes(padded=padded_size(watched.size_hw), network=watched.size_hw, original=clip.size_hw),
                 options,
             )
@@ -169,9 +188,10 @@ class Avism(nn.Module):
 
     def look(self, frames_N3HW: Tensor, audio_NA: Tensor | None) -> LookedAt:
         """Some frames (RGB in 0..255, not padded) by themselves; the model is in evaluation mode."""
-        maps = self.maps(frames_N3HW)
+        maps, _ = self.heard_maps(frames_N3HW, audio_NA)
         masks = self.pixel_decoder.small_mask_embeddings(maps)
-        queries_NQC = self.frame_decoder(maps.scales, masks, audio_NA, keep_layers=1).queries_LNQC[-1]
+        found = self.frame_decoder(maps.scales, masks, audio_NA, keep_layers=1, shown=_shown(frames_N3HW))
+        queries_NQC = found.queries_LNQC[-1]
         logits_NQK = at_least_float32(self.frame_decoder.class_head(queries_NQC))
         return LookedAt(
             queries_NQC=queries_NQC,
@@ -210,10 +230,13 @@ class Avism(nn.Module):
                 yield slice(start, start + len(part)), part.to(device)
                 start += len(part)
 
-    def _pixels(self, clip: ClipSource, kept: KeptPixels, options: PredictOptions) -> Iterator[Tensor]:
+    def _pixels(
+        self, clip: ClipSource, audio_TA: Tensor | None, kept: KeptPixels, options: PredictOptions
+    ) -> Iterator[Tensor]:
         yield from kept.pieces(self.tracker.input_proj.weight.device)
-        for _, frames in self._pieces(clip, options, first=kept.frames):
-            yield self.tracker.pixel_embedding(self.maps(frames).fpn_NChw)
+        for span, frames in self._pieces(clip, options, first=kept.frames):
+            maps, _ = self.heard_maps(frames, None if audio_TA is None else audio_TA[span].to(frames.device))
+            yield self.tracker.pixel_embedding(maps.fpn_NChw)
 
     def _group_losses(
         self, clips: Sequence[TrainingClip], places: Sequence[int], points: PointSource
@@ -270,7 +293,15 @@ def build_frame_decoder(config: AvismConfig) -> FrameDecoder:
         audio_tokens=config.audio_tokens,
         placed_fusion=config.placed_fusion,
         sounding_map=config.sounding_map,
+        panorama_parts=config.panorama_parts,
     )
+
+
+def build_sounding_pixels(config: AvismConfig) -> SoundingMap | None:
+    """What tells the maps of which masks are made where it sounds; None where they are not told."""
+    if not (config.sounding_pixels and config.frame_fusion):
+        return None
+    return SoundingMap(config.channels, config.heads, config.audio_channels, config.panorama_parts)
 
 
 def build_tracker(config: AvismConfig) -> Tracker:
@@ -290,6 +321,12 @@ def build_tracker(config: AvismConfig) -> Tracker:
         sounding_head=config.sounding_head,
         counting_head=config.counting_head,
     )
+
+
+def _shown(frames: Tensor) -> float:
+    """The share of the width of padded frames (..., H, W) that is no padding."""
+    height, width = frames.shape[-2:]
+    return width / padded_size((height, width))[1]
 
 
 def _at_once(frames_N3HW: Tensor, device: torch.device) -> int:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avis_data.features.logmel import NUM_BANDS
+from avis_data.training.data.audio_summary import PANORAMA_PLACES
 from avis_data.training.models.attention import AttentionBlock, Mlp
 from avis_data.training.models.losses import Ratio
 from avis_data.training.models.points import at_least_float32
@@ -32,6 +34,8 @@ __all__ = [
     "sounding_loss",
 ]
 
+_PANORAMA_PART = 6 * NUM_BANDS
+"""Values of a part of a second, of which the last are its panorama."""
 _NO_MASK = -20.0
 """A mask logit that costs nothing where there is no mask."""
 
@@ -63,6 +67,43 @@ class Listening(nn.Module):
         return heard
 
 
+class Panorama(nn.Module):
+    """What is heard from each direction, brought to the columns of a map: which direction lies where is learnt."""
+
+    def __init__(self, channels: int, audio_channels: int, parts: int) -> None:
+        """`parts`: of the audio vector. Raises ValueError if they are not those of `data.audio=panorama`."""
+        super().__init__()
+        if audio_channels != parts * _PANORAMA_PART:
+            raise ValueError(
+                f"a panorama needs data.audio=panorama, model.audio_channels=1536 and model.audio_tokens=4; there are "
+                f"{audio_channels} channels and {parts} tokens"
+            )
+        self.parts = parts
+        self.columns = nn.Linear(PANORAMA_PLACES, PANORAMA_PLACES, bias=False)
+        nn.init.eye_(self.columns.weight)
+        self.near = nn.Conv1d(2 * parts, channels, 5, padding=2)
+        self.far = nn.Conv1d(channels, channels, 5, padding=2)
+
+    def forward(self, audio_NA: Tensor, width: int, shown: float) -> Tensor:
+        """What each of so many columns is told, (N, width, C).
+
+        Args:
+            shown: the share of them, from the left, that the picture has; the others are padding.
+        """
+        parts_NPX = torch.unflatten(audio_NA, 1, (self.parts, -1))[..., -2 * PANORAMA_PLACES :]
+        heard_N2K = torch.unflatten(parts_NPX, -1, (2, PANORAMA_PLACES)).flatten(1, 2)
+        told_NCK: Tensor = self.far(functional.relu(self.near(self.columns(heard_N2K))))
+        return (told_NCK @ _between(PANORAMA_PLACES, width, shown, told_NCK)).transpose(1, 2)
+
+
+def _between(places: int, width: int, shown: float, like: Tensor) -> Tensor:
+    """How much each of so many columns has of each place, (places, width): of the nearest two, as near as they are."""
+    column_w = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / (width * shown)
+    place_w = (column_w * places - 0.5).clamp(0, places - 1)
+    place_K = torch.arange(places, device=like.device, dtype=like.dtype)
+    return (1 - (place_w[None] - place_K[:, None]).abs()).clamp(min=0)
+
+
 class SoundingMap(nn.Module):
     """Whether it sounds at each place of a map: what is heard is compared with what is seen there, and where it lies.
 
@@ -70,21 +111,29 @@ class SoundingMap(nn.Module):
     so that a thing that sounds looks different from one of the same kind that does not.
     """
 
-    def __init__(self, channels: int, heads: int, audio_channels: int) -> None:
+    def __init__(self, channels: int, heads: int, audio_channels: int, panorama_parts: int = 0) -> None:
+        """`panorama_parts`: of what is heard, each of which ends with a panorama; 0: there is none."""
         super().__init__()
         self.heads = heads
+        self.panorama = Panorama(channels, audio_channels, panorama_parts) if panorama_parts else None
         self.asking = Mlp(audio_channels, channels, channels, 2)
         self.places = nn.Linear(channels, channels)
         self.agreed = nn.Linear(heads, channels)
         self.written = nn.Linear(channels, channels)
         self.answer = nn.Linear(channels, 1)
 
-    def forward(self, audio_NA: Tensor, keys_NSC: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, audio_NA: Tensor, keys_NSC: Tensor, size_hw: tuple[int, int], shown: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """What is added to the map, (N, S, C), and logits (N, S): above 0 where it sounds.
 
         Args:
-            keys_NSC: the map with positions.
+            keys_NSC: the map with positions, row by row.
+            shown: the share of its width, from the left, that the picture has.
         """
+        if self.panorama is not None:
+            columns_N1wC = self.panorama(audio_NA, size_hw[1], shown)[:, None]
+            keys_NSC = (torch.unflatten(keys_NSC, 1, size_hw) + columns_N1wC).flatten(1, 2)
         asking_NHD = torch.unflatten(self.asking(audio_NA), -1, (self.heads, -1))
         places_NSHD = torch.unflatten(self.places(keys_NSC), -1, (self.heads, -1))
         agreement_NSH = torch.einsum("nhd,nshd->nsh", asking_NHD, places_NSHD) / math.sqrt(asking_NHD.shape[-1])
