@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from avis_data.errors import Reason, ToolError
 from avis_data.io import ask_folder
-from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster, first_line
-from avis_data.pipelines.engine.executors.ray_worker import ANSWER_EVERY_S, RayWorker
+from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
+from avis_data.pipelines.engine.executors.ray_worker import ANSWER_EVERY_S, Actor, RayWorker, Running, first_line
 from avis_data.pipelines.engine.progress import say
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success
@@ -52,23 +52,6 @@ class RayExecutors:
         return RayExecutor(stage, self, workers=min(self.workers, num_jobs))
 
 
-@dataclass(kw_only=True)
-class _Actor:
-    handle: Any
-    node_id: str = ""
-    """Once it is up."""
-    heard: float = 0.0
-    """When it last said something."""
-
-
-@dataclass(kw_only=True)
-class _Running:
-    job: Job
-    """As it came."""
-    timeout_s: float
-    actor: _Actor
-
-
 class RayExecutor:
     """See the module. A job is sent to a worker only when the worker is idle."""
 
@@ -76,14 +59,14 @@ class RayExecutor:
         self._stage, self._options, self._workers = stage, options, workers
         self._cluster = RayCluster(options.address)
         self._nodes: Nodes | None = None
-        self._idle: list[_Actor] = []
-        self._starting: dict[Any, _Actor] = {}
-        self._unproved: list[_Actor] = []
+        self._idle: list[Actor] = []
+        self._starting: dict[Any, Actor] = {}
+        self._unproved: list[Actor] = []
         """They are up, but their node has not yet said what it runs."""
-        self._readying: dict[Any, _Actor] = {}
+        self._readying: dict[Any, Actor] = {}
         """They may work, and start their process."""
         self._queue: deque[tuple[Job, float]] = deque()
-        self._running: dict[Any, _Running] = {}
+        self._running: dict[Any, Running] = {}
         self._deaths: dict[str, int] = {}
         self._losses: dict[str, int] = {}
         self._start_after = 0.0
@@ -156,7 +139,7 @@ class RayExecutor:
             job, timeout_s = self._queue.popleft()
             reference = actor.handle.run.remote(self._fresh(job), timeout_s)
             actor.heard = time.monotonic()
-            self._running[reference] = _Running(job=job, timeout_s=timeout_s, actor=actor)
+            self._running[reference] = Running(job=job, timeout_s=timeout_s, actor=actor)
 
     def _fresh(self, job: Job) -> Job:
         """The job, with folders that no worker writes to any more: one that was lost may not know it yet."""
@@ -198,7 +181,7 @@ class RayExecutor:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(shunned))})"}
         for _ in range(min(self._workers, jobs) - there):
             handle = self._cluster.ray.remote(**options)(RayWorker).remote(self._stage)
-            self._starting[handle.come_up.remote()] = _Actor(handle=handle)
+            self._starting[handle.come_up.remote()] = Actor(handle=handle)
 
     def _start_anew(self) -> None:
         """Workers that wait for a place were asked for on other nodes than may have them now."""
@@ -267,7 +250,7 @@ class RayExecutor:
             self._get_ready(actor)
         return None
 
-    def _prove(self, actor: _Actor) -> None:
+    def _prove(self, actor: Actor) -> None:
         assert self._nodes is not None
         may = self._nodes.may_work(actor.node_id)
         if may is None and actor.node_id in self._nodes.up:
@@ -278,7 +261,7 @@ class RayExecutor:
         else:
             self._kill(actor)
 
-    def _get_ready(self, actor: _Actor) -> None:
+    def _get_ready(self, actor: Actor) -> None:
         actor.heard = time.monotonic()
         self._readying[actor.handle.get_ready.remote()] = actor
 
@@ -300,7 +283,7 @@ class RayExecutor:
             return self._die(running, result.message)
         return result
 
-    def _rest(self, actor: _Actor) -> None:
+    def _rest(self, actor: Actor) -> None:
         """Have a worker wait for its next job, unless its node gets no more."""
         assert self._nodes is not None
         if self._nodes.may_work(actor.node_id) is False:
@@ -308,7 +291,7 @@ class RayExecutor:
         else:
             self._idle.append(actor)
 
-    def _leave_out(self, running: _Running, failure: Failure) -> bool:
+    def _leave_out(self, running: Running, failure: Failure) -> bool:
         """Do a job elsewhere that found a disk full, and give that node no more; False if no other node may work, or it
         is the disk that all of them share."""
         assert self._nodes is not None
@@ -326,7 +309,7 @@ class RayExecutor:
         self._queue.appendleft((running.job, running.timeout_s))
         return True
 
-    def _lose(self, running: _Running, error: Exception) -> Failure | None:
+    def _lose(self, running: Running, error: Exception) -> Failure | None:
         """Do a job again whose worker is gone; where it ran out of memory or raised, the job may be the cause."""
         assert self._nodes is not None
         node_id = running.actor.node_id
@@ -337,17 +320,17 @@ class RayExecutor:
             return self._die(running, first_line(error))
         return self._lose_worker(running, first_line(error))
 
-    def _lose_worker(self, running: _Running, why: str) -> Failure | None:
+    def _lose_worker(self, running: Running, why: str) -> Failure | None:
         item_id = running.job.item_id
         self._losses[item_id] = self._losses.get(item_id, 0) + 1
         return self._again(running, why, self._losses[item_id], most=_MAX_LOSSES)
 
-    def _die(self, running: _Running, why: str) -> Failure | None:
+    def _die(self, running: Running, why: str) -> Failure | None:
         item_id = running.job.item_id
         self._deaths[item_id] = self._deaths.get(item_id, 0) + 1
         return self._again(running, why, self._deaths[item_id], most=_MAX_DEATHS)
 
-    def _again(self, running: _Running, why: str, times: int, *, most: int) -> Failure | None:
+    def _again(self, running: Running, why: str, times: int, *, most: int) -> Failure | None:
         node = self._nodes.name(running.actor.node_id) if self._nodes is not None else ""
         logger.info("lost item=%s node=%s times=%d: %s", running.job.item_id, node, times, why)
         if times <= most:
@@ -388,7 +371,7 @@ class RayExecutor:
                 hint="ray start --address ADDRESS on this machine, then run the command again",
             ) from None
 
-    def _kill(self, actor: _Actor) -> None:
+    def _kill(self, actor: Actor) -> None:
         try:
             self._cluster.ray.kill(actor.handle)
         except Exception as error:  # it is gone, or its owner is no more

@@ -27,7 +27,7 @@ from avis_data.media.ffmpeg import find_ffmpeg
 from avis_data.pipelines.engine.executors.ray_joining import answers, host_and_port, join
 from avis_data.pipelines.engine.progress import say
 
-__all__ = ["Nodes", "RayCluster", "first_line", "this_node"]
+__all__ = ["Nodes", "RayCluster", "this_node"]
 
 logger = logging.getLogger(__name__)
 
@@ -336,10 +336,3 @@ def _differences(here: _Facts, there: _Facts) -> str:
     return ", ".join(
         [*found, *([] if there.sees_workspace else ["does not see the workspace, or may not write to it"])]
     )
-
-
-def first_line(error: Exception) -> str:
-    """What an error that Ray raises says, in one line."""
-    error = getattr(error, "cause", None) or error  # of a RayTaskError, whose own text begins with colours and places
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"

@@ -1,15 +1,17 @@
-"""What runs on a node of a Ray cluster."""
+"""What runs on a node of a Ray cluster, and what the machine of the command knows of it."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from avis_data.pipelines.engine.executors.local import LocalExecutor
 from avis_data.pipelines.engine.executors.ray_cluster import this_node
 from avis_data.pipelines.engine.stage import Stage
 from avis_data.pipelines.engine.worker import Failure, Job, Success
 
-__all__ = ["ANSWER_EVERY_S", "RayWorker"]
+__all__ = ["ANSWER_EVERY_S", "Actor", "RayWorker", "Running", "first_line"]
 
 ANSWER_EVERY_S = 5.0
 
@@ -49,3 +51,31 @@ class RayWorker:
             if results := self._local.wait(0.2):
                 return results[0]
         return None
+
+
+@dataclass(kw_only=True)
+class Actor:
+    """A worker, as the machine of the command knows it."""
+
+    handle: Any
+    node_id: str = ""
+    """Once it is up."""
+    heard: float = 0.0
+    """When it last said something."""
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A job that a worker has."""
+
+    job: Job
+    """As it came."""
+    timeout_s: float
+    actor: Actor
+
+
+def first_line(error: Exception) -> str:
+    """What an error that Ray raises says, in one line."""
+    error = getattr(error, "cause", None) or error  # of a RayTaskError, whose own text begins with colours and places
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
