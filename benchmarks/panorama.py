@@ -36,7 +36,7 @@ def panoramas(wav: Path, stills: int) -> NDArray[np.float32]:
 
 def place_of(mask: Rle) -> float:
     """The place of the panorama at the middle of a mask, 0 to 31."""
-    middle = decode(mask).nonzero()[1].mean() / mask.width
+    middle = (decode(mask).nonzero()[1].mean() + 0.5) / mask.width
     return float((_EDGE + (1 - 2 * _EDGE) * middle) * (PANORAMA_PLACES - 1))
 
 

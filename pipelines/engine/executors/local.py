@@ -121,14 +121,16 @@ class LocalExecutor:
 
     def _schedule(self) -> None:
         while self._waiting and self._free:
-            with no_interrupt():  # the first look starts the workers
-                is_active = self._pool.active
-            if not is_active:  # a worker died that had nothing to do
-                self._restart()
-                return
             (job, timeout_s), place = self._waiting.popleft(), self._free.pop()
             self._pids[place] = 0
-            future = self._pool.schedule(_run, args=(job, place))
+            try:
+                with no_interrupt():  # the first job starts the workers
+                    future = self._pool.schedule(_run, args=(job, place))
+            except RuntimeError:  # a worker died that had nothing to do, and the pool with it
+                self._waiting.appendleft((job, timeout_s))
+                self._free.append(place)
+                self._restart()
+                return
             self._jobs[future] = _Taken(job, timeout_s, place)
 
     def wait(self, timeout_s: float) -> list[Success | Failure]:
@@ -136,12 +138,17 @@ class LocalExecutor:
         if late := self._end_late():
             return late
         ended, _ = wait(self._jobs, timeout=timeout_s, return_when=FIRST_COMPLETED)
-        broken = [future for future in ended if isinstance(future.exception(), BrokenProcessPool)]
-        if broken:
+        broken = [future for future in ended if _is_broken(future)]
+        if broken or (self._jobs and not ended and not self._is_active()):
             self._restart()
         results = [self._result(future) for future in ended if future not in broken]
         self._schedule()
         return results
+
+    def _is_active(self) -> bool:
+        """Whether the pool does what it is given: a job that came as it broke may never end."""
+        with no_interrupt():
+            return self._pool.active
 
     def __enter__(self) -> Self:
         return self
@@ -200,14 +207,15 @@ class LocalExecutor:
         self._pool.join()
 
     def _restart(self) -> None:
-        """Workers that die before they take a job break the whole pool: start another and queue all jobs again."""
+        """Workers that die without a job break the whole pool: start another and queue what is not done again."""
         self._restarts += 1
         if self._restarts > _MAX_RESTARTS:
             raise ToolError(
                 f"worker processes of stage {self._stage.name!r} end before they begin", hint="avis-data doctor"
             )
-        jobs = [(taken.job, taken.timeout_s) for taken in self._jobs.values()] + list(self._waiting)
-        for future in list(self._jobs):
+        lost = [future for future in self._jobs if not future.done() or _is_broken(future)]
+        jobs = [(self._jobs[future].job, self._jobs[future].timeout_s) for future in lost] + list(self._waiting)
+        for future in lost:
             self._give_back(future)
         self._waiting.clear()
         self._end_workers()
@@ -224,6 +232,11 @@ class LocalExecutor:
             initargs=(self._stage, self._is_up, os.getpid(), self._pids),
             context=self._context,
         )
+
+
+def _is_broken(future: Future[Success | Failure]) -> bool:
+    """Whether a job that has ended was never done."""
+    return isinstance(future.exception(), BrokenProcessPool)
 
 
 def _written(job: Job) -> int:

@@ -29,6 +29,8 @@ _MAX_LOSSES = 10
 """The same for workers that went with their node, or were ended by something else than the item."""
 _SILENT_S = 60.0
 """A worker that says nothing for so long is lost: it was asked to say something every few seconds."""
+_DIED = "the worker died {} times: no memory, or a crash in a library"
+_LOST = "its worker was lost {} times, with its node or by itself"
 _MAX_UNREADY = 10
 """So many workers in a row that do not get ready, while no other one works, end the run."""
 _EMPTY_AFTER_S = 120.0
@@ -73,7 +75,8 @@ class RayExecutor:
         self._not_started = ""
         """Why the last worker that was started did not come up."""
         self._unready: list[str] = []
-        """Why workers did not get ready, one after the other; none since the last that did."""
+        """Why workers did not get ready, one after the other; none since one did, or worked."""
+        self._unready_at = 0.0
         self._given_up: list[Failure] = []
         """Items, between two calls of `wait`."""
         self._had_place = self._said = time.monotonic()
@@ -193,7 +196,9 @@ class RayExecutor:
     def _check_place(self, now: float) -> None:
         """Raises ToolError where there has been no place for any worker for long."""
         assert self._nodes is not None
-        if len(self._unready) >= _MAX_UNREADY and not (self._idle or self._running):
+        if self._idle or self._running:
+            self._unready.clear()
+        if len(self._unready) >= _MAX_UNREADY:
             raise ToolError(
                 f"no Ray worker of stage {self._stage.name!r} gets ready: {len(self._unready)} in a row did not; the "
                 f"last one: {self._unready[-1]}; what was done is kept",
@@ -232,7 +237,7 @@ class RayExecutor:
         except Exception as error:  # of many kinds, some made by Ray as it goes
             logger.info("a Ray worker did not come up: %s", error)
             if is_up:
-                self._unready.append(first_line(error))
+                self._count_unready(actor, first_line(error))
             else:
                 self._not_started = first_line(error)
             self._start_after = time.monotonic() + _START_PAUSE_S
@@ -250,6 +255,13 @@ class RayExecutor:
             self._get_ready(actor)
         return None
 
+    def _count_unready(self, actor: Actor, why: str) -> None:
+        """Of those that got ready at the same time one counts, and none that went with its node."""
+        assert self._nodes is not None
+        if actor.begun > self._unready_at and self._nodes.lives(actor.node_id):
+            self._unready.append(why)
+            self._unready_at = time.monotonic()
+
     def _prove(self, actor: Actor) -> None:
         assert self._nodes is not None
         may = self._nodes.may_work(actor.node_id)
@@ -257,6 +269,7 @@ class RayExecutor:
             return
         self._unproved.remove(actor)
         if may:
+            actor.begun = time.monotonic()
             self._get_ready(actor)
         else:
             self._kill(actor)
@@ -316,40 +329,44 @@ class RayExecutor:
         if not self._nodes.lives(node_id):  # then no other worker of it lives
             self._idle = [actor for actor in self._idle if actor.node_id != node_id]
         raised = self._cluster.ray.exceptions
-        if isinstance(error, (raised.RayTaskError, raised.OutOfMemoryError)):
+        is_start = isinstance(getattr(error, "cause", None), ToolError)  # of a process that did not begin
+        if isinstance(error, (raised.RayTaskError, raised.OutOfMemoryError)) and not is_start:
             return self._die(running, first_line(error))
         return self._lose_worker(running, first_line(error))
 
     def _lose_worker(self, running: Running, why: str) -> Failure | None:
         item_id = running.job.item_id
         self._losses[item_id] = self._losses.get(item_id, 0) + 1
-        return self._again(running, why, self._losses[item_id], most=_MAX_LOSSES)
+        return self._again(running, why, self._losses[item_id], most=_MAX_LOSSES, said=_LOST)
 
     def _die(self, running: Running, why: str) -> Failure | None:
         item_id = running.job.item_id
         self._deaths[item_id] = self._deaths.get(item_id, 0) + 1
-        return self._again(running, why, self._deaths[item_id], most=_MAX_DEATHS)
+        return self._again(running, why, self._deaths[item_id], most=_MAX_DEATHS, said=_DIED)
 
-    def _again(self, running: Running, why: str, times: int, *, most: int) -> Failure | None:
+    def _again(self, running: Running, why: str, times: int, *, most: int, said: str) -> Failure | None:
         node = self._nodes.name(running.actor.node_id) if self._nodes is not None else ""
         logger.info("lost item=%s node=%s times=%d: %s", running.job.item_id, node, times, why)
         if times <= most:
             self._queue.append((running.job, running.timeout_s))  # last: what ends workers now may be over by then
             return None
-        message = f"the worker died {times} times: no memory, or a crash in a library; the last time: {why}"
+        message = f"{said.format(times)}; the last time: {why}"
         return Failure(item_id=running.job.item_id, reason=Reason.WORKER_DIED, message=message)
 
     def _lose_silent(self, now: float) -> None:
-        for reference, running in list(self._running.items()):
-            if now - running.actor.heard > _SILENT_S + ANSWER_EVERY_S:
-                del self._running[reference]
-                self._kill(running.actor)
-                if (failure := self._lose_worker(running, _SILENT)) is not None:
-                    self._given_up.append(failure)
-        for reference, actor in list(self._readying.items()):
-            if now - actor.heard > _SILENT_S + ANSWER_EVERY_S:
-                self._kill(self._readying.pop(reference))
-                self._unready.append(_SILENT)
+        actors = {reference: running.actor for reference, running in self._running.items()} | self._readying
+        silent = [reference for reference, actor in actors.items() if now - actor.heard > _SILENT_S + ANSWER_EVERY_S]
+        if not silent:
+            return
+        answered, _ = self._cluster.ray.wait(
+            silent, num_returns=len(silent), timeout=0
+        )  # it may be us who did not listen
+        for reference in set(silent) - set(answered):
+            self._kill(actors[reference])
+            if self._readying.pop(reference, None) is not None:
+                self._count_unready(actors[reference], _SILENT)
+            elif (failure := self._lose_worker(self._running.pop(reference), _SILENT)) is not None:
+                self._given_up.append(failure)
 
     def _rejoin(self) -> None:
         """The node that this process belongs to died: Ray ends all our workers, wherever they are."""
@@ -360,6 +377,7 @@ class RayExecutor:
             held.clear()
         for actors in (self._idle, self._unproved):
             actors.clear()
+        self._unready.clear()
         assert self._nodes is not None
         self._nodes.forget_questions()
         say(self._stage.name, "the Ray node of this machine died; joining the cluster by another one")

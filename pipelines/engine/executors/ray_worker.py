@@ -60,6 +60,8 @@ class Actor:
     handle: Any
     node_id: str = ""
     """Once it is up."""
+    begun: float = 0.0
+    """When it began to get ready."""
     heard: float = 0.0
     """When it last said something."""
 

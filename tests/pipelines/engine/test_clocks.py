@@ -79,31 +79,47 @@ def test_what_is_at_work_goes_on_and_what_computes_for_ever_is_ended(tmp_path: P
     assert run(tmp_path / "b", Endless(timeout_s=LIMIT_S), LocalExecutors(workers=1)) == {"w": Reason.TIMEOUT}
 
 
+def shout(root: Path, item_id: str) -> Job:
+    out, scratch = root / item_id, root / "scratch" / item_id
+    return Job(item_id=item_id, record=Word(text="hello"), root=root, inputs={}, out=out, scratch=scratch)
+
+
+def kill_workers() -> None:
+    for worker in multiprocessing.active_children():
+        worker.kill()
+        worker.join()
+    time.sleep(0.5)  # so that the pool mostly has noticed; either way is to go well
+
+
+def results_of(executor: LocalExecutor, number: int) -> list[Success | Failure]:
+    found: list[Success | Failure] = []
+    while len(found) < number:
+        found += executor.wait(1.0)
+    return found
+
+
 def test_a_worker_that_dies_with_nothing_to_do_costs_no_item(tmp_path: Path) -> None:
     """Six of them, one after the other: each before the next item, which another worker does."""
     with LocalExecutor(ShoutStage(), workers=1) as executor:
         assert all(executor.come_up(5.0) for _ in range(2))
         for number in range(6):
-            for worker in multiprocessing.active_children():
-                worker.kill()
-                worker.join()
-            time.sleep(0.5)  # until the pool has noticed
-            item_id = f"w{number}"
-            executor.submit(
-                Job(
-                    item_id=item_id,
-                    record=Word(text="hello"),
-                    root=tmp_path,
-                    inputs={},
-                    out=tmp_path / item_id,
-                    scratch=tmp_path / "scratch" / item_id,
-                ),
-                30.0,
-            )
-            results: list[Success | Failure] = []
-            while not results:
-                results = executor.wait(1.0)
-            assert [type(result) for result in results] == [Success], results
+            kill_workers()
+            executor.submit(shout(tmp_path, f"w{number}"), 30.0)
+            (result,) = results_of(executor, 1)
+            assert isinstance(result, Success), result
+
+
+def test_what_is_done_is_not_done_again_where_its_worker_dies_before_it_is_fetched(tmp_path: Path) -> None:
+    with LocalExecutor(ShoutStage(), workers=1) as executor:
+        executor.submit(shout(tmp_path, "a"), 30.0)
+        while not (tmp_path / "a" / "a-letters" / "5").exists():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        kill_workers()
+        executor.submit(shout(tmp_path, "b"), 30.0)
+        results = results_of(executor, 2)
+    assert [result.facts.tries for result in results if isinstance(result, Success)] == [1, 1]  # type: ignore[attr-defined]  # those of ShoutStage
+    assert sorted(result.item_id for result in results) == ["a", "b"]
 
 
 def test_stages_that_load_a_model_do_so_before_their_clock() -> None:
