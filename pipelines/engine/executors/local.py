@@ -105,11 +105,11 @@ class LocalExecutor:
         if self._first is None:
             self._first = self._pool.schedule(_nothing)
         wait([self._first], timeout=timeout_s)
-        if not self._first.done():
-            return False
-        if self._first.exception() is None:
+        if self._first.done() and self._first.exception() is None:
             self._restarts = 0
             return True
+        if not self._first.done() and self._is_active():
+            return False
         self._first = None
         self._restart()
         return False
