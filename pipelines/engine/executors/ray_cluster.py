@@ -36,6 +36,10 @@ _HEAD_GONE_S = 30.0
 _LOOK_EVERY_S = 2.0
 _FIRST_ANSWERS_S = 60.0
 """So long the first item waits for a node that is slow to answer, if another one is there."""
+_SILENT_S = 60.0
+"""A node that has not answered for so long is told of."""
+_ALL_SILENT_S = 300.0
+"""Where no node answers for so long there is nobody to work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +164,9 @@ class Nodes:
     """Nodes that get no work while another one has room: their disk is full."""
     _fit: set[str] = field(default_factory=set)
     _asked: dict[Any, str] = field(default_factory=dict)
+    _asked_at: dict[str, float] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    """Nodes of which it was said that they do not answer."""
     _known: dict[str, _Node] = field(default_factory=dict)
     _looked_at: float = 0.0
 
@@ -176,7 +183,11 @@ class Nodes:
             remove(self.folder)
 
     def look(self) -> None:
-        """See which nodes are up, ask new ones what they run, and take the answers."""
+        """See which nodes are up, ask new ones what they run, and take the answers.
+
+        Raises:
+            ToolError: if none has answered for long.
+        """
         if time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
             self.up = self.cluster.nodes()
             self._known |= self.up
@@ -185,6 +196,7 @@ class Nodes:
                 self._ask(node_id)
         for reference, node_id in list(self._asked.items()):
             self._take(reference, node_id)
+        self._tell_silent()
 
     def forget_questions(self) -> None:
         """After joining anew: the answers that are outstanding will not come."""
@@ -200,7 +212,7 @@ class Nodes:
         until = time.monotonic() + _FIRST_ANSWERS_S
         self._looked_at = 0.0
         self.look()
-        while self._asked and (time.monotonic() < until or not self._fit):
+        while self._asked and (time.monotonic() < until or not (self._fit or self.refused)):
             self.cluster.ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0.5)
             if self.cluster.head_answers():
                 self.look()
@@ -217,8 +229,9 @@ class Nodes:
 
     @property
     def shunned(self) -> set[str]:
-        """The nodes that get no work."""
-        return self.refused.keys() | self.full
+        """The nodes that get no work; with them those that long have not answered, where another one has."""
+        silent = self._told & set(self._asked.values()) if self._fit & self.up.keys() else set()
+        return self.refused.keys() | self.full | silent
 
     def name(self, node_id: str) -> str:
         """For people."""
@@ -262,6 +275,22 @@ class Nodes:
         token = str(self._token) if self.share_workspace else None
         task = self.cluster.ray.remote(num_cpus=0, max_retries=0)(_facts)
         self._asked[task.options(scheduling_strategy=there).remote(token)] = node_id
+        self._asked_at[node_id] = time.monotonic()
+
+    def _tell_silent(self) -> None:
+        now = time.monotonic()
+        silent = {node_id: now - self._asked_at[node_id] for node_id in self._asked.values() if node_id in self.up}
+        for node_id in [one for one, since_s in silent.items() if since_s > _SILENT_S and one not in self._told]:
+            self._told.add(node_id)
+            name = self.name(node_id)
+            say(self.stage, f"a node of the Ray cluster gets no work, as it does not say what it runs: {name}")
+        if silent and not self._fit & self.up.keys() and min(silent.values()) > _ALL_SILENT_S:
+            names = ", ".join(map(self.name, silent))
+            raise ToolError(
+                f"no node of the Ray cluster has said for {min(silent.values()):.0f} s what it runs ({names}); "
+                "what was done is kept",
+                hint="avis-data doctor on them, and ray status; then run the command again",
+            )
 
     def _take(self, reference: Any, node_id: str) -> None:
         ready, _ = self.cluster.ray.wait([reference], timeout=0)

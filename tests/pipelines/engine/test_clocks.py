@@ -29,7 +29,7 @@ from avis_data.pipelines.engine.stage import Prepared, Workbench
 from avis_data.pipelines.engine.worker import Failure, Job, Success
 from avis_data.pipelines.stages.embed import EmbedStage
 from avis_data.platforms import WorkClock
-from support.toy_stages import ShoutFacts, ShoutStage, Word, word_items
+from support.toy_stages import LoadingStage, ShoutFacts, ShoutStage, Word, word_items
 
 LIMIT_S = 1.0
 
@@ -107,6 +107,22 @@ def test_a_worker_that_dies_with_nothing_to_do_costs_no_item(tmp_path: Path) -> 
             executor.submit(shout(tmp_path, f"w{number}"), 30.0)
             (result,) = results_of(executor, 1)
             assert isinstance(result, Success), result
+
+
+def test_a_worker_that_dies_while_it_comes_up_is_followed_by_another(tmp_path: Path) -> None:
+    """It is not waited for: nothing will ever come of what the broken pool was asked."""
+    begun, hold = tmp_path / "begun", tmp_path / "hold"
+    begun.mkdir()
+    hold.touch()
+    with LocalExecutor(LoadingStage(begun, hold), workers=1) as executor:
+        for number in (1, 2):
+            while len(list(begun.iterdir())) < number:
+                assert not executor.come_up(0.2)
+            kill_workers()
+        hold.unlink()
+        while not executor.come_up(1.0):
+            pass
+        assert len(list(begun.iterdir())) == 3
 
 
 def test_what_is_done_is_not_done_again_where_its_worker_dies_before_it_is_fetched(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from avis_data.ledger import Ledger
 from avis_data.paths import Workspace
 from avis_data.pipelines.engine.executors import ExecutorFactory
 from avis_data.pipelines.engine.executors import ray as ray_module
+from avis_data.pipelines.engine.executors import ray_cluster as cluster_module
 from avis_data.pipelines.engine.executors.here import HereExecutors
 from avis_data.pipelines.engine.executors.ray import RayExecutors
 from avis_data.pipelines.engine.executors.ray_cluster import Nodes, RayCluster
@@ -294,6 +295,51 @@ def test_a_node_that_runs_something_else_is_named_before_the_first_item(nodes: R
     with pytest.raises(ToolError, match=r"do not run what this machine runs:\n.*ffmpeg 0\.1-other instead of"):
         run(tmp_path / "ws", words(2), RayExecutors(workers=1, address=nodes.address))
     nodes.kill(other)
+    assert not (tmp_path / "ws" / "shouts").exists()
+
+
+def have_silent(monkeypatch: pytest.MonkeyPatch, *, all_nodes: bool = False) -> None:
+    """All nodes, or those with `SILENT` set, never say what they run: a network folder hangs there, say."""
+    here = cluster_module._facts(None)
+
+    def facts(token: str | None) -> object:
+        if token is not None and (all_nodes or "SILENT" in os.environ):
+            time.sleep(600)
+        return here
+
+    monkeypatch.setattr(cluster_module, "_facts", facts)
+    monkeypatch.setattr(cluster_module, "_SILENT_S", 10.0)
+    monkeypatch.setattr(cluster_module, "_FIRST_ANSWERS_S", 0.0)
+
+
+def test_a_node_that_never_says_what_it_runs_is_told_of_and_gets_no_work(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The only worker has its place there when a node comes that does say it."""
+    have_silent(monkeypatch)
+    silent = nodes.join(gpus=1, environment={"SILENT": "1"})
+
+    def another() -> None:
+        until(lambda: bool(nodes.workers(silent)))
+        nodes.join(gpus=1)
+
+    meanwhile = Meanwhile(another)
+    executors = RayExecutors(workers=1, address=nodes.address, gpus_per_worker=1)
+    report = run(tmp_path / "ws", words(2), executors)
+    meanwhile.ended()
+    for node in nodes.others:
+        nodes.kill(node)
+    assert (report.done, report.failed) == (2, {})
+    assert "gets no work, as it does not say what it runs" in capsys.readouterr().err
+
+
+def test_a_cluster_none_of_whose_nodes_says_what_it_runs_ends_the_run_in_words(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_silent(monkeypatch, all_nodes=True)
+    monkeypatch.setattr(cluster_module, "_ALL_SILENT_S", 5.0)
+    with pytest.raises(ToolError, match=r"no node of the Ray cluster has said for \d+ s what it runs"):
+        run(tmp_path / "ws", words(2), RayExecutors(workers=1, address=nodes.address))
     assert not (tmp_path / "ws" / "shouts").exists()
 
 

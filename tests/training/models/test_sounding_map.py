@@ -78,7 +78,7 @@ def panorama_of(heard: torch.Tensor) -> torch.Tensor:
 
 def test_a_panorama_says_which_of_them_it_is() -> None:
     torch.manual_seed(0)
-    told = trained(SoundingMap(CHANNELS, 4, 6 * NUM_BANDS, panorama_parts=1), panorama_of)
+    told = trained(SoundingMap(CHANNELS, 4, 6 * NUM_BANDS, panorama=True), panorama_of)
     keys, heard, truth = twins(10_000, 256)
     swapped = heard * torch.tensor([-1.0, 1, 1, 1])
     assert found(told, keys, panorama_of(heard), truth) > 0.95
@@ -86,7 +86,7 @@ def test_a_panorama_says_which_of_them_it_is() -> None:
 
 
 def test_a_panorama_of_other_sound_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"data\.audio=panorama.*there are 1280 channels and 4 tokens"):
+    with pytest.raises(ValueError, match=r"data\.audio=panorama.*\(found 1280\)"):
         tiny_model(sounding_map=True, panorama=True, audio_channels=1280, audio_tokens=4)
 
 
@@ -99,7 +99,7 @@ def test_a_panorama_is_for_a_map() -> None:
 def test_a_panorama_lies_on_the_picture_and_not_on_its_padding(shown: float) -> None:
     """Of 32 columns: place 31 is the last of the picture, and the padding is told what its edge is told."""
     torch.manual_seed(0)
-    told = Panorama(CHANNELS, 6 * NUM_BANDS, 1)
+    told = Panorama(CHANNELS, 6 * NUM_BANDS)
     vector = torch.rand(1, 6 * NUM_BANDS)
     with torch.no_grad():
         whole, part = told(vector, 32, 1.0)[0], told(vector, 32, shown)[0]
@@ -156,3 +156,10 @@ def test_a_model_that_does_not_hear_in_its_frames_has_no_map() -> None:
     model = tiny_model(sounding_map=True, sounding_pixels=True, frame_fusion=False)
     assert model.frame_decoder.sounding_map is None and model.sounding_pixels is None
     assert not [name for name in model.train()(TrainingBatch(clips=(training_clip(3),))) if "map" in name]
+
+
+@pytest.mark.parametrize("tokens", [1, 4])
+def test_a_panorama_does_not_ask_how_many_tokens_the_fusions_hear(tokens: int) -> None:
+    model = tiny_model(sounding_pixels=True, panorama=True, audio_channels=1536, audio_tokens=tokens)
+    assert model.sounding_pixels is not None and model.sounding_pixels.panorama is not None
+    assert model.sounding_pixels.panorama.parts == 4

@@ -73,11 +73,6 @@ class AvismConfig:
     """Recompute backbone and pixel decoder in the backward pass: less memory for long clips, more time."""
 
     @property
-    def panorama_parts(self) -> int:
-        """Of the audio vector, each of which ends with a panorama; 0: none is used."""
-        return self.audio_tokens if self.panorama else 0
-
-    @property
     def needs_audio(self) -> bool:
         """Whether any part of the model reads the audio vectors."""
         return self.frame_fusion or self.video_fusion

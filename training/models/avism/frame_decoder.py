@@ -133,7 +133,7 @@ class FrameDecoder(nn.Module):
         audio_tokens: int = 1,
         placed_fusion: bool = False,
         sounding_map: bool = False,
-        panorama_parts: int = 0,
+        panorama: bool = False,
     ) -> None:
         """`audio_channels` None leaves out the audio-visual fusion: then this is Mask2Former's decoder.
 
@@ -141,7 +141,7 @@ class FrameDecoder(nn.Module):
             audio_tokens: of which the audio vector of a frame consists.
             placed_fusion: whether the fusion knows where its keys lie.
             sounding_map: whether the maps are told where it sounds; it needs audio.
-            panorama_parts: see `SoundingMap`.
+            panorama: see `SoundingMap`.
         """
         super().__init__()
         self.query_features = nn.Embedding(queries, channels)
@@ -150,7 +150,7 @@ class FrameDecoder(nn.Module):
         self.fusion = None if audio_channels is None else FrameFusion(channels, heads, audio_channels, audio_tokens)
         self.placed_fusion = placed_fusion
         heard = sounding_map and audio_channels is not None
-        self.sounding_map = SoundingMap(channels, heads, audio_channels or 0, panorama_parts) if heard else None
+        self.sounding_map = SoundingMap(channels, heads, audio_channels or 0, panorama) if heard else None
         self.layers = nn.ModuleList(MaskedDecoderLayer(channels, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(channels)
         self.class_head = nn.Linear(channels, num_classes + 1)

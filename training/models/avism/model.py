@@ -293,7 +293,7 @@ def build_frame_decoder(config: AvismConfig) -> FrameDecoder:
         audio_tokens=config.audio_tokens,
         placed_fusion=config.placed_fusion,
         sounding_map=config.sounding_map,
-        panorama_parts=config.panorama_parts,
+        panorama=config.panorama,
     )
 
 
@@ -301,7 +301,7 @@ def build_sounding_pixels(config: AvismConfig) -> SoundingMap | None:
     """What tells the maps of which masks are made where it sounds; None where they are not told."""
     if not (config.sounding_pixels and config.frame_fusion):
         return None
-    return SoundingMap(config.channels, config.heads, config.audio_channels, config.panorama_parts)
+    return SoundingMap(config.channels, config.heads, config.audio_channels, config.panorama)
 
 
 def build_tracker(config: AvismConfig) -> Tracker:

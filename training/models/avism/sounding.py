@@ -70,18 +70,17 @@ class Listening(nn.Module):
 class Panorama(nn.Module):
     """What is heard from each direction, brought to the columns of a map: which direction lies where is learnt."""
 
-    def __init__(self, channels: int, audio_channels: int, parts: int) -> None:
-        """`parts`: of the audio vector. Raises ValueError if they are not those of `data.audio=panorama`."""
+    def __init__(self, channels: int, audio_channels: int) -> None:
+        """Raises ValueError if the audio vector has not the parts of `data.audio=panorama`."""
         super().__init__()
-        if audio_channels != parts * _PANORAMA_PART:
+        if audio_channels % _PANORAMA_PART:
             raise ValueError(
-                f"a panorama needs data.audio=panorama, model.audio_channels=1536 and model.audio_tokens=4; there are "
-                f"{audio_channels} channels and {parts} tokens"
+                f"model.panorama needs data.audio=panorama and model.audio_channels=1536 (found {audio_channels})"
             )
-        self.parts = parts
+        self.parts = audio_channels // _PANORAMA_PART
         self.columns = nn.Linear(PANORAMA_PLACES, PANORAMA_PLACES, bias=False)
         nn.init.eye_(self.columns.weight)
-        self.near = nn.Conv1d(2 * parts, channels, 5, padding=2)
+        self.near = nn.Conv1d(2 * self.parts, channels, 5, padding=2)
         self.far = nn.Conv1d(channels, channels, 5, padding=2)
 
     def forward(self, audio_NA: Tensor, width: int, shown: float) -> Tensor:
@@ -111,11 +110,11 @@ class SoundingMap(nn.Module):
     so that a thing that sounds looks different from one of the same kind that does not.
     """
 
-    def __init__(self, channels: int, heads: int, audio_channels: int, panorama_parts: int = 0) -> None:
-        """`panorama_parts`: of what is heard, each of which ends with a panorama; 0: there is none."""
+    def __init__(self, channels: int, heads: int, audio_channels: int, panorama: bool = False) -> None:
+        """`panorama`: whether the map is told of directions; what is heard is that of `data.audio=panorama` then."""
         super().__init__()
         self.heads = heads
-        self.panorama = Panorama(channels, audio_channels, panorama_parts) if panorama_parts else None
+        self.panorama = Panorama(channels, audio_channels) if panorama else None
         self.asking = Mlp(audio_channels, channels, channels, 2)
         self.places = nn.Linear(channels, channels)
         self.agreed = nn.Linear(heads, channels)
