@@ -51,9 +51,12 @@ class ReadPath(click.Path):
     def _on_this_machine(
         self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
+        from avis_data.cli.stream_data_option import may_stream
+
         if isinstance(value, str) and value.startswith("s3://"):
-            from avis_data.cli.stream_data_option import may_stream
             from avis_data.storage.fetched import fetched_export
 
             return fetched_export(value, stills_later=may_stream(ctx))
+        if may_stream(ctx):
+            self.fail(f"--stream-data is for an export in a bucket, s3://… (found {value})", param, ctx)
         return Path(str(super().convert(value, param, ctx)))

@@ -114,6 +114,13 @@ def test_a_model_is_trained_from_a_bucket(
     assert stills == ({"train", "val"} if more else {"train", "val", "test"}), "no still of a split that nobody read"
 
 
+@pytest.mark.parametrize("command", ["train-baseline", "predict"])
+def test_only_an_export_in_a_bucket_is_streamed(command: str, tmp_path: Path) -> None:
+    ran = avis_data(command, "--stream-data", "--data", tmp_path)
+    assert ran.code == 2
+    assert f"--stream-data is for an export in a bucket, s3://… (found {tmp_path})" in ran.err
+
+
 def test_stills_that_come_later_are_compared_and_kept(
     exported: tuple[Path, Path, BucketServer], in_bucket: str, tmp_path: Path
 ) -> None:
