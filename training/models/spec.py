@@ -22,7 +22,18 @@ from avis_data.training.models.attention_maps import FrameAttention
 from avis_data.training.models.renaming import Renamed
 from avis_data.training.ranges import Count, CountOrZero, Share
 
-__all__ = ["MaskModel", "ModelConfig", "ModelSpec", "OfficialFiles", "PredictOptions", "TrackModel", "audio_width"]
+__all__ = [
+    "GateBy",
+    "MaskModel",
+    "ModelConfig",
+    "ModelSpec",
+    "OfficialFiles",
+    "PredictOptions",
+    "TrackModel",
+    "audio_width",
+]
+
+GateBy = Literal["head", "class", "similarity", "head-and-class"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +45,12 @@ class PredictOptions:
     score_threshold: Share = 0.3
     """A track needs a higher score, class probability times mask score."""
     frame_gate: Share | None = None
-    """Ours, for AVISM: a track is silent in frames in which it is not more probable that it sounds, by its sounding
-    head, and without one by what `gate_by` says. null: as published, where a track sounds in every frame in which its
-    object is seen."""
-    gate_by: Literal["class", "similarity"] = "class"
-    """The probability of the gate without a sounding head: the highest one of the track's class among the frame's own
-    queries, or that one of them is the track, by the similarity heads of both."""
+    """Ours, for AVISM: a track is silent in frames in which it is not more probable that it sounds, by what `gate_by`
+    says. null: as published, where a track sounds in every frame in which its object is seen."""
+    gate_by: GateBy = "head"
+    """Who says how probable it is: the sounding head (without one, `class`); the frame's own queries, by the highest
+    probability of the track's class among them (`class`) or of being the track (`similarity`); or the lower of what
+    the head and the class say (`head-and-class`)."""
     online: bool = False
     """Ours, for AVISM: the tracks of each frame are made of it and of earlier ones only, as with `predict --stream`."""
     stream_frames: Count = 36

@@ -34,10 +34,11 @@ def until(clip: TensorClip, frame: int, options: PredictOptions) -> TensorClip:
         (replace(ALL, frame_gate=0.22), {}),
         (replace(ALL, frame_gate=0.9, gate_by="similarity"), {}),
         (replace(ALL, frame_gate=0.5255), {"sounding_head": True}),
+        (replace(ALL, frame_gate=0.22, gate_by="head-and-class"), {"sounding_head": True}),
         (ALL, {"sounding_map": True, "sounding_pixels": True}),
         (ALL, {"frame_fusion": False, "video_fusion": False}),
     ],
-    ids=["plain", "two frames back", "gate by class", "gate by similarity", "sounding head", "sounding maps", "deaf"],
+    ids=["plain", "two frames back", "class", "similarity", "sounding head", "head and class", "sounding maps", "deaf"],
 )
 def test_a_frame_is_the_last_one_of_the_clip_so_far(options: PredictOptions, changes: dict[str, Any]) -> None:
     model, clip = tiny_model(**changes).eval(), whole_clip(1, FRAMES)

@@ -19,7 +19,8 @@ from avis_data.training.models.avism.sounding import (
     masks_while_sounding,
     sounding_loss,
 )
-from avis_data.training.models.spec import PredictOptions
+from avis_data.training.models.avism.tracker import VideoHead
+from avis_data.training.models.spec import GateBy, PredictOptions
 from support.tiny_avism import AUDIO, learnt, tiny_model, training_clip, whole_clip
 
 ALL = PredictOptions(top_k=12, score_threshold=0.05)
@@ -142,6 +143,32 @@ def test_without_a_sounding_head_the_gate_may_ask_the_similarity_heads(kept_fram
     threshold = float(chance_PT.median())
     gated = model.predict(clip, replace(options, frame_gate=threshold, gate_by="similarity"))
     check_gated(without, gated, chance_PT, threshold)
+
+
+@pytest.mark.parametrize(
+    ("gate_by", "has_head", "wanted"),
+    [
+        ("head", True, [0.2, 0.9]),
+        ("head", False, [0.7, 0.4]),
+        ("class", True, [0.7, 0.4]),
+        ("similarity", True, [0.6, 0.5]),
+        ("head-and-class", True, [0.2, 0.4]),
+        ("head-and-class", False, [0.7, 0.4]),
+    ],
+)
+def test_who_says_whether_a_track_sounds(gate_by: GateBy, has_head: bool, wanted: list[float]) -> None:
+    """One track of class 1, two frames."""
+    one = torch.zeros(1, 1, 1, 4)
+    says = torch.tensor([0.2, 0.9]).logit().expand(1, 1, 1, 2)
+    head = VideoHead(
+        logits_LBPK=one,
+        mask_embed_LBPC=one,
+        similarity_LBPC=one,
+        sounding_LBPT=says if has_head else None,
+        there_LBPT=torch.tensor([0.6, 0.5]).logit().expand(1, 1, 1, 2),
+    )
+    heard_TK = torch.tensor([[0.1, 0.7, 0.0], [0.8, 0.4, 0.0]])
+    torch.testing.assert_close(head.sound_of(0, 1, heard_TK, gate_by), torch.tensor(wanted))
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from avis_data.training.models.attention import AttentionBlock, FeedForwardBlock
 from avis_data.training.models.avism.sounding import CountingHead, Listening, SoundingHead
 from avis_data.training.models.avism.windows import WindowLayout, padded_frames, window_layout
 from avis_data.training.models.points import at_least_float32
+from avis_data.training.models.spec import GateBy
 
 __all__ = [
     "ObjectDecoder",
@@ -49,17 +49,17 @@ class VideoHead:
     there_LBPT: Tensor | None = None
     """Logits of a track's being among the frame queries, by the similarity head; None in training."""
 
-    def sound_of(self, query: int, label: int, heard_TK: Tensor, gate_by: Literal["class", "similarity"]) -> Tensor:
+    def sound_of(self, query: int, label: int, heard_TK: Tensor, gate_by: GateBy) -> Tensor:
         """How probable it is that a track of the only clip sounds in each frame, (T,), on the CPU.
 
-        By the sounding head, and without one by what `gate_by` says. `heard_TK`: how probable each class is in each
-        frame.
+        A model without a sounding head goes by class in its place. `heard_TK`: the chance of each class in each frame.
         """
-        by_track_LBPT = self.there_LBPT if gate_by == "similarity" else None
-        by_track_LBPT = self.sounding_LBPT if self.sounding_LBPT is not None else by_track_LBPT
-        if by_track_LBPT is None:
-            return heard_TK[:, label]
-        return at_least_float32(by_track_LBPT[0, 0, query]).sigmoid().cpu()
+        by_class_T = heard_TK[:, label]
+        by_track_LBPT = self.there_LBPT if gate_by == "similarity" else self.sounding_LBPT
+        if by_track_LBPT is None or gate_by == "class":
+            return by_class_T
+        by_track_T = at_least_float32(by_track_LBPT[0, 0, query]).sigmoid().cpu()
+        return torch.minimum(by_track_T, by_class_T) if gate_by == "head-and-class" else by_track_T
 
 
 @dataclass(frozen=True, kw_only=True)
