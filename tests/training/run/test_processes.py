@@ -59,7 +59,9 @@ def test_several_processes_are_equal_to_one(computed: Path, name: str, count: in
     off = {key: float((several[key] - one[key]).abs().max()) / (size[key] + floor[key]) for key in size}
     worst = max(off, key=lambda key: off[key])
     print(name, count, worst, off[worst], size[worst] / usual)
-    assert off[worst] < 1e-3, worst
+    # Where rounding has a value next to 0 pass a ReLU in one of them only, a gradient is off by some thousandths; which
+    # one depends on the processor (avs-bg, two processes, on a Zen 3: 0.0018).
+    assert off[worst] < 5e-3, worst
     rest = [key for key in one if key not in size]
     assert any(key.startswith("loss/1") for key in rest)
     for key in rest:
