@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from support.bucket import served_bucket
-from support.shell import avis_data, start
+from support.shell import avis_data, killed
 from support.stored_world import bytes_in_bucket, made_workspace, media_bytes, small_world
 
 pytestmark = pytest.mark.slow
@@ -35,16 +34,16 @@ def test_kills_change_no_byte_in_the_bucket(tmp_path: Path) -> None:
         kills = rounds = 0
         while kills < NUM_KILLS:
             rounds += 1
-            killed = made_workspace(tmp_path / f"killed-{rounds}", videos, server)
+            again = made_workspace(tmp_path / f"killed-{rounds}", videos, server)
             server.fail(SHARE_FAILING)
-            for step, most_s in zip(steps(killed), lasts_s, strict=True):
+            for step, most_s in zip(steps(again), lasts_s, strict=True):
                 for _ in range(2):
-                    kills += was_killed(step, after_s=rng.uniform(0.1, 2 * most_s))
+                    kills += killed(*step, after_s=rng.uniform(0.1, 2 * most_s))
                 ran = avis_data(*step)
                 assert ran.code == 0, ran.err
             server.fail(0)
-            assert bytes_in_bucket(server, killed) == media_bytes(local), f"round {rounds}"
-            assert media_bytes(killed) == media_bytes(local)
+            assert bytes_in_bucket(server, again) == media_bytes(local), f"round {rounds}"
+            assert media_bytes(again) == media_bytes(local)
 
 
 def steps(root: Path) -> list[tuple[object, ...]]:
@@ -54,14 +53,3 @@ def steps(root: Path) -> list[tuple[object, ...]]:
         ("-C", root, "extract", "-j", 2),
         ("-C", root, "embed", "--untrained", "-j", 1),
     ]
-
-
-def was_killed(step: tuple[object, ...], *, after_s: float) -> bool:
-    process = start(*step)
-    try:
-        process.wait(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from support.server import MediaServer
-from support.shell import avis_data, start, tree_hashes
+from support.shell import avis_data, killed, tree_hashes
 
 pytestmark = pytest.mark.slow
 
@@ -33,19 +31,6 @@ def commands(root: Path) -> list[tuple[object, ...]]:
         ("-C", workspace, "import", "--format", "ytvis", root / "truth.json"),
         ("-C", workspace, "export", "--split", "2/1/1"),
     ]
-
-
-def killed(command: Sequence[object], *, after_s: float) -> bool:
-    """Start a command and kill it after so long; False: it had ended well before that."""
-    process = start(*command)
-    try:
-        process.wait(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    assert process.returncode == 0
-    return False
 
 
 def test_kills_change_no_byte(tmp_path: Path) -> None:
@@ -70,7 +55,7 @@ def test_kills_change_no_byte(tmp_path: Path) -> None:
         while kills < NUM_KILLS:
             for command, most_s in zip(commands(roots[1]), lasts_s, strict=True):
                 for _ in range(KILLS_OF_A_COMMAND):
-                    kills += killed(command, after_s=rng.uniform(0.1, most_s))
+                    kills += killed(*command, after_s=rng.uniform(0.1, most_s))
                 assert avis_data(*command).code == 0
             finished.append((roots[1] / "dataset").rename(tmp_path / f"finished-after-{kills}-kills"))
     expected = tree_hashes(roots[0] / "dataset")

@@ -1,6 +1,7 @@
 """Every model with a tiny config, as one process and as several that share its batch; run as a program.
 
-All processes are forked from one that has imported everything, so that four cost hardly more than one.
+All processes are forked from one that has imported everything, so that four cost hardly more than one. They compute in
+float64: in float32 the order of sums alone moves a gradient by thousandths, more on some processors than on others.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
 from avis_data.platforms import become_worker
 from avis_data.training.config import RunConfig, load_config
+from avis_data.training.data.clips import TrainingBatch
 from avis_data.training.registry import new_model
 from avis_data.training.run.distributed import Processes, joined_processes
 from avis_data.training.run.loop import Trainer
@@ -59,11 +64,11 @@ def compute(root: Path, name: str, processes: Processes) -> None:
     device = torch.device("cpu")
     config, data = case_config(name), root / CASES[name][1]
     config = fitted_config(config, task_of(config).open(data, "train", config))
-    model = new_model(config, device)
+    model = new_model(config, device).double()
     trainer = Trainer(config, data, model, RunFolder(root / "run"), device=device, processes=processes)
-    found = {f"gradient/{key}": value for key, value in trainer.gradients(trainer._batches()).items()}
+    found = {f"gradient/{key}": value for key, value in trainer.gradients(in_float64(trainer._batches())).items()}
     found |= {f"statistic/{key}": value.clone() for key, value in model.named_buffers() if "running" in key}
-    ready = trainer._batches()
+    ready = in_float64(trainer._batches())
     for step in range(2):
         losses = trainer.iterate(ready).losses
         found |= {f"loss/{step}.{key}": processes.averaged(value) for key, value in losses.items()}
@@ -72,6 +77,12 @@ def compute(root: Path, name: str, processes: Processes) -> None:
             {key: value.contiguous() for key, value in found.items()},
             root / f"{name}-{processes.world_size}.safetensors",
         )
+
+
+def in_float64(ready: Iterator[TrainingBatch[Any]]) -> Iterator[TrainingBatch[Any]]:
+    """The batches for a model in float64, which makes its own numbers of frames, but takes sound as it is."""
+    for batch in ready:
+        yield TrainingBatch(clips=tuple(replace(clip, audio_TA=clip.audio_TA.double()) for clip in batch.clips))
 
 
 def in_groups(root: Path, names: list[str], rank: int, ports: list[int]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from avis_data.io import sha256_file, sha256_text
 from support.forked import forked
 
-__all__ = ["Ran", "avis_data", "start", "tree_hashes"]
+__all__ = ["Ran", "avis_data", "killed", "start", "tree_hashes"]
 
 _NOT_COMPARED = ("ledger.sqlite", ".lock", ".tmp")
 """What holds times of day, or is nobody's result."""
@@ -50,6 +50,20 @@ def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[bytes
     """Start `avis-data` as a person does and go on; nothing that it prints is kept."""
     command = [sys.executable, "-m", "avis_data", *map(str, arguments)]
     return subprocess.Popen(command, cwd=cwd, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def killed(*arguments: object, after_s: float) -> bool:
+    """Start `avis-data` and kill it after so long; False: it had ended well before that, as a run may be much quicker
+    than another one was."""
+    process = start(*arguments)
+    try:
+        process.wait(timeout=after_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return True
+    assert process.returncode == 0
+    return False
 
 
 def tree_hashes(workspace: Path) -> dict[str, str]:

@@ -19,6 +19,8 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from avis_data.training.models.points import at_least_float32
+
 __all__ = [
     "DropPath",
     "Dropout",
@@ -108,7 +110,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
 @torch.no_grad()
 def _moments(x_NChw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of each channel over all processes, and over how many values."""
-    x_NChw = x_NChw.float()
+    x_NChw = at_least_float32(x_NChw)
     cells = x_NChw.new_tensor([float(x_NChw.numel() // x_NChw.shape[1])])
     total = summed(torch.cat((x_NChw.sum((0, 2, 3)), cells)))
     count = total[-1]
@@ -130,7 +132,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(kept: _Kept, x_NChw: Tensor, mean_C: Tensor, variance_C: Tensor, count: Tensor, eps: float) -> Tensor:
         scale_C = torch.rsqrt(variance_C + eps)
-        y_NChw = (x_NChw.float() - mean_C[:, None, None]) * scale_C[:, None, None]
+        y_NChw = (at_least_float32(x_NChw) - mean_C[:, None, None]) * scale_C[:, None, None]
         kept.save_for_backward(y_NChw, scale_C, count, x_NChw.new_empty(0))
         return y_NChw
 

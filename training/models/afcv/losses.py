@@ -123,9 +123,9 @@ def centreness(ltrb_R4: Tensor) -> Tensor:
 def _cell_losses(outputs: AfcvOutputs, targets: PairTargets, frame: int, rows: Tensor) -> dict[str, Ratio]:
     heads = outputs.heads
     at = targets.frame_R[rows], targets.cell_R[rows]
-    ltrb = targets.ltrb_R4[rows]
-    centre = centreness(ltrb)
     logits = at_least_float32(heads.logits_NLK[frame::2])
+    ltrb = targets.ltrb_R4[rows].to(logits.dtype)
+    centre = centreness(ltrb)
     classes = torch.arange(logits.shape[2], device=logits.device)
     truth = (targets.label_NL[frame::2, :, None] == classes).to(logits.dtype)  # a background cell has no class
     count = torch.full((), float(len(ltrb)), device=ltrb.device)

@@ -122,7 +122,7 @@ class Afcv(nn.Module):
         ratios = []
         for pairs, size, target in zip(groups, sizes, limited(targets, self.loss_config.masks, device), strict=True):
             frames = [padded_to(self.normalise(pair.frames_T3HW), size) for pair in pairs]
-            images = torch.cat(frames) if frames else torch.zeros(0, 3, *size, device=device)
+            images = torch.cat(frames) if frames else self.normalise.mean.new_zeros(0, 3, *size)
             sound = [self._checked_sound(pair.clip_id, pair.audio_TA, 2) for pair in pairs]
             heads, features = self._outputs(images, self._heard(sound, 2, device))
             outputs = AfcvOutputs(heads=heads, features_N8hw=features, identify=self.identities)
@@ -183,9 +183,9 @@ class Afcv(nn.Module):
         """
         if self.sound is None:
             return None
-        nothing = torch.zeros(frames, NUM_BANDS, SLICE_MOMENTS)
+        nothing = self.normalise.mean.new_zeros(frames, NUM_BANDS, SLICE_MOMENTS)
         parts = [(nothing if part is None else part).to(device) for part in slices]
-        slices_NMM = torch.cat(parts) if parts else nothing[:0].to(device)
+        slices_NMM = torch.cat(parts) if parts else nothing[:0]
         known = [part is not None for part in slices for _ in range(frames)]
         valid_N = sent(torch.tensor(known, dtype=torch.bool), device)
         heard: Tensor = self.sound(slices_NMM, valid_N)

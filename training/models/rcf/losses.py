@@ -95,7 +95,7 @@ def _keep_slots(costs: list[NDArray[np.float32]], targets: Sequence[ClipTarget])
 def slot_costs(logits_QK: Tensor, masks_QHW: Tensor, target: ClipTarget) -> Tensor:
     """Minus the similarity of every slot and object, (Q, G): dice coefficient plus probability of the class."""
     probability = at_least_float32(masks_QHW).sigmoid().flatten(1)
-    truth = sent(stride4_masks(target), masks_QHW.device).flatten(1)
+    truth = sent(stride4_masks(target), masks_QHW.device).flatten(1).to(probability.dtype)
     dice = dice_costs(probability, truth, squared=True, smooth_top=0.0, smooth_bottom=_SMOOTH)
     return dice - 1 - at_least_float32(logits_QK).softmax(-1).index_select(1, sent(target.labels_G, masks_QHW.device))
 
