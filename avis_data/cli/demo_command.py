@@ -115,12 +115,14 @@ def _use_one_thread() -> None:
 
 def _train_and_show(export: Path, root: Path, iterations: int, seed: int) -> None:
     """Train, predict the test split, evaluate, render, and write the page; an unfinished run goes on."""
+    from avis_data.training.run.run_folder import RunFolder
+
     run, results, shown = root / "runs" / _CONFIG, root / "results.json", root / "shown"
     settings = _SHORT | {"loop.iterations": iterations, "loop.seed": seed}
     settings |= {key: max(1, iterations // 2) for key in ("validation.every", "validation.draw_every")}
     chosen = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    resume = ["--resume"] if (run / "config.yaml").exists() else []
-    _run("train-baseline", "--data", export, "--config", _CONFIG, "--out", run, "--device", "cpu", *chosen, *resume)
+    begun = ["--config", _CONFIG] if RunFolder(run).last() is None else ["--resume"]
+    _run("train-baseline", "--data", export, *begun, "--out", run, "--device", "cpu", *chosen)
     _run("predict", "--checkpoint", run, "--data", export, "--out", results, "--device", "cpu")
     _run("evaluate", "--truth", export / "test.json", "--pred", results)
     _run("visualize", "--data", export, "--pred", results, "--out", shown)
